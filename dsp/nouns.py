@@ -1,0 +1,93 @@
+"""The nouns that flow through the numbers: what to measure, sweeps, averages, measurements.
+
+Frozen records; arrays are (time, derivation), read-only once queued; microvolts and milliseconds.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """A montage row: microvolts of the derivation = sum over channels of weight x channel microvolts."""
+
+    name: str
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """What to look for: an extreme of `polarity` (+1/-1 of the recorded sign) within `window_ms`.
+
+    `derivation` is the row in the test's list. With `to_ms` the amplitude runs from the peak to the
+    opposite extreme within `to_ms` (N20 to P25); without, from the peak to the pre-stimulus mean.
+    """
+
+    name: str
+    derivation: int
+    polarity: int
+    window_ms: tuple[float, float]
+    to_ms: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A rising edge of a trigger bit in the samples; `line` counts from 1."""
+
+    index: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One window around one trigger; `weights` per derivation (0 when not accepted).
+
+    `uv` (time, derivation) float64 holds the window and the tail behind it that the backward filter
+    pass needs; row `pre` is the trigger's sample.
+    """
+
+    trigger: Trigger
+    uv: NDArray[np.float64]
+    pre: int
+    weights: NDArray[np.float64]
+    reason: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """False when the sweep is counted but kept out of the average; `reason` says why."""
+        return not self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """The running average of one test: `mean_uv` (time, derivation), `noise_uv` per derivation.
+
+    `noise_uv` is the rms residual noise of the mean, in the mean's own band; NaN until enough sweeps.
+    `null_uv` (pattern, time, derivation) are noise-only averages of the same sweeps with balanced signs.
+    """
+
+    mean_uv: NDArray[np.float64]
+    noise_uv: NDArray[np.float64]
+    null_uv: NDArray[np.float64]
+    n_sweeps: int
+    n_rejected: int
+    n_effective: NDArray[np.float64]
+    first_index: int
+    last_index: int
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One peak of one average; None where nothing can be said. Intervals are 95 %."""
+
+    name: str
+    derivation: str
+    present: bool
+    latency_ms: float | None
+    latency_ci_ms: tuple[float, float] | None
+    amplitude_uv: float | None
+    amplitude_ci_uv: tuple[float, float] | None
+    noise_uv: float | None

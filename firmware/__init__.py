@@ -1,0 +1,1 @@
+"""How do we touch the box? The edge: ports, chip driver, acquisition, stimulus sequencer, link server."""

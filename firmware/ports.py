@@ -1,0 +1,51 @@
+"""The edge's ports: the four small protocols every backend implements (Linux, simulated, replay).
+
+No backend is chosen here; `firmware.compose` is the only place that knows which one is in use.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One falling data-ready edge: `seq` counts every edge the kernel saw, from 0; `t_ns` is monotonic."""
+
+    seq: int
+    t_ns: int
+
+
+class SpiPort(Protocol):
+    """One chip's serial interface (mode 1, one chip select)."""
+
+    def transfer(self, mosi: bytes) -> bytes:
+        """Clock `mosi` out within one chip-select window; return as many bytes clocked in."""
+        ...
+
+
+class EdgePort(Protocol):
+    """The data-ready line."""
+
+    def wait(self, timeout_s: float) -> Edge | None:
+        """The next edge, or None after `timeout_s` or when nothing more will come."""
+        ...
+
+
+class OutputPort(Protocol):
+    """The stimulus output lines, idle low."""
+
+    def write(self, bits: int) -> None:
+        """Drive all lines at once; bit 0 is line 1."""
+        ...
+
+
+class Clock(Protocol):
+    """Monotonic time, real or simulated."""
+
+    def now_ns(self) -> int:
+        """Monotonic nanoseconds."""
+        ...
+
+    def wait_ns(self, duration_ns: int) -> None:
+        """Return after at least `duration_ns` of this clock's time."""
+        ...

@@ -1,0 +1,85 @@
+"""A bus client: what every display of ours uses, and no private door beside it.
+
+Not thread-safe (ZeroMQ sockets are not): one object, one thread.
+"""
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+
+from hostd import wire
+from hostd.endpoints import parse_bus
+from hostd.errors import BusError
+
+RECEIVE_HWM = 1000
+
+
+class Subscription:
+    """SUB sockets on events and traces (and raw when asked), read through one `receive`."""
+
+    def __init__(self, bus: str, topics: Iterable[str] = ("",), raw: bool = False) -> None:
+        at = parse_bus(bus)
+        self._poller = zmq.Poller()
+        self._sockets: list[zmq.Socket[bytes]] = []
+        for address in [at.events, at.traces] + ([at.raw] if raw else []):
+            socket = zmq.Context.instance().socket(zmq.SUB)
+            socket.linger = 0
+            socket.rcvhwm = RECEIVE_HWM
+            for topic in topics:
+                socket.subscribe(topic)
+            socket.connect(address)
+            self._sockets.append(socket)
+            self._poller.register(socket, zmq.POLLIN)
+
+    def receive(self, timeout_ms: int) -> list[wire.Message]:
+        """Everything that has arrived, waiting at most `timeout_ms` for the first; malformed is dropped."""
+        messages: list[wire.Message] = []
+        for socket, _ in self._poller.poll(timeout_ms):
+            while True:
+                try:
+                    frames = socket.recv_multipart(zmq.NOBLOCK)
+                except zmq.Again:
+                    break
+                try:
+                    messages.append(wire.decode(frames))
+                except ValueError:
+                    continue
+        return messages
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for socket in self._sockets:
+            socket.close(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def request(bus: str, command: str, args: dict[str, Any], timeout_ms: int = 3000) -> dict[str, Any]:
+    """Send one control request, return the reply map. Raises BusError when nobody answers in time."""
+    socket = zmq.Context.instance().socket(zmq.DEALER)
+    socket.linger = 0
+    address = parse_bus(bus).control
+    try:
+        socket.connect(address)
+        socket.send_multipart([b"", wire.encode_map({"id": 1, "command": command, "args": args})])
+        if not socket.poll(timeout_ms):
+            raise BusError(f"{address} does not answer {command!r}; is evokd running there?")
+        return wire.decode_map(socket.recv_multipart()[-1])
+    finally:
+        socket.close(0)
+
+
+def snapshot(bus: str, timeout_ms: int = 3000) -> list[wire.Message]:
+    """The latest message of every topic, for a late joiner: subscribe first, then ask, then drop what is
+    not newer. Raises BusError when nobody answers."""
+    reply = request(bus, "snapshot", {}, timeout_ms)
+    listed = reply.get("result", {}).get("messages", [])
+    return [wire.Message(m["topic"], m["header"], m["parts"]) for m in listed]

@@ -1,0 +1,36 @@
+"""The four endpoints of the bus: `--bus tcp://HOST:PORT` names the first, the others follow."""
+
+import re
+from dataclasses import dataclass
+
+from hostd.errors import UsageError
+
+DEFAULT_BUS = "tcp://127.0.0.1:5750"
+DEFAULT_HTTP = "127.0.0.1:5780"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Addresses of the bus: events (XPUB), control (ROUTER), traces (XPUB), raw (XPUB)."""
+
+    events: str
+    control: str
+    traces: str
+    raw: str
+
+
+def parse_bus(bus: str) -> Endpoints:
+    """Endpoints for `tcp://HOST:PORT`. Raises UsageError for any other form."""
+    match = re.fullmatch(r"tcp://([^/:\s]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", bus)
+    if match is None or not 1 <= int(match[2]) <= 65532:
+        raise UsageError(f"--bus {bus!r} is not an endpoint; write tcp://HOST:PORT, e.g. {DEFAULT_BUS}")
+    host, port = match[1], int(match[2])
+    return Endpoints(*(f"tcp://{host}:{port + k}" for k in range(4)))
+
+
+def parse_http(http: str) -> tuple[str, int]:
+    """(host, port) for `HOST:PORT`. Raises UsageError for any other form."""
+    match = re.fullmatch(r"([^/:\s]+):(\d{1,5})", http)
+    if match is None or not 0 <= int(match[2]) <= 65535:
+        raise UsageError(f"--http {http!r} is not an address; write HOST:PORT, e.g. {DEFAULT_HTTP}, or off")
+    return match[1], int(match[2])

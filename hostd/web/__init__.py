@@ -1,0 +1,1 @@
+"""The web display: a bus client that serves one page and forwards messages to browsers."""

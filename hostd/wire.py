@@ -1,0 +1,78 @@
+"""One message on the bus: `[topic, header, buffer…]`, header one MessagePack map, arrays as raw buffers.
+
+Refuses anything else; decoding hostile bytes raises ValueError, never another kind.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+SCHEMA_VERSION = 1
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A decoded message; `parts` are the raw buffers after the header."""
+
+    topic: str
+    header: Mapping[str, Any]
+    parts: Sequence[bytes] = ()
+
+    def array(self, key: str) -> NDArray[Any]:
+        """The array named `key`, read-only. Raises ValueError when header and buffer disagree."""
+        described = self.header.get(key)
+        try:
+            part = self.parts[described["part"]]  # type: ignore[index]
+            flat = np.frombuffer(part, described["dtype"])  # type: ignore[index]
+            return flat.reshape(described["shape"])  # type: ignore[index]
+        except (TypeError, KeyError, IndexError, ValueError) as error:
+            raise ValueError(f"{self.topic}: {key} is not an array: {error}") from None
+
+
+def pack_arrays(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+    """Split `fields` into a plain header and buffers: every ndarray becomes {dtype, shape, part}."""
+    header: dict[str, Any] = {}
+    parts: list[bytes] = []
+    for key, value in fields.items():
+        if isinstance(value, np.ndarray):
+            little = np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<"), copy=False)
+            header[key] = {"dtype": little.dtype.str, "shape": list(value.shape), "part": len(parts)}
+            parts.append(little.tobytes())
+        else:
+            header[key] = value
+    return header, parts
+
+
+def encode(topic: str, header: Mapping[str, Any], parts: Sequence[bytes]) -> list[bytes]:
+    """The multipart frames of one message."""
+    return [topic.encode(), _encoder.encode(header), *parts]
+
+
+def encode_map(value: object) -> bytes:
+    """One MessagePack map, as control messages are."""
+    return _encoder.encode(value)
+
+
+def decode_map(data: bytes) -> dict[str, Any]:
+    """The MessagePack map in `data`; ValueError for anything else, however hostile."""
+    try:
+        value = _decoder.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ValueError(f"not MessagePack: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"a map is expected, got {type(value).__name__}")
+    return value
+
+
+def decode(frames: Sequence[bytes]) -> Message:
+    """The message in `frames`; ValueError when it is not one."""
+    if len(frames) < 2:
+        raise ValueError(f"a message has a topic and a header, got {len(frames)} frames")
+    return Message(bytes(frames[0]).decode(), decode_map(bytes(frames[1])), [bytes(f) for f in frames[2:]])
