@@ -1,0 +1,107 @@
+"""The form of a case file: one struct per table, each key with what it expects and an example.
+
+The descriptions and examples are the words of the error messages. Every key may be absent here (None);
+which ones a case cannot do without is judged where the case is resolved, with a cure of its own.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+
+def _says(description: str, example: str) -> Meta:
+    return Meta(description=description, examples=[example])
+
+
+_WINDOW = "two numbers in milliseconds from the stimulus, [from, to]"
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A TOML table; None is a key that is not written."""
+
+
+class RootTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file itself."""
+
+    name: Annotated[str | None, _says("text", 'name = "Median nerve SSEP"')] = None
+    acquisition: Annotated[dict[str, object] | None, _says("a table", "[acquisition]")] = None
+    recording: Annotated[dict[str, object] | None, _says("a table", "[recording]")] = None
+    test: Annotated[dict[str, object] | None, _says("one table per test", "[test.left_median]")] = None
+
+
+class AcquisitionTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[acquisition]: how the channels are recorded."""
+
+    rate_hz: Annotated[float | None, _says("a number of samples per second", "rate_hz = 4000")] = None
+    gain: Annotated[int | None, _says("a whole number", "gain = 24")] = None
+    reference: Annotated[str | None, _says("text", 'reference = "Fz"')] = None
+    channels: Annotated[
+        tuple[str, ...] | None, _says("a list of names in input order", 'channels = ["CP3", "CP4"]')
+    ] = None
+
+
+class RecordingTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[recording]: how the signals of a foreign recording become channels and trigger lines."""
+
+    channels: Annotated[
+        dict[str, str] | None,
+        _says("a table of channel = signal label", 'channels = { CP3 = "EEG CP3" }'),
+    ] = None
+    trigger_channel: Annotated[str | None, _says("a signal's label", 'trigger_channel = "Trigger"')] = None
+    threshold: Annotated[float | None, _says("a number in the signal's unit", "threshold = 1000.0")] = None
+    annotations: Annotated[
+        dict[str, int] | None,
+        _says("a table of annotation text = trigger line", 'annotations = { "click" = 1 }'),
+    ] = None
+
+
+class TestTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[test.NAME]: what is fired, averaged and measured."""
+
+    __test__ = False  # the noun starts with Test; test collectors leave it alone
+
+    modality: Annotated[str | None, _says("the name of a modality", 'modality = "median_ssep"')] = None
+    side: Annotated[Literal["left", "right"] | None, _says('"left" or "right"', 'side = "left"')] = None
+    site: Annotated[str | None, _says("text", 'site = "left median nerve"')] = None
+    line: Annotated[int | None, _says("a whole number from 1 to 8", "line = 1")] = None
+    rate_hz: Annotated[float | None, _says("a number of stimuli per second", "rate_hz = 2.692")] = None
+    sweeps: Annotated[int | None, _says("a whole number", "sweeps = 300")] = None
+    window_ms: Annotated[tuple[float, float] | None, _says(_WINDOW, "window_ms = [-10, 80]")] = None
+    band_hz: Annotated[
+        tuple[float, float] | Literal["off"] | None,
+        _says('two numbers in Hz, [low, high], or "off"', "band_hz = [30, 1000]"),
+    ] = None
+    reject_uv: Annotated[
+        float | Literal["off"] | None,
+        _says('a number of microvolts or "off"', "reject_uv = 250"),
+    ] = None
+    weighting: Annotated[
+        Literal["noise", "none"] | None, _says('"noise" or "none"', 'weighting = "noise"')
+    ] = None
+    blank_ms: Annotated[float | None, _says("a number of milliseconds", "blank_ms = 4")] = None
+    response_ms: Annotated[
+        float | None, _says("a number of milliseconds from the stimulus", "response_ms = 60")
+    ] = None
+    baseline: Annotated[
+        Literal["auto", "manual"] | None, _says('"auto" or "manual"', 'baseline = "auto"')
+    ] = None
+    baseline_sweeps: Annotated[int | None, _says("a whole number", "baseline_sweeps = 100")] = None
+    derivations: Annotated[
+        tuple[str, ...] | None, _says("a list of derivations", 'derivations = ["CP4-CP3"]')
+    ] = None
+    peak: Annotated[
+        tuple[dict[str, object], ...] | None,
+        _says("tables in double brackets, one per peak", "[[test.left_median.peak]]"),
+    ] = None
+
+
+class PeakTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[[test.NAME.peak]]: one peak to measure."""
+
+    name: Annotated[str | None, _says("text", 'name = "N20"')] = None
+    derivation: Annotated[str | None, _says("one of the test's derivations", 'derivation = "CP4-CP3"')] = None
+    polarity: Annotated[
+        Literal["negative", "positive"] | None, _says('"negative" or "positive"', 'polarity = "negative"')
+    ] = None
+    window_ms: Annotated[tuple[float, float] | None, _says(_WINDOW, "window_ms = [17, 24]")] = None
+    to_ms: Annotated[tuple[float, float] | None, _says(_WINDOW, "to_ms = [20, 30]")] = None
