@@ -1,4 +1,4 @@
-"""Whatever the text or bytes, a case file gives a case or a list of faults in single lines, and nothing else."""
+"""Whatever the text or bytes: a case, or a list of faults in single lines, and nothing else raised."""
 
 import json
 import re
