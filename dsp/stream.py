@@ -1,0 +1,130 @@
+"""One test's continuous signal: counts -> microvolts -> derivations -> interpolated -> causal filter.
+
+Keeps just the history that sweeps need, addressed by sample index. Never joins what a gap has parted: after
+a gap everything starts anew and `settled` says from which index on the filter is believable.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp import kernels
+from dsp.filters import ForwardFilter, settle_samples
+from dsp.nouns import Derivation
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Microvolts of channel c = counts * lsb_uv[c] + offset_uv[c]."""
+
+    lsb_uv: tuple[float, ...]
+    offset_uv: tuple[float, ...]
+
+
+class Stream:
+    """The filtered derivations of one test, `history` rows back at least.
+
+    `begin`, `end`: indices of the rows that `rows` can give; `settled`: first index to be believed.
+    Raises ValueError when built with derivations that do not fit the channels.
+    """
+
+    def __init__(
+        self,
+        derivations: tuple[Derivation, ...],
+        scale: Scale,
+        sos: NDArray[np.float64],
+        blank_samples: int,
+        history: int,
+    ) -> None:
+        weights = np.array([d.weights for d in derivations], dtype=np.float64)
+        if weights.ndim != 2 or weights.shape[1] != len(scale.lsb_uv):
+            raise ValueError(f"derivations of shape {weights.shape} do not fit {len(scale.lsb_uv)} channels")
+        self._gains = np.ascontiguousarray(weights * np.array(scale.lsb_uv))
+        self._offsets = np.ascontiguousarray((weights * np.array(scale.offset_uv)).sum(axis=1))
+        self._filter = ForwardFilter(sos, len(derivations)) if len(sos) else None
+        self._settle = settle_samples(sos)
+        self._blank = blank_samples
+        self._held = np.empty((0, len(derivations)))
+        self._spans: list[tuple[int, int]] = []
+        self._before: NDArray[np.float64] | None = None
+        self._history = history
+        self._rows = np.empty((3 * history, len(derivations)))
+        self._railed = np.zeros(3 * history, dtype=np.uint8)
+        self._rail_end = 0
+        self.begin = self.end = self.settled = 0
+
+    @property
+    def max_block(self) -> int:
+        """Rows that one `append` may bring without pushing out unread history."""
+        return self._history
+
+    def restart(self, index: int) -> None:
+        """Begin anew at `index`: start of a recording, or the first sample after a gap."""
+        if self._filter is not None:
+            self._filter.reset()
+        self._held = self._held[:0]
+        self._spans.clear()
+        self._before = None
+        self.begin = self.end = self._rail_end = index
+        self.settled = index + self._settle
+
+    def append(self, counts: NDArray[np.int32], triggers: list[int]) -> None:
+        """Take the next contiguous rows; `triggers` are the indices of stimuli (any line) within them."""
+        n = len(counts)
+        raw = np.empty((n, self._rows.shape[1]))
+        self._make_room(n)
+        at = self._rail_end - self.begin
+        kernels.derive(counts, self._gains, self._offsets, raw, self._railed[at : at + n])
+        self._rail_end += n
+        first = self.end
+        held = np.concatenate([self._held, raw]) if len(self._held) else raw
+        if self._blank:
+            ready = self._interpolate(held, first, triggers)
+        else:
+            ready = len(held)
+        self._held = held[ready:].copy()
+        out = held[:ready]
+        if ready:
+            self._before = out[-1].copy()
+            if self._filter is not None:
+                self._filter.run(out)
+            at = self.end - self.begin
+            self._rows[at : at + ready] = out
+            self.end += ready
+
+    def _make_room(self, n: int) -> None:
+        """Drop the oldest rows so that `n` more fit behind the newest rail flag."""
+        if self._rail_end - self.begin + n <= len(self._rows):
+            return
+        keep_from = max(self.begin, self.end - self._history)
+        shift = keep_from - self.begin
+        self._rows[: self.end - keep_from] = self._rows[shift : self.end - self.begin].copy()
+        self._railed[: self._rail_end - keep_from] = self._railed[shift : self._rail_end - self.begin].copy()
+        self.begin = keep_from
+
+    def _interpolate(self, held: NDArray[np.float64], first: int, triggers: list[int]) -> int:
+        """Draw a line across every complete blanked span in `held`; return how many rows are final."""
+        for trigger in triggers:
+            if self._spans and trigger <= self._spans[-1][1]:
+                self._spans[-1] = (self._spans[-1][0], trigger + self._blank)
+            else:
+                self._spans.append((trigger, trigger + self._blank))
+        while self._spans:
+            start, stop = self._spans[0][0] - first, self._spans[0][1] - first
+            if stop >= len(held):
+                return start
+            after = held[stop]
+            before = held[start - 1] if start > 0 else self._before if self._before is not None else after
+            ramp = np.arange(1, stop - start + 1)[:, None] / (stop - start + 1)
+            held[start:stop] = before + (after - before) * ramp
+            self._spans.pop(0)
+        return len(held)
+
+    def rows(self, first: int, end: int) -> NDArray[np.float64]:
+        """View of filtered rows (time, derivation) of indices first..end-1, within begin..end."""
+        return self._rows[first - self.begin : end - self.begin]
+
+    def railed(self, first: int, end: int) -> bool:
+        """True when a channel in use stood at a rail anywhere in first..end-1."""
+        return bool(self._railed[first - self.begin : end - self.begin].any())

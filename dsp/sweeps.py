@@ -1,0 +1,159 @@
+"""Sweeps: windows around triggers, weighed by the response-free interval before them, or rejected with why.
+
+A sweep never crosses a gap. Its weight is 1/variance of the interval between the end of the previous response
+(any line) and this stimulus: known at once, and independent of the response it weighs, so that the average is
+not biased (facts/dsp 3.1 in the design's sources: weights from the sweep itself lose 13-16 % of amplitude).
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp import kernels
+from dsp.filters import backward, settle_samples
+from dsp.nouns import Sweep, Trigger
+from dsp.stream import Stream
+
+GUARD_S = 0.001
+NOISE_SPAN_S = 0.15
+MIN_NOISE_SAMPLES = 16
+MIN_VARIANCE_UV2 = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A sweep's geometry in samples relative to the trigger; in `tail` the backward pass settles."""
+
+    pre: int
+    post: int
+    tail: int
+    response: int
+    guard: int
+    noise_span: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of one sweep."""
+        return self.pre + self.post
+
+    @property
+    def history(self) -> int:
+        """Rows of the stream that a sweep may need."""
+        return max(self.pre, self.noise_span + self.guard) + self.post + self.tail + 1
+
+
+def window(
+    window_ms: tuple[float, float],
+    response_ms: float,
+    offset_samples: float,
+    rate_hz: float,
+    sos: NDArray[np.float64],
+) -> Window:
+    """Geometry for a window in milliseconds around the stimulus.
+
+    Row k stands for the time (k + offset_samples) / rate after the stimulus; rows from the first at or after
+    `window_ms[0]` to the last before `window_ms[1]`. Raises ValueError when that is less than two rows.
+    """
+    tiny = 1e-6
+    first = math.ceil(window_ms[0] * rate_hz / 1e3 - offset_samples - tiny)
+    end = math.ceil(window_ms[1] * rate_hz / 1e3 - offset_samples - tiny)
+    if end - first < 2:
+        raise ValueError(f"window {window_ms[0]:g}..{window_ms[1]:g} ms holds {max(end - first, 0)} samples")
+    return Window(
+        pre=-first,
+        post=end,
+        tail=settle_samples(sos),
+        response=round(response_ms * rate_hz / 1e3),
+        guard=max(1, round(GUARD_S * rate_hz)),
+        noise_span=round(NOISE_SPAN_S * rate_hz),
+    )
+
+
+class SweepCutter:
+    """Cuts the sweeps of one test out of its stream, as soon as their windows are complete."""
+
+    def __init__(
+        self,
+        geometry: Window,
+        sos: NDArray[np.float64],
+        n_derivations: int,
+        line: int,
+        reject_uv: float | None,
+        weighted: bool,
+    ) -> None:
+        self._geometry = geometry
+        self._sos = sos
+        self._line = line
+        self._reject_uv = reject_uv
+        self._weighted = weighted
+        self._n = n_derivations
+        self._previous: int | None = None
+        self._pending: deque[tuple[Trigger, int | None]] = deque()
+        self._variance: NDArray[np.float64] | None = None
+
+    def trigger(self, trigger: Trigger, taken: bool = True) -> None:
+        """Note a stimulus on any line; those on the test's own line become sweeps if `taken`."""
+        if taken and trigger.line == self._line:
+            self._pending.append((trigger, self._previous))
+        self._previous = trigger.index
+
+    def forget(self) -> None:
+        """Drop sweeps under way without a verdict: the test was stopped."""
+        self._pending.clear()
+
+    def gap(self) -> list[Sweep]:
+        """The stream broke off: every sweep under way is rejected."""
+        lost = [self._rejected(trigger, "gap") for trigger, _ in self._pending]
+        self._pending.clear()
+        self._previous = None
+        return lost
+
+    def cut(self, stream: Stream) -> list[Sweep]:
+        """Sweeps whose windows the stream now covers, in order."""
+        done = []
+        g = self._geometry
+        while self._pending and stream.end >= self._pending[0][0].index + g.post + g.tail:
+            trigger, previous = self._pending.popleft()
+            done.append(self._sweep(trigger, previous, stream))
+        return done
+
+    def _rejected(self, trigger: Trigger, reason: str) -> Sweep:
+        return Sweep(trigger, np.empty((0, self._n)), self._geometry.pre, np.zeros(self._n), reason)
+
+    def _sweep(self, trigger: Trigger, previous: int | None, stream: Stream) -> Sweep:
+        g = self._geometry
+        first, end = trigger.index - g.pre, trigger.index + g.post
+        if first < stream.begin or first < stream.settled:
+            return self._rejected(trigger, "settling")
+        segment = stream.rows(first, end + g.tail)
+        uv = backward(segment, self._sos)[: g.rows] if len(self._sos) else segment.copy()
+        weights, reason = self._weigh(trigger.index, previous, stream)
+        if stream.railed(first, end):
+            reason = "saturated"
+        if self._reject_uv is not None and not reason:
+            magnitude = np.empty(self._n)
+            kernels.peak_magnitude(uv, magnitude)
+            weights = np.where(magnitude > self._reject_uv, 0.0, weights)
+            if not weights.any():
+                reason = "amplitude"
+        return Sweep(trigger, uv, g.pre, np.zeros(self._n) if reason else weights, reason)
+
+    def _weigh(self, index: int, previous: int | None, stream: Stream) -> tuple[NDArray[np.float64], str]:
+        """Weights per derivation, or the reason why there can be none."""
+        if not self._weighted:
+            return np.ones(self._n), ""
+        g = self._geometry
+        end = index - g.guard
+        start = max(end - g.noise_span, stream.begin, stream.settled)
+        if previous is not None:
+            start = max(start, previous + g.response)
+        if end - start >= MIN_NOISE_SAMPLES:
+            variance = np.empty(self._n)
+            kernels.power(stream.rows(start, end), variance)
+            self._variance = np.maximum(variance, MIN_VARIANCE_UV2)
+        if self._variance is None:
+            return np.zeros(self._n), "no response-free interval"
+        return 1.0 / self._variance, ""
