@@ -3,8 +3,16 @@
 No backend is chosen here; `firmware.compose` is the only place that knows which one is in use.
 """
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from hw.link import Configure, Description, Message, StimPlan, StimStop
+from hw.samples import SampleBlock
+
+Command = StimPlan | StimStop
+Put = Callable[[SampleBlock | Message], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +32,12 @@ class SpiPort(Protocol):
 
 
 class EdgePort(Protocol):
-    """The data-ready line."""
+    """The data-ready line. `exhausted` turns True when no edge will ever come again."""
+
+    exhausted: bool
 
     def wait(self, timeout_s: float) -> Edge | None:
-        """The next edge, or None after `timeout_s` or when nothing more will come."""
+        """The next edge, or None after `timeout_s` or when exhausted."""
         ...
 
 
@@ -48,4 +58,25 @@ class Clock(Protocol):
 
     def wait_ns(self, duration_ns: int) -> None:
         """Return after at least `duration_ns` of this clock's time."""
+        ...
+
+
+class Source(Protocol):
+    """What the link server serves: a front end behind its driver, or a recording.
+
+    `patient`: it can wait for a slow listener and loses nothing (a recording, a simulation at full speed).
+    """
+
+    patient: bool
+
+    def configure(self, wanted: Configure) -> Description:
+        """Prepare; say what will come. Raises ConfigError for what it cannot do, ChipError, PortError."""
+        ...
+
+    def command(self, command: Command) -> None:
+        """Queue a stimulus command; the Reply comes among the samples. Any thread."""
+        ...
+
+    def run(self, put: Put, stop: threading.Event) -> None:
+        """Deliver blocks and messages until `stop` or the end; outputs are low when it returns or raises."""
         ...

@@ -1,0 +1,68 @@
+"""`python -m firmware`: the edge as a process. Exit 0 done, 1 a fault, 2 bad configuration."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from firmware.compose import EdgeOptions, build
+from firmware.errors import ConfigError, EdgeError
+from firmware.server import Server
+from firmware.transport import Listener
+
+
+def parser() -> argparse.ArgumentParser:
+    """The edge's options."""
+    p = argparse.ArgumentParser(
+        prog="python -m firmware", description="The acquisition and stimulation edge."
+    )
+    p.add_argument("--source", default="simulated", help="simulated, pi or file:RECORDING")
+    p.add_argument(
+        "--link", required=True, help="where hosts connect: unix:PATH, tcp:HOST:PORT or serial:URL"
+    )
+    p.add_argument("--speed", default="1", help="times real time, or max")
+    p.add_argument("--seconds", type=float, help="end after so many seconds of samples")
+    p.add_argument("--seed", type=int, default=1, help="of the simulated patient")
+    p.add_argument("--scenario", type=Path, help="TOML file of what happens to the simulated patient")
+    return p
+
+
+def parse_speed(text: str) -> float | None:
+    """None for max. Raises ConfigError unless a positive number."""
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0.0 < speed < 1e6:
+        raise ConfigError(f"--speed {text!r} is neither a positive number nor max")
+    return speed
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the edge until its source ends or a signal comes."""
+    args = parser().parse_args(argv)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        if args.seconds is not None and not args.seconds > 0:
+            raise ConfigError(f"--seconds {args.seconds:g} is not positive")
+        speed = parse_speed(args.speed)
+        source = build(EdgeOptions(args.source, speed, args.seconds, args.seed, args.scenario))
+        listener = Listener(args.link)
+        try:
+            Server(source, listener, stop).run()
+        finally:
+            listener.close()
+    except EdgeError as error:
+        sys.stderr.write(f"evokd edge: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
