@@ -1,0 +1,266 @@
+"""The raw recording of a case: sample blocks in, an append-only BDF+C file out.
+
+Owns the time line of the file: every count untouched, every gap filled and named, annotations beside them.
+Refuses to renumber time, to overwrite a file, and to stop for a failing disk (see `RecordFile`).
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hostd.errors import RecordingError, UsageError
+from hostd.raw_header import ANNOTATION_BYTES, raw_header, raw_signals
+from hostd.record_file import RecordFile
+from hw.bdf import N_RECORDS_OFFSET, RECORDING_OFFSET, encode_header, text_field
+from hw.bdf_annotations import Annotation, encode_tal, encode_timekeeping
+from hw.bdf_records import encode_record
+from hw.raw_bdf import COUNT_MAX, COUNT_MIN, FILLER_COUNTS, Origin, gap_text, note_text, recording_field
+from hw.samples import Gap, SampleBlock
+
+MAX_NOTE_BYTES = 160
+MAX_GAP_S = 3600.0
+# Onsets in seconds have nine digits.
+_LONGEST_S = 9e8
+
+
+class Recorder:
+    """A new recording at `path`. Raises UsageError for names, rate or scale that a BDF file cannot hold,
+    RecordingError when the file cannot be created.
+
+    `lsb_uv` and `offset_uv` are per channel; `gain` is a text for the signal headers; `start_utc` must be
+    aware. `append` and `close` belong to one thread, `annotate` may be called from any.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        channels: Sequence[str],
+        rate_hz: float,
+        lsb_uv: Sequence[float],
+        offset_uv: Sequence[float],
+        gain: str,
+        case_id: str,
+        start_utc: datetime,
+        latency_offset_samples: float = 0.0,
+        sync_interval_s: float = 1.0,
+    ) -> None:
+        self.path = path
+        self._offset_samples = latency_offset_samples
+        self._first: int | None = None
+        self._end = self._announced = self._padding = self._lost = 0
+        self._disk_lost = self._refusing = self._closed = False
+        self._gap_notes: deque[Annotation] = deque()
+        self._notes: deque[tuple[int, str]] = deque()
+        try:
+            signals = raw_signals(channels, rate_hz, lsb_uv, offset_uv, gain)
+            header = raw_header(start_utc, case_id, signals, rate_hz)
+            # The field is written again with the first block; its longest form must fit now.
+            recording_field(header.start, Origin(int(_LONGEST_S * rate_hz), latency_offset_samples))
+            origin = Origin(0, latency_offset_samples)
+            self._header = replace(header, recording=recording_field(header.start, origin))
+            encoded = encode_header(self._header)
+        except ValueError as error:
+            raise UsageError(f"{path} cannot be recorded: {error}") from None
+        self._subsecond_s = start_utc.microsecond / 1e6
+        self._per_record = signals[0].samples_per_record
+        self._rows = np.empty((self._per_record, len(signals) - 1), np.int32)
+        self._n_rows = self._n_records = 0
+        self._file = RecordFile(path, encoded, sync_interval_s)
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes on file."""
+        return self._file.bytes_written
+
+    @property
+    def samples(self) -> int:
+        """Samples recorded, filled gaps included."""
+        return 0 if self._first is None else self._end - self._padding - self._first
+
+    @property
+    def lost_samples(self) -> int:
+        """Samples that came while the disk failed beyond the backlog, or behind a gap too long to fill."""
+        return self._lost
+
+    def append(self, block: SampleBlock) -> None:
+        """Record a block; gaps before it are filled and named, the ones it does not explain as `link`.
+
+        The block is taken in any case. Then a write or sync fault that came up is raised, once, as
+        RecordingError. Raises ValueError for a block out of order, of wrong shape or beyond 24 bits, and
+        RecordingError, once, for a gap of more than an hour and after `close`: these blocks are not taken.
+        """
+        if self._closed:
+            raise RecordingError(f"{self.path} is closed, a block came after it; start a new recording")
+        self._check(block)
+        if self._first is None:
+            self._begin(block.first_index, block.gaps)
+        if block.first_index - self._end > MAX_GAP_S * self._rate_hz:
+            self._refuse(block)
+            return
+        self._refusing = False
+        ready = self._file.ready()
+        if ready:
+            self._announce(block)
+            self._fill_to(block.first_index)
+        if ready and self._end == block.first_index:
+            self._put(block.counts, block.trigger_bits)
+        else:  # the disk has refused for too long: what is dropped here becomes a gap once it works again
+            self._lost += len(block.counts)
+            self._disk_lost = True
+        if fault := self._file.take_fault():
+            raise fault
+
+    def annotate(self, index: int, text: str) -> None:
+        """Note `text` (cut behind 160 bytes) at a sample index; it is on file a record or two later.
+
+        Raises ValueError for an index that no recording reaches.
+        """
+        self._check_index(index)
+        self._notes.append((index, note_text(text, MAX_NOTE_BYTES)))
+
+    def close(self) -> None:
+        """Finish the last record, write the record count, sync, release the file; closing again does nothing.
+
+        Raises RecordingError when the disk refuses; the file then is as a killed recorder leaves it.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._first is None and self._notes:
+            self._begin(0, ())
+        while self._n_rows or self._gap_notes or self._notes:
+            left = self._per_record - self._n_rows
+            self._padding += left
+            self._gap_notes.append(self._gap_note(Gap(self._end, left, "file")))
+            self._fill(left)
+        self._file.close(N_RECORDS_OFFSET, text_field("number of records", str(self._n_records), 8))
+        if fault := self._file.take_fault():
+            raise fault
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check(self, block: SampleBlock) -> None:
+        n_rows, n_channels = len(block.counts), self._rows.shape[1] - 1
+        if block.counts.shape != (n_rows, n_channels) or block.trigger_bits.shape != (n_rows,):
+            raise ValueError(
+                f"block {block.first_index} has shapes {block.counts.shape} and {block.trigger_bits.shape}, "
+                f"expected (n, {n_channels}) and (n,)"
+            )
+        if n_rows and (block.counts.min() < COUNT_MIN or block.counts.max() > COUNT_MAX):
+            raise ValueError(f"block {block.first_index} holds a count beyond 24 bits")
+        if self._first is not None and block.first_index < self._end:
+            raise ValueError(f"block {block.first_index} is out of order, expected {self._end} or later")
+        self._check_index(block.first_index)
+
+    def _check_index(self, index: int) -> None:
+        if not 0 <= index < _LONGEST_S * self._rate_hz:
+            raise ValueError(f"sample index {index} is outside any recording")
+
+    def _refuse(self, block: SampleBlock) -> None:
+        """A gap too long to fill: say so once, count what comes behind it."""
+        self._lost += len(block.counts)
+        if not self._refusing:
+            self._refusing = True
+            raise RecordingError(
+                f"{self.path}: a gap of {block.first_index - self._end} samples before {block.first_index} "
+                "is longer than an hour; start a new recording"
+            )
+
+    @property
+    def _rate_hz(self) -> float:
+        return self._per_record / self._header.record_duration_s
+
+    def _begin(self, first_index: int, gaps: Sequence[Gap]) -> None:
+        """The first sample decides the file's first index; gaps before it are named, not filled."""
+        self._first = self._end = self._announced = first_index
+        if first_index:
+            text = recording_field(self._header.start, Origin(first_index, self._offset_samples))
+            self._file.patch(RECORDING_OFFSET, text_field("recording", text, 80))
+        self._gap_notes.extend(self._gap_note(gap) for gap in gaps if gap.index + gap.length <= first_index)
+
+    def _announce(self, block: SampleBlock) -> None:
+        """Name everything between the end of the recording and the block, each sample once."""
+        cursor = max(self._end, self._announced)
+        for gap in sorted(block.gaps, key=lambda g: g.index):
+            start, stop = max(gap.index, cursor), min(gap.index + gap.length, block.first_index)
+            if start >= stop:
+                continue
+            self._name_unexplained(cursor, start)
+            self._gap_notes.append(self._gap_note(Gap(start, stop - start, gap.reason)))
+            cursor = stop
+        self._name_unexplained(cursor, block.first_index)
+        self._announced = block.first_index
+
+    def _name_unexplained(self, start: int, stop: int) -> None:
+        if start < stop:
+            gap = Gap(start, stop - start, "file" if self._disk_lost else "link")
+            self._gap_notes.append(self._gap_note(gap))
+        self._disk_lost = False
+
+    def _gap_note(self, gap: Gap) -> Annotation:
+        return Annotation(self._seconds(max(gap.index, self._first or 0)), None, gap_text(gap))
+
+    def _seconds(self, index: int) -> float:
+        return self._subsecond_s + (index - (self._first or 0)) / self._rate_hz
+
+    def _fill_to(self, index: int) -> None:
+        while self._end < index and self._file.ready():
+            self._fill(min(index - self._end, self._per_record - self._n_rows))
+
+    def _fill(self, n_rows: int) -> None:
+        """Filler that ends at the latest with the record."""
+        rows = self._rows[self._n_rows : self._n_rows + n_rows]
+        rows[:, :-1] = FILLER_COUNTS
+        rows[:, -1] = 0
+        self._advance(n_rows)
+
+    def _put(self, counts: NDArray[np.int32], trigger_bits: NDArray[np.uint8]) -> None:
+        at = 0
+        while at < len(counts):
+            taken = min(len(counts) - at, self._per_record - self._n_rows)
+            rows = self._rows[self._n_rows : self._n_rows + taken]
+            rows[:, :-1] = counts[at : at + taken]
+            rows[:, -1] = trigger_bits[at : at + taken]
+            at += taken
+            self._advance(taken)
+
+    def _advance(self, n_rows: int) -> None:
+        self._n_rows += n_rows
+        self._end += n_rows
+        if self._n_rows < self._per_record:
+            return
+        onset_s = self._subsecond_s + self._n_records * self._header.record_duration_s
+        record = encode_record(self._header, list(self._rows.T), onset_s, self._take_annotations(onset_s))
+        self._n_rows = 0
+        self._n_records += 1
+        self._file.append(record)
+
+    def _take_annotations(self, onset_s: float) -> list[Annotation]:
+        """What fits this record: gaps first, since without its name filler would read as samples."""
+        room = ANNOTATION_BYTES - len(encode_timekeeping(onset_s))
+        taken: list[Annotation] = []
+        while self._gap_notes or self._notes:
+            if self._gap_notes:
+                annotation = self._gap_notes[0]
+            else:
+                index, text = self._notes[0]
+                annotation = Annotation(self._seconds(index), None, text)
+            room -= len(encode_tal(annotation))
+            if room < 0:
+                break
+            taken.append(annotation)
+            (self._gap_notes if self._gap_notes else self._notes).popleft()
+        return taken
