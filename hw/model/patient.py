@@ -1,0 +1,202 @@
+"""The model patient: electrode voltages by conversion, and responses to the stimuli it is given.
+
+Deterministic for seed, rate, electrodes, scenario and stimuli, whatever the order of calls. Refuses to know
+of counts, gains, impedances and saturation: those are the chip's. Times speak in sample periods.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.model.body import known
+from hw.model.evoked import (
+    LEVELS,
+    REFERENCE_STIMULUS_HZ,
+    SITES,
+    Artifact,
+    Pathway,
+    TruePeak,
+    cortical_gain,
+    side_and_nerve,
+    true_peaks,
+)
+from hw.model.scenario import NO_CHANGE, Scenario
+from hw.model.sources import Background
+from hw.model.stochastic import child
+
+Floats = NDArray[np.float64]
+
+_VOLTS_PER_UV = 1e-6
+# Standard deviation of the amplitude from stimulus to stimulus, by LEVELS.
+_TRIAL_SD = np.array([0.02, 0.03, 0.05])
+# The cortex follows the rate of the last few seconds.
+_ADAPTATION_S = 3.0
+# The rate a site is taken for before its first stimuli have told.
+_RESTED_HZ = 0.5 / _ADAPTATION_S
+
+
+class Patient:
+    """Answers with volts per electrode (against the common reference) for conversion 0, 1, 2, ...
+
+    Row k holds the input at (k - delay_samples) / rate_hz; 1.5 samples are the ADS1299's sinc3
+    (facts/clinical.md 0.9). Stimulus artifacts are averaged over one conversion around that time.
+    ValueError for an unknown electrode, a rate below 100 Hz, a delay below half a sample (a conversion cannot
+    end before its input), mains outside 45-65 Hz or a negative seed. One thread.
+    """
+
+    def __init__(
+        self,
+        electrodes: tuple[str, ...],
+        rate_hz: float,
+        seed: int = 1,
+        *,
+        delay_samples: float = 1.5,
+        mains_hz: float = 50.0,
+        scenario: Scenario = NO_CHANGE,
+    ) -> None:
+        _check(electrodes, rate_hz, seed, delay_samples, mains_hz)
+        self.electrodes = electrodes
+        self.rate_hz = rate_hz
+        self.delay_samples = delay_samples
+        self.scenario = scenario
+        self._background = Background(
+            electrodes, rate_hz, seed, delay_samples=delay_samples, mains_hz=mains_hz, noise=scenario.noise
+        )
+        self._limbs = {site: _Limb(site, electrodes, seed) for site in SITES}
+        self._pending: list[tuple[int, Floats]] = []
+        self._chunk = np.empty((0, len(electrodes)))
+        self._rows: list[list[float]] = []
+        self._first = 0
+        self._end = 0
+        self._last = -1
+
+    def read(self, index: int) -> list[float]:
+        """Volts per electrode for conversion `index`. ValueError unless above every index read before."""
+        if index <= self._last:
+            raise ValueError(f"conversion {index} was asked for after {self._last}; read in ascending order")
+        if index >= self._end:
+            self._advance(index)
+        self._last = index
+        return self._rows[index - self._first]
+
+    def stimulate(self, at_samples: float, site: str) -> None:
+        """Deliver a pulse at `site`, its rising edge `at_samples` after the first conversion's end.
+
+        ValueError for an unknown site, a time before the last row read, or one before the site's last pulse.
+        """
+        side_and_nerve(site)
+        if not (math.isfinite(at_samples) and at_samples >= max(self._last, 0)):
+            raise ValueError(
+                f"stimulus at sample {at_samples} comes too late: conversion {self._last} has been read; "
+                "deliver each pulse before reading past it"
+            )
+        limb = self._limbs[site]
+        at_s = at_samples / self.rate_hz
+        gains, added_ms = limb.deliver(at_s, self.scenario)
+        first = math.floor(at_samples + self.delay_samples - 0.5) + 1
+        end_samples = limb.pathway.end_ms(added_ms) * 1e-3 * self.rate_hz
+        end = math.ceil(at_samples + self.delay_samples + end_samples) + 1
+        rows = np.arange(first, end, dtype=np.float64)
+        times_ms = (rows - (self.delay_samples + at_samples)) * (1e3 / self.rate_hz)
+        response = limb.pathway.response_uv(times_ms, gains, added_ms)
+        response += limb.artifact.response_uv(times_ms, 1e3 / self.rate_hz)
+        response *= _VOLTS_PER_UV
+        self._pending.append((first, response))
+        changed = self._add(first, response)
+        if changed < self._end:
+            here = changed - self._first
+            self._rows[here:] = self._chunk[here:].tolist()
+
+    def truth(
+        self,
+        site: str,
+        derivation: tuple[str, str | None],
+        *,
+        at_s: float = 0.0,
+        stimulus_hz: float = REFERENCE_STIMULUS_HZ,
+    ) -> list[TruePeak]:
+        """The true peaks in (active, reference) at `at_s` of the scenario and a steady `stimulus_hz`.
+
+        Without artifact and without variation from stimulus to stimulus; a reference of None is the
+        common reference. ValueError for an unknown site or electrode.
+        """
+        _, nerve = side_and_nerve(site)
+        gains, added_ms = _state(self.scenario, site, at_s, cortical_gain(nerve, stimulus_hz))
+        return true_peaks(site, derivation, gains, added_ms)
+
+    def _advance(self, index: int) -> None:
+        """Make the chunk that holds `index`; chunks between are lived through, since noise has a memory."""
+        while index >= self._end:
+            background = self._background.next_uv()
+            self._first, self._end = self._end, self._end + background.shape[1]
+        self._chunk = background.T * _VOLTS_PER_UV
+        self._pending = [(first, part) for first, part in self._pending if first + len(part) > self._first]
+        for first, response in self._pending:
+            self._add(first, response)
+        self._rows = self._chunk.tolist()
+
+    def _add(self, first: int, response: Floats) -> int:
+        """Add what of `response` falls into the chunk; the first row it changed, or the chunk's end."""
+        start, end = max(first, self._first), min(first + len(response), self._end)
+        if start >= end:
+            return self._end
+        self._chunk[start - self._first : end - self._first] += response[start - first : end - first]
+        return start
+
+
+class _Limb:
+    """One stimulus site: its pathway, its artifact and how often it has been stimulated lately."""
+
+    def __init__(self, site: str, electrodes: tuple[str, ...], seed: int) -> None:
+        self.pathway = Pathway(site, electrodes)
+        spread = np.array([child(seed, f"artifact {site}", name).uniform(0.6, 1.4) for name in electrodes])
+        self.artifact = Artifact(site, electrodes, spread)
+        self._trials = child(seed, "trials", site)
+        self._recent_hz = 0.0
+        self._last_s = -math.inf
+
+    def deliver(self, at_s: float, scenario: Scenario) -> tuple[Floats, Floats]:
+        """Gains and added latencies by LEVELS for the pulse at `at_s`, which then counts into the rate."""
+        if at_s < self._last_s:
+            raise ValueError(
+                f"stimulus to {self.pathway.site} at {at_s:.6f} s comes before its last one at "
+                f"{self._last_s:.6f} s; deliver pulses in ascending order"
+            )
+        self._recent_hz *= math.exp(-(at_s - self._last_s) / _ADAPTATION_S)
+        # A leaky count sampled just before a pulse lacks half a pulse of its mean, the steady rate.
+        stimulus_hz = self._recent_hz + _RESTED_HZ
+        self._recent_hz += 1 / _ADAPTATION_S
+        self._last_s = at_s
+        gains, added_ms = _state(
+            scenario, self.pathway.site, at_s, cortical_gain(self.pathway.nerve, stimulus_hz)
+        )
+        return gains * (1 + _TRIAL_SD * np.clip(self._trials.standard_normal(len(LEVELS)), -3, 3)), added_ms
+
+
+def _state(scenario: Scenario, site: str, at_s: float, cortical: float) -> tuple[Floats, Floats]:
+    """Gains and added latencies in ms by LEVELS at `at_s`."""
+    states = [scenario.response(site, level, at_s) for level in LEVELS]
+    gains = np.array([amplitude for amplitude, _ in states])
+    gains[LEVELS.index("cortical")] *= cortical
+    return gains, np.array([latency_ms for _, latency_ms in states])
+
+
+def _check(
+    electrodes: tuple[str, ...], rate_hz: float, seed: int, delay_samples: float, mains_hz: float
+) -> None:
+    """Refuse what no patient can be asked for, with one line each."""
+    if not electrodes:
+        raise ValueError("the model patient has no electrodes; name at least one")
+    for name in electrodes:
+        known(name)
+    if not (math.isfinite(rate_hz) and rate_hz >= 100):
+        raise ValueError(f"rate_hz = {rate_hz} is impossible; give at least 100 conversions per second")
+    if seed < 0:
+        raise ValueError(f"seed = {seed} is impossible; give 0 or more")
+    if not (math.isfinite(delay_samples) and delay_samples >= 0.5):
+        raise ValueError(
+            f"delay_samples = {delay_samples} is impossible; a conversion lags 0.5 samples or more"
+        )
+    if not 45 <= mains_hz <= 65:
+        raise ValueError(f"mains_hz = {mains_hz} is no mains; give 50 or 60")

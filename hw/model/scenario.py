@@ -1,0 +1,144 @@
+"""What happens to the model patient, and when: responses that change and noise that changes.
+
+Pure data with its validation. Refuses to open files: `parse_scenario` takes a decoded TOML document.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Literal, TypeVar, get_args
+
+from hw.model.evoked import SITES, Level
+
+Response = Literal["cortical", "subcortical", "peripheral", "all"]
+
+
+def _number(owner: str, name: str, value: object, low: float, high: float) -> None:
+    """Refuse what is not a finite number within `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{owner}: {name} = {value!r} is not a number; write it as for example {name} = 1.0")
+    if not low <= value <= high:  # nan neither
+        raise ValueError(f"{owner}: {name} = {value} is impossible; give {low:g} to {high:g}")
+
+
+def _choice(owner: str, name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{owner}: {name} = {value!r} is unknown; use one of: {', '.join(allowed)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From `at_s` on, the `response` to `site` has `amplitude` (factor of normal) and `latency_ms` (added).
+
+    The new state is reached in a straight line over `ramp_s` from whatever was before. It is whole: what a
+    change does not name returns to normal. "all" covers every site, or every level from nerve to cortex.
+    ValueError (one line) for impossible values.
+    """
+
+    at_s: float
+    site: str = "all"
+    response: Response = "all"
+    amplitude: float = 1.0
+    latency_ms: float = 0.0
+    ramp_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        _number("change", "at_s", self.at_s, 0.0, 1e6)
+        _choice("change", "site", self.site, ("all", *SITES))
+        _choice("change", "response", self.response, get_args(Response))
+        _number("change", "amplitude", self.amplitude, 0.0, 100.0)
+        _number("change", "latency_ms", self.latency_ms, -5.0, 50.0)
+        _number("change", "ramp_s", self.ramp_s, 0.0, 1e6)
+
+    def covers(self, site: str, level: Level) -> bool:
+        """Whether this change speaks of `level` of the response to `site`."""
+        return self.site in ("all", site) and self.response in ("all", level)
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseChange:
+    """From `at_s` on, noise is this many times its normal: `emg`, `mains`, and `eeg` with the thermal noise.
+
+    The new state is whole: what it does not name returns to 1. Electrode offset and its drift stay.
+    ValueError (one line) for impossible values.
+    """
+
+    at_s: float
+    emg: float = 1.0
+    mains: float = 1.0
+    eeg: float = 1.0
+
+    def __post_init__(self) -> None:
+        _number("noise", "at_s", self.at_s, 0.0, 1e6)
+        for name in ("emg", "mains", "eeg"):
+            _number("noise", name, getattr(self, name), 0.0, 1e4)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Changes of responses and of noise; the order of equal times is the order given."""
+
+    changes: tuple[Change, ...] = ()
+    noise: tuple[NoiseChange, ...] = ()
+
+    def response(self, site: str, level: Level, at_s: float) -> tuple[float, float]:
+        """(amplitude factor, added latency in ms) of `level` of the response to `site` at `at_s`."""
+        state = (1.0, 0.0)
+        origin, target = state, None
+        for change in sorted(self.changes, key=lambda change: change.at_s):
+            if change.at_s > at_s or not change.covers(site, level):
+                continue
+            origin, target = _between(origin, target, change.at_s), change
+        return _between(origin, target, at_s)
+
+
+def _between(origin: tuple[float, float], target: Change | None, at_s: float) -> tuple[float, float]:
+    """Where the ramp from `origin` to `target` has come by `at_s`."""
+    if target is None:
+        return origin
+    if at_s >= target.at_s + target.ramp_s:
+        return target.amplitude, target.latency_ms
+    share = (at_s - target.at_s) / target.ramp_s
+    return (
+        origin[0] + share * (target.amplitude - origin[0]),
+        origin[1] + share * (target.latency_ms - origin[1]),
+    )
+
+
+NO_CHANGE = Scenario()
+
+Record = TypeVar("Record", Change, NoiseChange)
+
+
+def parse_scenario(document: Mapping[str, object]) -> Scenario:
+    """The scenario of a decoded TOML document with `[[change]]` and `[[noise]]` tables.
+
+    Keys are the fields of `Change` and `NoiseChange`. ValueError with one line: table, what is wrong, cure.
+    """
+    for key in document:
+        if key not in ("change", "noise"):
+            raise ValueError(f"scenario: unknown table {key!r}; use [[change]] and [[noise]]")
+    return Scenario(
+        tuple(_build(Change, where, table) for where, table in _tables(document, "change")),
+        tuple(_build(NoiseChange, where, table) for where, table in _tables(document, "noise")),
+    )
+
+
+def _tables(document: Mapping[str, object], key: str) -> list[tuple[str, dict[str, object]]]:
+    entries = document.get(key, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"scenario: {key} is not a list of tables; write [[{key}]] before each")
+    return [(f"{key} {number}", entry) for number, entry in enumerate(entries, start=1)]
+
+
+def _build(kind: type[Record], where: str, table: dict[str, object]) -> Record:
+    names = [field.name for field in fields(kind)]
+    for key in table:
+        if key not in names:
+            raise ValueError(f"scenario, {where}: unknown key {key!r}; known keys: {', '.join(names)}")
+    for field in fields(kind):
+        if field.default is MISSING and field.name not in table:
+            raise ValueError(f"scenario, {where}: {field.name} is missing; say when, in seconds")
+    try:
+        return kind(**table)  # type: ignore[arg-type]  # __post_init__ checks every type
+    except ValueError as fault:
+        raise ValueError(f"scenario, {where}: {str(fault).partition(': ')[2]}") from None
