@@ -1,6 +1,7 @@
 """`python -m firmware`: the edge as a process. Exit 0 done, 1 a fault, 2 bad configuration."""
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -26,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seconds", type=float, help="end after so many seconds of samples")
     p.add_argument("--seed", type=int, default=1, help="of the simulated patient")
     p.add_argument("--scenario", type=Path, help="TOML file of what happens to the simulated patient")
+    p.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     return p
 
 
@@ -42,12 +44,28 @@ def parse_speed(text: str) -> float | None:
     return speed
 
 
+def _until_eof(stop: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    stop.set()
+
+
+def _stop_event(supervised: bool) -> threading.Event:
+    """Set by SIGTERM and SIGINT; a supervised edge leaves Ctrl-C to its supervisor and ends with it."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if supervised:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=_until_eof, args=(stop,), name="supervisor", daemon=True).start()
+    else:
+        signal.signal(signal.SIGINT, lambda *_: stop.set())
+    return stop
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the edge until its source ends or a signal comes."""
     args = parser().parse_args(argv)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _stop_event(args.supervised)
     try:
         if args.seconds is not None and not args.seconds > 0:
             raise ConfigError(f"--seconds {args.seconds:g} is not positive")

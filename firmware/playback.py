@@ -65,7 +65,7 @@ class RecordingSource:
             self._put(Reply(command.command, "a recording cannot stimulate"))
 
     def run(self, put: Put, stop: threading.Event) -> None:
-        """Deliver the recording, paced, until its end or `stop`. Raises PortError when it cannot be read on."""
+        """Deliver the recording, paced, to its end or `stop`. Raises PortError when it cannot be read on."""
         reader = self._reader
         if reader is None:
             raise ConfigError("not configured")

@@ -49,7 +49,7 @@ class Sequencer:
         return self._outputs
 
     def start(self, plan: StimPlan) -> str:
-        """Begin a plan; the refusal in one line, or empty. Pulses fall on indices that are `phase` modulo `period`."""
+        """Begin a plan; the refusal in one line, or empty. Pulses fall on `phase` modulo `period`."""
         refusal = limits.refuse(plan, self._rate_hz, self._lines)
         if not refusal:
             now = self._index + 1

@@ -1,8 +1,8 @@
 """The simulated box: the chip model wired to the patient model, behind the same ports as the real one.
 
-Time is its own: edges come exactly 1/rate apart, the next one only after the last was asked for, at
-`speed` times real time (None: as fast as asked). It therefore loses nothing on a busy machine and says nothing
-about one. The stimulus lines are looped back to the chip's GPIO pins, as on the board.
+Time is its own: edges come exactly 1/rate apart, the next one only after the last was asked for, at `speed`
+times real time (None: as fast as asked). It therefore loses nothing on a busy machine and says nothing about
+one. The stimulus lines are looped back to the chip's GPIO pins, as on the board.
 """
 
 import threading

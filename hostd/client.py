@@ -24,7 +24,7 @@ class Subscription:
         self._poller = zmq.Poller()
         self._sockets: list[zmq.Socket[bytes]] = []
         for address in [at.events, at.traces] + ([at.raw] if raw else []):
-            socket = zmq.Context.instance().socket(zmq.SUB)
+            socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
             socket.linger = 0
             socket.rcvhwm = RECEIVE_HWM
             for topic in topics:
@@ -64,7 +64,7 @@ class Subscription:
 
 def request(bus: str, command: str, args: dict[str, Any], timeout_ms: int = 3000) -> dict[str, Any]:
     """Send one control request, return the reply map. Raises BusError when nobody answers in time."""
-    socket = zmq.Context.instance().socket(zmq.DEALER)
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
     socket.linger = 0
     address = parse_bus(bus).control
     try:

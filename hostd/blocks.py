@@ -1,0 +1,57 @@
+"""Link blocks back into sample blocks: every hole becomes a named gap, nothing is renumbered."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from hw.frames import unpack24
+from hw.link import Block
+from hw.samples import Gap, SampleBlock
+
+
+class Reassembler:
+    """Checks that blocks follow one another. `repeated` counts samples that came twice and were dropped."""
+
+    def __init__(self) -> None:
+        self._expected: int | None = None
+        self.repeated = 0
+        self.malformed = 0
+
+    def take(self, message: Block) -> SampleBlock | None:
+        """The block of `message`, its gaps completed; None when it holds nothing new or is malformed."""
+        n = len(message.bits)
+        if message.channels == 0 or len(message.samples) != 3 * n * message.channels or n == 0:
+            self.malformed += 1
+            return None
+        raw = np.frombuffer(message.samples, np.uint8).reshape(n, -1)
+        bits = np.frombuffer(message.bits, np.uint8)
+        block = SampleBlock(message.first_index, unpack24(raw), bits, message.t_ns, message.gaps)
+        expected = message.first_index if self._expected is None else self._expected
+        if block.end_index <= expected:
+            self.repeated += n
+            return None
+        if block.first_index < expected:
+            skip = expected - block.first_index
+            self.repeated += skip
+            block = replace(block, first_index=expected, counts=block.counts[skip:], trigger_bits=bits[skip:])
+        self._expected = block.end_index
+        gaps = _complete(expected, block.first_index, block.gaps)
+        block.counts.flags.writeable = False
+        return replace(block, gaps=gaps)
+
+
+def _complete(start: int, end: int, named: tuple[Gap, ...]) -> tuple[Gap, ...]:
+    """Gaps that cover start..end exactly: those that the edge named, and `link` for what nobody explains."""
+    gaps: list[Gap] = []
+    at = start
+    for gap in sorted(named, key=lambda g: g.index):
+        first, last = max(gap.index, at), min(gap.index + gap.length, end)
+        if first >= last:
+            continue
+        if first > at:
+            gaps.append(Gap(at, first - at, "link"))
+        gaps.append(Gap(first, last - first, gap.reason))
+        at = last
+    if at < end:
+        gaps.append(Gap(at, end - at, "link"))
+    return tuple(gaps)

@@ -1,0 +1,167 @@
+"""The bus: four endpoints, numbered messages, the latest of every topic kept for late joiners.
+
+The only place that publishes. One thread owns the sockets; others hand messages over with `post`. Queues are
+per endpoint, so that an alert never waits behind a trace.
+"""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from hostd import wire
+from hostd.endpoints import Endpoints
+from hostd.errors import BusError
+from hostd.outgoing import Outgoing
+
+EVENT_HWM = 10_000
+TRACE_HWM = 200
+RAW_HWM = 200
+MAX_REQUEST_BYTES = 1 << 16
+MAX_MESSAGE_BYTES = 1 << 20
+NOT_KEPT = ("beat", "raw")
+TRACES = ("sweep.", "average.", "baseline.", "spectrum", "wave.", "emg.audio")
+
+Stamp = Callable[[int], tuple[int, int]]
+Handler = Callable[[bytes, Callable[[dict[str, Any]], None]], None]
+
+
+class Bus:
+    """Opens the endpoints. Raises BusError when one cannot be bound."""
+
+    def __init__(self, at: Endpoints, boot: str, case: str, stamp: Stamp) -> None:
+        self._boot, self._case, self._stamp = boot, case, stamp
+        self.addresses = {"events": at.events, "control": at.control, "traces": at.traces, "raw": at.raw}
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._posted: queue.SimpleQueue[Outgoing | Callable[[], None]] = queue.SimpleQueue()
+        self._seq: dict[str, int] = {}
+        self._latest: dict[str, tuple[dict[str, Any], list[bytes]]] = {}
+        self._raw_readers = 0
+        self._wake_lock = threading.Lock()
+        wake = f"inproc://wake-{id(self)}"
+        self._wake_out = self._context.socket(zmq.PUSH)
+        self._wake_in = self._context.socket(zmq.PULL)
+        self._wake_in.bind(wake)
+        self._wake_out.connect(wake)
+        try:
+            self._events = self._bind(zmq.XPUB, at.events, EVENT_HWM)
+            self._control = self._bind(zmq.ROUTER, at.control, EVENT_HWM)
+            self._traces = self._bind(zmq.XPUB, at.traces, TRACE_HWM)
+            self._raw = self._bind(zmq.XPUB, at.raw, RAW_HWM)
+        except BusError:
+            self._context.destroy(0)
+            raise
+        self._poller = zmq.Poller()
+        for socket in (self._wake_in, self._events, self._control, self._traces, self._raw):
+            self._poller.register(socket, zmq.POLLIN)
+
+    def _bind(self, kind: int, address: str, hwm: int) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(kind)
+        socket.linger = 500
+        socket.sndhwm = hwm
+        socket.maxmsgsize = MAX_MESSAGE_BYTES
+        socket.setsockopt(zmq.HANDSHAKE_IVL, 1000)
+        try:
+            socket.bind(address)
+        except zmq.ZMQError as error:
+            raise BusError(
+                f"cannot open {address}: {error.strerror}; another evokd there? choose another --bus"
+            ) from None
+        return socket
+
+    @property
+    def raw_wanted(self) -> bool:
+        """True while somebody subscribes to raw. Any thread."""
+        return self._raw_readers > 0
+
+    def post(self, *items: Outgoing | Callable[[], None]) -> None:
+        """Hand messages (or something to do) to the serving thread, in order. Any thread."""
+        for item in items:
+            self._posted.put(item)
+        if items:
+            with self._wake_lock, contextlib.suppress(zmq.Again):  # full: it is awake
+                self._wake_out.send(b"", zmq.NOBLOCK)
+
+    def serve(self, timeout_ms: int, handle: Handler) -> None:
+        """One round of the serving thread: publish what was posted, answer what was asked."""
+        ready = {socket for socket, _ in self._poller.poll(timeout_ms)}
+        if self._wake_in in ready:
+            while self._wake_in.poll(0):
+                self._wake_in.recv()
+        self._publish_posted()
+        for socket in (self._events, self._traces, self._raw):
+            if socket in ready:
+                self._subscriptions(socket)
+        if self._control in ready:
+            self._requests(handle)
+        self._publish_posted()
+
+    def _publish_posted(self) -> None:
+        while not self._posted.empty():
+            item = self._posted.get()
+            if isinstance(item, Outgoing):
+                self.publish(item)
+            else:
+                item()
+
+    def publish(self, message: Outgoing) -> None:
+        """Number and send one message. Serving thread only."""
+        topic = message.topic
+        seq = self._seq.get(topic, 0) + 1
+        self._seq[topic] = seq
+        fields, parts = wire.pack_arrays(message.fields)
+        t_ns, utc_ns = self._stamp(message.index)
+        header = {
+            "v": wire.SCHEMA_VERSION,
+            "boot": self._boot,
+            "seq": seq,
+            "case": self._case,
+            "index": message.index,
+            "t_ns": t_ns,
+            "utc_ns": utc_ns,
+        } | fields
+        if topic == "raw":
+            socket = self._raw
+        elif topic.startswith(TRACES):
+            socket = self._traces
+        else:
+            socket = self._events
+        socket.send_multipart(wire.encode(topic, header, parts), copy=False)
+        if topic not in NOT_KEPT:
+            self._latest[topic] = (header, parts)
+
+    @property
+    def latest_seq(self) -> dict[str, int]:
+        """Latest sequence number per topic."""
+        return dict(self._seq)
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """The latest message of every topic that is state. Serving thread only."""
+        return [{"topic": t, "header": h, "parts": p} for t, (h, p) in self._latest.items()]
+
+    def _subscriptions(self, socket: "zmq.Socket[bytes]") -> None:
+        while socket.poll(0):
+            told = socket.recv()
+            if socket is self._raw and told[:1] in (b"\0", b"\1"):
+                self._raw_readers += 1 if told[0] else -1
+
+    def _requests(self, handle: Handler) -> None:
+        while self._control.poll(0):
+            identity, *rest = self._control.recv_multipart()
+            envelope = rest[:-1] if len(rest) > 1 and not rest[0] else []
+            body = rest[-1] if rest else b""
+
+            def reply(answer: dict[str, Any], to: list[bytes] = [identity, *envelope]) -> None:  # noqa: B006
+                self._control.send_multipart([*to, wire.encode_map(answer)])
+
+            handle(body, reply)
+
+    def close(self) -> None:
+        """Close the endpoints; what was sent gets half a second to leave."""
+        self._publish_posted()
+        for socket in (self._events, self._control, self._traces, self._raw, self._wake_out, self._wake_in):
+            socket.close()
+        self._context.term()

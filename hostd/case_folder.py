@@ -1,0 +1,156 @@
+"""The files of one case: `raw.bdf`, `case.sqlite`, `case.toml` in DATA/CASE-ID/.
+
+Owns what is written where; `keep` turns messages into rows. Interprets nothing. With recording off it writes
+nothing and says so.
+"""
+
+import contextlib
+import json
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hostd.case import Case
+from hostd.errors import RecordingError
+from hostd.outgoing import Outgoing
+from hostd.recorder import Recorder
+from hostd.store import Store
+from hw.link import Description, Stimulus
+from hw.samples import SampleBlock
+
+
+def new_case_id() -> str:
+    """Sorts by time, does not collide: 20261123-161530-3f9a."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+class CaseFolder:
+    """The record of one case under `data` (None: not recorded). Raises RecordingError when it cannot be made.
+
+    `append` belongs to the receiving thread, `keep`, `command` and `stimulus` to the processing one.
+    """
+
+    def __init__(self, data: Path | None, case_id: str, case: Case, description: Description) -> None:
+        self.path = None if data is None else data / case_id
+        self._recorder: Recorder | None = None
+        self._store: Store | None = None
+        self._commands = 0
+        if self.path is None:
+            return
+        try:
+            self.path.mkdir(parents=True)
+            (self.path / "case.toml").write_text(case.text, encoding="utf-8")
+        except OSError as error:
+            raise RecordingError(
+                f"{self.path} cannot be made: {error.strerror}; choose another --data"
+            ) from None
+        self._recorder = Recorder(
+            self.path / "raw.bdf",
+            description.channels,
+            description.rate_hz,
+            description.lsb_uv,
+            description.offset_uv,
+            f"gain {case.gain}",
+            case_id,
+            datetime.now(UTC),
+            description.latency_offset_samples,
+        )
+        self._store = Store(self.path / "case.sqlite")
+        for key, value in {
+            "case": case_id,
+            "name": case.name,
+            "source": description.source,
+            "rate_hz": description.rate_hz,
+            "channels": description.channels,
+            "lsb_uv": description.lsb_uv,
+            "offset_uv": description.offset_uv,
+            "latency_offset_samples": description.latency_offset_samples,
+            "reference": case.reference,
+        }.items():
+            self._store.setting(key, value)
+
+    @property
+    def recording(self) -> dict[str, Any]:
+        """What `status` says of the recording."""
+        if self._recorder is None or self.path is None:
+            return {"path": None, "bytes": 0}
+        return {"path": str(self.path), "bytes": self._recorder.bytes_written}
+
+    def append(self, block: SampleBlock) -> None:
+        """Record a block before anything interprets it. Raises RecordingError when the disk refuses."""
+        if self._recorder is not None:
+            self._recorder.append(block)
+
+    def anchor(self, index: int, t_ns: int, utc_minus_t_ns: int) -> None:
+        """Note when the first sample was converted."""
+        if self._store is not None:
+            self._store.setting("anchor", [index, t_ns, utc_minus_t_ns])
+
+    def command(self, index: int, name: str, args: dict[str, Any]) -> None:
+        """Note a command carried out before sample `index`: replay does it again there."""
+        if self._store is not None:
+            self._commands += 1
+            self._store.put("commands", self._commands, index, name, json.dumps(args), time.time_ns())
+
+    def stimulus(self, s: Stimulus) -> None:
+        """Note the edge's proof of one pulse."""
+        if self._store is not None:
+            seen = s.seen if s.seen < 1 << 63 else -1
+            self._store.put("stimuli", s.plan, s.command, s.number, s.line, s.commanded, seen)
+
+    def audit(self, actor: str, action: str, detail: str) -> None:
+        """Note who did what."""
+        if self._store is not None:
+            self._store.put("audit", time.time_ns(), actor, action, detail)
+
+    def gaps(self, block: SampleBlock) -> None:
+        """Note the gaps before a block."""
+        if self._store is not None:
+            for gap in block.gaps:
+                self._store.put("gaps", gap.index, gap.length, gap.reason)
+
+    def keep(self, message: Outgoing, utc_ns: int) -> None:
+        """Keep what the case needs of a message: events, measurements, finished averages and baselines."""
+        if self._store is None or self._recorder is None:
+            return
+        kind, _, test = message.topic.partition(".")
+        f = message.fields
+        if kind == "event":
+            self._store.put("events", message.index, utc_ns, f["kind"], f["author"], f["text"])
+            self._recorder.annotate(message.index, f["text"])
+        elif kind == "measure":
+            for p in f["peaks"]:
+                latency, amplitude = p["latency_ci_ms"] or [None] * 2, p["amplitude_ci_uv"] or [None] * 2
+                row = (p["name"], p["derivation"], p["present"], p["latency_ms"], *latency)
+                row += (p["amplitude_uv"], *amplitude, p["change_pct"])
+                self._store.put("measurements", test, message.index, *row)
+        elif kind == "baseline" or (kind == "average" and f["final"]):
+            self._average(test, kind, message)
+
+    def last_average(self, message: Outgoing) -> None:
+        """Keep an unfinished average: the case ends with it."""
+        self._average(message.topic.partition(".")[2], "last", message)
+
+    def _average(self, test: str, role: str, message: Outgoing) -> None:
+        if self._store is None:
+            return
+        header = {k: v for k, v in message.fields.items() if not isinstance(v, np.ndarray)}
+        mean = message.fields["mean_uv"]
+        header["shape"] = list(mean.shape)
+        self._store.put("averages", test, role, message.index, json.dumps(header), mean.tobytes())
+
+    def close_raw(self) -> None:
+        """Close `raw.bdf`. Raises RecordingError when the disk refuses."""
+        if self._recorder is not None:
+            self._recorder.close()
+
+    def close(self) -> None:
+        """Close everything that is still open, the raw file first. Raises the first RecordingError."""
+        with contextlib.ExitStack() as stack:
+            if self._store is not None:
+                stack.callback(self._store.close)
+            self.close_raw()

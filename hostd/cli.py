@@ -1,0 +1,228 @@
+"""`evokd`: the command line. Exit 0 done, 1 a fault while running, 2 bad usage or configuration.
+
+Every command is a function here that wires options to the module that does the work; faults are one line on
+stderr, never a traceback.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from hostd import options
+from hostd.endpoints import parse_bus, parse_http
+from hostd.errors import EvokdError, UsageError
+from hostd.signals import stop_event
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    try:
+        args = _parser().parse_args(argv)
+        command: Command = args.command
+        return command(args)
+    except EvokdError as error:
+        sys.stderr.write(f"evokd: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        return 1
+
+
+def _parser() -> options.Parser:
+    p = options.Parser(prog="evokd", description="Open intraoperative neuromonitoring. Not a medical device.")
+    p.add_argument("--version", action="version", version=f"evokd {metadata.version('evokd')}")
+    commands = p.add_subparsers(dest="name", required=True, metavar="COMMAND", parser_class=options.Parser)
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        return sub
+
+    run = add("run", _run, "run a case: edge, host and web display together")
+    options.case_options(run)
+    options.source_options(run)
+    options.output_options(run)
+    options.http_option(run, "|off")
+    edge = add("edge", _edge, "the edge by itself: acquisition and stimulation")
+    options.source_options(edge)
+    options.link_option(edge)
+    host = add("host", _host, "the host by itself: record, average, publish")
+    options.case_options(host)
+    options.output_options(host)
+    options.link_option(host)
+    host.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds of samples")
+    host.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+    replay = add("replay", _replay, "run a recording through the same pipeline, as fast as it goes")
+    replay.add_argument("recording", type=Path, help="a case's directory, or an EDF+/BDF+ file")
+    replay.add_argument("--case", type=Path, metavar="CASE.toml", help="instead of the case beside it")
+    replay.add_argument("--out", type=Path, metavar="FILE.jsonl", help="a line per message (default: stdout)")
+    web = add("web", _web, "the web display, a bus client")
+    options.bus_option(web)
+    options.http_option(web)
+    web.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+    ctl = add("ctl", _ctl, "one control request, reply as JSON")
+    ctl.add_argument("request", metavar="COMMAND")
+    ctl.add_argument("args", nargs="*", metavar="key=value")
+    options.bus_option(ctl)
+    check = add("check", _check, "validate a case file")
+    check.add_argument("case", type=Path, metavar="CASE.toml")
+    repair = add("repair", _repair, "make a killed recording whole again")
+    repair.add_argument("case", type=Path, metavar="DIR", help="the case's directory")
+    schema = add("schema", _schema, "the bus schema, generated from the code")
+    schema.add_argument("--format", choices=("json", "markdown"), default="markdown")
+    return p
+
+
+def _case(args: argparse.Namespace) -> tuple[Any, str]:
+    """The case asked for and where it stands: a file, a procedure, the recording's own, or the default."""
+    from hostd import casefile
+
+    source = getattr(args, "source", "")
+    beside = Path(source[5:]) / "case.toml" if source.startswith("file:") else None
+    if args.case is not None and args.procedure is not None:
+        raise UsageError("a case file and --procedure exclude each other; give one")
+    if args.case is not None:
+        return casefile.load(args.case), str(args.case)
+    if args.procedure is None and beside is not None:
+        if not beside.exists():
+            raise UsageError(f"--source {source}: a foreign recording needs a case file; name one")
+        return casefile.load(beside), str(beside)
+    name = args.procedure or "median_ssep"
+    return casefile.procedure(name), f"procedure {name}"
+
+
+def _run(args: argparse.Namespace) -> int:
+    from hostd.run import RunOptions, run
+
+    parse_bus(args.bus)
+    options.positive_seconds(args.seconds)
+    kind = args.source.partition(":")[0]
+    if kind not in ("simulated", "pi", "file", "serial", "tcp", "unix"):
+        known = "simulated, pi, serial:DEVICE, tcp:HOST:PORT or file:RECORDING"
+        raise UsageError(f"--source {args.source!r} is not {known}")
+    if kind == "file" and not Path(args.source[5:]).exists():
+        raise UsageError(f"recording {args.source[5:]} does not exist; check the path")
+    remote = kind in ("serial", "tcp", "unix")
+    case, where = _case(args)
+    chosen = [str(args.case)] if args.case else ["--procedure", args.procedure] if args.procedure else []
+    if not chosen and kind == "file":
+        chosen = [where]
+    host = [*chosen, "--bus", args.bus, "--data", args.data]
+    edge = ["--source", args.source, "--speed", args.speed, "--seed", str(args.seed)]
+    if args.seconds is not None:
+        host += ["--seconds", str(args.seconds)]
+        edge += ["--seconds", str(args.seconds)]
+    if args.scenario is not None:
+        edge += ["--scenario", str(args.scenario)]
+    web = None
+    places = {"case": case.name, "bus": args.bus, "data": args.data}
+    if args.http != "off":
+        parse_http(args.http)
+        web = ["--bus", args.bus, "--http", args.http]
+        places["page"] = f"http://{args.http}/"
+    link = args.source if remote else None
+    stop = stop_event(supervised=False)
+    return run(RunOptions(None if remote else edge, host, web, link, args.bus, places), stop)
+
+
+def _edge(args: argparse.Namespace) -> int:
+    """The edge is a program of its own: this becomes it."""
+    import os
+
+    command = [sys.executable, "-m", "firmware", "--source", args.source, "--link", args.link]
+    command += ["--speed", args.speed, "--seed", str(args.seed)]
+    for name in ("seconds", "scenario"):
+        if getattr(args, name) is not None:
+            command += [f"--{name}", str(getattr(args, name))]
+    os.execv(sys.executable, command)
+
+
+def _host(args: argparse.Namespace) -> int:
+    from hostd.daemon import Daemon, HostOptions
+
+    stop = stop_event(args.supervised)
+    case, where = _case(args)
+    seconds = options.positive_seconds(args.seconds)
+    host = HostOptions(case, where, args.link, args.bus, options.data_folder(args.data), seconds)
+    try:
+        Daemon(host, stop).run()
+    except EvokdError:
+        if not stop.is_set():  # what breaks while everything is being stopped is no fault
+            raise
+    return 0
+
+
+def _replay(args: argparse.Namespace) -> int:
+    from hostd import casefile
+    from hostd.replay import Replay, write_lines
+
+    case = None if args.case is None else casefile.load(args.case)
+    with Replay(args.recording, case, str(args.case)) as replay:
+        if args.out is None:
+            write_lines(replay, sys.stdout)
+            return 0
+        try:
+            with args.out.open("w", encoding="utf-8") as out:
+                write_lines(replay, out)
+        except OSError as error:
+            raise UsageError(f"--out {args.out}: {error.strerror}; choose another file") from None
+    return 0
+
+
+def _web(args: argparse.Namespace) -> int:
+    from hostd.web.gateway import serve
+
+    serve(args.bus, args.http, stop=stop_event(args.supervised))
+    return 0
+
+
+def _ctl(args: argparse.Namespace) -> int:
+    from hostd.client import request
+
+    words = dict(_key_value(word) for word in args.args)
+    reply = request(args.bus, args.request, words)
+    sys.stdout.write(json.dumps(reply, default=_jsonable) + "\n")
+    return 0 if reply.get("ok") else 1
+
+
+def _key_value(word: str) -> tuple[str, Any]:
+    key, equals, value = word.partition("=")
+    if not equals or not key:
+        raise UsageError(f"{word!r} is not key=value")
+    return key, value
+
+
+def _jsonable(value: Any) -> str:
+    return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from hostd import casefile
+
+    case = casefile.load(args.case)
+    sys.stdout.write(f"{args.case}: good: {case.name!r}, {len(case.channels)} channels, tests ")
+    sys.stdout.write(", ".join(t.name for t in case.tests) + "\n")
+    return 0
+
+
+def _repair(args: argparse.Namespace) -> int:
+    from hostd.repair import repair
+
+    path = args.case / "raw.bdf" if args.case.is_dir() else args.case
+    report = repair(path)
+    did = f"{report.dropped_bytes} torn bytes dropped" if report.changed else "nothing to repair"
+    sys.stdout.write(f"{path}: {report.records} whole records, {did}\n")
+    return 0
+
+
+def _schema(args: argparse.Namespace) -> int:
+    from hostd import schema
+
+    text = schema.as_json() if args.format == "json" else schema.as_markdown()
+    sys.stdout.write(text + "\n")
+    return 0

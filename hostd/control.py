@@ -1,0 +1,111 @@
+"""Control requests: bytes to a checked command, results and errors to a reply. Pure.
+
+`{"id", "command", "args"}` in, `{"id", "ok", "result" | "error"}` out. Whatever comes in, something proper
+goes out; the daemon does the commands.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from hostd import wire
+from hostd.bus import MAX_REQUEST_BYTES
+
+Code = Literal["bad_request", "unknown_command", "not_allowed", "bad_state", "refused", "busy", "internal"]
+MAX_TEXT = 2000
+
+
+class NoArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command without arguments."""
+
+
+class TestArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command about one test."""
+
+    test: str
+
+
+class MarkArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that a person says happened."""
+
+    text: str
+    kind: str = "note"
+    author: str = ""
+
+
+class AlertArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command about one alert."""
+
+    id: str
+
+
+COMMANDS: dict[str, type[msgspec.Struct]] = {
+    "hello": NoArgs,
+    "snapshot": NoArgs,
+    "config.get": NoArgs,
+    "case.start": NoArgs,
+    "case.close": NoArgs,
+    "test.start": TestArgs,
+    "test.stop": TestArgs,
+    "stim.arm": TestArgs,
+    "stim.fire": TestArgs,
+    "stim.stop": NoArgs,
+    "baseline.set": TestArgs,
+    "baseline.clear": TestArgs,
+    "mark": MarkArgs,
+    "alert.acknowledge": AlertArgs,
+    "impedance.start": NoArgs,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One checked request."""
+
+    id: Any
+    command: str
+    args: dict[str, Any] = field(default_factory=dict)
+
+
+class RequestError(ValueError):
+    """A request that cannot be taken; `reply` is the answer to it."""
+
+    def __init__(self, request_id: Any, code: Code, text: str) -> None:
+        super().__init__(text)
+        self.reply = error_reply(request_id, code, text)
+
+
+def error_reply(request_id: Any, code: Code, text: str) -> dict[str, Any]:
+    """The reply that says no."""
+    return {"id": request_id, "ok": False, "error": {"code": code, "message": text}}
+
+
+def ok_reply(request_id: Any, result: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The reply that says yes."""
+    return {"id": request_id, "ok": True, "result": result or {}}
+
+
+def parse(body: bytes) -> Request:
+    """The request in `body`. Raises RequestError for anything else."""
+    if len(body) > MAX_REQUEST_BYTES:
+        raise RequestError(None, "bad_request", f"{len(body)} bytes, the limit is {MAX_REQUEST_BYTES}")
+    try:
+        given = wire.decode_map(body)
+    except ValueError as error:
+        raise RequestError(None, "bad_request", str(error)) from None
+    request_id = given.get("id")
+    command = given.get("command")
+    if not isinstance(command, str):
+        raise RequestError(request_id, "bad_request", "a request is {id, command, args}; command is missing")
+    form = COMMANDS.get(command)
+    if form is None:
+        known = ", ".join(COMMANDS)
+        raise RequestError(request_id, "unknown_command", f"{command[:60]!r} is not one of {known}")
+    try:
+        args = msgspec.convert(given.get("args", {}), form)
+    except msgspec.ValidationError as error:
+        raise RequestError(request_id, "bad_request", f"{command}: {error}") from None
+    if isinstance(args, MarkArgs) and len(args.text) > MAX_TEXT:
+        raise RequestError(request_id, "bad_request", f"mark: text longer than {MAX_TEXT} characters")
+    return Request(request_id, command, msgspec.to_builtins(args))

@@ -1,0 +1,196 @@
+"""Does what control requests ask, as far as the state machine allows, and answers each exactly once.
+
+Lives in the serving thread. Decides nothing itself: `states.step` does; here its actions are carried out.
+"""
+
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any
+
+from hostd import control, wire
+from hostd.bus import Bus
+from hostd.case import Case, TestPlan
+from hostd.control import Request, RequestError, error_reply, ok_reply
+from hostd.errors import LinkError
+from hostd.intake import Intake
+from hostd.outgoing import Outgoing
+from hostd.processing import Command, Processing
+from hostd.states import Action, CaseState, Event, RefusedError, step
+from hostd.stimulation import Stimulation
+from hw.link import Description, Fault, Reply
+
+Answer = Callable[[dict[str, Any]], None]
+FREE_SOURCES = ("simulated", "file")
+
+
+class ControlDesk:
+    """The state of one case and everything that may change it."""
+
+    def __init__(
+        self,
+        case: Case,
+        description: Description,
+        bus: Bus,
+        intake: Intake,
+        processing: Processing,
+        boot: str,
+        case_id: str,
+    ) -> None:
+        self._case, self._description, self._bus = case, description, bus
+        self._intake, self._processing = intake, processing
+        self._boot, self._case_id = boot, case_id
+        self._plans: dict[str, TestPlan] = {t.name: t for t in case.tests}
+        self._stimulation = Stimulation(case, description, intake.send)
+        free = description.source in FREE_SOURCES
+        stopped = tuple((t.name, "stopped") for t in case.tests)
+        self.state = CaseState(stopped, description.lines > 0, free)  # type: ignore[arg-type]
+        self.faults: list[str] = []
+        processing.on_reply = self._edge_replied
+        processing.on_fault = self._edge_fault
+
+    def start_free_tests(self) -> None:
+        """Start every test of a simulated box or a recording; on hardware nothing starts by itself."""
+        if self.state.free:
+            for name in self._plans:
+                self._do(Request(None, "test.start", {"test": name}), lambda reply: None)
+
+    def handle(self, body: bytes, answer: Answer) -> None:
+        """Answer one request, now or when it is done."""
+        try:
+            request = control.parse(body)
+        except RequestError as error:
+            answer(error.reply)
+            return
+        match request.command:
+            case "hello":
+                answer(ok_reply(request.id, self._hello()))
+            case "snapshot":
+                answer(ok_reply(request.id, {"messages": self._bus.snapshot()}))
+            case "config.get":
+                answer(ok_reply(request.id, {"case": self._case_id, "toml": self._case.text}))
+            case "alert.acknowledge":
+                answer(error_reply(request.id, "bad_state", f"there is no alert {request.args['id']!r}"))
+            case "impedance.start":
+                text = f"source {self._description.source!r} cannot measure impedance"
+                answer(error_reply(request.id, "bad_state", text))
+            case "mark" | "baseline.set" | "baseline.clear":
+                self._in_pipeline(request, answer)
+            case _:
+                self._do(request, answer)
+
+    def _hello(self) -> dict[str, Any]:
+        return {
+            "evokd": metadata.version("evokd"),
+            "schema": wire.SCHEMA_VERSION,
+            "boot": self._boot,
+            "case": self._case_id,
+            "source": self._description.source,
+            "endpoints": self._bus.addresses,
+            "commands": list(control.COMMANDS),
+            "tests": {name: plan.site for name, plan in self._plans.items()},
+        }
+
+    def _in_pipeline(self, request: Request, answer: Answer) -> None:
+        """A command that belongs between two samples."""
+        if not self.state.open:
+            answer(error_reply(request.id, "bad_state", "the case is closed"))
+            return
+        if (test := request.args.get("test")) is not None and test not in self._plans:
+            answer(self._no_such_test(request, test))
+            return
+        args = {"author": ""} | request.args
+
+        def done(error: str | None) -> None:
+            answer(error_reply(request.id, "bad_state", error) if error else ok_reply(request.id))
+
+        self._queue(Command(request.command, args, done))
+
+    def _queue(self, command: Command) -> None:
+        if self._processing.ended.is_set():
+            command.done("the case has ended")
+        else:
+            self._intake.items.put(command)
+
+    def _no_such_test(self, request: Request, test: str) -> dict[str, Any]:
+        return error_reply(request.id, "bad_request", f"no test {test!r}; there are {', '.join(self._plans)}")
+
+    def _do(self, request: Request, answer: Answer) -> None:
+        """A command that the state machine decides on."""
+        test = request.args.get("test", "")
+        if "test" in request.args and test not in self._plans:
+            answer(self._no_such_test(request, test))
+            return
+        before = self.state
+        try:
+            self.state, actions = step(before, Event(request.command, test))
+        except RefusedError as error:
+            answer(error_reply(request.id, error.code, str(error)))
+            return
+        outcome = _Outcome(len(actions), request.id, answer)
+        try:
+            for action in actions:
+                self._act(action, outcome, before)
+        except LinkError as error:
+            self.faults.append(str(error))
+            outcome.one(("internal", str(error)))
+        outcome.begun()
+
+    def _act(self, action: Action, outcome: "_Outcome", before: CaseState) -> None:
+        plan = self._plans.get(action.test)
+        match action.kind:
+            case "average.start" | "average.stop":
+                name = "test" + action.kind[len("average") :]
+                args = {"test": action.test, "author": ""}
+                self._queue(Command(name, args, lambda e: outcome.one(("bad_state", e) if e else None)))
+            case "stim.start" | "stim.once" if plan is not None:
+
+                def answered(refusal: str) -> None:
+                    if refusal:
+                        self._take_back(action.test, before)
+                    outcome.one(("refused", refusal) if refusal else None)
+
+                refusal = self._stimulation.start(plan, answered, 0 if action.kind == "stim.start" else 1)
+                if refusal:
+                    answered(refusal)
+            case "stim.stop" | "stim.stop_all":
+                self._stimulation.stop(plan)
+                outcome.one(None)
+            case "close":
+                self._intake.closing.set()
+                outcome.one(None)
+
+    def _take_back(self, test: str, before: CaseState) -> None:
+        """The edge refused to fire: the test is what it was."""
+        if self.state.of(test) == "running":
+            self._queue(Command("test.stop", {"test": test, "author": ""}, lambda error: None))
+        self.state = self.state.with_test(test, before.of(test))
+
+    def _edge_replied(self, reply: Reply) -> None:
+        self._stimulation.answered(reply.command, reply.refusal)
+
+    def _edge_fault(self, fault: Fault) -> None:
+        """The edge has stopped stimulating: every running test stops with it, and everybody is told."""
+        text = f"{fault.code}: {fault.text}"
+        event = {"text": text, "kind": "fault", "author": "edge"}
+        self._bus.publish(Outgoing("event", self._processing.index, event))
+        self._do(Request(None, "stim.stop"), lambda reply: None)
+
+
+class _Outcome:
+    """Answers a request when the last of its actions is done: ok, or the first error."""
+
+    def __init__(self, actions: int, request_id: Any, answer: Answer) -> None:
+        self._open = actions + 1
+        self._id, self._answer = request_id, answer
+        self._error: tuple[Any, str] | None = None
+
+    def begun(self) -> None:
+        """All actions are under way."""
+        self.one(None)
+
+    def one(self, error: tuple[Any, str] | None) -> None:
+        """One action is done."""
+        self._error = self._error or error
+        self._open -= 1
+        if self._open == 0:
+            self._answer(error_reply(self._id, *self._error) if self._error else ok_reply(self._id))

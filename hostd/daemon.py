@@ -1,0 +1,160 @@
+"""The host: link, record, pipeline, bus and control, wired together for one case.
+
+Three threads with bounded queues: receive and record (`intake`), process (`processing`), serve (this one);
+the store's writer beside them. Owns the beat, the status and the order of starting and stopping.
+"""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hostd import casefile
+from hostd.bus import Bus
+from hostd.case import Case
+from hostd.case_folder import CaseFolder, new_case_id
+from hostd.control_desk import ControlDesk
+from hostd.endpoints import parse_bus
+from hostd.errors import UsageError
+from hostd.intake import Intake
+from hostd.outgoing import Outgoing
+from hostd.pipeline import Pipeline
+from hostd.processing import Processing
+from hostd.repair import repair_unclosed
+from hostd.timebase import Timebase
+from hw.link import Configure, Description
+
+BEAT_NS = 100_000_000
+STATUS_NS = 1_000_000_000
+POLL_MS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class HostOptions:
+    """What the host was asked to be. `where` names the case file in messages; `data` None records nothing."""
+
+    case: Case
+    where: str
+    edge: str
+    bus: str
+    data: Path | None
+    seconds: float | None = None
+
+
+def configure_message(case: Case) -> Configure:
+    """What the edge must know of a case."""
+    lines = {t.line: t.site for t in case.tests}
+    recording = case.recording
+    return Configure(
+        rate_hz=case.rate_hz,
+        gain=case.gain,
+        channels=case.channels,
+        lines=tuple(lines.get(k, "") for k in range(1, max(lines, default=0) + 1)),
+        labels=tuple(recording.channels.get(c, "") for c in case.channels),
+        trigger_channel=recording.trigger_channel or "",
+        threshold=float("nan") if recording.threshold is None else recording.threshold,
+        annotations=tuple(f"{text}={line}" for text, line in recording.annotations.items()),
+    )
+
+
+def fitted(case: Case, description: Description, where: str) -> Case:
+    """`case` for what the edge really delivers. Raises UsageError (or CaseFileError) when they differ."""
+    if description.channels != case.channels:
+        raise UsageError(f"{where}: the edge delivers {description.channels}, the case wants {case.channels}")
+    if case.rate_hz == 0.0 or description.source == "file":
+        return casefile.at_rate(case, description.rate_hz, where)
+    if abs(description.rate_hz - case.rate_hz) > 1e-6 * case.rate_hz:
+        raise UsageError(f"{where}: rate_hz {case.rate_hz:g}, but the edge runs at {description.rate_hz:g}")
+    return case
+
+
+class Daemon:
+    """One case from connection to closed files. Raises EvokdError; `stop` ends it early."""
+
+    def __init__(self, options: HostOptions, stop: threading.Event) -> None:
+        self._options, self._stop = options, stop
+        self._boot = secrets.token_hex(8)
+        self._case_id = new_case_id()
+
+    def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until the source ends, `stop`, or a failure. `ready` is called when the bus is open."""
+        options = self._options
+        endpoints = parse_bus(options.bus)
+        if options.data is not None and options.data.exists():
+            repair_unclosed(options.data)
+        intake = Intake(options.edge, self._stop)
+        try:
+            description = intake.open(configure_message(options.case))
+            case = fitted(options.case, description, options.where)
+            try:
+                pipeline = Pipeline(case, description)
+            except ValueError as error:
+                raise UsageError(f"{options.where}: {error}") from None
+            timebase = Timebase(description.rate_hz, (0, time.monotonic_ns()))
+            bus = Bus(endpoints, self._boot, self._case_id, timebase.at)
+            try:
+                folder = CaseFolder(options.data, self._case_id, case, description)
+                self._serve(_Parts(case, description, intake, pipeline, timebase, bus, folder), ready)
+            finally:
+                bus.close()
+        finally:
+            intake.close()
+
+    def _serve(self, parts: "_Parts", ready: Callable[[], None]) -> None:
+        p = parts
+        processing = Processing(p.pipeline, p.intake.items, p.bus, p.folder, p.timebase, p.description)
+        desk = ControlDesk(p.case, p.description, p.bus, p.intake, processing, self._boot, self._case_id)
+        processing.start()
+        limit = (
+            None if self._options.seconds is None else round(self._options.seconds * p.description.rate_hz)
+        )
+        p.intake.begin()
+        desk.start_free_tests()  # before the first sample is taken, so that no stimulus in it is missed
+        p.intake.start(p.folder, p.timebase, limit)
+        ready()
+        beat_ns = status_ns = 0
+        while not processing.ended.is_set():
+            p.bus.serve(POLL_MS, desk.handle)
+            now_ns = time.monotonic_ns()
+            if now_ns >= status_ns:
+                status_ns = now_ns + STATUS_NS
+                p.bus.publish(self._status(p, desk))
+            if now_ns >= beat_ns:
+                beat_ns = now_ns + BEAT_NS
+                p.bus.publish(Outgoing("beat", p.pipeline.next_index or 0, {"latest": p.bus.latest_seq}))
+        processing.join()
+        p.bus.publish(self._status(p, desk))
+        failure = p.intake.failure or processing.failure
+        if failure is not None:
+            raise failure
+
+    def _status(self, p: "_Parts", desk: ControlDesk) -> Outgoing:
+        fields: dict[str, Any] = {
+            "state": "running" if desk.state.open else "closed",
+            "name": p.case.name,
+            "source": p.description.source,
+            "rate_hz": p.description.rate_hz,
+            "channels": list(p.description.channels),
+            "samples": p.pipeline.samples,
+            "lost_samples": p.pipeline.lost_samples,
+            "gaps": p.pipeline.gaps,
+            "link": p.intake.state,
+            "recording": p.folder.recording,
+            "tests": dict(desk.state.tests),
+            "faults": [*p.intake.faults, *desk.faults][-20:],
+        }
+        return Outgoing("status", p.pipeline.next_index or 0, fields)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    case: Case
+    description: Description
+    intake: Intake
+    pipeline: Pipeline
+    timebase: Timebase
+    bus: Bus
+    folder: CaseFolder

@@ -1,0 +1,186 @@
+"""The host's end of the link: connect, shake hands, configure, then messages both ways.
+
+Addresses: unix:PATH, tcp:HOST:PORT, serial:URL. One reader thread; `send` from any. Every failure is a
+LinkError of one line; flipped bits are counted and never delivered.
+"""
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from typing import Protocol, TypeVar
+
+import serial
+
+from hostd.errors import LinkError, UsageError
+from hw.link import (
+    Configure,
+    Description,
+    Fault,
+    Heartbeat,
+    Hello,
+    Message,
+    Receiver,
+    Sender,
+    check_hello,
+    hello,
+)
+
+Answer = TypeVar("Answer", Hello, Description)
+
+CONNECT_S = 10.0
+ANSWER_S = 10.0
+SERIAL_BAUD = 921600
+HEARTBEAT_EVERY_NS = 300_000_000
+
+
+class _Wire(Protocol):
+    def read(self, timeout_s: float) -> bytes: ...
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+class _SocketWire:
+    def __init__(self, address: str, connected: socket.socket) -> None:
+        self._address, self._socket = address, connected
+        self._socket.settimeout(CONNECT_S)
+
+    def read(self, timeout_s: float) -> bytes:
+        if not select.select([self._socket], [], [], timeout_s)[0]:
+            return b""
+        data = self._socket.recv(1 << 18)
+        if not data:
+            raise ConnectionResetError("closed by the edge")
+        return data
+
+    def write(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+class _SerialWire:
+    def __init__(self, port: serial.SerialBase) -> None:
+        self._port = port
+
+    def read(self, timeout_s: float) -> bytes:
+        self._port.timeout = timeout_s
+        data: bytes = self._port.read(1)
+        return data + self._port.read(self._port.in_waiting) if data else b""
+
+    def write(self, data: bytes) -> None:
+        self._port.write(data)
+
+    def close(self) -> None:
+        self._port.close()
+
+
+class EdgeLink:
+    """One connection to an edge. Raises UsageError for a bad address, LinkError when nobody is there."""
+
+    def __init__(self, address: str, give_up: threading.Event | None = None) -> None:
+        self.address = address
+        self._wire = _open(address, give_up or threading.Event())
+        self._sender, self._receiver = Sender(), Receiver()
+        self._lock = threading.Lock()
+        self._beat_ns = 0
+        self.edge_boot = 0
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Frames received, frames that failed their check, holes in the sequence."""
+        r = self._receiver
+        return {"frames": r.frames, "bad_frames": r.bad_frames, "lost_frames": r.lost_frames}
+
+    def open(self, wanted: Configure) -> Description:
+        """Shake hands and configure. Raises LinkError for another version, a refusal or silence."""
+        self.send(hello("host", time.time_ns() & 0xFFFFFFFFFFFFFFFF))
+        peer = self._answer(Hello)
+        if refusal := check_hello(peer):
+            raise LinkError(f"{self.address}: {refusal}")
+        self.edge_boot = peer.boot
+        self.send(wanted)
+        return self._answer(Description)
+
+    def _answer(self, kind: type[Answer]) -> Answer:
+        deadline_ns = time.monotonic_ns() + round(ANSWER_S * 1e9)
+        while time.monotonic_ns() < deadline_ns:
+            for message in self.receive(0.1):
+                if isinstance(message, Fault):
+                    fault = UsageError if message.code == "config" else LinkError
+                    raise fault(f"edge: {message.text}")
+                if isinstance(message, kind):
+                    return message
+        raise LinkError(
+            f"{self.address}: the edge does not answer with {kind.__name__}; is it an evokd edge?"
+        )
+
+    def receive(self, timeout_s: float) -> list[Message]:
+        """Messages that have arrived, waiting at most `timeout_s`. Raises LinkError when the link is gone."""
+        now_ns = time.monotonic_ns()
+        if now_ns - self._beat_ns > HEARTBEAT_EVERY_NS:
+            self._beat_ns = now_ns
+            self.send(Heartbeat(now_ns))
+        try:
+            return self._receiver.feed(self._wire.read(timeout_s))
+        except (OSError, serial.SerialException, TypeError) as error:
+            raise LinkError(f"{self.address}: link lost: {error}; is the edge running?") from None
+
+    def send(self, message: Message) -> None:
+        """Send one message. Raises LinkError when the link is gone."""
+        try:
+            with self._lock:
+                self._wire.write(self._sender.frame(message))
+        except (OSError, serial.SerialException) as error:
+            raise LinkError(f"{self.address}: link lost: {error}; is the edge running?") from None
+
+    def close(self) -> None:
+        """Hang up."""
+        self._wire.close()
+
+
+def _open(address: str, give_up: threading.Event) -> _Wire:
+    kind, _, rest = address.partition(":")
+    if kind == "serial" and rest:
+        try:
+            return _SerialWire(serial.serial_for_url(rest, baudrate=SERIAL_BAUD, write_timeout=CONNECT_S))
+        except (OSError, ValueError, serial.SerialException) as error:
+            raise LinkError(
+                f"cannot open serial port {rest}: {error}; check its name and permissions"
+            ) from None
+    if kind == "unix" and rest:
+        return _connect(address, lambda: _unix(rest), give_up)
+    if kind == "tcp" and rest.rpartition(":")[2].isdigit() and 0 < int(rest.rpartition(":")[2]) < 65536:
+        host, _, port = rest.rpartition(":")
+        return _connect(address, lambda: socket.create_connection((host, int(port)), CONNECT_S), give_up)
+    raise UsageError(f"{address!r} is no edge; write unix:PATH, tcp:HOST:PORT or serial:DEVICE")
+
+
+def _unix(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+class _Dial(Protocol):
+    def __call__(self) -> socket.socket: ...
+
+
+def _connect(address: str, dial: _Dial, give_up: threading.Event) -> _Wire:
+    """Connect, trying again while the edge is still starting."""
+    deadline_ns = time.monotonic_ns() + round(CONNECT_S * 1e9)
+    while True:
+        try:
+            return _SocketWire(address, dial())
+        except OSError as error:
+            if time.monotonic_ns() > deadline_ns or give_up.wait(0.05):
+                reason = error.strerror or str(error)
+                raise LinkError(f"no edge at {address}: {reason}; start one or check the address") from None

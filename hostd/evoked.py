@@ -1,0 +1,195 @@
+"""One evoked-response test as it runs: samples in, messages out. A pure function of samples and commands.
+
+Whatever the block boundaries, the same samples give the same messages, bit for bit: every decision is taken
+at a sample index, none at a time of day.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.average import SUB_AVERAGES, Averager
+from dsp.filters import band_pass
+from dsp.measure import measure
+from dsp.nouns import Average, Measurement, Sweep, Trigger
+from dsp.stream import Scale, Stream
+from dsp.sweeps import SweepCutter, window
+from hostd.case import TestPlan
+from hostd.outgoing import Outgoing
+
+PUBLISH_EVERY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What later averages are compared with; bound to the test's rate, band and montage."""
+
+    index: int
+    fields: dict[str, Any]
+    measurements: tuple[Measurement, ...]
+
+
+class Evoked:
+    """Averages one test. Raises ValueError when built with a plan that does not fit rate and channels."""
+
+    def __init__(self, plan: TestPlan, rate_hz: float, scale: Scale, latency_offset_samples: float) -> None:
+        self.plan = plan
+        self._rate_hz = rate_hz
+        names = tuple(d.name for d in plan.derivations)
+        self._names = names
+        sos = band_pass(*plan.band_hz, rate_hz) if plan.band_hz else np.empty((0, 6))
+        g = window(plan.window_ms, plan.response_ms, latency_offset_samples, rate_hz, sos)
+        self._t0_ms = (-g.pre + latency_offset_samples) / rate_hz * 1e3
+        self._dt_ms = 1e3 / rate_hz
+        blank = round(plan.blank_ms * rate_hz / 1e3)
+        history = g.history + blank + math.ceil(0.1 * rate_hz)
+        self.stream = Stream(plan.derivations, scale, sos, blank, history)
+        weighted = plan.weighting == "noise"
+        self._cutter = SweepCutter(g, sos, len(names), plan.line, plan.reject_uv, weighted)
+        self._averager = Averager(g.rows, len(names), plan.sweeps)
+        self._publish_every = max(1, round(PUBLISH_EVERY_S * rate_hz))
+        self._published = -self._publish_every
+        self._dirty = False
+        self.running = False
+        self.baseline: Baseline | None = None
+
+    def start(self) -> None:
+        """Begin a new average with the next trigger."""
+        self._averager.restart()
+        self._dirty = False
+        self.running = True
+
+    def stop(self) -> None:
+        """Take no further triggers; sweeps under way are dropped, the average stays as it is."""
+        self._cutter.forget()
+        self.running = False
+
+    def restart(self, index: int) -> list[Outgoing]:
+        """The signal begins anew at `index`: at the start and behind every gap."""
+        messages = self._take(self._cutter.gap())
+        self.stream.restart(index)
+        return messages
+
+    def append(self, counts: NDArray[np.int32], triggers: list[Trigger]) -> list[Outgoing]:
+        """The next contiguous samples and all stimuli (any line) in them; up to `stream.max_block` rows."""
+        for trigger in triggers:
+            self._cutter.trigger(trigger, self.running)
+        self.stream.append(counts, [t.index for t in triggers])
+        return self._take(self._cutter.cut(self.stream))
+
+    def finish(self) -> list[Outgoing]:
+        """Say what was not said yet: the samples have ended."""
+        if not self._dirty:
+            return []
+        average = self._averager.average()
+        return self._publish(average, average.last_index)
+
+    def set_baseline(self, index: int) -> list[Outgoing]:
+        """Make the average so far the baseline. Raises ValueError below 16 accepted sweeps."""
+        if self._averager.n_sweeps < SUB_AVERAGES:
+            raise ValueError(f"a baseline needs {SUB_AVERAGES} sweeps, there are {self._averager.n_sweeps}")
+        average = self._averager.average()
+        fields = self._average_fields(average)
+        peaks = tuple(measure(average, self.plan.peaks, self._names, self._t0_ms, self._dt_ms))
+        self.baseline = Baseline(index, fields, peaks)
+        return [Outgoing(f"baseline.{self.plan.name}", index, fields)]
+
+    def clear_baseline(self) -> None:
+        """Compare with nothing."""
+        self.baseline = None
+
+    def _take(self, sweeps: list[Sweep]) -> list[Outgoing]:
+        messages: list[Outgoing] = []
+        for sweep in sweeps:
+            at = sweep.trigger.index
+            messages.append(Outgoing(f"sweep.{self.plan.name}", at, self._sweep_fields(sweep)))
+            self._averager.add(sweep)
+            self._dirty = True
+            due = at - self._published >= self._publish_every
+            if self._first_baseline_due():
+                messages += self.set_baseline(at)
+                due = True
+            if due or self._averager.complete:
+                messages += self._publish(self._averager.average(), at)
+        return messages
+
+    def _first_baseline_due(self) -> bool:
+        plan = self.plan
+        wanted = plan.baseline == "auto" and self.baseline is None
+        return wanted and self._averager.n_sweeps >= max(plan.baseline_sweeps, SUB_AVERAGES)
+
+    def _publish(self, average: Average, index: int) -> list[Outgoing]:
+        self._published = average.last_index
+        self._dirty = False
+        fields = self._average_fields(average)
+        measured = measure(average, self.plan.peaks, self._names, self._t0_ms, self._dt_ms)
+        peaks = [self._peak_fields(k, m) for k, m in enumerate(measured)]
+        if average.final:
+            self._averager.restart()
+        counted = {"n_sweeps": average.n_sweeps, "last_index": average.last_index, "final": average.final}
+        return [
+            Outgoing(f"average.{self.plan.name}", index, fields),
+            Outgoing(f"measure.{self.plan.name}", index, {"peaks": peaks, **counted}),
+        ]
+
+    def _frame_fields(self) -> dict[str, Any]:
+        return {
+            "site": self.plan.site,
+            "modality": self.plan.modality,
+            "derivations": list(self._names),
+            "t0_ms": self._t0_ms,
+            "dt_ms": self._dt_ms,
+        }
+
+    def _sweep_fields(self, sweep: Sweep) -> dict[str, Any]:
+        return self._frame_fields() | {
+            "sweep_uv": sweep.uv.astype(np.float32),
+            "weight": float(sweep.weights[0]),
+            "weights": sweep.weights.tolist(),
+            "accepted": sweep.accepted,
+            "reason": sweep.reason,
+            "trigger_index": sweep.trigger.index,
+        }
+
+    def _average_fields(self, average: Average) -> dict[str, Any]:
+        return self._frame_fields() | {
+            "mean_uv": average.mean_uv.astype(np.float32),
+            "noise_uv": [_finite(x) for x in average.noise_uv],
+            "n_sweeps": average.n_sweeps,
+            "n_rejected": average.n_rejected,
+            "n_effective": float(average.n_effective[0]),
+            "n_effective_each": average.n_effective.tolist(),
+            "sweeps_target": self.plan.sweeps,
+            "first_index": average.first_index,
+            "last_index": average.last_index,
+            "rate_hz": self.plan.stimulus_hz,
+            "band_hz": list(self.plan.band_hz) if self.plan.band_hz else None,
+            "weighting": self.plan.weighting,
+            "final": average.final,
+        }
+
+    def _peak_fields(self, at: int, m: Measurement) -> dict[str, Any]:
+        base = self.baseline.measurements[at] if self.baseline else None
+        change = None
+        if base and base.amplitude_uv and m.amplitude_uv is not None:
+            change = 100.0 * (m.amplitude_uv / base.amplitude_uv - 1.0)
+        return {
+            "name": m.name,
+            "derivation": m.derivation,
+            "present": m.present,
+            "latency_ms": m.latency_ms,
+            "latency_ci_ms": list(m.latency_ci_ms) if m.latency_ci_ms else None,
+            "amplitude_uv": m.amplitude_uv,
+            "amplitude_ci_uv": list(m.amplitude_ci_uv) if m.amplitude_ci_uv else None,
+            "noise_uv": m.noise_uv,
+            "baseline_latency_ms": base.latency_ms if base else None,
+            "baseline_amplitude_uv": base.amplitude_uv if base else None,
+            "change_pct": change,
+        }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,82 @@
+"""The command line's options, once each, and how their words become values."""
+
+import argparse
+import os
+from pathlib import Path
+
+from hostd.endpoints import DEFAULT_BUS, DEFAULT_HTTP
+from hostd.errors import UsageError
+
+
+def default_data() -> Path:
+    """Where cases go unless told otherwise: $XDG_DATA_HOME/evokd, usually ~/.local/share/evokd."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "evokd"
+
+
+def default_link() -> str:
+    """Where `evokd edge` and `evokd host` meet: a socket that only this user can open."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/evokd-{os.getuid()}"
+    return f"unix:{runtime}/evokd-edge.sock"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage before it."""
+
+    def error(self, message: str) -> "None":  # type: ignore[override]
+        """Raise UsageError instead of printing."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def case_options(p: argparse.ArgumentParser) -> None:
+    """Which case."""
+    p.add_argument("case", nargs="?", type=Path, metavar="CASE.toml", help="the case file")
+    p.add_argument("--procedure", metavar="NAME", help="a shipped case instead of a file")
+
+
+def source_options(p: argparse.ArgumentParser) -> None:
+    """Where samples come from."""
+    p.add_argument(
+        "--source",
+        default="simulated",
+        metavar="SOURCE",
+        help="simulated, pi, serial:DEVICE, tcp:HOST:PORT or file:RECORDING",
+    )
+    p.add_argument("--scenario", type=Path, metavar="FILE.toml", help="what happens to the simulated patient")
+    p.add_argument("--seed", type=int, default=1, help="of the simulated patient")
+    p.add_argument("--speed", default="1", help="times real time, or max")
+    p.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds of samples")
+
+
+def output_options(p: argparse.ArgumentParser) -> None:
+    """Where results go."""
+    p.add_argument("--data", default=str(default_data()), metavar="DIR|off", help="where cases are recorded")
+    bus_option(p)
+
+
+def bus_option(p: argparse.ArgumentParser) -> None:
+    """The bus."""
+    p.add_argument("--bus", default=DEFAULT_BUS, help="first of the four endpoints, tcp://HOST:PORT")
+
+
+def http_option(p: argparse.ArgumentParser, off: str = "") -> None:
+    """The web display."""
+    p.add_argument(
+        "--http", default=DEFAULT_HTTP, metavar=f"HOST:PORT{off}", help="address of the web display"
+    )
+
+
+def link_option(p: argparse.ArgumentParser) -> None:
+    """Where edge and host meet."""
+    p.add_argument("--link", default=default_link(), help="unix:PATH, tcp:HOST:PORT or serial:URL")
+
+
+def positive_seconds(seconds: float | None) -> float | None:
+    """`seconds` if there are any. Raises UsageError unless positive."""
+    if seconds is not None and not 0 < seconds < 1e7:
+        raise UsageError(f"--seconds {seconds:g} is not positive")
+    return seconds
+
+
+def data_folder(data: str) -> Path | None:
+    """The folder of cases, None for off."""
+    return None if data == "off" else Path(data).expanduser()

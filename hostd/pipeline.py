@@ -1,0 +1,103 @@
+"""Samples and timed commands in, messages out: the same live and in replay.
+
+Owns the tests of a case, the triggers found in the samples, and the proofs of stimulation. Knows no socket,
+no file and no clock; `feed` and `command` are called by one thread in order of sample index.
+"""
+
+from typing import Any
+
+from dsp.stream import Scale
+from dsp.triggers import EdgeFinder
+from hostd.case import Case
+from hostd.evoked import Evoked
+from hostd.outgoing import Outgoing
+from hw.link import NOT_SEEN, Description, Stimulus
+from hw.samples import SampleBlock
+
+
+class Pipeline:
+    """Runs a case's tests over a stream described by `description`.
+
+    Raises ValueError when a test does not fit the stream.
+    """
+
+    def __init__(self, case: Case, description: Description) -> None:
+        scale = Scale(description.lsb_uv, description.offset_uv)
+        offset = description.latency_offset_samples
+        self.tests = {p.name: Evoked(p, description.rate_hz, scale, offset) for p in case.tests}
+        self._by_line = {p.line: p for p in case.tests}
+        self._edges = EdgeFinder()
+        self._proofs: dict[tuple[int, int], Stimulus] = {}
+        self._max_rows = min((t.stream.max_block for t in self.tests.values()), default=1 << 16)
+        self.next_index: int | None = None
+        self.samples = self.lost_samples = self.gaps = 0
+
+    def prove(self, stimulus: Stimulus) -> list[Outgoing]:
+        """Take the edge's proof of one pulse; told when its sample comes, or at once if none will."""
+        if stimulus.seen == NOT_SEEN:
+            return [self._stim(stimulus.line, stimulus.commanded, stimulus)]
+        self._proofs[stimulus.seen, stimulus.line] = stimulus
+        return []
+
+    def feed(self, block: SampleBlock) -> list[Outgoing]:
+        """Process the next block, gaps before it first."""
+        messages: list[Outgoing] = []
+        if self.next_index is None or block.gaps:
+            self.lost_samples += sum(g.length for g in block.gaps)
+            self.gaps += len(block.gaps)
+            for test in self.tests.values():
+                messages += test.restart(block.first_index)
+        triggers = self._edges.find(block)
+        for trigger in triggers:
+            proof = self._proofs.pop((trigger.index, trigger.line), None)
+            if trigger.line in self._by_line:
+                messages.append(self._stim(trigger.line, trigger.index, proof))
+        for start in range(0, len(block.counts), self._max_rows):
+            first, end = block.first_index + start, block.first_index + start + self._max_rows
+            inside = [t for t in triggers if first <= t.index < end]
+            for test in self.tests.values():
+                messages += test.append(block.counts[start : start + self._max_rows], inside)
+        self.samples += len(block.counts)
+        self.next_index = block.end_index
+        self._proofs = {k: v for k, v in self._proofs.items() if k[0] >= block.end_index}
+        return messages
+
+    def command(self, name: str, args: dict[str, Any]) -> list[Outgoing]:
+        """Carry out one command now, between two samples. Raises ValueError when it cannot be."""
+        index = self.next_index or 0
+        if name == "mark":
+            fields = {"text": args["text"], "kind": args["kind"], "author": args["author"]}
+            return [Outgoing("event", index, fields)]
+        test = self.tests[args["test"]]
+        messages: list[Outgoing] = []
+        match name:
+            case "test.start":
+                test.start()
+            case "test.stop":
+                test.stop()
+            case "baseline.set":
+                messages = test.set_baseline(index)
+            case "baseline.clear":
+                test.clear_baseline()
+            case _:
+                raise ValueError(f"{name} is no command of the pipeline")
+        fields = {"text": f"{name} {args['test']}", "kind": name, "author": args["author"]}
+        return [*messages, Outgoing("event", index, fields)]
+
+    def finish(self) -> list[Outgoing]:
+        """The samples have ended: say what was not said yet."""
+        return [m for test in self.tests.values() for m in test.finish()]
+
+    def _stim(self, line: int, index: int, proof: Stimulus | None) -> Outgoing:
+        plan = self._by_line.get(line)
+        seen = proof is None or proof.seen != NOT_SEEN
+        fields = {
+            "test": plan.name if plan else None,
+            "site": plan.site if plan else None,
+            "line": line,
+            "command_id": proof.command if proof else None,
+            "number": proof.number if proof else None,
+            "verified": seen,
+            "lag_samples": proof.seen - proof.commanded if proof and seen else None,
+        }
+        return Outgoing("stim", index, fields)

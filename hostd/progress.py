@@ -1,0 +1,160 @@
+"""The terminal's view of a running case: a bus client that draws a live table, or plain lines.
+
+Shows time, sweeps, lost samples and the first peak of every test with its intervals, and where to look.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from hostd.client import Subscription
+from hostd.wire import Message
+
+PLAIN_EVERY_NS = 5_000_000_000
+STALE_NS = 3_000_000_000
+
+
+class Progress:
+    """What is known of the case, updated message by message."""
+
+    def __init__(self, places: dict[str, str]) -> None:
+        self._places = places
+        self._status: dict[str, Any] = {}
+        self._averages: dict[str, dict[str, Any]] = {}
+        self._peaks: dict[str, list[dict[str, Any]]] = {}
+        self._event = ""
+        self._heard_ns = time.monotonic_ns()
+
+    def take(self, message: Message) -> None:
+        """Learn from one message."""
+        self._heard_ns = time.monotonic_ns()
+        kind, _, test = message.topic.partition(".")
+        if kind == "status":
+            self._status = dict(message.header)
+        elif kind == "average":
+            self._averages[test] = dict(message.header)
+        elif kind == "measure":
+            self._peaks[test] = message.header["peaks"]
+        elif kind == "event":
+            self._event = f"{message.header.get('kind')}: {message.header.get('text')}"
+
+    def _seconds(self) -> float:
+        return float(self._status.get("samples", 0)) / float(self._status.get("rate_hz") or 1.0)
+
+    def line(self) -> str:
+        """Everything in one plain line."""
+        tests = "; ".join(
+            f"{name} {a['n_sweeps']} sweeps ({a['n_rejected']} rejected) {self._first_peak(name)}"
+            for name, a in sorted(self._averages.items())
+        )
+        lost = self._status.get("lost_samples", 0)
+        return f"{_clock(self._seconds())} lost {lost} | {tests or 'waiting for sweeps'}"
+
+    def places(self) -> str:
+        """Where to look, in one plain line."""
+        return "  ".join(f"{name} {place}" for name, place in self._places.items() if place)
+
+    def _first_peak(self, test: str) -> str:
+        """The first peak that is present and cortical enough to lead: else the first listed, as absent."""
+        peaks = self._peaks.get(test, [])
+        for peak in peaks:
+            if peak["derivation"] == self._averages[test]["derivations"][0]:
+                return peak_text(peak)
+        return peak_text(peaks[0]) if peaks else ""
+
+    def panel(self) -> Group:
+        """The live view."""
+        s = self._status
+        recording = s.get("recording") or {}
+        head = Text.assemble(
+            ("evokd ", "bold"),
+            f"{s.get('name', '')}  ",
+            (_clock(self._seconds()), "bold"),
+            f"  {s.get('source', '')} {s.get('rate_hz', 0):g} Hz  lost ",
+            (str(s.get("lost_samples", 0)), "bold red" if s.get("lost_samples") else "green"),
+            f"  recorded {recording.get('bytes', 0) / 1e6:.1f} MB",
+        )
+        if time.monotonic_ns() - self._heard_ns > STALE_NS:
+            head.append("  NO DATA", "bold red")
+        table = Table(box=None, pad_edge=False)
+        for title in ("test", "sweeps", "rejected", "peak", "latency", "amplitude", "vs baseline", "noise"):
+            table.add_column(title, justify="left" if title in ("test", "peak") else "right")
+        for name, average in sorted(self._averages.items()):
+            for k, peak in enumerate(self._peaks.get(name, [])):
+                first = (
+                    f"{name}",
+                    f"{average['n_sweeps']}/{average['sweeps_target']}",
+                    str(average["n_rejected"]),
+                )
+                table.add_row(*(first if k == 0 else ("", "", "")), *_cells(peak))
+        rows: list[Any] = [head, table]
+        if self._event:
+            rows.append(Text(self._event, style="dim"))
+        rows += [Text(f"{name:9s} {place}", style="cyan") for name, place in self._places.items() if place]
+        return Group(*rows)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes:02d}:{rest:02d}"
+
+
+def _half(interval: list[float] | None) -> str:
+    return f"±{(interval[1] - interval[0]) / 2:.2f}" if interval else ""
+
+
+def peak_text(peak: dict[str, Any]) -> str:
+    """One peak in words: `N20 19.98±0.21 ms 2.71±0.40 uV`, or absent with the noise it was judged against."""
+    if not peak["present"]:
+        noise = f" (noise {peak['noise_uv']:.2f} uV)" if peak.get("noise_uv") is not None else ""
+        return f"{peak['name']} absent{noise}"
+    latency = f"{peak['latency_ms']:.2f}{_half(peak['latency_ci_ms'])} ms"
+    return f"{peak['name']} {latency} {peak['amplitude_uv']:.2f}{_half(peak['amplitude_ci_uv'])} uV"
+
+
+def _cells(peak: dict[str, Any]) -> tuple[str, ...]:
+    noise = f"{peak['noise_uv']:.2f} uV" if peak.get("noise_uv") is not None else ""
+    if not peak["present"]:
+        return peak["name"], "absent", "", "", noise
+    change = f"{peak['change_pct']:+.0f} %" if peak["change_pct"] is not None else ""
+    return (
+        peak["name"],
+        f"{peak['latency_ms']:.2f} {_half(peak['latency_ci_ms'])} ms",
+        f"{peak['amplitude_uv']:.2f} {_half(peak['amplitude_ci_uv'])} uV",
+        change,
+        noise,
+    )
+
+
+def watch(bus: str, places: dict[str, str], out: TextIO, running: Callable[[], bool]) -> None:
+    """Show the case at `bus` on `out` until `running` says no: live on a terminal, plain lines elsewhere."""
+    progress = Progress(places)
+    console = Console(file=out)
+    with Subscription(bus, ("status", "average.", "measure.", "event")) as subscription:
+        if console.is_terminal:
+            with Live(console=console, refresh_per_second=4, get_renderable=progress.panel):
+                while running():
+                    _listen(subscription, progress)
+            return
+        out.write(progress.places() + "\n")
+        out.flush()
+        next_ns = time.monotonic_ns() + PLAIN_EVERY_NS
+        while running():
+            _listen(subscription, progress)
+            if time.monotonic_ns() >= next_ns:
+                next_ns += PLAIN_EVERY_NS
+                out.write(progress.line() + "\n")
+                out.flush()
+        _listen(subscription, progress)
+        out.write(progress.line() + "\n")
+        out.flush()
+
+
+def _listen(subscription: Subscription, progress: Progress) -> None:
+    for message in subscription.receive(200):
+        progress.take(message)

@@ -1,0 +1,159 @@
+"""Replay: a recording through the same pipeline, as fast as it goes, every message as a line of JSON.
+
+What was published live comes out bit for bit: samples from `raw.bdf`, commands and stimulus proofs from
+`case.sqlite`, each at its sample index. A foreign recording needs a case file and starts every test at once.
+"""
+
+import base64
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from hostd import casefile, wire
+from hostd.case import Case
+from hostd.errors import RecordingError, UsageError
+from hostd.outgoing import Outgoing
+from hostd.pipeline import Pipeline
+from hostd.store import read_rows
+from hostd.timebase import Timebase
+from hw.link import NOT_SEEN, Description, Stimulus
+from hw.recording import RecordingReader, TriggerMap
+from hw.samples import SampleBlock
+
+BLOCK_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What happened beside the samples: commands by sample index, proofs of stimulation, the time anchor."""
+
+    commands: tuple[tuple[int, str, dict[str, Any]], ...]
+    stimuli: tuple[Stimulus, ...]
+    anchor: tuple[int, int]
+    utc_minus_t_ns: int
+
+
+class Replay:
+    """A recording opened for replay. Raises RecordingError or UsageError; close by `with`."""
+
+    def __init__(self, recording: Path, case: Case | None = None, where: str = "case") -> None:
+        raw = recording / "raw.bdf" if recording.is_dir() else recording
+        beside = raw.parent / "case.toml"
+        if case is None:
+            if not beside.exists():
+                text = f"{recording}: no case.toml beside it; name one with --case"
+                raise (
+                    UsageError(text)
+                    if recording.exists()
+                    else RecordingError(f"recording {recording} does not exist; check the path")
+                )
+            case, where = casefile.load(beside), str(beside)
+        self._stack = contextlib.ExitStack()
+        file = self._stack.enter_context(_opened(raw))
+        m = case.recording
+        mapping = TriggerMap(m.channels, m.trigger_channel, m.threshold, m.annotations)
+        try:
+            self.reader = RecordingReader(file, case.channels or None, mapping)
+        except ValueError as error:
+            self._stack.close()
+            raise RecordingError(f"recording {raw}: {error}") from None
+        r = self.reader
+        offset = r.latency_offset_samples
+        self.description = Description("file", r.rate_hz, r.channels, r.lsb_uv, r.offset_uv, offset, 0)
+        self.case = casefile.at_rate(case, r.rate_hz, where)
+        self._past = _past(raw.parent / "case.sqlite", self.case)
+        self.timebase = Timebase(r.rate_hz, self._past.anchor, self._past.utc_minus_t_ns)
+
+    def __enter__(self) -> "Replay":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def messages(self) -> Iterator[Outgoing]:
+        """Everything that the pipeline says. Raises RecordingError when the file cannot be read on."""
+        try:
+            pipeline = Pipeline(self.case, self.description)
+        except ValueError as error:
+            raise UsageError(f"case: {error}") from None
+        for proof in self._past.stimuli:
+            yield from pipeline.prove(proof)
+        commands = list(self._past.commands)
+        for block in self._blocks():
+            for piece in _split(block, [index for index, _, _ in commands]):
+                while commands and commands[0][0] <= piece.first_index:
+                    _, name, args = commands.pop(0)
+                    yield from pipeline.command(name, args)
+                yield from pipeline.feed(piece)
+        for _, name, args in commands:
+            yield from pipeline.command(name, args)
+        yield from pipeline.finish()
+
+    def _blocks(self) -> Iterator[SampleBlock]:
+        try:
+            yield from self.reader.blocks(max(1, round(BLOCK_S * self.reader.rate_hz)))
+        except (OSError, ValueError) as error:
+            raise RecordingError(f"recording: {error}") from None
+
+
+def write_lines(replay: Replay, out: TextIO) -> int:
+    """One line per message, `{"topic", "header", "parts": [base64]}`; returns how many."""
+    seq: dict[str, int] = {}
+    for message in replay.messages():
+        seq[message.topic] = seq.get(message.topic, 0) + 1
+        t_ns, utc_ns = replay.timebase.at(message.index)
+        fields, parts = wire.pack_arrays(message.fields)
+        own = {"v": wire.SCHEMA_VERSION, "seq": seq[message.topic], "index": message.index}
+        header = own | {"t_ns": t_ns, "utc_ns": utc_ns} | fields
+        encoded = [base64.b64encode(p).decode("ascii") for p in parts]
+        out.write(json.dumps({"topic": message.topic, "header": header, "parts": encoded}) + "\n")
+    return sum(seq.values())
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise RecordingError(f"recording {path}: {error.strerror}; check the path") from None
+
+
+def _past(database: Path, case: Case) -> Past:
+    """What `case.sqlite` tells; without one every test starts before the first sample."""
+    if not database.exists():
+        starts = tuple((0, "test.start", {"test": t.name, "author": ""}) for t in case.tests)
+        return Past(starts, (), (0, 0), 0)
+    commands = tuple(
+        (index, name, json.loads(args))
+        for index, name, args in read_rows(database, "SELECT sample, name, args FROM commands ORDER BY n")
+    )
+    stimuli = tuple(
+        Stimulus(plan, command, number, line, commanded, NOT_SEEN if seen < 0 else seen)
+        for plan, command, number, line, commanded, seen in read_rows(
+            database, "SELECT plan, command, number, line, commanded, seen FROM stimuli ORDER BY rowid"
+        )
+    )
+    saved = read_rows(database, "SELECT value FROM settings WHERE key = 'anchor'")
+    index, t_ns, utc_minus_t_ns = json.loads(saved[0][0]) if saved else (0, 0, 0)
+    names = {t.name for t in case.tests}
+    kept = tuple(c for c in commands if c[2].get("test") is None or c[2]["test"] in names)
+    return Past(kept, stimuli, (index, t_ns), utc_minus_t_ns)
+
+
+def _split(block: SampleBlock, at: list[int]) -> Iterator[SampleBlock]:
+    """`block` in pieces that begin at every index of `at` inside it."""
+    cuts = sorted({i for i in at if block.first_index < i < block.end_index})
+    edges = [block.first_index, *cuts, block.end_index]
+    for first, end in pairwise(edges):
+        rows = slice(first - block.first_index, end - block.first_index)
+        gaps = block.gaps if first == block.first_index else ()
+        yield replace(
+            block,
+            first_index=first,
+            counts=block.counts[rows],
+            trigger_bits=block.trigger_bits[rows],
+            gaps=gaps,
+        )

@@ -1,0 +1,210 @@
+"""The bus schema: every topic's header fields, declared once, as JSON schema or a markdown page.
+
+The declarations describe; `hostd.evoked` and friends make the messages, and a test holds the two together.
+"""
+
+import json
+from typing import Any, Literal
+
+import msgspec
+
+
+class Header(msgspec.Struct, kw_only=True):
+    """What every header has. Unknown keys are to be ignored."""
+
+    v: int
+    boot: str
+    seq: int
+    case: str
+    index: int
+    t_ns: int
+    utc_ns: int
+
+
+class Array(msgspec.Struct):
+    """An array in buffer `part` (from 0) after the header."""
+
+    dtype: str
+    shape: list[int]
+    part: int
+
+
+class Beat(Header, kw_only=True):
+    """10 Hz: the latest sequence number of every topic; silence of a second means a dead publisher."""
+
+    latest: dict[str, int]
+
+
+class Recording(msgspec.Struct):
+    """Where the case is recorded; `path` null when recording is off."""
+
+    path: str | None
+    bytes: int
+
+
+class Status(Header, kw_only=True):
+    """1 Hz."""
+
+    state: Literal["running", "closed"]
+    name: str
+    source: str
+    rate_hz: float
+    channels: list[str]
+    samples: int
+    lost_samples: int
+    gaps: int
+    link: dict[str, Any]
+    recording: Recording
+    tests: dict[str, Literal["stopped", "armed", "running"]]
+    faults: list[str]
+
+
+class Raw(Header, kw_only=True):
+    """Per block, only while somebody subscribes: counts (time, channel); uV = counts*lsb_uv + offset_uv."""
+
+    first_index: int
+    counts: Array
+    trigger_bits: Array
+    gaps: list[tuple[int, int]]
+    lsb_uv: list[float]
+    offset_uv: list[float]
+
+
+class Stim(Header, kw_only=True):
+    """Per stimulus: `verified` when its edge came back in the samples, `lag_samples` after the command.
+
+    In a recording nothing was commanded: `command_id`, `number` and `lag_samples` are null.
+    """
+
+    test: str | None
+    site: str | None
+    line: int
+    command_id: int | None
+    number: int | None
+    verified: bool
+    lag_samples: int | None
+
+
+class Sweep(Header, kw_only=True):
+    """Per sweep: zero-phase filtered, `sweep_uv` (time, derivation), no rows when rejected for a gap.
+
+    Row k lies t0_ms + k*dt_ms after the stimulus. `weight` is the first derivation's, `weights` each one's
+    (0: kept out of the average).
+    """
+
+    site: str
+    modality: str
+    derivations: list[str]
+    t0_ms: float
+    dt_ms: float
+    sweep_uv: Array
+    weight: float
+    weights: list[float]
+    accepted: bool
+    reason: str
+    trigger_index: int
+
+
+class Average(Header, kw_only=True):
+    """After each update (5 a second at most): `mean_uv` (time, derivation), the weighted mean of the sweeps.
+
+    `noise_uv` per derivation: rms residual noise of the mean, null below 16 sweeps. `n_effective` of the first
+    derivation, `n_effective_each` of all. `final`: the target is reached, the next one starts anew. `rate_hz` is
+    the stimulus rate, `band_hz` null without filter.
+    """
+
+    site: str
+    modality: str
+    derivations: list[str]
+    t0_ms: float
+    dt_ms: float
+    mean_uv: Array
+    noise_uv: list[float | None]
+    n_sweeps: int
+    n_rejected: int
+    n_effective: float
+    n_effective_each: list[float]
+    sweeps_target: int
+    first_index: int
+    last_index: int
+    rate_hz: float
+    band_hz: list[float] | None
+    weighting: Literal["noise", "none"]
+    final: bool
+
+
+class Baseline(Average, kw_only=True):
+    """When a baseline is set: the average that it is."""
+
+
+class Peak(msgspec.Struct):
+    """One peak; null where nothing can be said. Intervals are 95 %; `noise_uv` is what it was judged against."""
+
+    name: str
+    derivation: str
+    present: bool
+    latency_ms: float | None
+    latency_ci_ms: tuple[float, float] | None
+    amplitude_uv: float | None
+    amplitude_ci_uv: tuple[float, float] | None
+    noise_uv: float | None
+    baseline_latency_ms: float | None
+    baseline_amplitude_uv: float | None
+    change_pct: float | None
+
+
+class Measure(Header, kw_only=True):
+    """With each average."""
+
+    peaks: list[Peak]
+    n_sweeps: int
+    last_index: int
+    final: bool
+
+
+class EventMessage(Header, kw_only=True):
+    """When somebody or something marks a moment; `kind` is free (`note`, `fault`, `test.start`, ...)."""
+
+    text: str
+    author: str
+    kind: str
+
+
+TOPICS: dict[str, tuple[str, type[Header]]] = {
+    "beat": ("events", Beat),
+    "status": ("events", Status),
+    "stim": ("events", Stim),
+    "measure.TEST": ("events", Measure),
+    "event": ("events", EventMessage),
+    "sweep.TEST": ("traces", Sweep),
+    "average.TEST": ("traces", Average),
+    "baseline.TEST": ("traces", Baseline),
+    "raw": ("raw", Raw),
+}
+
+
+def kind_of(topic: str) -> type[Header]:
+    """The declaration of a topic. Raises KeyError for an unknown one."""
+    family, dot, _ = topic.partition(".")
+    return TOPICS[f"{family}.TEST" if dot else family][1]
+
+
+def as_json() -> str:
+    """JSON schema of every topic's header."""
+    topics = {t: {"endpoint": e, "header": msgspec.json.schema(kind)} for t, (e, kind) in TOPICS.items()}
+    return json.dumps(topics, indent=2)
+
+
+def as_markdown() -> str:
+    """The same as a page."""
+    common = ", ".join(f"`{f.name}`" for f in msgspec.structs.fields(Header))
+    lines = ["# The bus", "", f"Every header: {common}.", ""]
+    for topic, (endpoint, kind) in TOPICS.items():
+        lines += [f"## `{topic}` ({endpoint})", "", (kind.__doc__ or "").strip().replace("\n    ", "\n"), ""]
+        own = [f for f in msgspec.structs.fields(kind) if f.name not in Header.__struct_fields__]
+        lines += [f"- `{f.name}`: {_type_name(f.type)}" for f in own] + [""]
+    return "\n".join(lines)
+
+
+def _type_name(kind: Any) -> str:
+    return getattr(kind, "__name__", None) if isinstance(kind, type) else str(kind).replace("typing.", "")
