@@ -101,7 +101,11 @@ class ForwardFilter:
 
 
 def backward(x: NDArray[np.float64], sos: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The backward pass over x (time, derivation), from rest behind its last row; a new array."""
+    """The backward pass over x (time, derivation), as if its last row went on for ever; a new array.
+
+    What really follows is not known yet: rows nearer to the end than `settle_samples` still show it.
+    """
     reverse = np.ascontiguousarray(x[::-1])
-    kernels.cascade(reverse, sos, np.zeros((len(sos), 2, x.shape[1])))
+    state = np.ascontiguousarray(step_state(sos)[:, :, None] * x[-1][None, None, :])
+    kernels.cascade(reverse, sos, state)
     return np.ascontiguousarray(reverse[::-1])

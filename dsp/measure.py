@@ -1,9 +1,11 @@
 """Peaks of an average, each with intervals, present or absent: no number without its error.
 
-Presence is an F test of the mean's energy over the peak's span against that of the null averages (the noise
-that this very average carries), at 0.1 %. Intervals come from measuring the mean plus each null average: 15
-repetitions under exactly the residual noise, which also give the bias of peak-picking that is subtracted from
-amplitudes (an extreme reads noise as signal: facts/dsp 3.4). An absent response is reported absent.
+A peak is present when the null averages (the noise that this very average carries) cannot explain it:
+either the mean's energy over the peak's span is beyond theirs (F test), or its amplitude is beyond the
+amplitudes that the same picking reads in them (t test, which slow noise under a sharp peak does not blind);
+0.1 % in all. Intervals come from measuring the mean plus each null average: 15 repetitions under exactly the
+residual noise, which also give the bias of peak-picking that is subtracted from amplitudes (an extreme reads
+noise as signal: facts/dsp 3.4). An absent response is reported absent.
 """
 
 import math
@@ -15,7 +17,8 @@ from dsp.nouns import Average, Measurement, Peak
 
 F1 = NDArray[np.float64]
 T_95 = 2.145
-Z_PRESENT = 3.09
+Z_PRESENT = 3.29
+T_PRESENT = 4.6
 
 
 def measure(
@@ -31,7 +34,12 @@ def _measure(average: Average, peak: Peak, derivation: str, t0_ms: float, dt_ms:
     noise = float(average.noise_uv[d])
     picker = _Picker(peak, len(mean), t0_ms, dt_ms)
     found = picker.pick(mean)
-    if not math.isfinite(noise) or found is None or not _present(mean, null, picker.span):
+    present = (
+        math.isfinite(noise)
+        and found is not None
+        and (_energetic(mean, null, picker.span) or _outstanding(picker.amplitude(mean), picker, null))
+    )
+    if found is None or not present:
         return Measurement(
             peak.name, derivation, False, None, None, None, None, noise if math.isfinite(noise) else None
         )
@@ -73,23 +81,30 @@ class _Picker:
         return slice(first, min(n_rows - 1, math.floor((span_ms[1] - self._t0) / self._dt + 1e-9) + 1))
 
     def pick(self, trace: F1) -> tuple[float, float] | None:
+        """Latency and amplitude, or None where the largest value is still rising at the window's edge."""
         up = trace * self._sign
-        inside = up[self._window]
-        if not len(inside):
+        row = self._highest(up)
+        if row is None or up[row] < up[row - 1] or up[row] < up[row + 1]:
             return None
-        row = self._window.start + int(np.argmax(inside))
-        if up[row] < up[row - 1] or up[row] < up[row + 1]:
-            return None  # still rising at the window's edge: not an extreme
-        place, height = _vertex(up, row)
-        if self._to is not None:
-            start = max(self._to.start, row + 1)
-            after = up[start : self._to.stop]
-            if not len(after):
-                return None
-            amplitude = height + _vertex(-up, start + int(np.argmin(after)))[1]
-        else:
-            amplitude = height - (float(up[self._baseline].mean()) if self._baseline.stop > 3 else 0.0)
-        return self._t0 + place * self._dt, amplitude
+        place, _ = _vertex(up, row)
+        return self._t0 + place * self._dt, self._amplitude_at(up, row)
+
+    def amplitude(self, trace: F1) -> float:
+        """Amplitude of the largest value in the window, extreme or not; 0 where the window is empty."""
+        up = trace * self._sign
+        row = self._highest(up)
+        return 0.0 if row is None else self._amplitude_at(up, row)
+
+    def _highest(self, up: F1) -> int | None:
+        inside = up[self._window]
+        return self._window.start + int(np.argmax(inside)) if len(inside) else None
+
+    def _amplitude_at(self, up: F1, row: int) -> float:
+        height = _vertex(up, row)[1]
+        if self._to is None:
+            return height - (float(up[self._baseline].mean()) if self._baseline.stop > 3 else 0.0)
+        start = min(max(self._to.start, row + 1), self._to.stop - 1)
+        return height + _vertex(-up, start + int(np.argmin(up[start : self._to.stop])))[1]
 
 
 def _vertex(up: F1, row: int) -> tuple[float, float]:
@@ -104,8 +119,15 @@ def _vertex(up: F1, row: int) -> tuple[float, float]:
     return row + shift, here - 0.25 * (left - right) * shift
 
 
-def _present(mean: F1, null: NDArray[np.float64], span: slice) -> bool:
-    """Energy of the mean over `span` beyond what noise reaches once in a thousand (F test, both about zero).
+def _outstanding(amplitude: float, picker: "_Picker", null: NDArray[np.float64]) -> bool:
+    """Amplitude beyond what picking the largest value reads in the null averages, as one more draw."""
+    drawn = np.array([picker.amplitude(n) for n in null])
+    spread = float(drawn.std(ddof=1)) * math.sqrt(1.0 + 1.0 / len(drawn))
+    return amplitude - float(drawn.mean()) > T_PRESENT * spread
+
+
+def _energetic(mean: F1, null: NDArray[np.float64], span: slice) -> bool:
+    """Energy of the mean over `span` beyond what noise reaches once in 2,000 (F test, both about zero).
 
     The degrees of freedom follow from the null averages themselves: (tr C)^2 / tr(C^2) of their covariance,
     its second trace unbiased from the products of different patterns, over the whole window (more data than

@@ -2,7 +2,8 @@
 
 A sweep never crosses a gap. Its weight is 1/variance of the interval between the end of the previous response
 (any line) and this stimulus: known at once, and independent of the response it weighs, so that the average is
-not biased (facts/dsp 3.1 in the design's sources: weights from the sweep itself lose 13-16 % of amplitude).
+not biased (weights from the sweep itself lose 13-16 % of amplitude: facts/dsp 3.1). A short interval tells
+little: its variance is drawn towards the running level as far as its degrees of freedom are few.
 """
 
 import math
@@ -16,11 +17,11 @@ from dsp import kernels
 from dsp.filters import backward, settle_samples
 from dsp.nouns import Sweep, Trigger
 from dsp.stream import Stream
+from dsp.weights import NoiseWeights
 
 GUARD_S = 0.001
 NOISE_SPAN_S = 0.15
 MIN_NOISE_SAMPLES = 16
-MIN_VARIANCE_UV2 = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +52,26 @@ def window(
     offset_samples: float,
     rate_hz: float,
     sos: NDArray[np.float64],
+    measured_ms: float | None = None,
 ) -> Window:
     """Geometry for a window in milliseconds around the stimulus.
 
     Row k stands for the time (k + offset_samples) / rate after the stimulus; rows from the first at or after
-    `window_ms[0]` to the last before `window_ms[1]`. Raises ValueError when that is less than two rows.
+    `window_ms[0]` to the last before `window_ms[1]`. The backward pass has settled at `measured_ms` (default:
+    at the window's end), so that a sweep waits for no more samples than what is measured needs. Raises
+    ValueError when the window holds less than two rows.
     """
     tiny = 1e-6
     first = math.ceil(window_ms[0] * rate_hz / 1e3 - offset_samples - tiny)
     end = math.ceil(window_ms[1] * rate_hz / 1e3 - offset_samples - tiny)
     if end - first < 2:
         raise ValueError(f"window {window_ms[0]:g}..{window_ms[1]:g} ms holds {max(end - first, 0)} samples")
+    settled_ms = window_ms[1] if measured_ms is None else min(measured_ms, window_ms[1])
+    spare = math.floor((window_ms[1] - settled_ms) * rate_hz / 1e3)
     return Window(
         pre=-first,
         post=end,
-        tail=settle_samples(sos),
+        tail=max(0, settle_samples(sos) - spare),
         response=round(response_ms * rate_hz / 1e3),
         guard=max(1, round(GUARD_S * rate_hz)),
         noise_span=round(NOISE_SPAN_S * rate_hz),
@@ -73,7 +79,10 @@ def window(
 
 
 class SweepCutter:
-    """Cuts the sweeps of one test out of its stream, as soon as their windows are complete."""
+    """Cuts the sweeps of one test out of its stream, as soon as their windows are complete.
+
+    `weights` None: every accepted sweep counts 1.
+    """
 
     def __init__(
         self,
@@ -82,17 +91,16 @@ class SweepCutter:
         n_derivations: int,
         line: int,
         reject_uv: float | None,
-        weighted: bool,
+        weights: NoiseWeights | None,
     ) -> None:
         self._geometry = geometry
         self._sos = sos
         self._line = line
         self._reject_uv = reject_uv
-        self._weighted = weighted
+        self._weights = weights
         self._n = n_derivations
         self._previous: int | None = None
         self._pending: deque[tuple[Trigger, int | None]] = deque()
-        self._variance: NDArray[np.float64] | None = None
 
     def trigger(self, trigger: Trigger, taken: bool = True) -> None:
         """Note a stimulus on any line; those on the test's own line become sweeps if `taken`."""
@@ -143,17 +151,15 @@ class SweepCutter:
 
     def _weigh(self, index: int, previous: int | None, stream: Stream) -> tuple[NDArray[np.float64], str]:
         """Weights per derivation, or the reason why there can be none."""
-        if not self._weighted:
+        if self._weights is None:
             return np.ones(self._n), ""
         g = self._geometry
         end = index - g.guard
         start = max(end - g.noise_span, stream.begin, stream.settled)
         if previous is not None:
             start = max(start, previous + g.response)
-        if end - start >= MIN_NOISE_SAMPLES:
-            variance = np.empty(self._n)
-            kernels.power(stream.rows(start, end), variance)
-            self._variance = np.maximum(variance, MIN_VARIANCE_UV2)
-        if self._variance is None:
+        rows = stream.rows(start, end if end - start >= MIN_NOISE_SAMPLES else start)
+        weights = self._weights.weigh(rows)
+        if weights is None:
             return np.zeros(self._n), "no response-free interval"
-        return 1.0 / self._variance, ""
+        return weights, ""

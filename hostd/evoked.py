@@ -17,6 +17,7 @@ from dsp.measure import measure
 from dsp.nouns import Average, Measurement, Sweep, Trigger
 from dsp.stream import Scale, Stream
 from dsp.sweeps import SweepCutter, window
+from dsp.weights import NoiseWeights
 from hostd.case import TestPlan
 from hostd.outgoing import Outgoing
 
@@ -41,14 +42,18 @@ class Evoked:
         names = tuple(d.name for d in plan.derivations)
         self._names = names
         sos = band_pass(*plan.band_hz, rate_hz) if plan.band_hz else np.empty((0, 6))
-        g = window(plan.window_ms, plan.response_ms, latency_offset_samples, rate_hz, sos)
+        measured_ms = max(
+            (end for p in plan.peaks for _, end in (p.window_ms, p.to_ms or p.window_ms)), default=None
+        )
+        g = window(plan.window_ms, plan.response_ms, latency_offset_samples, rate_hz, sos, measured_ms)
         self._t0_ms = (-g.pre + latency_offset_samples) / rate_hz * 1e3
         self._dt_ms = 1e3 / rate_hz
         blank = round(plan.blank_ms * rate_hz / 1e3)
         history = g.history + blank + math.ceil(0.1 * rate_hz)
         self.stream = Stream(plan.derivations, scale, sos, blank, history)
-        weighted = plan.weighting == "noise"
-        self._cutter = SweepCutter(g, sos, len(names), plan.line, plan.reject_uv, weighted)
+        low_hz = plan.band_hz[0] if plan.band_hz else None
+        weights = NoiseWeights(len(names), low_hz, rate_hz) if plan.weighting == "noise" else None
+        self._cutter = SweepCutter(g, sos, len(names), plan.line, plan.reject_uv, weights)
         self._averager = Averager(g.rows, len(names), plan.sweeps)
         self._publish_every = max(1, round(PUBLISH_EVERY_S * rate_hz))
         self._published = -self._publish_every

@@ -108,9 +108,9 @@ class Sweep(Header, kw_only=True):
 class Average(Header, kw_only=True):
     """After each update (5 a second at most): `mean_uv` (time, derivation), the weighted mean of the sweeps.
 
-    `noise_uv` per derivation: rms residual noise of the mean, null below 16 sweeps. `n_effective` of the first
-    derivation, `n_effective_each` of all. `final`: the target is reached, the next one starts anew. `rate_hz` is
-    the stimulus rate, `band_hz` null without filter.
+    `noise_uv` per derivation: rms residual noise of the mean, null below 16 sweeps. `n_effective` of the
+    first derivation, `n_effective_each` of all. `final`: the target is reached, the next one starts anew.
+    `rate_hz` is the stimulus rate, `band_hz` null without filter.
     """
 
     site: str
@@ -138,7 +138,7 @@ class Baseline(Average, kw_only=True):
 
 
 class Peak(msgspec.Struct):
-    """One peak; null where nothing can be said. Intervals are 95 %; `noise_uv` is what it was judged against."""
+    """One peak; null where nothing can be said; intervals 95 %; `noise_uv` is what it was judged against."""
 
     name: str
     derivation: str
@@ -207,4 +207,4 @@ def as_markdown() -> str:
 
 
 def _type_name(kind: Any) -> str:
-    return getattr(kind, "__name__", None) if isinstance(kind, type) else str(kind).replace("typing.", "")
+    return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")

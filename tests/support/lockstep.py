@@ -1,4 +1,4 @@
-"""The whole product without threads, sockets and clocks: the simulated edge feeds the pipeline sample by sample.
+"""The whole product without threads, sockets and clocks: the simulated edge feeds the pipeline directly.
 
 Deterministic: what the edge's ring would carry goes straight into the host's pipeline, commands first.
 """

@@ -1,0 +1,53 @@
+"""Sweep weights: 1/variance of the response-free interval, as far as that interval can tell the variance.
+
+A short interval holds few degrees of freedom, and weights that follow its chance would cost more than they
+gain. Its variance is therefore pooled with the running level of the test: inverse-gamma shrinkage, the
+running level counting as `PRIOR_FREEDOM` degrees, the interval as 4 x low corner x duration (slow noise
+dominates what a high-pass at that corner leaves). Nothing of the sweep itself enters, so that the average
+keeps its amplitude.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp import kernels
+
+PRIOR_FREEDOM = 8.0
+LEVEL_SWEEPS = 32
+MIN_VARIANCE_UV2 = 1e-6
+
+
+class NoiseWeights:
+    """Weights of one test's derivations. `low_hz` None: unfiltered, the interval's own mean is taken out."""
+
+    def __init__(self, n_derivations: int, low_hz: float | None, rate_hz: float) -> None:
+        self._filtered = low_hz is not None
+        self._freedom_per_row = 4.0 * (low_hz or 0.0) / rate_hz
+        self._variance = np.empty(n_derivations)
+        self._log_level: NDArray[np.float64] | None = None
+        self._seen = 0
+
+    def weigh(self, rows: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Weights (derivation,) for the sweep behind the response-free `rows` (time, derivation).
+
+        No rows: the running level alone decides; None when there is none yet.
+        """
+        if not len(rows):
+            return None if self._log_level is None else np.exp(-self._log_level)
+        centred = rows if self._filtered else np.ascontiguousarray(rows - rows.mean(axis=0))
+        kernels.power(centred, self._variance)
+        variance = np.maximum(self._variance, MIN_VARIANCE_UV2)
+        level = np.exp(self._follow(np.log(variance)))
+        freedom = max(1.0, self._freedom_per_row * len(rows))
+        pooled = (PRIOR_FREEDOM * level + freedom * variance) / (PRIOR_FREEDOM + freedom)
+        return np.asarray(1.0 / pooled)
+
+    def _follow(self, log_variance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Running mean of the log variance: plain at first, then over the last LEVEL_SWEEPS."""
+        self._seen += 1
+        if self._log_level is None:
+            self._log_level = log_variance
+        else:
+            share = 1.0 / min(self._seen, LEVEL_SWEEPS)
+            self._log_level = self._log_level + share * (log_variance - self._log_level)
+        return self._log_level
