@@ -5,6 +5,10 @@ Hadamard matrix over them are noise-only averages: the response cancels in each,
 generalise the plus-minus reference (Schimmel 1967) to 15 independent realisations of exactly the noise that
 the average still carries, in its own band and with its own weights; noise, intervals and presence all come
 from them. Nothing below 16 sweeps is claimed.
+
+The average runs: it grows to its target number of sweeps, then moves on in steps of an eighth, so that there
+is always a believable one and none reaches further back than its target. The one made of exactly the last
+target sweeps, none of them shared with the one before, is `final`.
 """
 
 import numpy as np
@@ -14,6 +18,8 @@ from dsp import kernels
 from dsp.nouns import Average, Sweep
 
 SUB_AVERAGES = 16
+SPANS = 8
+NO_SWEEP = np.iinfo(np.int64).max
 
 
 def hadamard(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -28,65 +34,90 @@ def hadamard(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class Averager:
-    """Accumulates sweeps of `n_rows` x `n_derivations`; `target` accepted sweeps complete one average."""
+    """The running average of `n_rows` x `n_derivations` sweeps, `target` of them at most.
+
+    Kept in SPANS stretches of time, the oldest of which is forgotten when a new one begins. Raises ValueError
+    for a target below 16.
+    """
 
     def __init__(self, n_rows: int, n_derivations: int, target: int) -> None:
+        if target < SUB_AVERAGES:
+            raise ValueError(f"an average of {target} sweeps is under {SUB_AVERAGES}")
         self._target = target
-        self._totals = np.zeros((SUB_AVERAGES, n_rows, n_derivations))
-        self._weights = np.zeros((SUB_AVERAGES, n_derivations))
-        self._squares = np.zeros(n_derivations)
+        self._totals = np.zeros((SPANS, SUB_AVERAGES, n_rows, n_derivations))
+        self._weights = np.zeros((SPANS, SUB_AVERAGES, n_derivations))
+        self._squares = np.zeros((SPANS, n_derivations))
+        self._accepted = np.zeros(SPANS, np.int64)
+        self._rejected = np.zeros(SPANS, np.int64)
+        self._firsts = np.full(SPANS, NO_SWEEP)
         self.restart()
 
     def restart(self) -> None:
         """Forget every sweep: a new average begins."""
-        self._totals[:] = 0.0
-        self._weights[:] = 0.0
-        self._squares[:] = 0.0
-        self.n_sweeps = self.n_rejected = 0
-        self._first = self._last = -1
+        for span in range(SPANS):
+            self._clear(span)
+        self._count = 0
+        self._span = 0
+        self._last = -1
+        self.complete = False
+
+    def _clear(self, span: int) -> None:
+        self._totals[span] = 0.0
+        self._weights[span] = 0.0
+        self._squares[span] = 0.0
+        self._accepted[span] = self._rejected[span] = 0
+        self._firsts[span] = NO_SWEEP
 
     @property
-    def complete(self) -> bool:
-        """True when the target number of accepted sweeps is in."""
-        return self.n_sweeps >= self._target
+    def n_sweeps(self) -> int:
+        """Accepted sweeps in the average."""
+        return int(self._accepted.sum())
 
     def add(self, sweep: Sweep) -> None:
-        """Fold one sweep in, or count it as rejected."""
-        if self._first < 0:
-            self._first = sweep.trigger.index
+        """Fold one sweep in, or count it as rejected; `complete` says whether it completed an average."""
+        self.complete = False
         self._last = sweep.trigger.index
+        if sweep.accepted:
+            self._enter_span(self._count % self._target * SPANS // self._target)
+        span = self._span
+        self._firsts[span] = min(self._firsts[span], sweep.trigger.index)
         if not sweep.accepted:
-            self.n_rejected += 1
+            self._rejected[span] += 1
             return
-        slot = self.n_sweeps % SUB_AVERAGES
-        kernels.fold(sweep.uv, sweep.weights, self._totals[slot])
-        self._weights[slot] += sweep.weights
-        self._squares += sweep.weights * sweep.weights
-        self.n_sweeps += 1
+        slot = self._count % SUB_AVERAGES
+        kernels.fold(sweep.uv, sweep.weights, self._totals[span, slot])
+        self._weights[span, slot] += sweep.weights
+        self._squares[span] += sweep.weights * sweep.weights
+        self._accepted[span] += 1
+        self._count += 1
+        self.complete = self._count % self._target == 0
+
+    def _enter_span(self, span: int) -> None:
+        if span != self._span:
+            self._span = span
+            self._clear(span)
 
     def average(self) -> Average:
         """The average so far; noise and null averages are NaN until every sub-average has a sweep."""
-        weight = self._weights.sum(axis=0)
+        weights = self._weights.sum(axis=0)
+        weight = weights.sum(axis=0)
         safe = np.where(weight > 0.0, weight, np.nan)
-        sums = hadamard(self._totals) / safe
+        sums = hadamard(self._totals.sum(axis=0)) / safe
         mean = sums[0]
         # Unequal sub-weights leave a known share of the response in each pattern: take it out again.
-        share = hadamard(self._weights) / safe
+        share = hadamard(weights) / safe
         null = sums[1:] - share[1:, None, :] * mean
         if self.n_sweeps < SUB_AVERAGES:
             null[:] = np.nan
-        noise = np.sqrt(np.mean(null * null, axis=(0, 1)))
-        effective = np.where(
-            self._squares > 0.0, weight * weight / np.where(weight > 0, self._squares, 1.0), 0.0
-        )
+        squares = self._squares.sum(axis=0)
         return Average(
             mean_uv=mean,
-            noise_uv=noise,
+            noise_uv=np.sqrt(np.mean(null * null, axis=(0, 1))),
             null_uv=null,
             n_sweeps=self.n_sweeps,
-            n_rejected=self.n_rejected,
-            n_effective=effective,
-            first_index=self._first,
+            n_rejected=int(self._rejected.sum()),
+            n_effective=np.where(squares > 0.0, weight * weight / np.where(squares > 0.0, squares, 1.0), 0.0),
+            first_index=int(self._firsts.min()) if self._last >= 0 else -1,
             last_index=self._last,
             final=self.complete,
         )

@@ -60,6 +60,7 @@ class Evoked:
         self._dirty = False
         self.running = False
         self.baseline: Baseline | None = None
+        self._wants_baseline = plan.baseline == "auto"
 
     def start(self) -> None:
         """Begin a new average with the next trigger."""
@@ -102,9 +103,15 @@ class Evoked:
         self.baseline = Baseline(index, fields, peaks)
         return [Outgoing(f"baseline.{self.plan.name}", index, fields)]
 
-    def clear_baseline(self) -> None:
-        """Compare with nothing."""
+    def clear_baseline(self, index: int) -> list[Outgoing]:
+        """Compare with nothing; displays are told by a baseline of no sweeps."""
+        if self.baseline is None:
+            raise ValueError(f"test {self.plan.name} has no baseline")
+        nothing = {"mean_uv": self.baseline.fields["mean_uv"][:0], "n_sweeps": 0}
+        fields = self.baseline.fields | nothing
         self.baseline = None
+        self._wants_baseline = False
+        return [Outgoing(f"baseline.{self.plan.name}", index, fields)]
 
     def _take(self, sweeps: list[Sweep]) -> list[Outgoing]:
         messages: list[Outgoing] = []
@@ -116,6 +123,9 @@ class Evoked:
             due = at - self._published >= self._publish_every
             if self._first_baseline_due():
                 messages += self.set_baseline(at)
+                n = self._averager.n_sweeps
+                text = f"baseline of {self.plan.site} set by itself: {n} sweeps"
+                messages.append(Outgoing("event", at, {"text": text, "kind": "baseline", "author": "auto"}))
                 due = True
             if due or self._averager.complete:
                 messages += self._publish(self._averager.average(), at)
@@ -123,7 +133,7 @@ class Evoked:
 
     def _first_baseline_due(self) -> bool:
         plan = self.plan
-        wanted = plan.baseline == "auto" and self.baseline is None
+        wanted = self._wants_baseline and self.baseline is None
         return wanted and self._averager.n_sweeps >= max(plan.baseline_sweeps, SUB_AVERAGES)
 
     def _publish(self, average: Average, index: int) -> list[Outgoing]:
@@ -132,8 +142,6 @@ class Evoked:
         fields = self._average_fields(average)
         measured = measure(average, self.plan.peaks, self._names, self._t0_ms, self._dt_ms)
         peaks = [self._peak_fields(k, m) for k, m in enumerate(measured)]
-        if average.final:
-            self._averager.restart()
         counted = {"n_sweeps": average.n_sweeps, "last_index": average.last_index, "final": average.final}
         return [
             Outgoing(f"average.{self.plan.name}", index, fields),

@@ -78,7 +78,7 @@ class Pipeline:
             case "baseline.set":
                 messages = test.set_baseline(index)
             case "baseline.clear":
-                test.clear_baseline()
+                messages = test.clear_baseline(index)
             case _:
                 raise ValueError(f"{name} is no command of the pipeline")
         fields = {"text": f"{name} {args['test']}", "kind": name, "author": args["author"]}

@@ -109,7 +109,8 @@ class Average(Header, kw_only=True):
     """After each update (5 a second at most): `mean_uv` (time, derivation), the weighted mean of the sweeps.
 
     `noise_uv` per derivation: rms residual noise of the mean, null below 16 sweeps. `n_effective` of the
-    first derivation, `n_effective_each` of all. `final`: the target is reached, the next one starts anew.
+    first derivation, `n_effective_each` of all. The average grows to `sweeps_target`, then moves on in steps
+    of an eighth; `final`: made of the last `sweeps_target` sweeps, none shared with the final before.
     `rate_hz` is the stimulus rate, `band_hz` null without filter.
     """
 
@@ -134,7 +135,7 @@ class Average(Header, kw_only=True):
 
 
 class Baseline(Average, kw_only=True):
-    """When a baseline is set: the average that it is."""
+    """When a baseline is set: the average that it is; `n_sweeps` 0 and no rows when it is cleared."""
 
 
 class Peak(msgspec.Struct):
