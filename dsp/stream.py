@@ -48,9 +48,10 @@ class Stream:
         self._held = np.empty((0, len(derivations)))
         self._spans: list[tuple[int, int]] = []
         self._before: NDArray[np.float64] | None = None
-        self._history = history
-        self._rows = np.empty((3 * history, len(derivations)))
-        self._railed = np.zeros(3 * history, dtype=np.uint8)
+        # Room for the history, for the rows held back behind a blanked span, and for one block.
+        self._history = max(history, blank_samples, 1)
+        self._rows = np.empty((3 * self._history, len(derivations)))
+        self._railed = np.zeros(3 * self._history, dtype=np.uint8)
         self._rail_end = 0
         self.begin = self.end = self.settled = 0
 
@@ -71,6 +72,12 @@ class Stream:
 
     def append(self, counts: NDArray[np.int32], triggers: list[int]) -> None:
         """Take the next contiguous rows; `triggers` are the indices of stimuli (any line) within them."""
+        for start in range(0, len(counts), self._history):
+            first = self._rail_end
+            part = counts[start : start + self._history]
+            self._append(part, [t for t in triggers if first <= t < first + len(part)])
+
+    def _append(self, counts: NDArray[np.int32], triggers: list[int]) -> None:
         n = len(counts)
         raw = np.empty((n, self._rows.shape[1]))
         self._make_room(n)
@@ -106,20 +113,36 @@ class Stream:
     def _interpolate(self, held: NDArray[np.float64], first: int, triggers: list[int]) -> int:
         """Draw a line across every complete blanked span in `held`; return how many rows are final."""
         for trigger in triggers:
-            if self._spans and trigger <= self._spans[-1][1]:
-                self._spans[-1] = (self._spans[-1][0], trigger + self._blank)
-            else:
-                self._spans.append((trigger, trigger + self._blank))
+            self._blank_from(trigger)
         while self._spans:
             start, stop = self._spans[0][0] - first, self._spans[0][1] - first
             if stop >= len(held):
                 return start
             after = held[stop]
             before = held[start - 1] if start > 0 else self._before if self._before is not None else after
+            if len(self._spans) > 1 and self._spans[1][0] == self._spans[0][1]:
+                after = before  # the row behind it is blanked as well: hold the level
             ramp = np.arange(1, stop - start + 1)[:, None] / (stop - start + 1)
             held[start:stop] = before + (after - before) * ramp
             self._spans.pop(0)
         return len(held)
+
+    def _blank_from(self, trigger: int) -> None:
+        """A span from `trigger` on, joined to the one it falls into.
+
+        Stimuli without end inside each other's spans would hold back rows without end: a span that would
+        outgrow the history stops at the stimulus, and a new one starts there.
+        """
+        stop = trigger + self._blank
+        if not self._spans or trigger > self._spans[-1][1]:
+            self._spans.append((trigger, stop))
+            return
+        start = self._spans[-1][0]
+        if stop - start <= self._history:
+            self._spans[-1] = (start, stop)
+        else:
+            self._spans[-1] = (start, trigger)
+            self._spans.append((trigger, stop))
 
     def rows(self, first: int, end: int) -> NDArray[np.float64]:
         """View of filtered rows (time, derivation) of indices first..end-1, within begin..end."""

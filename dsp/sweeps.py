@@ -99,24 +99,26 @@ class SweepCutter:
         self._reject_uv = reject_uv
         self._weights = weights
         self._n = n_derivations
+        # Two lines may fire at one sample: what counts is the stimulus before that sample.
+        self._latest: int | None = None
         self._previous: int | None = None
         self._pending: deque[tuple[Trigger, int | None]] = deque()
 
     def trigger(self, trigger: Trigger, taken: bool = True) -> None:
         """Note a stimulus on any line; those on the test's own line become sweeps if `taken`."""
+        if self._latest is None or trigger.index > self._latest:
+            self._previous, self._latest = self._latest, trigger.index
         if taken and trigger.line == self._line:
             self._pending.append((trigger, self._previous))
-        self._previous = trigger.index
 
     def forget(self) -> None:
         """Drop sweeps under way without a verdict: the test was stopped."""
         self._pending.clear()
 
     def gap(self) -> list[Sweep]:
-        """The stream broke off: every sweep under way is rejected."""
+        """The stream broke off: every sweep under way is rejected. A response may outlast the gap."""
         lost = [self._rejected(trigger, "gap") for trigger, _ in self._pending]
         self._pending.clear()
-        self._previous = None
         return lost
 
     def cut(self, stream: Stream) -> list[Sweep]:
