@@ -142,7 +142,13 @@ class Evoked:
         fields = self._average_fields(average)
         measured = measure(average, self.plan.peaks, self._names, self._t0_ms, self._dt_ms)
         peaks = [self._peak_fields(k, m) for k, m in enumerate(measured)]
-        counted = {"n_sweeps": average.n_sweeps, "last_index": average.last_index, "final": average.final}
+        leading = next((p.name for p in self.plan.peaks if p.derivation == 0), None)
+        counted = {
+            "leading": leading,
+            "n_sweeps": average.n_sweeps,
+            "last_index": average.last_index,
+            "final": average.final,
+        }
         return [
             Outgoing(f"average.{self.plan.name}", index, fields),
             Outgoing(f"measure.{self.plan.name}", index, {"peaks": peaks, **counted}),

@@ -86,7 +86,7 @@ def _upper_ssep(name: str, site: str, shift_ms: float) -> Modality:
         band_hz=(30.0, 1000.0),
         reject_uv=250.0,
         weighting="noise",
-        blank_ms=4.0,
+        blank_ms=6.0,
         response_ms=60.0,
         baseline_sweeps=100,
         derivations=("CP{c}-CP{i}", "CP{c}-Fpz", "C5S-Fpz", "EP{i}-EP{c}"),
@@ -109,7 +109,7 @@ _TIBIAL = Modality(
     band_hz=(30.0, 1000.0),
     reject_uv=250.0,
     weighting="noise",
-    blank_ms=4.0,
+    blank_ms=5.0,
     response_ms=100.0,
     baseline_sweeps=100,
     # P37 lateralises paradoxically (to the stimulated side), so its best derivation differs between patients.

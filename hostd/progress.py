@@ -27,6 +27,7 @@ class Progress:
         self._status: dict[str, Any] = {}
         self._averages: dict[str, dict[str, Any]] = {}
         self._peaks: dict[str, list[dict[str, Any]]] = {}
+        self._leading: dict[str, str | None] = {}
         self._event = ""
         self._heard_ns = time.monotonic_ns()
 
@@ -40,6 +41,7 @@ class Progress:
             self._averages[test] = dict(message.header)
         elif kind == "measure":
             self._peaks[test] = message.header["peaks"]
+            self._leading[test] = message.header.get("leading")
         elif kind == "event":
             self._event = f"{message.header.get('kind')}: {message.header.get('text')}"
 
@@ -60,10 +62,10 @@ class Progress:
         return "  ".join(f"{name} {place}" for name, place in self._places.items() if place)
 
     def _first_peak(self, test: str) -> str:
-        """The first peak that is present and cortical enough to lead: else the first listed, as absent."""
+        """The leading peak, else the first listed."""
         peaks = self._peaks.get(test, [])
         for peak in peaks:
-            if peak["derivation"] == self._averages[test]["derivations"][0]:
+            if peak["name"] == self._leading.get(test):
                 return peak_text(peak)
         return peak_text(peaks[0]) if peaks else ""
 

@@ -155,9 +155,10 @@ class Peak(msgspec.Struct):
 
 
 class Measure(Header, kw_only=True):
-    """With each average."""
+    """With each average. `leading` names the peak of the first derivation, the one that trends show."""
 
     peaks: list[Peak]
+    leading: str | None
     n_sweeps: int
     last_index: int
     final: bool

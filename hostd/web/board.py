@@ -92,7 +92,7 @@ class Board:
 
 
 class Trend:
-    """Latency and amplitude of a test's first peak over the case, thinned evenly to `LIMIT` rows at most."""
+    """Latency and amplitude of a test's leading peak over the case, thinned to `LIMIT` rows at most."""
 
     LIMIT = 1024
 
@@ -102,11 +102,13 @@ class Trend:
         self._spacing_ns = 1_000_000_000
 
     def add(self, message: Message) -> None:
-        """Append the first peak of a `measure` message; closer than the spacing replaces the newest row."""
+        """Append the leading peak of a `measure` message; closer than the spacing replaces the newest row."""
         t_ns, peaks = message.header.get("t_ns"), message.header.get("peaks")
         if not isinstance(t_ns, int) or not isinstance(peaks, list) or not peaks:
             return
-        peak = peaks[0] if isinstance(peaks[0], dict) else {}
+        named = [p for p in peaks if isinstance(p, dict)] or [{}]
+        leading = message.header.get("leading")
+        peak = next((p for p in named if p.get("name") == leading), named[0])
         self._name = str(peak.get("name", ""))
         row = (
             float(t_ns),

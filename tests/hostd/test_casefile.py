@@ -70,7 +70,7 @@ def test_the_ssep_defaults_are_those_of_the_facts():
     plan = plan_of()
     assert plan.site == "left median"
     assert (plan.stimulus_hz, plan.sweeps) == (2.692, 300)
-    assert (plan.window_ms, plan.band_hz, plan.blank_ms, plan.response_ms) == ((-10, 80), (30, 1000), 4, 60)
+    assert (plan.window_ms, plan.band_hz, plan.blank_ms, plan.response_ms) == ((-10, 80), (30, 1000), 6, 60)
     assert (plan.reject_uv, plan.weighting) == (250, "noise")
     n20 = plan.peaks[-1]
     assert (n20.name, n20.polarity, n20.window_ms, n20.to_ms) == ("N20", -1, (17, 24), (20, 30))

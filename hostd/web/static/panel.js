@@ -2,6 +2,7 @@
 
 import { Surface } from "./canvas.js";
 import { numbers } from "./frame.js";
+import { leadingPeak } from "./state.js";
 import { drawEmpty, drawWaves, layout } from "./waves.js";
 import { drawTrend } from "./trendplot.js";
 import { ago, derivation, fixed, half, micro, NONE, signed, title } from "./text.js";
@@ -54,7 +55,7 @@ export class Panel {
       this.at = null;
       drawEmpty(c, this.waves.width, this.waves.height, "No average yet");
     }
-    this.drawTrend(state, model.measure?.peaks?.[0] ?? null);
+    this.drawTrend(state, leadingPeak(model.measure));
   }
 
   // Only when it has new points: most redraws are of the waveforms alone.
@@ -130,7 +131,7 @@ function build(test, number) {
         <th scope="col">State</th></tr></thead>
       <tbody class="peaks"></tbody>
     </table>
-    <div class="trend"><canvas role="img" aria-label="Trend of the first peak"></canvas></div>`;
+    <div class="trend"><canvas role="img" aria-label="Trend of the leading peak"></canvas></div>`;
   root.querySelector(".name").textContent = title(test);
   root.querySelector("h2").title = `${test}: press ${number} to enlarge`;
   root.querySelector(".progress").setAttribute("aria-label", `Sweeps of ${title(test)}`);

@@ -118,7 +118,13 @@ export function pairOf(test) {
   return test.toLowerCase().replace(SIDES, "");
 }
 
-// Rows [t_ns, latency, lo, hi, amplitude, lo, hi, present] of a test's first peak, thinned like the gateway's.
+// The peak that a measurement names as leading, else its first, else null.
+export function leadingPeak(header) {
+  const peaks = header?.peaks ?? [];
+  return peaks.find((peak) => peak.name === header.leading) ?? peaks[0] ?? null;
+}
+
+// Rows [t_ns, latency, lo, hi, amplitude, lo, hi, present] of a test's leading peak, thinned like the gateway's.
 class Trend {
   constructor() {
     this.name = "";
@@ -135,7 +141,7 @@ class Trend {
   }
 
   add(header) {
-    const peak = header.peaks && header.peaks[0];
+    const peak = leadingPeak(header);
     const newest = this.rows.length ? this.rows[this.rows.length - 1][0] : -Infinity;
     if (!peak || header.t_ns <= newest) return;
     this.name = peak.name;

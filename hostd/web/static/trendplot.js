@@ -1,4 +1,4 @@
-// Draws the trend strip: latency over amplitude of a test's first peak against case time, with intervals,
+// Draws the trend strip: latency over amplitude of a test's leading peak against case time, with intervals,
 // the baseline, the customary limits (+10 % latency, -50 % amplitude) and the marks of the event log.
 
 import { font, ink } from "./canvas.js";
@@ -9,7 +9,7 @@ const LEFT = 96, RIGHT = 14, BOTTOM = 18, GAP = 8;
 const APART = 1.5;
 const SHORTEST_S = 300;
 
-// `rows` as in state.js; `peak` the newest measurement of the first peak or null.
+// `rows` as in state.js; `peak` the newest measurement of the leading peak or null.
 export function drawTrend(c, width, height, trend, peak, marks_ns, seconds) {
   const rows = trend.rows;
   const first = rows.length ? seconds(rows[0][0]) : 0;

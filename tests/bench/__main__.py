@@ -1,0 +1,88 @@
+"""`make bench`: every performance figure as a table and as bench.json. Ratios come from one interleaved run."""
+
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numba
+import numpy
+import scipy
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import chain, edge, latency, replay
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure; `bar` null where none is set."""
+
+    name: str
+    value: float
+    unit: str
+    bar: float | None = None
+    sense: str = ">="
+
+    @property
+    def ok(self) -> bool:
+        """True when the bar is met or there is none."""
+        if self.bar is None:
+            return True
+        return self.value >= self.bar if self.sense == ">=" else self.value <= self.bar
+
+
+def rows(say: Console) -> list[Row]:
+    """Measure everything, saying what is being measured."""
+    say.print("dsp: decode, filter, average ...")
+    c = chain.measure()
+    say.print("hostd: replay ...")
+    r = replay.measure()
+    say.print("hostd: latency, 40 s in real time ...")
+    late = latency.measure()
+    say.print("firmware: sample loop and link ...")
+    e = edge.measure()
+    return [
+        Row("dsp.chain_vs_scipy", c["ratio"], "x", 1.0),
+        Row("dsp.chain_channel_samples", c["ours_per_s"] / 1e6, "M/s"),
+        Row("dsp.scipy_channel_samples", c["scipy_per_s"] / 1e6, "M/s"),
+        Row("hostd.replay_speed", r["median"], "x real time", 20.0),
+        Row("hostd.latency_p50", late["p50"], "ms", 20.0, "<="),
+        Row("hostd.latency_p99", late["p99"], "ms", 20.0, "<="),
+        Row("hostd.latency_averages", late["n"], "messages"),
+        Row("firmware.simulated_speed", e["simulated"], "x real time"),
+        Row("firmware.loop_per_frame", e["loop_us"], "us"),
+        Row("hw.link_speed", e["link"], "x real time"),
+    ]
+
+
+def machine() -> dict[str, object]:
+    """What it was measured on."""
+    return {
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "scipy": scipy.__version__,
+        "numba": numba.__version__,
+    }
+
+
+def main() -> int:
+    """Print the table, write bench.json; 1 when a bar is missed."""
+    console = Console(stderr=True)
+    measured = rows(console)
+    table = Table("figure", "value", "unit", "bar", "ok", title=str(machine()))
+    for row in measured:
+        bar = "" if row.bar is None else f"{row.sense} {row.bar:g}"
+        table.add_row(row.name, f"{row.value:.3g}", row.unit, bar, "yes" if row.ok else "NO")
+    Console(width=100).print(table)
+    listed = [asdict(row) | {"ok": row.ok} for row in measured]
+    Path("bench.json").write_text(json.dumps({"machine": machine(), "rows": listed}, indent=1) + "\n")
+    return 0 if all(row.ok for row in measured) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
