@@ -6,16 +6,19 @@ Any EDF, EDF+, BDF or BDF+ file, or the directory of a case. Cannot stimulate: w
 import math
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import BinaryIO
 
 from firmware.errors import ConfigError, PortError
 from firmware.ports import Command, Put
-from hw.link import Configure, Description, Ended, Reply
+from hw.link import MAX_FRAME_BYTES, Configure, Description, Ended, Reply, StimPlan
 from hw.recording import RecordingReader, TriggerMap
 
 BLOCK_S = 0.01
 FAST_BLOCK_S = 0.1
+BLOCK_BYTES = MAX_FRAME_BYTES // 2
+MOST_CHANNELS = 255
 
 
 class RecordingSource:
@@ -28,22 +31,19 @@ class RecordingSource:
         self._speed, self._seconds = speed, seconds
         self._reader: RecordingReader | None = None
         self._file: BinaryIO | None = None
-        self._put: Put | None = None
+        self._commands: deque[Command] = deque()
 
     def configure(self, wanted: Configure) -> Description:
         """Open the recording. Raises PortError when it cannot be opened, ConfigError when it does not fit."""
-        pairs = [a.rpartition("=") for a in wanted.annotations]
-        mapping = TriggerMap(
-            labels={c: label for c, label in zip(wanted.channels, wanted.labels, strict=True) if label},
-            trigger_channel=wanted.trigger_channel or None,
-            threshold=None if math.isnan(wanted.threshold) else wanted.threshold,
-            annotations={text: int(line) for text, _, line in pairs},
-        )
         try:
             if self._file is not None:
                 self._file.close()
+            self._reader = None
             self._file = self._path.open("rb")
-            reader = RecordingReader(self._file, wanted.channels or None, mapping)
+            reader = RecordingReader(self._file, wanted.channels or None, _mapping(wanted))
+            if len(reader.channels) > MOST_CHANNELS:
+                what = f"{len(reader.channels)} channels, the link carries {MOST_CHANNELS}"
+                raise ValueError(f"{what}; name fewer")
         except OSError as error:
             raise PortError(f"recording {self._path}: {error.strerror}; check the path") from None
         except ValueError as error:
@@ -60,31 +60,61 @@ class RecordingSource:
         )
 
     def command(self, command: Command) -> None:
-        """Refuse: a recording cannot stimulate."""
-        if self._put is not None:
-            self._put(Reply(command.command, "a recording cannot stimulate"))
+        """Queue: a recording cannot stimulate, and says so among the samples."""
+        self._commands.append(command)
 
     def run(self, put: Put, stop: threading.Event) -> None:
         """Deliver the recording, paced, to its end or `stop`. Raises PortError when it cannot be read on."""
         reader = self._reader
         if reader is None:
             raise ConfigError("not configured")
-        self._put = put
-        block = max(1, round(reader.rate_hz * (BLOCK_S if self._speed else FAST_BLOCK_S)))
         start_ns, first = time.monotonic_ns(), reader.first_index
         end = None if self._seconds is None else first + round(self._seconds * reader.rate_hz)
         last = first
         try:
-            for item in reader.blocks(block):
+            for item in reader.blocks(self._block_samples(reader)):
                 if stop.is_set() or (end is not None and item.first_index >= end):
                     break
                 due_s = (item.end_index - first) / reader.rate_hz / self._speed if self._speed else 0.0
                 late_s = due_s - (time.monotonic_ns() - start_ns) / 1e9
                 if late_s > 0 and stop.wait(late_s):
                     break
+                self._answer(put)
                 put(item)
                 last = item.end_index
         except (OSError, ValueError) as error:
             raise PortError(f"recording {self._path}: {error}") from None
+        self._answer(put)
         if not stop.is_set():
             put(Ended(last))
+
+    def _block_samples(self, reader: RecordingReader) -> int:
+        """Short blocks when paced, long ones otherwise, and never more than fits into a frame of the link."""
+        wanted = round(reader.rate_hz * (BLOCK_S if self._speed else FAST_BLOCK_S))
+        return max(1, min(wanted, BLOCK_BYTES // (3 * len(reader.channels) + 1)))
+
+    def _answer(self, put: Put) -> None:
+        while self._commands:
+            command = self._commands.popleft()
+            refusal = "a recording cannot stimulate" if isinstance(command, StimPlan) else ""
+            put(Reply(command.command, refusal))
+
+
+def _mapping(wanted: Configure) -> TriggerMap:
+    """Raises ValueError for what is no mapping at all."""
+    if len(wanted.labels) != len(wanted.channels):
+        raise ValueError(
+            f"{len(wanted.channels)} channels and {len(wanted.labels)} labels; give one for each"
+        )
+    lines = {}
+    for annotation in wanted.annotations:
+        text, _, line = annotation.rpartition("=")
+        if not line.isdecimal():
+            raise ValueError(f"annotation {annotation!r} is not TEXT=LINE")
+        lines[text] = int(line)
+    return TriggerMap(
+        labels={c: label for c, label in zip(wanted.channels, wanted.labels, strict=True) if label},
+        trigger_channel=wanted.trigger_channel or None,
+        threshold=None if math.isnan(wanted.threshold) else wanted.threshold,
+        annotations=lines,
+    )

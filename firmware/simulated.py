@@ -79,9 +79,8 @@ class SimulatedBox:
                 return Edge(self._edge - 1, self._now_ns)
 
     def _advance(self) -> None:
-        if not self._anchor_ns:
-            self._anchor_ns = self._now_ns = time.monotonic_ns()
-            self._start_ns = self._now_ns
+        if not self._anchor_ns:  # not before the time that bringing the chip up has taken: it must settle
+            self._anchor_ns = self._start_ns = max(self._now_ns, time.monotonic_ns())
         self._now_ns = self._anchor_ns + round(self._conversion * self._period_ns)
 
     def _pace(self) -> bool:
@@ -117,6 +116,10 @@ class SimulatedSource:
     def configure(self, wanted: Configure) -> Description:
         """Bring the simulated chip up. Raises ConfigError for unknown electrodes or sites."""
         channels = wanted.channels
+        if len(wanted.lines) > N_LINES:
+            raise ConfigError(
+                f"{len(wanted.lines)} stimulus lines wanted, the board has {N_LINES}; remove some"
+            )
         driver = Ads1299(self._box, self._box)
         chip = driver.bring_up(wanted.rate_hz, wanted.gain)
         if len(channels) > chip.channels:

@@ -20,7 +20,7 @@ def encode(data: bytes) -> bytes:
 
 
 def decode(data: bytes) -> bytes:
-    """The bytes that `encode` was given. Raises ValueError for anything that `encode` cannot have made."""
+    """The bytes that an encoder was given. Raises ValueError for a zero byte or a run beyond the end."""
     out = bytearray()
     at, size = 0, len(data)
     if not size:

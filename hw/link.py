@@ -203,6 +203,7 @@ KINDS: tuple[type[Message], ...] = (
 _LAYOUTS = {kind: layout(kind) for kind in KINDS}
 _BY_CODE = {kind.CODE: kind for kind in KINDS}
 _HEAD = struct.Struct("<BI")
+_RESTART = 1 << 31
 
 
 def table_text() -> str:
@@ -228,6 +229,11 @@ def check_hello(peer: Hello) -> str:
     return ""
 
 
+def same(a: Message, b: Message) -> bool:
+    """Whether two messages are the same on the link; NaN, which stands for "none", is the same as NaN."""
+    return type(a) is type(b) and pack(_LAYOUTS[type(a)], a) == pack(_LAYOUTS[type(b)], b)
+
+
 class Sender:
     """Turns messages into frames, counting them."""
 
@@ -235,31 +241,49 @@ class Sender:
         self._seq = 0
 
     def frame(self, message: Message) -> bytes:
-        """The bytes of one frame, delimiter included."""
+        """The bytes of one frame, delimiter included. Raises ValueError for what a frame cannot hold."""
         kind = type(message)
         body = _HEAD.pack(kind.CODE, self._seq) + pack(_LAYOUTS[kind], message)
+        stuffed = cobs.encode(body + struct.pack("<I", zlib.crc32(body)))
+        if len(stuffed) > MAX_FRAME_BYTES:
+            raise ValueError(f"{kind.__name__} of {len(stuffed)} bytes, a frame holds {MAX_FRAME_BYTES}")
         self._seq = (self._seq + 1) & 0xFFFFFFFF
-        return cobs.encode(body + struct.pack("<I", zlib.crc32(body))) + b"\0"
+        return stuffed + b"\0"
 
 
 class Receiver:
-    """Turns bytes into messages. `bad_frames` failed COBS, CRC or layout; `lost_frames` are holes in the
-    sequence (a bad frame leaves one too)."""
+    """Turns bytes into messages. `bad_frames` failed COBS, CRC or layout, or were longer than any frame;
+    `lost_frames` are holes in the sequence (a bad frame leaves one too)."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._too_long = False
         self._next: int | None = None
         self.frames = self.bad_frames = self.lost_frames = 0
 
     def feed(self, data: bytes) -> list[Message]:
         """Messages completed by `data`; never raises, whatever the bytes."""
-        self._buffer += data
-        *complete, rest = bytes(self._buffer).split(b"\0") if b"\0" in data else (bytes(self._buffer),)
-        if len(rest) > MAX_FRAME_BYTES:
+        *ends, rest = data.split(b"\0")
+        messages = []
+        for end in ends:
+            self._gather(end)
+            frame = bytes(self._buffer)
+            self._buffer.clear()
+            self._too_long = False
+            if frame and (message := self._decode(frame)) is not None:
+                messages.append(message)
+        self._gather(rest)
+        return messages
+
+    def _gather(self, piece: bytes) -> None:
+        """Add to the frame under way; one that grows too long is counted once and dropped to its end."""
+        if self._too_long:
+            return
+        self._buffer += piece
+        if len(self._buffer) > MAX_FRAME_BYTES:
             self.bad_frames += 1
-            rest = b""
-        self._buffer = bytearray(rest)
-        return [m for frame in complete if frame and (m := self._decode(frame)) is not None]
+            self._buffer.clear()
+            self._too_long = True
 
     def _decode(self, frame: bytes) -> Message | None:
         try:
@@ -274,8 +298,9 @@ class Receiver:
         except ValueError:
             self.bad_frames += 1
             return None
-        if self._next is not None:
-            self.lost_frames += (seq - self._next) & 0xFFFFFFFF
+        hole = 0 if self._next is None else (seq - self._next) & 0xFFFFFFFF
+        if hole < _RESTART:  # a peer that was started anew on the same wire counts from 0 again
+            self.lost_frames += hole
         self._next = (seq + 1) & 0xFFFFFFFF
         self.frames += 1
         return message

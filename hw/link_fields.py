@@ -47,9 +47,9 @@ def _pack_value(code: str, value: Any) -> bytes:
     data: bytes
     match code:
         case "text":
-            return _sized(value.encode())
+            return _sized(_utf8(value))
         case "texts":
-            return struct.pack("<H", len(value)) + b"".join(_sized(v.encode()) for v in value)
+            return struct.pack("<H", len(value)) + b"".join(_sized(_utf8(v)) for v in value)
         case "floats":
             return struct.pack(f"<H{len(value)}d", len(value), *value)
         case "blob":
@@ -60,6 +60,10 @@ def _pack_value(code: str, value: Any) -> bytes:
             return struct.pack("<H", len(value)) + b"".join(rows)
         case _:
             return struct.pack("<" + code, value)
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode(errors="replace")  # a file name need not be Unicode, and must not break the link
 
 
 def _sized(data: bytes) -> bytes:

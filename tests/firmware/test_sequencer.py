@@ -1,0 +1,292 @@
+"""Stimuli on the sample grid: when they fire, how they are proven, and that every fault ends them once."""
+
+from dataclasses import replace
+
+import pytest
+
+from hw.link import ALL_PLANS, NOT_SEEN, Stimulus
+from tests.support.looped import Looped, plan
+
+
+def test_pulses_fall_exactly_on_the_grid_and_hold_as_long_as_told() -> None:
+    box = Looped()
+    assert box.sequencer.start(plan(period=851, phase=100, hold=4)) == ""
+    box.run(3000)
+    assert box.rises() == [100, 951, 1802, 2653]
+    assert box.highs() == [4] * 4
+    assert box.proofs == [Stimulus(1, 101, n, 1, at, at + 1) for n, at in enumerate(box.rises(), 1)]
+    assert box.faults == []
+
+
+def test_the_grid_does_not_depend_on_when_a_plan_was_started() -> None:
+    box = Looped().run(5000)
+    box.sequencer.start(plan(period=851, phase=100))
+    box.run(7000)
+    assert box.rises() == [100 + 851 * k for k in (6, 7, 8)]
+
+
+def test_a_plan_that_is_due_now_fires_now() -> None:
+    box = Looped().run(400)
+    box.sequencer.start(plan(period=400))
+    assert box.run(402).rises() == [400]
+
+
+def test_a_phase_beyond_the_period_means_its_remainder() -> None:
+    box = Looped()
+    box.sequencer.start(plan(period=400, phase=4000 * 400 + 7))
+    assert box.run(900).rises() == [7, 407, 807]
+
+
+def test_count_ends_a_plan_and_lets_the_last_pulse_end_by_itself() -> None:
+    box = Looped()
+    box.sequencer.start(plan(period=400, count=3))
+    box.run(4000)
+    assert box.rises() == [0, 400, 800]
+    assert box.highs() == [4, 4, 4]
+    assert [p.number for p in box.proofs] == [1, 2, 3]
+
+
+def test_two_plans_interleave_whenever_they_were_started() -> None:
+    box = Looped().run(333)
+    box.sequencer.start(plan(1, line=1, period=800, phase=0))
+    box.run(2117)
+    box.sequencer.start(plan(2, line=2, period=800, phase=400))
+    box.run(6000)
+    assert box.rises(1) == [800, 1600, 2400, 3200, 4000, 4800, 5600]
+    assert box.rises(2) == [2800, 3600, 4400, 5200]
+    assert box.faults == []
+
+
+def test_plans_on_the_same_sample_keep_their_distance_and_lose_no_pulse() -> None:
+    box = Looped()
+    for n in (1, 2, 3):
+        box.sequencer.start(plan(n, line=n, period=400, phase=50))
+    box.run(1000)
+    assert [box.rises(n) for n in (1, 2, 3)] == [[50, 450, 850], [70, 470, 870], [90, 490, 890]]
+    assert len(box.proofs) == 9
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "spacing"), [(250.0, 2), (500.0, 3), (1000.0, 5), (4000.0, 20), (16000.0, 80)]
+)
+def test_the_distance_is_never_below_five_milliseconds_at_any_rate(rate_hz: float, spacing: int) -> None:
+    box = Looped(rate_hz)
+    for n in (1, 2):
+        assert box.sequencer.start(plan(n, line=n, period=400, phase=10, hold=2)) == ""
+    box.run(300)
+    assert box.rises(2)[0] - box.rises(1)[0] == spacing
+
+
+def test_a_new_plan_of_the_same_number_replaces_the_old_one() -> None:
+    box = Looped()
+    box.sequencer.start(plan(1, line=1, period=400))
+    box.run(402)  # the old one's pulse is under way
+    box.sequencer.start(plan(1, line=2, period=400, phase=200))
+    box.run(1500)
+    assert box.rises(1) == [0, 400]
+    assert box.highs(1) == [4, 4]
+    assert box.rises(2) == [600, 1000, 1400]
+
+
+def test_a_pulse_waits_until_its_line_has_been_low() -> None:
+    box = Looped()
+    box.sequencer.start(plan(1, period=1000, phase=0, hold=40))
+    box.sequencer.start(plan(2, period=1000, phase=25, hold=4))
+    box.run(2000)
+    assert box.highs() == [40, 4] * 2
+    assert box.rises() == [0, 41, 1000, 1041]
+    assert [(p.plan, p.seen - p.commanded) for p in box.proofs] == [(1, 1), (2, 1)] * 2
+    assert box.faults == []
+
+
+def test_the_plans_of_one_line_share_its_rate_limit() -> None:
+    box = Looped()
+    assert box.sequencer.start(plan(1, period=80)) == ""
+    assert box.sequencer.start(plan(2, period=80, phase=40)) == ""
+    refusal = box.sequencer.start(plan(3, period=4000, phase=20))
+    assert refusal == "line 1 would have 101 pulses a second, which exceeds the rate limit of 100 Hz"
+    assert box.sequencer.start(plan(2, period=80, phase=20)) == ""  # replaces itself
+    assert box.sequencer.start(plan(3, line=2, period=4000, phase=20)) == ""
+    box.run(4000)
+    assert len(box.rises(1)) == 100
+
+
+def test_what_waited_is_never_made_up_for_in_a_burst() -> None:
+    box = Looped()
+    for n in (1, 2, 3):  # three times 100 Hz do not fit into 200 pulses a second
+        box.sequencer.start(plan(n, line=n, period=40))
+    box.run(4000)
+    box.sequencer.stop(2)
+    box.sequencer.stop(3)
+    box.run(8000)
+    after = [i for i in box.rises(1) if i >= 4040]
+    assert after == list(range(after[0], 8000, 40))
+
+
+@pytest.mark.parametrize("lag", [1, 2, 3])
+def test_an_edge_may_come_back_within_three_samples(lag: int) -> None:
+    box = Looped(lag=lag)
+    box.sequencer.start(plan(count=2))
+    box.run(2000)
+    assert [p.seen - p.commanded for p in box.proofs] == [lag, lag]
+    assert box.faults == []
+
+
+def test_an_edge_that_never_comes_back_is_a_fault_that_ends_all_plans() -> None:
+    box = Looped()
+    box.sequencer.start(plan(1, line=1, period=400, phase=0, hold=40))
+    box.sequencer.start(plan(2, line=2, period=400, phase=100))
+    box.run(3000, lambda index, level: 0)
+    assert box.faults == [("missing", "pulse 1 on line 1 never came back in the samples")]
+    assert box.proofs == [Stimulus(1, 101, 1, 1, 0, NOT_SEEN)]
+    assert box.outputs[3] == 1
+    assert not any(box.outputs[4:])  # low with the step that tells
+
+
+def test_an_edge_that_nobody_ordered_is_a_fault() -> None:
+    box = Looped()
+    box.sequencer.start(plan(1, period=400, hold=40))
+    box.run(3000, lambda index, level: level | (8 if 10 <= index < 14 else 0))
+    assert box.faults == [("unexpected", "line 4 rose at sample 10 without a command")]
+    assert box.outputs[9] == 1
+    assert not any(box.outputs[10:])
+
+
+def test_a_second_edge_within_one_pulse_is_unexpected() -> None:
+    box = Looped()
+    box.sequencer.start(plan(hold=10))
+    box.run(400, lambda index, level: level & ~(index == 5))
+    assert [code for code, _ in box.faults] == ["unexpected"]
+
+
+@pytest.mark.parametrize("released", [9, 400])
+def test_an_edge_that_stays_high_too_long_is_a_fault(released: int) -> None:
+    box = Looped()
+    box.sequencer.start(plan(period=400, hold=4))
+    box.run(1000, lambda index, level: 1 if 1 <= index < released else level)
+    assert box.faults == [("stuck", "line 1 is still high in the samples at 8")]
+    assert not any(box.outputs[4:])
+
+
+def test_an_edge_may_end_three_samples_after_its_pulse() -> None:
+    box = Looped()
+    box.sequencer.start(plan(period=400, hold=4))
+    box.run(1000, lambda index, level: 1 if index % 400 in range(1, 8) else level)
+    assert box.faults == []
+    assert len(box.proofs) == 3
+
+
+def test_a_line_that_is_high_from_the_start_is_a_fault() -> None:
+    assert [c for c, _ in Looped().run(50, lambda index, level: 2).faults] == ["unexpected"]
+
+
+def test_a_line_that_is_high_after_a_gap_without_a_pulse_is_stuck() -> None:
+    box = Looped().run(10).lose(10)
+    box.run(60, lambda index, level: 4)
+    assert [code for code, _ in box.faults] == ["stuck"]
+
+
+def test_only_the_first_cause_is_told_and_nothing_fires_until_started_anew() -> None:
+    box = Looped()
+    box.sequencer.start(plan(1, line=1, period=100, hold=4))
+    late = {0: 5}  # the pulse of sample 0 comes back at 5, after it was missed, and again and again
+    box.run(1000, lambda index, level: 1 if index % 50 >= late[0] else 0)
+    assert [code for code, _ in box.faults] == ["missing"]
+    assert box.rises() == [0]
+    box.run(1001, lambda index, level: 0)
+    box.sequencer.start(plan(1, line=1, period=100, hold=4))
+    box.run(2000)
+    assert box.rises() == [0, *range(1100, 2000, 100)]
+    box.run(2050, lambda index, level: 2)
+    assert [code for code, _ in box.faults] == ["missing", "unexpected"]
+
+
+def test_stopping_one_plan_ends_its_pulse_and_leaves_the_other_alone() -> None:
+    box = Looped()
+    box.sequencer.start(plan(1, line=1, period=400, phase=0, hold=40))
+    box.sequencer.start(plan(2, line=2, period=400, phase=20, hold=40))
+    box.run(425)
+    box.sequencer.stop(1)
+    assert box.sequencer.outputs == 2
+    box.run(1300)
+    assert box.highs(1) == [40, 25]
+    assert box.highs(2) == [40] * 4
+    assert box.rises(2) == [20, 420, 820, 1220]
+    assert box.faults == []
+
+
+def test_stopping_a_plan_whose_last_pulse_is_under_way_takes_its_line_low() -> None:
+    box = Looped()
+    box.sequencer.start(plan(1, hold=40, count=1))
+    box.run(10)
+    box.sequencer.stop(1)
+    box.run(100)
+    assert box.highs() == [10]
+    assert box.faults == []
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 5, 39, 40, 41, 399, 400, 401])
+def test_stop_always_works(at: int) -> None:
+    box = Looped()
+    for n in (1, 2, 3, 4):
+        box.sequencer.start(plan(n, line=n, period=400, phase=3 * n, hold=40))
+    box.run(at)
+    box.sequencer.stop(ALL_PLANS)
+    assert box.sequencer.outputs == 0
+    box.run(at + 1000)
+    assert not any(box.outputs[at:])
+    assert box.faults == []  # a pulse cut short is no fault
+    box.sequencer.stop()
+    box.sequencer.stop(17)
+
+
+def test_a_line_that_stays_high_although_it_was_stopped_is_stuck() -> None:
+    box = Looped()
+    box.sequencer.start(plan(hold=40))
+    box.run(10)
+    box.sequencer.stop()
+    box.run(100, lambda index, level: 1)
+    assert [code for code, _ in box.faults] == ["stuck"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10])
+def test_an_edge_awaited_in_lost_samples_is_neither_proven_nor_a_fault(n: int) -> None:
+    box = Looped()
+    box.sequencer.start(plan(period=400, hold=4))
+    box.run(401).lose(n)
+    box.run(1300)
+    assert box.faults == []
+    assert [p.commanded for p in box.proofs] == [0, 800, 1200]
+    assert box.rises() == [0, 400, 800, 1200]
+
+
+def test_a_pulse_ends_on_time_also_when_samples_are_lost() -> None:
+    box = Looped()
+    box.sequencer.start(plan(period=400, hold=10))
+    box.run(403)
+    box.sequencer.lost(409)
+    assert box.sequencer.outputs == 1
+    box.sequencer.lost(411)
+    assert box.sequencer.outputs == 0
+
+
+def test_pulses_due_in_lost_samples_are_left_out_and_the_grid_is_kept() -> None:
+    box = Looped()
+    box.sequencer.start(plan(period=400, phase=5, count=6))
+    box.run(500).lose(2020)
+    box.run(5000)
+    assert box.rises() == [5, 405, 2805, 3205, 3605, 4005]
+    assert box.faults == []
+
+
+def test_a_refused_plan_leaves_the_running_one_as_it_was() -> None:
+    box = Looped()
+    box.sequencer.start(plan(1, period=400))
+    assert "rate limit of 100 Hz" in box.sequencer.start(plan(1, period=20))
+    assert "hold of 1 samples" in box.sequencer.start(plan(1, hold=1))
+    assert "line 5" in box.sequencer.start(plan(1, line=5))
+    assert box.run(900).rises() == [0, 400, 800]
+
+
+def test_without_lines_every_plan_is_refused() -> None:
+    assert Looped(lines=0).sequencer.start(replace(plan(), line=1)) == "this source cannot stimulate"

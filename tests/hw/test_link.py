@@ -1,0 +1,288 @@
+"""The link's frames: golden bytes that third parties rely on, round trips, nothing wrong ever let through."""
+
+import math
+import struct
+from dataclasses import fields
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from hw import link
+from hw.link import (
+    ALL_PLANS,
+    NOT_SEEN,
+    Block,
+    Configure,
+    Description,
+    Ended,
+    Fault,
+    Heartbeat,
+    Hello,
+    Message,
+    Receiver,
+    Reply,
+    Sender,
+    Start,
+    StimPlan,
+    StimStop,
+    Stimulus,
+    check_hello,
+    hello,
+    same,
+)
+from hw.link_fields import layout
+from hw.samples import Gap
+from tests.support.links import ANY_MESSAGE, frame_by_hand, other_version
+
+BLOCK = Block(
+    first_index=1000,
+    t_ns=-2,
+    channels=2,
+    samples=bytes.fromhex("000001 ffffff 7fffff 800000"),
+    bits=b"\0\1",
+    gaps=(Gap(990, 8, "missed"), Gap(998, 2, "torn")),
+)
+
+# Frames 0 to 11 of a sender, made with struct and zlib.crc32 alone. To change one is to change VERSION.
+TABLE_V1 = 0x1218336A
+GOLDEN: list[tuple[Message, str]] = [
+    (
+        Hello(1, TABLE_V1, 0x0123456789ABCDEF, "host"),
+        "020101010102010e6a331812efcdab89674523010409686f73745075aeca00",
+    ),
+    (
+        Configure(
+            4000.0, 24, ("CP3", "Fpz"), ("median-left", ""), ("", "EEG Fpz"), "Stim", 0.5, ("click=1",)
+        ),
+        "030201010101010101010640af401802020305435033030546707a02020b0c6d656469616e2d6c65667401020201010207094545"
+        "472046707a04055374696d010101010104e03f0102070c636c69636b3d31db7be66a00",
+    ),
+    (
+        Description("simulated", 4000.0, ("CP3", "Fpz"), (0.5, 0.25), (0.0, -1.0), -0.5, 4),
+        "030302010102090a73696d756c61746564010101010540af4002020305435033030546707a0201010101010103e03f0101010101"
+        "04d03f02010101010101010101010101010103f0bf010101010108e0bf047904fee200",
+    ),
+    (Start(7), "03040301010207010105f87abda800"),
+    (
+        BLOCK,
+        "030504010103e80301010101010bfeffffffffffffff020c010101010901ffffff7fffff8001020201010103010203de03010101"
+        "0101020801010103e6030101010101020201010601a3487d7200",
+    ),
+    (
+        StimPlan(command=8, plan=2, line=3, period=851, phase=100, hold=4, count=300),
+        "03060501010208010102020403530301026401010204032c0101059b54ac6000",
+    ),
+    (StimStop(9, ALL_PLANS), "03070601010209010107ffff1f978bd600"),
+    (
+        Stimulus(plan=2, command=8, number=1, line=3, commanded=951, seen=952),
+        "0308070101020202080101020101010403b703010101010103b803010101010105756b609a00",
+    ),
+    (
+        Reply(8, "plan 2 exceeds the rate limit"),
+        "030908010102080101021d22706c616e20322065786365656473207468652072617465206c696d6974a439234500",
+    ),
+    (
+        Fault("missing", "pulse 1 on line 3 never came back", 0),
+        "030a0901010207096d697373696e67212270756c73652031206f6e206c696e652033206e657665722063616d65206261636b0582"
+        "3c79a000",
+    ),
+    (Ended(4000), "030b0a010103a00f01010101010525868f5e00"),
+    (Heartbeat(123456789), "030c0b01010515cd5b070101010557bea4a900"),
+]
+
+
+def test_golden_bytes_of_one_frame_of_each_message() -> None:
+    assert [type(message) for message, _ in GOLDEN] == list(link.KINDS)
+    sender, receiver = Sender(), Receiver()
+    for message, golden in GOLDEN:
+        assert sender.frame(message).hex() == golden, type(message).__name__
+        assert receiver.feed(bytes.fromhex(golden)) == [message]
+    assert (receiver.frames, receiver.bad_frames, receiver.lost_frames) == (len(GOLDEN), 0, 0)
+    assert link.TABLE == TABLE_V1
+
+
+def test_a_frame_is_what_the_first_lines_of_the_module_say() -> None:
+    payload = struct.pack("<HIBQQ", 2, 8, 1, 951, NOT_SEEN)[:2] + struct.pack(
+        "<IIBQQ", 8, 1, 3, 951, NOT_SEEN
+    )
+    sender = Sender()
+    sender.frame(Heartbeat(0))
+    assert sender.frame(Stimulus(2, 8, 1, 3, 951, NOT_SEEN)) == frame_by_hand(Stimulus.CODE, 1, payload)
+
+
+@given(st.lists(ANY_MESSAGE, max_size=5), st.lists(st.integers(1, 40), min_size=1, max_size=20))
+def test_every_message_survives_whatever_the_pieces_it_arrives_in(
+    messages: list[Message], sizes: list[int]
+) -> None:
+    sender, receiver = Sender(), Receiver()
+    stream = b"".join(map(sender.frame, messages))
+    got, at, turn = [], 0, 0
+    while at < len(stream):
+        size = sizes[turn % len(sizes)]
+        got += receiver.feed(stream[at : at + size])
+        at, turn = at + size, turn + 1
+    assert got == messages
+    assert (receiver.frames, receiver.bad_frames, receiver.lost_frames) == (len(messages), 0, 0)
+
+
+def test_not_a_number_is_the_same_as_itself_after_the_link() -> None:
+    wanted = Configure(250.0, 1, ("A",), (), ("",), "", math.nan, ())
+    (got,) = Receiver().feed(Sender().frame(wanted))
+    assert got != wanted  # as floats go
+    assert same(got, wanted)
+    assert not same(got, Configure(250.0, 2, ("A",), (), ("",), "", math.nan, ()))
+    assert not same(Start(1), Heartbeat(1))
+
+
+def test_text_that_is_no_unicode_is_carried_with_question_marks() -> None:
+    (got,) = Receiver().feed(Sender().frame(Fault("port", "no device /dev/\udcff", 1)))
+    assert got == Fault("port", "no device /dev/?", 1)
+
+
+@pytest.mark.parametrize(
+    ("message", "where"),
+    [
+        (Start(1 << 32), "Start.command = 4294967296"),
+        (Start(-1), "Start.command = -1"),
+        (StimStop(0, 1 << 16), "StimStop.plan"),
+        (Reply(0, "x" * 65536), "Reply.refusal"),
+        (Block(0, 0, 1, b"", b"", (Gap(0, 1 << 32, "missed"),)), "Block.gaps"),
+        (Block(0, 0, 1, b"", b"", (Gap(0, 1, "missed"),) * 65536), "Block.gaps"),
+        (Block(0, 0, 1, b"\1" * link.MAX_FRAME_BYTES, b"", ()), "Block of"),
+    ],
+)
+def test_what_a_frame_cannot_hold_is_refused_and_leaves_no_hole(message: Message, where: str) -> None:
+    sender, receiver = Sender(), Receiver()
+    first = sender.frame(Heartbeat(1))
+    with pytest.raises(ValueError, match=where):
+        sender.frame(message)
+    assert len(receiver.feed(first + sender.frame(Heartbeat(2)))) == 2
+    assert receiver.lost_frames == 0
+
+
+def test_every_flipped_bit_of_a_block_is_caught() -> None:
+    sender = Sender()
+    before, block, next_one, last = (
+        sender.frame(m) for m in (Heartbeat(1), BLOCK, Heartbeat(2), Heartbeat(3))
+    )
+    for bit in range(8 * len(block)):
+        flipped = bytearray(block)
+        flipped[bit // 8] ^= 1 << bit % 8
+        receiver = Receiver()
+        got = receiver.feed(before + bytes(flipped) + next_one + last)
+        delimiter = bit // 8 == len(block) - 1  # the frame runs into the next one, which is lost with it
+        assert got == [Heartbeat(1), *([] if delimiter else [Heartbeat(2)]), Heartbeat(3)], bit
+        assert receiver.lost_frames == 1 + delimiter
+        assert 1 <= receiver.bad_frames <= 2  # a byte that became zero splits the frame
+
+
+@given(st.lists(st.binary(max_size=100), max_size=10))
+@example([b"\0\0\0", b"\x01\x01\x01\0"])
+def test_random_bytes_never_raise_and_never_say_anything(pieces: list[bytes]) -> None:
+    receiver = Receiver()
+    for piece in pieces:
+        assert receiver.feed(piece) == []
+    receiver.feed(b"\0")
+    assert receiver.feed(Sender().frame(BLOCK)) == [BLOCK]
+
+
+@given(st.integers(0, 255), st.binary(max_size=120))
+@example(Hello.CODE, b"")
+@example(Hello.CODE, b"\1")
+@example(Reply.CODE, b"\0\0\0\0\1\0\xff")  # text that is no UTF-8
+@example(Block.CODE, bytes(8 + 8 + 1 + 4 + 4) + b"\1\0" + bytes(12) + b"\5")  # a gap for an unknown reason
+@example(Block.CODE, bytes(17) + b"\xff\xff\xff\xff")
+@example(Configure.CODE, bytes(9) + b"\xff\xff")
+def test_a_whole_frame_of_any_content_never_raises(code: int, payload: bytes) -> None:
+    body = struct.pack("<BI", code, 5) + payload
+    receiver = Receiver()
+    got = receiver.feed(frame_by_hand(code, 5, payload))
+    assert receiver.frames + receiver.bad_frames == 1, body
+    assert len(got) == receiver.frames
+    if got and not (isinstance(got[0], Hello) and got[0].version != link.VERSION):
+        again = Sender()
+        for _ in range(5):
+            again.frame(Heartbeat(0))
+        assert again.frame(got[0]) == frame_by_hand(code, 5, payload)  # read exactly as it was written
+
+
+def test_holes_in_the_sequence_are_counted_also_where_the_count_wraps() -> None:
+    receiver = Receiver()
+    for seq, lost in ((7, 0), (8, 0), (11, 2), (12, 2)):
+        receiver.feed(frame_by_hand(Start.CODE, seq, bytes(4)))
+        assert receiver.lost_frames == lost
+    receiver = Receiver()
+    for seq, lost in ((0xFFFFFFFE, 0), (0xFFFFFFFF, 0), (0, 0), (3, 2)):
+        receiver.feed(frame_by_hand(Start.CODE, seq, bytes(4)))
+        assert receiver.lost_frames == lost
+    assert receiver.frames == 4
+
+
+def test_a_sender_that_begins_anew_has_lost_nothing() -> None:
+    receiver = Receiver()
+    for seq in (100, 101, 0, 1, 3):  # the peer was started again on the same wire
+        receiver.feed(frame_by_hand(Start.CODE, seq, bytes(4)))
+    assert (receiver.frames, receiver.lost_frames) == (5, 1)
+
+
+@pytest.mark.parametrize("piece", [1 << 12, 1 << 16, 1 << 22])
+def test_an_over_long_frame_is_one_bad_frame_and_forgotten(piece: int) -> None:
+    receiver, sender = Receiver(), Sender()
+    assert receiver.feed(sender.frame(Start(1))) == [Start(1)]
+    noise = b"\x55" * (3 * link.MAX_FRAME_BYTES) + b"\0"
+    for at in range(0, len(noise), piece):
+        assert receiver.feed(noise[at : at + piece]) == []
+    assert receiver.bad_frames == 1
+    assert receiver.feed(sender.frame(Start(2)) + sender.frame(Start(3))) == [Start(2), Start(3)]
+    assert (receiver.frames, receiver.bad_frames, receiver.lost_frames) == (3, 1, 0)
+
+
+@pytest.mark.parametrize("extra", [b"", b"\x01", b"a longer payload than ours, with \0 in it"])
+def test_another_versions_hello_is_read_only_for_its_version(extra: bytes) -> None:
+    receiver = Receiver()
+    (peer,) = receiver.feed(other_version(extra))
+    assert peer == Hello(link.VERSION + 1, 0, 0, "peer")
+    assert receiver.bad_frames == 0
+    assert check_hello(peer) == "peer speaks link version 2, this side 1; update the older one"
+
+
+def test_our_own_hello_is_welcome_and_another_table_is_not() -> None:
+    assert check_hello(hello("edge", 1)) == ""
+    text = check_hello(Hello(link.VERSION, link.TABLE ^ 1, 0, "edge"))
+    assert (
+        text
+        == f"edge has message table {link.TABLE ^ 1:08x}, this side {link.TABLE:08x}; update the older one"
+    )
+    assert len(Receiver().feed(frame_by_hand(Hello.CODE, 0, struct.pack("<HIQH", 1, 0, 0, 0) + b"x"))) == 0
+
+
+def test_the_table_hash_changes_with_every_name_type_order_and_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = {link.table_text()}
+    for kind in link.KINDS:
+        rows = layout(kind)
+        variants = [rows[:-1], (*rows, ("more", "B"))]
+        for at, (name, code) in enumerate(rows):
+            other = "H" if code != "H" else "I"
+            variants.append((*rows[:at], (name + "_", code), *rows[at + 1 :]))
+            variants.append((*rows[:at], (name, other), *rows[at + 1 :]))
+        if len(rows) > 1:
+            variants.append((rows[1], rows[0], *rows[2:]))
+        for variant in variants:
+            with monkeypatch.context() as patch:
+                patch.setitem(link._LAYOUTS, kind, variant)
+                changed = link.table_text()
+            assert changed not in texts, (kind, variant)
+            texts.add(changed)
+    with monkeypatch.context() as patch:
+        patch.setattr(Start, "CODE", 99)
+        assert link.table_text() not in texts
+    assert len({link.zlib.crc32(t.encode()) for t in texts}) == len(texts)
+
+
+@given(st.sampled_from(link.KINDS))
+def test_codes_are_unique_and_every_field_is_declared_for_the_link(kind: type[Message]) -> None:
+    assert sum(other.CODE == kind.CODE for other in link.KINDS) == 1
+    assert [name for name, _ in layout(kind)] == [field.name for field in fields(kind)]

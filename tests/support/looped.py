@@ -1,0 +1,64 @@
+"""A sequencer on a bench: its outputs come back `lag` samples later, unless the test says otherwise."""
+
+from collections.abc import Callable
+
+from firmware.sequencer import Sequencer
+from hw.link import StimPlan, Stimulus
+
+
+def plan(
+    number: int = 1, line: int = 1, period: int = 400, phase: int = 0, hold: int = 4, count: int = 0
+) -> StimPlan:
+    """A plan whose command is 100 + its number."""
+    return StimPlan(100 + number, number, line, period, phase, hold, count)
+
+
+class Looped:
+    """`outputs[i]` are the output bits after sample i; pins stay as they were while samples are `lost`."""
+
+    def __init__(self, rate_hz: float = 4000.0, lines: int = 4, lag: int = 1) -> None:
+        self.proofs: list[Stimulus] = []
+        self.faults: list[tuple[str, str]] = []
+        self.outputs: list[int] = []
+        self.lost: set[int] = set()
+        self.lag = lag
+        self.sequencer = Sequencer(
+            rate_hz, lines, self.proofs.append, lambda code, text: self.faults.append((code, text))
+        )
+
+    @property
+    def index(self) -> int:
+        """The next sample."""
+        return len(self.outputs)
+
+    def run(self, until: int, bits: Callable[[int, int], int] = lambda index, level: level) -> "Looped":
+        """Step to sample `until` (not included); `bits` says what a sample shows instead of the level."""
+        while self.index < until:
+            at = self.index - self.lag
+            shown = bits(self.index, self.outputs[at] if at >= 0 else 0)
+            self.outputs.append(self.sequencer.step(self.index, shown))
+        return self
+
+    def lose(self, n: int) -> "Looped":
+        """The next `n` samples never arrive."""
+        self.lost.update(range(self.index, self.index + n))
+        self.outputs += [self.outputs[-1] if self.outputs else 0] * n
+        self.sequencer.lost(self.index)
+        self.outputs[-1] = self.sequencer.outputs
+        return self
+
+    def rises(self, line: int = 1) -> list[int]:
+        """Samples after which the line's output rose."""
+        high = [driven >> (line - 1) & 1 for driven in self.outputs]
+        return [i for i, now in enumerate(high) if now and not (i and high[i - 1])]
+
+    def highs(self, line: int = 1) -> list[int]:
+        """How many samples, lost ones not counted, the line's output was high each time."""
+        lengths, run = [], 0
+        for i, driven in enumerate([*self.outputs, 0]):
+            if driven >> (line - 1) & 1:
+                run += i not in self.lost
+            elif run:
+                lengths.append(run)
+                run = 0
+        return lengths
