@@ -1,4 +1,4 @@
-"""`make bench`: every performance figure as a table and as bench.json. Ratios come from one interleaved run."""
+"""`make bench`: every performance figure as a table and as bench.json; ratios from one interleaved run."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The edge: how fast the simulated box runs through the true loop, what the loop itself costs, and the link."""
+"""The edge: the simulated box through the true loop, what the loop itself costs, and the link."""
 
 import threading
 import time
@@ -43,7 +43,7 @@ class _Scripted:
 
 
 def measure() -> dict[str, float]:
-    """Simulated box as a multiple of real time; loop cost in us per frame; link in multiples of 8 ch 4 kSPS."""
+    """Simulated box and link as multiples of real time (8 channels, 4 kSPS); loop cost in us per frame."""
     source = SimulatedSource(None, FRAMES / 4000, 1)
     source.configure(configure_message(casefile.procedure("median_ssep")))
     blocks: list[SampleBlock] = []

@@ -1,8 +1,8 @@
-"""Latency: from the block with the last sample that a sweep needs entering the host, to its average received.
+"""Latency: from the block with the last sample that a sweep needs to its average received.
 
-A stand-in edge sends 8 channels at 4 kSPS in real time over the link's own unix socket to a host process that
-records, averages and publishes; a subscriber notes when each average arrives. Both stamps are of this machine's
-monotonic clock, so the figure contains the link, the host and the bus.
+A stand-in edge sends 8 channels at 4 kSPS in real time over the link's own unix socket to a host process
+that records, averages and publishes; a subscriber notes when each average arrives. Both stamps are of this
+machine's monotonic clock, so the figure contains the link, the host and the bus.
 """
 
 import socket
@@ -28,7 +28,7 @@ POST_ROWS = 321
 
 
 class StandInEdge(threading.Thread):
-    """Serves one host `seconds` of noise with triggers on two lines; `sent_ns[k]` is when block k was sent."""
+    """Serves one host noise with triggers on two lines; `sent_ns[k]` is when block k was sent."""
 
     def __init__(self, path: str, seconds: float) -> None:
         super().__init__(name="stand-in-edge", daemon=True)
@@ -67,7 +67,10 @@ class StandInEdge(threading.Thread):
                 tick.wait(left_ns / 1e9)
             frame = sender.frame(Block(first, due_ns, CHANNELS, samples, bits.astype(np.uint8).tobytes(), ()))
             self.sent_ns.append(time.monotonic_ns())
-            connection.sendall(frame)
+            try:
+                connection.sendall(frame)
+            except OSError:  # the host has had its seconds
+                break
         connection.close()
 
     def _answer(self, connection: socket.socket, receiver: Receiver, sender: Sender) -> None:
