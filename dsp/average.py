@@ -44,17 +44,19 @@ class Averager:
         if target < SUB_AVERAGES:
             raise ValueError(f"an average of {target} sweeps is under {SUB_AVERAGES}")
         self._target = target
-        self._totals = np.zeros((SPANS, SUB_AVERAGES, n_rows, n_derivations))
-        self._weights = np.zeros((SPANS, SUB_AVERAGES, n_derivations))
-        self._squares = np.zeros((SPANS, n_derivations))
-        self._accepted = np.zeros(SPANS, np.int64)
-        self._rejected = np.zeros(SPANS, np.int64)
-        self._firsts = np.full(SPANS, NO_SWEEP)
+        # Without its oldest span it must still have a sweep in every sub-average.
+        spans = SPANS if target - -(-target // SPANS) + 1 >= SUB_AVERAGES else target
+        self._totals = np.zeros((spans, SUB_AVERAGES, n_rows, n_derivations))
+        self._weights = np.zeros((spans, SUB_AVERAGES, n_derivations))
+        self._squares = np.zeros((spans, n_derivations))
+        self._accepted = np.zeros(spans, np.int64)
+        self._rejected = np.zeros(spans, np.int64)
+        self._firsts = np.full(spans, NO_SWEEP)
         self.restart()
 
     def restart(self) -> None:
         """Forget every sweep: a new average begins."""
-        for span in range(SPANS):
+        for span in range(len(self._totals)):
             self._clear(span)
         self._count = 0
         self._span = 0
@@ -78,7 +80,7 @@ class Averager:
         self.complete = False
         self._last = sweep.trigger.index
         if sweep.accepted:
-            self._enter_span(self._count % self._target * SPANS // self._target)
+            self._enter_span(self._count % self._target * len(self._totals) // self._target)
         span = self._span
         self._firsts[span] = min(self._firsts[span], sweep.trigger.index)
         if not sweep.accepted:

@@ -196,6 +196,14 @@ def test_it_runs_it_is_the_mean_of_the_latest_sweeps_and_of_no_more_than_its_tar
         assert held == target
 
 
+@pytest.mark.parametrize("target", [16, 17, 18, 24, 100])
+def test_once_believable_it_stays_believable(target: int) -> None:
+    made = Averager(3, 1, target)
+    for k, rows in enumerate(sweeps_uv(11, 3 * target, rows=3, derivations=1)):
+        made.add(sweep(rows, 1.0, at=k))
+        assert np.isfinite(made.average().noise_uv).all() == (k + 1 >= SUB_AVERAGES)
+
+
 def test_final_averages_share_no_sweep() -> None:
     made, finals = Averager(12, 2, 24), []
     for k, rows in enumerate(sweeps_uv(7, 100)):

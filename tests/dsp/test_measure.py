@@ -124,7 +124,7 @@ def test_the_amplitude_to_the_opposite_extreme_is_peak_to_peak() -> None:
 
 
 def test_only_the_opposite_extreme_within_its_window_and_behind_the_peak_counts() -> None:
-    trace = bump(20.0, 1.6, 1.4) - bump(26.0, 1.0, 1.0) - bump(35.0, 1.0, 9.0) - bump(13.0, 1.0, 9.0)
+    trace = bump(20.0, 1.6, 1.4) - bump(26.0, 1.0, 1.0) - bump(35.0, 1.0, 9.0) - bump(17.0, 0.5, 9.0)
     got = noiseless(trace, to_ms=(16.0, 30.0))
     assert got.amplitude_uv == pytest.approx(2.4, rel=0.02)
 
@@ -141,6 +141,13 @@ def test_the_edge_of_a_window_is_not_a_peak(outside_ms: float) -> None:
     """A slope over the whole window has its largest value at an edge: the true extreme lies outside."""
     assert not noiseless(bump(outside_ms, 3.0, 5.0), to_ms=None).present
     assert noiseless(bump(outside_ms, 3.0, 5.0), to_ms=None, window_ms=(10.0, 30.0)).present
+
+
+def test_noise_does_not_make_a_peak_of_an_edge() -> None:
+    """The average rises up to the edge, whatever its noise-only averages would make of that."""
+    _, null = averages("white above 30 Hz", 40, seed=9)
+    slopes = np.repeat(bump(26.0, 3.0, 5.0)[:, None], 40, axis=1)
+    assert not any(m.present for m in measured(slopes, 0.7 * null, to_ms=None))
 
 
 @pytest.mark.parametrize("window_ms", [(500.0, 600.0), (-90.0, -50.0)])

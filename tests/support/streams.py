@@ -75,7 +75,7 @@ def coloured_noise(rng: np.random.Generator, n: int, shape: Sequence[int], slope
 
 def burst_envelope(
     rng: np.random.Generator, n: int, channels: int, rate_hz: float, kind: str
-) -> tuple[Floats, Floats]:
+) -> Floats:
     """Noise level (time, channel) around 1 of facts/dsp 3.1: slow log-normal wander, and bursts over it.
 
     `kind` is "quiet", "typical" or "severe".
@@ -90,10 +90,10 @@ def burst_envelope(
     at = np.arange(n) / rate_hz
     level = np.empty((n, channels))
     for c in range(channels):
-        log_level = np.interp(at, knots, wander_sd * rng.standard_normal(len(knots)))
-        level[:, c] = np.exp(log_level)
+        burst = np.ones(n)
         for _ in range(rng.poisson(bursts_per_s * seconds)):
             start = rng.integers(n)
-            length = int(rng.uniform(*lasting_s) * rate_hz)
-            level[start : start + length, c] *= np.exp(rng.uniform(*np.log(times)))
-    return level, at
+            within = burst[start : start + int(rng.uniform(*lasting_s) * rate_hz)]
+            np.maximum(within, np.exp(rng.uniform(*np.log(times))), out=within)
+        level[:, c] = burst * np.exp(np.interp(at, knots, wander_sd * rng.standard_normal(len(knots))))
+    return level
