@@ -124,6 +124,8 @@ class Stream:
                 after = before  # the row behind it is blanked as well: hold the level
             ramp = np.arange(1, stop - start + 1)[:, None] / (stop - start + 1)
             held[start:stop] = before + (after - before) * ramp
+            blanked = slice(self._spans[0][0] - self.begin, self._spans[0][1] - self.begin)
+            self._railed[blanked] = 0  # what stood at a rail there is not used
             self._spans.pop(0)
         return len(held)
 
@@ -149,5 +151,5 @@ class Stream:
         return self._rows[first - self.begin : end - self.begin]
 
     def railed(self, first: int, end: int) -> bool:
-        """True when a channel in use stood at a rail anywhere in first..end-1."""
+        """True when a channel in use stood at a rail anywhere in first..end-1, blanked rows left out."""
         return bool(self._railed[first - self.begin : end - self.begin].any())
