@@ -60,6 +60,7 @@ class Evoked:
         self._dirty = False
         self.running = False
         self.baseline: Baseline | None = None
+        self._leading = next((k for k, p in enumerate(plan.peaks) if p.derivation == 0), None)
         self._wants_baseline = plan.baseline == "auto"
 
     def start(self) -> None:
@@ -90,18 +91,14 @@ class Evoked:
         """Say what was not said yet: the samples have ended."""
         if not self._dirty:
             return []
-        average = self._averager.average()
-        return self._publish(average, average.last_index)
+        return self._publish(self._averager.average())
 
     def set_baseline(self, index: int) -> list[Outgoing]:
         """Make the average so far the baseline. Raises ValueError below 16 accepted sweeps."""
         if self._averager.n_sweeps < SUB_AVERAGES:
             raise ValueError(f"a baseline needs {SUB_AVERAGES} sweeps, there are {self._averager.n_sweeps}")
         average = self._averager.average()
-        fields = self._average_fields(average)
-        peaks = tuple(measure(average, self.plan.peaks, self._names, self._t0_ms, self._dt_ms))
-        self.baseline = Baseline(index, fields, peaks)
-        return [Outgoing(f"baseline.{self.plan.name}", index, fields)]
+        return self._become_baseline(average, self._measure(average), index)
 
     def clear_baseline(self, index: int) -> list[Outgoing]:
         """Compare with nothing; displays are told by a baseline of no sweeps."""
@@ -120,36 +117,46 @@ class Evoked:
             messages.append(Outgoing(f"sweep.{self.plan.name}", at, self._sweep_fields(sweep)))
             self._averager.add(sweep)
             self._dirty = True
-            due = at - self._published >= self._publish_every
-            if self._first_baseline_due():
-                messages += self.set_baseline(at)
-                n = self._averager.n_sweeps
-                text = f"baseline of {self.plan.site} set by itself: {n} sweeps"
-                messages.append(Outgoing("event", at, {"text": text, "kind": "baseline", "author": "auto"}))
-                due = True
-            if due or self._averager.complete:
-                messages += self._publish(self._averager.average(), at)
+            if at - self._published >= self._publish_every or self._averager.complete:
+                messages += self._publish(self._averager.average())
         return messages
 
-    def _first_baseline_due(self) -> bool:
-        plan = self.plan
-        wanted = self._wants_baseline and self.baseline is None
-        return wanted and self._averager.n_sweeps >= max(plan.baseline_sweeps, SUB_AVERAGES)
+    def _measure(self, average: Average) -> tuple[Measurement, ...]:
+        return tuple(measure(average, self.plan.peaks, self._names, self._t0_ms, self._dt_ms))
 
-    def _publish(self, average: Average, index: int) -> list[Outgoing]:
-        self._published = average.last_index
-        self._dirty = False
+    def _become_baseline(
+        self, average: Average, measured: tuple[Measurement, ...], index: int
+    ) -> list[Outgoing]:
         fields = self._average_fields(average)
-        measured = measure(average, self.plan.peaks, self._names, self._t0_ms, self._dt_ms)
+        self.baseline = Baseline(index, fields, measured)
+        return [Outgoing(f"baseline.{self.plan.name}", index, fields)]
+
+    def _first_baseline_due(self, average: Average, measured: tuple[Measurement, ...]) -> bool:
+        """The first average worth comparing with: sweeps enough, and its leading peak seen or target met."""
+        enough = average.n_sweeps >= max(self.plan.baseline_sweeps, SUB_AVERAGES)
+        led = self._leading is None or measured[self._leading].present
+        return self._wants_baseline and self.baseline is None and enough and (led or average.final)
+
+    def _publish(self, average: Average) -> list[Outgoing]:
+        index = average.last_index
+        self._published = index
+        self._dirty = False
+        measured = self._measure(average)
+        first: list[Outgoing] = []
+        if self._first_baseline_due(average, measured):
+            first = self._become_baseline(average, measured, index)
+            text = f"baseline of {self.plan.site} set by itself: {average.n_sweeps} sweeps"
+            first.append(Outgoing("event", index, {"text": text, "kind": "baseline", "author": "auto"}))
+        fields = self._average_fields(average)
         peaks = [self._peak_fields(k, m) for k, m in enumerate(measured)]
-        leading = next((p.name for p in self.plan.peaks if p.derivation == 0), None)
         counted = {
-            "leading": leading,
+            "leading": None if self._leading is None else self.plan.peaks[self._leading].name,
             "n_sweeps": average.n_sweeps,
             "last_index": average.last_index,
             "final": average.final,
         }
         return [
+            *first,
             Outgoing(f"average.{self.plan.name}", index, fields),
             Outgoing(f"measure.{self.plan.name}", index, {"peaks": peaks, **counted}),
         ]
