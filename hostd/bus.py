@@ -13,7 +13,7 @@ from typing import Any
 import zmq
 
 from hostd import wire
-from hostd.endpoints import Endpoints
+from hostd.endpoints import Endpoints, is_ipv6
 from hostd.errors import BusError
 from hostd.outgoing import Outgoing
 
@@ -64,12 +64,13 @@ class Bus:
         socket.sndhwm = hwm
         socket.maxmsgsize = MAX_MESSAGE_BYTES
         socket.setsockopt(zmq.HANDSHAKE_IVL, 1000)
+        socket.ipv6 = is_ipv6(address)
         try:
             socket.bind(address)
         except zmq.ZMQError as error:
-            raise BusError(
-                f"cannot open {address}: {error.strerror}; another evokd there? choose another --bus"
-            ) from None
+            busy = error.errno == zmq.EADDRINUSE
+            cure = "another evokd there? choose another --bus" if busy else "name an address of this machine"
+            raise BusError(f"cannot open {address}: {zmq.strerror(error.errno or 0)}; {cure}") from None
         return socket
 
     @property
@@ -92,9 +93,7 @@ class Bus:
             while self._wake_in.poll(0):
                 self._wake_in.recv()
         self._publish_posted()
-        for socket in (self._events, self._traces, self._raw):
-            if socket in ready:
-                self._subscriptions(socket)
+        self._subscriptions()
         if self._control in ready:
             self._requests(handle)
         self._publish_posted()
@@ -142,15 +141,19 @@ class Bus:
         """The latest message of every topic that is state. Serving thread only."""
         return [{"topic": t, "header": h, "parts": p} for t, (h, p) in self._latest.items()]
 
-    def _subscriptions(self, socket: "zmq.Socket[bytes]") -> None:
-        while socket.poll(0):
-            told = socket.recv()
-            if socket is self._raw and told[:1] in (b"\0", b"\1"):
-                self._raw_readers += 1 if told[0] else -1
+    def _subscriptions(self) -> None:
+        """Take note of who came and went. Polling makes them count from the next message on; sending alone
+        looks for them about once a millisecond."""
+        for socket in (self._events, self._traces, self._raw):
+            while socket.poll(0):
+                told = socket.recv()
+                if socket is self._raw and told[:1] in (b"\0", b"\1"):
+                    self._raw_readers += 1 if told[0] else -1
 
     def _requests(self, handle: Handler) -> None:
         while self._control.poll(0):
             identity, *rest = self._control.recv_multipart()
+            self._subscriptions()  # who subscribed before asking for a snapshot gets all that follows it
             envelope = rest[:-1] if len(rest) > 1 and not rest[0] else []
             body = rest[-1] if rest else b""
 

@@ -59,7 +59,11 @@ class CaseFolder:
             datetime.now(UTC),
             description.latency_offset_samples,
         )
-        self._store = Store(self.path / "case.sqlite")
+        try:
+            self._store = Store(self.path / "case.sqlite")
+        except RecordingError:
+            self._recorder.close()
+            raise
         for key, value in {
             "case": case_id,
             "name": case.name,
@@ -142,6 +146,10 @@ class CaseFolder:
         mean = message.fields["mean_uv"]
         header["shape"] = list(mean.shape)
         self._store.put("averages", test, role, message.index, json.dumps(header), mean.tobytes())
+
+    def take_fault(self) -> RecordingError | None:
+        """Trouble with the database not yet handed out; rows wait in memory meanwhile."""
+        return None if self._store is None else self._store.take_fault()
 
     def close_raw(self) -> None:
         """Close `raw.bdf`. Raises RecordingError when the disk refuses."""

@@ -83,7 +83,9 @@ def _case(args: argparse.Namespace) -> tuple[Any, str]:
     from hostd import casefile
 
     source = getattr(args, "source", "")
-    beside = Path(source[5:]) / "case.toml" if source.startswith("file:") else None
+    recording = Path(source[5:]) if source.startswith("file:") else None
+    folder = recording if recording is None or recording.is_dir() else recording.parent
+    beside = None if folder is None else folder / "case.toml"
     if args.case is not None and args.procedure is not None:
         raise UsageError("a case file and --procedure exclude each other; give one")
     if args.case is not None:
@@ -105,8 +107,8 @@ def _run(args: argparse.Namespace) -> int:
     if kind not in ("simulated", "pi", "file", "serial", "tcp", "unix"):
         known = "simulated, pi, serial:DEVICE, tcp:HOST:PORT or file:RECORDING"
         raise UsageError(f"--source {args.source!r} is not {known}")
-    if kind == "file" and not Path(args.source[5:]).exists():
-        raise UsageError(f"recording {args.source[5:]} does not exist; check the path")
+    if kind == "file" and not (args.source[5:] and Path(args.source[5:]).exists()):
+        raise UsageError(f"recording {args.source[5:] or '(no name)'} does not exist; check the path")
     remote = kind in ("serial", "tcp", "unix")
     case, where = _case(args)
     chosen = [str(args.case)] if args.case else ["--procedure", args.procedure] if args.procedure else []

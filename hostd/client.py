@@ -3,6 +3,7 @@
 Not thread-safe (ZeroMQ sockets are not): one object, one thread.
 """
 
+import time
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +11,7 @@ from typing import Any, Self
 import zmq
 
 from hostd import wire
-from hostd.endpoints import parse_bus
+from hostd.endpoints import is_ipv6, parse_bus
 from hostd.errors import BusError
 
 RECEIVE_HWM = 1000
@@ -23,15 +24,34 @@ class Subscription:
         at = parse_bus(bus)
         self._poller = zmq.Poller()
         self._sockets: list[zmq.Socket[bytes]] = []
+        self._waiting: list[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]] = []
         for address in [at.events, at.traces] + ([at.raw] if raw else []):
             socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
             socket.linger = 0
             socket.rcvhwm = RECEIVE_HWM
+            socket.ipv6 = is_ipv6(address)
             for topic in topics:
                 socket.subscribe(topic)
+            monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED)
+            self._waiting.append((socket, monitor))
             socket.connect(address)
             self._sockets.append(socket)
             self._poller.register(socket, zmq.POLLIN)
+
+    def connected(self, timeout_ms: int) -> bool:
+        """Wait for every endpoint: True when a snapshot asked for from now on joins without a hole.
+
+        Without waiting the question may overtake the subscriptions; holes then show in `seq`, and cure is to
+        ask once more.
+        """
+        deadline_ns = time.monotonic_ns() + timeout_ms * 1_000_000
+        while self._waiting:
+            socket, monitor = self._waiting[0]
+            if not monitor.poll(max(0, (deadline_ns - time.monotonic_ns()) // 1_000_000)):
+                return False
+            self._waiting.pop(0)
+            socket.disable_monitor()
+        return True
 
     def receive(self, timeout_ms: int) -> list[wire.Message]:
         """Everything that has arrived, waiting at most `timeout_ms` for the first; malformed is dropped."""
@@ -50,6 +70,8 @@ class Subscription:
 
     def close(self) -> None:
         """Close the sockets."""
+        for socket, _ in self._waiting:
+            socket.disable_monitor()
         for socket in self._sockets:
             socket.close(0)
 
@@ -67,6 +89,7 @@ def request(bus: str, command: str, args: dict[str, Any], timeout_ms: int = 3000
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
     socket.linger = 0
     address = parse_bus(bus).control
+    socket.ipv6 = is_ipv6(address)
     try:
         socket.connect(address)
         socket.send_multipart([b"", wire.encode_map({"id": 1, "command": command, "args": args})])
@@ -78,8 +101,8 @@ def request(bus: str, command: str, args: dict[str, Any], timeout_ms: int = 3000
 
 
 def snapshot(bus: str, timeout_ms: int = 3000) -> list[wire.Message]:
-    """The latest message of every topic, for a late joiner: subscribe first, then ask, then drop what is
-    not newer. Raises BusError when nobody answers."""
+    """The latest message of every topic, for a late joiner: subscribe first (see `connected`), then ask, then
+    drop what is not newer. Raises BusError when nobody answers."""
     reply = request(bus, "snapshot", {}, timeout_ms)
     listed = reply.get("result", {}).get("messages", [])
     return [wire.Message(m["topic"], m["header"], m["parts"]) for m in listed]

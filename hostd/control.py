@@ -14,6 +14,7 @@ from hostd.bus import MAX_REQUEST_BYTES
 
 Code = Literal["bad_request", "unknown_command", "not_allowed", "bad_state", "refused", "busy", "internal"]
 MAX_TEXT = 2000
+MAX_ID_LEVELS = 16
 
 
 class NoArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +96,8 @@ def parse(body: bytes) -> Request:
     except ValueError as error:
         raise RequestError(None, "bad_request", str(error)) from None
     request_id = given.get("id")
+    if _nested(request_id, MAX_ID_LEVELS):  # it goes back with the reply, from deeper in the stack
+        raise RequestError(None, "bad_request", f"id is nested deeper than {MAX_ID_LEVELS} levels")
     command = given.get("command")
     if not isinstance(command, str):
         raise RequestError(request_id, "bad_request", "a request is {id, command, args}; command is missing")
@@ -106,6 +109,17 @@ def parse(body: bytes) -> Request:
         args = msgspec.convert(given.get("args", {}), form)
     except msgspec.ValidationError as error:
         raise RequestError(request_id, "bad_request", f"{command}: {error}") from None
-    if isinstance(args, MarkArgs) and len(args.text) > MAX_TEXT:
-        raise RequestError(request_id, "bad_request", f"mark: text longer than {MAX_TEXT} characters")
+    if isinstance(args, MarkArgs) and max(map(len, (args.text, args.kind, args.author))) > MAX_TEXT:
+        raise RequestError(request_id, "bad_request", f"mark: a text longer than {MAX_TEXT} characters")
     return Request(request_id, command, msgspec.to_builtins(args))
+
+
+def _nested(value: Any, levels: int) -> bool:
+    """Whether maps and lists lie within each other more than `levels` deep."""
+    if isinstance(value, dict):
+        inner = [*value, *value.values()]
+    elif isinstance(value, list | tuple):
+        inner = [*value]
+    else:
+        return False
+    return levels == 0 or any(_nested(v, levels - 1) for v in inner)

@@ -13,7 +13,6 @@ from hostd.case import Case, TestPlan
 from hostd.control import Request, RequestError, error_reply, ok_reply
 from hostd.errors import LinkError
 from hostd.intake import Intake
-from hostd.outgoing import Outgoing
 from hostd.processing import Command, Processing
 from hostd.states import Action, CaseState, Event, RefusedError, step
 from hostd.stimulation import Stimulation
@@ -112,7 +111,9 @@ class ControlDesk:
             self._intake.items.put(command)
 
     def _no_such_test(self, request: Request, test: str) -> dict[str, Any]:
-        return error_reply(request.id, "bad_request", f"no test {test!r}; there are {', '.join(self._plans)}")
+        return error_reply(
+            request.id, "bad_request", f"no test {test[:60]!r}; there are {', '.join(self._plans)}"
+        )
 
     def _do(self, request: Request, answer: Answer) -> None:
         """A command that the state machine decides on."""
@@ -127,12 +128,14 @@ class ControlDesk:
             answer(error_reply(request.id, error.code, str(error)))
             return
         outcome = _Outcome(len(actions), request.id, answer)
-        try:
-            for action in actions:
+        for action in actions:
+            try:
                 self._act(action, outcome, before)
-        except LinkError as error:
-            self.faults.append(str(error))
-            outcome.one(("internal", str(error)))
+            except LinkError as error:  # what needs no link is done all the same
+                self.faults.append(str(error))
+                if action.kind in ("stim.start", "stim.once"):
+                    self._take_back(action.test, before)
+                outcome.one(("internal", str(error)))
         outcome.begun()
 
     def _act(self, action: Action, outcome: "_Outcome", before: CaseState) -> None:
@@ -160,7 +163,7 @@ class ControlDesk:
                 outcome.one(None)
 
     def _take_back(self, test: str, before: CaseState) -> None:
-        """The edge refused to fire: the test is what it was."""
+        """The edge did not fire: the test is what it was."""
         if self.state.of(test) == "running":
             self._queue(Command("test.stop", {"test": test, "author": ""}, lambda error: None))
         self.state = self.state.with_test(test, before.of(test))
@@ -169,10 +172,7 @@ class ControlDesk:
         self._stimulation.answered(reply.command, reply.refusal)
 
     def _edge_fault(self, fault: Fault) -> None:
-        """The edge has stopped stimulating: every running test stops with it, and everybody is told."""
-        text = f"{fault.code}: {fault.text}"
-        event = {"text": text, "kind": "fault", "author": "edge"}
-        self._bus.publish(Outgoing("event", self._processing.index, event))
+        """The edge has stopped stimulating: every running test stops with it."""
         self._do(Request(None, "stim.stop"), lambda reply: None)
 
 

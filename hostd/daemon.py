@@ -105,33 +105,39 @@ class Daemon:
 
     def _serve(self, parts: "_Parts", ready: Callable[[], None]) -> None:
         p = parts
-        processing = Processing(p.pipeline, p.intake.items, p.bus, p.folder, p.timebase, p.description)
+        i = p.intake
+        processing = Processing(p.pipeline, i.items, i.closing, p.bus, p.folder, p.timebase, p.description)
         desk = ControlDesk(p.case, p.description, p.bus, p.intake, processing, self._boot, self._case_id)
+        seconds = self._options.seconds
+        limit = None if seconds is None else round(seconds * p.description.rate_hz)
         processing.start()
-        limit = (
-            None if self._options.seconds is None else round(self._options.seconds * p.description.rate_hz)
-        )
-        p.intake.begin()
-        desk.start_free_tests()  # before the first sample is taken, so that no stimulus in it is missed
-        p.intake.start(p.folder, p.timebase, limit)
-        ready()
+        try:
+            i.begin()
+            desk.start_free_tests()  # before the first sample is taken, so that no stimulus in it is missed
+            i.start(p.folder, p.timebase, limit)
+            ready()
+            self._until_ended(p, desk, processing)
+        finally:
+            i.end()
+            processing.join()
+        p.bus.publish(self._status(p, desk, processing))
+        failure = i.failure or processing.failure
+        if failure is not None:
+            raise failure
+
+    def _until_ended(self, p: "_Parts", desk: ControlDesk, processing: Processing) -> None:
         beat_ns = status_ns = 0
         while not processing.ended.is_set():
             p.bus.serve(POLL_MS, desk.handle)
             now_ns = time.monotonic_ns()
             if now_ns >= status_ns:
                 status_ns = now_ns + STATUS_NS
-                p.bus.publish(self._status(p, desk))
+                p.bus.publish(self._status(p, desk, processing))
             if now_ns >= beat_ns:
                 beat_ns = now_ns + BEAT_NS
                 p.bus.publish(Outgoing("beat", p.pipeline.next_index or 0, {"latest": p.bus.latest_seq}))
-        processing.join()
-        p.bus.publish(self._status(p, desk))
-        failure = p.intake.failure or processing.failure
-        if failure is not None:
-            raise failure
 
-    def _status(self, p: "_Parts", desk: ControlDesk) -> Outgoing:
+    def _status(self, p: "_Parts", desk: ControlDesk, processing: Processing) -> Outgoing:
         fields: dict[str, Any] = {
             "state": "running" if desk.state.open else "closed",
             "name": p.case.name,
@@ -144,7 +150,7 @@ class Daemon:
             "link": p.intake.state,
             "recording": p.folder.recording,
             "tests": dict(desk.state.tests),
-            "faults": [*p.intake.faults, *desk.faults][-20:],
+            "faults": [*p.intake.faults, *desk.faults, *processing.faults][-20:],
         }
         return Outgoing("status", p.pipeline.next_index or 0, fields)
 

@@ -7,6 +7,7 @@ from hostd.errors import UsageError
 
 DEFAULT_BUS = "tcp://127.0.0.1:5750"
 DEFAULT_HTTP = "127.0.0.1:5780"
+_HOST = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # no wildcard: clients of ours connect to the same name
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +22,21 @@ class Endpoints:
 
 def parse_bus(bus: str) -> Endpoints:
     """Endpoints for `tcp://HOST:PORT`. Raises UsageError for any other form."""
-    match = re.fullmatch(r"tcp://([^/:\s]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", bus)
+    match = re.fullmatch(rf"tcp://({_HOST}|\[[0-9a-fA-F:]+\]):([0-9]{{1,5}})", bus)
     if match is None or not 1 <= int(match[2]) <= 65532:
         raise UsageError(f"--bus {bus!r} is not an endpoint; write tcp://HOST:PORT, e.g. {DEFAULT_BUS}")
     host, port = match[1], int(match[2])
     return Endpoints(*(f"tcp://{host}:{port + k}" for k in range(4)))
 
 
+def is_ipv6(address: str) -> bool:
+    """Whether a socket must speak IPv6 for `address`; a name is looked up in IPv4 alone, at both ends."""
+    return "[" in address
+
+
 def parse_http(http: str) -> tuple[str, int]:
     """(host, port) for `HOST:PORT`. Raises UsageError for any other form."""
-    match = re.fullmatch(r"([^/:\s]+):(\d{1,5})", http)
+    match = re.fullmatch(rf"({_HOST}):([0-9]{{1,5}})", http)
     if match is None or not 0 <= int(match[2]) <= 65535:
         raise UsageError(f"--http {http!r} is not an address; write HOST:PORT, e.g. {DEFAULT_HTTP}, or off")
     return match[1], int(match[2])

@@ -21,6 +21,8 @@ from hw.samples import SampleBlock
 
 QUEUED = 1000
 RECONNECT_S = 10.0
+# What can be raised against all expectation; the outputs go safe before it is told.
+UNEXPECTED = (EvokdError, OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,12 @@ class Intake:
         """Send a command to the edge. Raises LinkError when the link is gone. Any thread."""
         self._link.send(message)
 
+    def end(self) -> None:
+        """Take no more samples; `items` gets its End even when none was ever taken."""
+        self.closing.set()
+        if self._thread is None:
+            self.items.put(End())
+
     def close(self) -> None:
         """Wait for the thread and hang up."""
         if self._thread is not None:
@@ -91,8 +99,10 @@ class Intake:
                 if any(self._take(m) for m in messages):
                     break
             self._link.send(StimStop(0, ALL_PLANS))
-        except EvokdError as error:
-            self.failure = error
+        except UNEXPECTED as error:
+            self.failure = (
+                error if isinstance(error, EvokdError) else EvokdError(f"intake stopped: {error!r}")
+            )
         finally:
             try:
                 self._folder.close_raw()
@@ -146,5 +156,6 @@ class Intake:
             self._link = link
             self._link.send(Start(0))
             self.connected = True
+            self.items.put(Fault("link", "the link broke and came back; stimulation was stopped", 0))
             return
         raise error

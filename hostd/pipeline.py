@@ -29,6 +29,9 @@ class Pipeline:
         self._edges = EdgeFinder()
         self._proofs: dict[tuple[int, int], Stimulus] = {}
         self._max_rows = min((t.stream.max_block for t in self.tests.values()), default=1 << 16)
+        # Until then every sweep of an earlier stimulus is whole, whatever is interpolated behind it.
+        self._told_after = 2 * max((t.stream.max_block for t in self.tests.values()), default=0)
+        self._untold: list[tuple[int, int, Outgoing]] = []
         self.next_index: int | None = None
         self.samples = self.lost_samples = self.gaps = 0
 
@@ -45,8 +48,8 @@ class Pipeline:
         if self.next_index is None or block.gaps:
             self.lost_samples += sum(g.length for g in block.gaps)
             self.gaps += len(block.gaps)
-            for test in self.tests.values():
-                messages += test.restart(block.first_index)
+            for order, test in enumerate(self.tests.values()):
+                messages += self._told(order, test.restart(block.first_index))
         triggers = self._edges.find(block)
         for trigger in triggers:
             proof = self._proofs.pop((trigger.index, trigger.line), None)
@@ -55,12 +58,13 @@ class Pipeline:
         for start in range(0, len(block.counts), self._max_rows):
             first, end = block.first_index + start, block.first_index + start + self._max_rows
             inside = [t for t in triggers if first <= t.index < end]
-            for test in self.tests.values():
-                messages += test.append(block.counts[start : start + self._max_rows], inside)
+            for order, test in enumerate(self.tests.values()):
+                rows = block.counts[start : start + self._max_rows]
+                messages += self._told(order, test.append(rows, inside))
         self.samples += len(block.counts)
         self.next_index = block.end_index
         self._proofs = {k: v for k, v in self._proofs.items() if k[0] >= block.end_index}
-        return messages
+        return messages + self._due(block.end_index - self._told_after)
 
     def command(self, name: str, args: dict[str, Any]) -> list[Outgoing]:
         """Carry out one command now, between two samples. Raises ValueError when it cannot be."""
@@ -86,7 +90,20 @@ class Pipeline:
 
     def finish(self) -> list[Outgoing]:
         """The samples have ended: say what was not said yet."""
-        return [m for test in self.tests.values() for m in test.finish()]
+        ended = [m for test in self.tests.values() for m in test.finish()]
+        return ended + self._due(self.next_index or 0)
+
+    def _told(self, order: int, messages: list[Outgoing]) -> list[Outgoing]:
+        """`messages` of one test without its events: these share a topic, so their order must not hang on
+        how the samples were cut into blocks. They wait for `_due`."""
+        self._untold += [(m.index, order, m) for m in messages if m.topic == "event"]
+        return [m for m in messages if m.topic != "event"]
+
+    def _due(self, index: int) -> list[Outgoing]:
+        """Events of the tests up to sample `index`, in order of sample, then of test."""
+        due = sorted((e for e in self._untold if e[0] <= index), key=lambda e: e[:2])
+        self._untold = [e for e in self._untold if e[0] > index]
+        return [message for _, _, message in due]
 
     def _stim(self, line: int, index: int, proof: Stimulus | None) -> Outgoing:
         plan = self._by_line.get(line)

@@ -1,7 +1,7 @@
 """The processing thread: queued samples and commands through the pipeline, messages to the bus and the store.
 
 Owns the order of things: whatever changes a result passes through this one queue and is noted with the sample
-index at which it took effect, so that replay can repeat it.
+index at which it took effect, so that replay can repeat it. Refuses to stop for a disk.
 """
 
 import queue
@@ -13,7 +13,7 @@ from typing import Any
 from hostd.bus import Bus
 from hostd.case_folder import CaseFolder
 from hostd.errors import EvokdError, RecordingError
-from hostd.intake import End
+from hostd.intake import UNEXPECTED, End
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hostd.timebase import Timebase
@@ -31,23 +31,28 @@ class Command:
 
 
 class Processing:
-    """Runs `pipeline` over `items` until End. `failure` holds the first error; `ended` is set at the end."""
+    """Runs `pipeline` over `items` until End. `failure` holds the first error; `ended` is set at the end.
+
+    `closing` is set when it can go on no longer, so that no more samples are taken in; `faults` are told.
+    """
 
     def __init__(
         self,
         pipeline: Pipeline,
         items: "queue.Queue[Any]",
+        closing: threading.Event,
         bus: Bus,
         folder: CaseFolder,
         timebase: Timebase,
         description: Description,
     ) -> None:
-        self._pipeline, self._items, self._bus = pipeline, items, bus
+        self._pipeline, self._items, self._closing, self._bus = pipeline, items, closing, bus
         self._folder, self._timebase, self._description = folder, timebase, description
         self._last: dict[str, Outgoing] = {}
         self.on_reply: Callable[[Reply], None] = lambda reply: None
         self.on_fault: Callable[[Fault], None] = lambda fault: None
         self.failure: EvokdError | None = None
+        self.faults: list[str] = []
         self.ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="processing")
 
@@ -65,15 +70,20 @@ class Processing:
         self._thread.join()
 
     def _run(self) -> None:
+        item: Any = None
         try:
             while not isinstance(item := self._items.get(), End):
                 self._process(item)
             self._say(self._pipeline.finish())
             for message in self._last.values():
                 self._folder.last_average(message)
-        except EvokdError as error:
-            self.failure = error
+        except UNEXPECTED as error:
+            self.failure = EvokdError(f"processing stopped: {error!r}")
         finally:
+            self._closing.set()
+            while not isinstance(item, End):  # the intake must find room to stop the edge and end
+                item = self._items.get()
+                self._refuse(item)
             try:
                 self._folder.close()
             except RecordingError as error:
@@ -93,7 +103,11 @@ class Processing:
             case Reply():
                 self._bus.post(lambda: self.on_reply(item))
             case Fault():
+                said = {"text": f"{item.code}: {item.text}", "kind": "fault", "author": "edge"}
+                self._command(Command("mark", said, lambda error: None))
                 self._bus.post(lambda: self.on_fault(item))
+        if fault := self._folder.take_fault():
+            self.faults.append(f"recording: {fault}")
 
     def _block(self, block: SampleBlock) -> None:
         if self._pipeline.next_index is None:
@@ -139,5 +153,8 @@ class Processing:
                 item = self._items.get_nowait()
             except queue.Empty:
                 return
-            if isinstance(item, Command):
-                self._bus.post(lambda done=item.done: done("the case has ended"))  # type: ignore[misc]
+            self._refuse(item)
+
+    def _refuse(self, item: Any) -> None:
+        if isinstance(item, Command):
+            self._bus.post(lambda: item.done("the case has ended"))

@@ -7,6 +7,7 @@ What was published live comes out bit for bit: samples from `raw.bdf`, commands 
 import base64
 import contextlib
 import json
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -80,17 +81,19 @@ class Replay:
             pipeline = Pipeline(self.case, self.description)
         except ValueError as error:
             raise UsageError(f"case: {error}") from None
-        for proof in self._past.stimuli:
-            yield from pipeline.prove(proof)
-        commands = list(self._past.commands)
+        commands, proofs = deque(self._past.commands), deque(self._past.stimuli)
         for block in self._blocks():
             for piece in _split(block, [index for index, _, _ in commands]):
                 while commands and commands[0][0] <= piece.first_index:
-                    _, name, args = commands.pop(0)
+                    _, name, args = commands.popleft()
                     yield from pipeline.command(name, args)
+                while proofs and proofs[0].commanded < piece.end_index:
+                    yield from pipeline.prove(proofs.popleft())
                 yield from pipeline.feed(piece)
         for _, name, args in commands:
             yield from pipeline.command(name, args)
+        for proof in proofs:
+            yield from pipeline.prove(proof)
         yield from pipeline.finish()
 
     def _blocks(self) -> Iterator[SampleBlock]:

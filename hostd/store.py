@@ -1,13 +1,15 @@
 """`case.sqlite`: everything of a case that is not raw samples. WAL, synchronous FULL.
 
 Rows are queued by any thread and written by one of our own, so that a slow disk never delays a message;
-`close` returns when everything is on disk. The first failure is kept and raised at the next call.
+`close` returns when everything is on disk. While the disk refuses, rows wait in memory and the trouble is
+told once; refuses to stop for it.
 """
 
 import json
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +36,7 @@ CREATE TABLE IF NOT EXISTS alerts (
     evidence TEXT);
 CREATE TABLE IF NOT EXISTS audit (utc_ns INTEGER, actor TEXT, action TEXT, detail TEXT);
 """
-COMMIT_EVERY_S = 0.5
+COMMIT_EVERY_NS = 500_000_000
 QUEUED_ROWS = 100_000
 
 Row = tuple[str, tuple[Any, ...]]
@@ -45,16 +47,22 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise RecordingError(f"{path}: {error}; check disk space and permissions") from None
+        raise _refused(path, error) from None
+
+
+def _refused(path: Path, error: Exception) -> RecordingError:
+    return RecordingError(f"{path}: {error}; check disk space and permissions")
 
 
 class Store:
-    """Writer of one case's database. Raises RecordingError, once, when the disk refuses."""
+    """Writer of one case's database. Raises RecordingError when it cannot be made."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rows: queue.Queue[Row | None] = queue.Queue(QUEUED_ROWS)
-        self._failure: RecordingError | None = None
+        self._failing: RecordingError | None = None
+        self._fault: RecordingError | None = None
+        self._fault_lock = threading.Lock()
         with _told(path):
             self._database = sqlite3.connect(path, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
@@ -65,41 +73,66 @@ class Store:
         self._thread.start()
 
     def put(self, table: str, *values: Any) -> None:
-        """Queue one row. Raises RecordingError when an earlier write failed."""
-        if self._failure is not None:
-            raise self._failure
+        """Queue one row."""
         self._rows.put((f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values))
 
     def setting(self, key: str, value: Any) -> None:
         """Queue one setting, as JSON."""
         self._rows.put(("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, json.dumps(value))))
 
+    def take_fault(self) -> RecordingError | None:
+        """The fault not yet handed out; the same trouble is not handed out again until it has ended once."""
+        with self._fault_lock:
+            fault, self._fault = self._fault, None
+        return fault
+
     def close(self) -> None:
-        """Write what is queued and close. Raises RecordingError when a write failed."""
+        """Write what is queued and close. Raises RecordingError when rows could not be written."""
         self._rows.put(None)
         self._thread.join()
         with _told(self._path):
             self._database.close()
-        if self._failure is not None:
-            raise self._failure
+        if self._failing is not None:
+            raise self._failing
 
     def _write(self) -> None:
+        rows: list[Row] = []
         last = False
         while not last:
-            batch = [self._rows.get()]
-            while batch[-1] is not None:
-                try:
-                    batch.append(self._rows.get(timeout=COMMIT_EVERY_S))
-                except queue.Empty:
-                    break
-            last = batch[-1] is None
+            last = self._gather(rows)
             try:
-                for row in batch:
-                    if row is not None and self._failure is None:
+                with self._database:  # one transaction: all of the rows, or none and they wait
+                    for row in rows:
                         self._database.execute(*row)
-                self._database.commit()
-            except sqlite3.Error as error:
-                self._failure = RecordingError(f"{self._path}: {error}; check disk space and permissions")
+            except (sqlite3.Error, OverflowError) as error:
+                self._keep(error)
+                del rows[:-QUEUED_ROWS]
+            else:
+                self._failing = None
+                rows.clear()
+
+    def _gather(self, rows: list[Row]) -> bool:
+        """Add half a second of rows, from the next one on; True when the last has come.
+
+        The time is one span for all: rows that keep coming must not put off the commit.
+        """
+        row = self._rows.get()
+        deadline_ns = time.monotonic_ns() + COMMIT_EVERY_NS
+        while row is not None:
+            rows.append(row)
+            left_s = (deadline_ns - time.monotonic_ns()) / 1e9
+            if left_s <= 0:
+                return False
+            try:
+                row = self._rows.get(timeout=left_s)
+            except queue.Empty:
+                return False
+        return True
+
+    def _keep(self, error: Exception) -> None:
+        with self._fault_lock:
+            if self._failing is None:
+                self._fault = self._failing = _refused(self._path, error)
 
 
 def read_rows(path: Path, query: str) -> list[tuple[Any, ...]]:

@@ -30,9 +30,11 @@ class Message:
         described = self.header.get(key)
         try:
             part = self.parts[described["part"]]  # type: ignore[index]
-            flat = np.frombuffer(part, described["dtype"])  # type: ignore[index]
-            return flat.reshape(described["shape"])  # type: ignore[index]
-        except (TypeError, KeyError, IndexError, ValueError) as error:
+            shape = described["shape"]  # type: ignore[index]
+            if described["part"] < 0 or any(n < 0 for n in shape):  # type: ignore[index]
+                raise ValueError("part and shape are not negative")
+            return np.frombuffer(part, described["dtype"]).reshape(shape)  # type: ignore[index]
+        except (TypeError, KeyError, IndexError, ValueError, OverflowError) as error:
             raise ValueError(f"{self.topic}: {key} is not an array: {error}") from None
 
 
