@@ -113,8 +113,9 @@ def _half(interval: list[float] | None) -> str:
 def peak_text(peak: dict[str, Any]) -> str:
     """One peak in words: `N20 19.98±0.21 ms 2.71±0.40 uV`, or absent with the noise it was judged against."""
     if not peak["present"]:
-        noise = f" (noise {peak['noise_uv']:.2f} uV)" if peak.get("noise_uv") is not None else ""
-        return f"{peak['name']} absent{noise}"
+        if peak.get("noise_uv") is None:
+            return f"{peak['name']} open (needs 16 sweeps)"
+        return f"{peak['name']} absent (noise {peak['noise_uv']:.2f} uV)"
     latency = f"{peak['latency_ms']:.2f}{_half(peak['latency_ci_ms'])} ms"
     return f"{peak['name']} {latency} {peak['amplitude_uv']:.2f}{_half(peak['amplitude_ci_uv'])} uV"
 
@@ -122,7 +123,7 @@ def peak_text(peak: dict[str, Any]) -> str:
 def _cells(peak: dict[str, Any]) -> tuple[str, ...]:
     noise = f"{peak['noise_uv']:.2f} uV" if peak.get("noise_uv") is not None else ""
     if not peak["present"]:
-        return peak["name"], "absent", "", "", noise
+        return peak["name"], "absent" if noise else "needs 16 sweeps", "", "", noise
     change = f"{peak['change_pct']:+.0f} %" if peak["change_pct"] is not None else ""
     return (
         peak["name"],

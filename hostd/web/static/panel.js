@@ -2,7 +2,7 @@
 
 import { Surface } from "./canvas.js";
 import { numbers } from "./frame.js";
-import { leadingPeak } from "./state.js";
+import { leadingPeak, unjudged } from "./state.js";
 import { drawEmpty, drawWaves, layout } from "./waves.js";
 import { drawTrend } from "./trendplot.js";
 import { ago, derivation, fixed, half, micro, NONE, signed, title } from "./text.js";
@@ -175,7 +175,12 @@ function peakRow(peak, average) {
     cell("present", "", "verdict");
     return row;
   }
-  row.className = "absent";
+  if (unjudged(peak)) {
+    cell(`needs 16 sweeps`, "", "against").colSpan = 4;
+    cell("open", "", "verdict");
+    return row;
+  }
+  row.className = peak.baseline_amplitude_uv == null ? "unseen" : "absent";  // lost is red, not yet seen is not
   const noise = peak.noise_uv ?? (numbers(average?.noise_uv) ?? [])[average?.derivations.indexOf(peak.derivation) ?? -1];
   const was = peak.baseline_amplitude_uv == null ? "" : `, was ${micro(peak.baseline_amplitude_uv)} µV`;
   cell(`against noise ${micro(noise)} µV${was}`, "", "against").colSpan = 4;
@@ -186,7 +191,7 @@ function peakRow(peak, average) {
 function describe(test, average, baseline, measure) {
   if (!average) return `${title(test)}: no average yet`;
   const said = (measure?.peaks ?? []).map((peak) =>
-    peak.present ? `${peak.name} ${fixed(peak.latency_ms, 1)} ms ${micro(peak.amplitude_uv)} µV` : `${peak.name} absent`);
+    peak.present ? `${peak.name} ${fixed(peak.latency_ms, 1)} ms ${micro(peak.amplitude_uv)} µV` : `${peak.name} ${unjudged(peak) ? "open" : "absent"}`);
   return `${title(test)}: average of ${average.n_sweeps} sweeps${baseline ? " over its baseline" : ""}; ${said.join(", ")}`;
 }
 

@@ -4,6 +4,7 @@
 import { font, ink } from "./canvas.js";
 import { numbers } from "./frame.js";
 import { fixed } from "./text.js";
+import { unjudged } from "./state.js";
 import { backdrop } from "./waves.js";
 
 const LABEL_HIGH = 17;
@@ -72,8 +73,8 @@ function drawPresent(c, at, average, peak, row, taken) {
 
 function drawAbsent(c, at, average, peak, row, taken) {
   const ms = peak.baseline_latency_ms;
-  const x = ms == null ? at.right - 70 : at.x(ms);
-  const y = ms == null ? at.y(row, 0) : at.y(row, valueAt(average, peak.derivation, ms));
+  if (unjudged(peak) || ms == null) return;  // never seen: there is no place to mark
+  const x = at.x(ms), y = at.y(row, valueAt(average, peak.derivation, ms));
   c.strokeStyle = ink.alarm;
   c.lineWidth = 1.5;
   c.setLineDash([3, 3]);

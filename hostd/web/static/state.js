@@ -118,6 +118,11 @@ export function pairOf(test) {
   return test.toLowerCase().replace(SIDES, "");
 }
 
+// Neither present nor absent: there are too few sweeps to tell the noise that a verdict would need.
+export function unjudged(peak) {
+  return !peak.present && peak.noise_uv === null;
+}
+
 // The peak that a measurement names as leading, else its first, else null.
 export function leadingPeak(header) {
   const peaks = header?.peaks ?? [];

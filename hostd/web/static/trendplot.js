@@ -3,6 +3,7 @@
 
 import { font, ink } from "./canvas.js";
 import { clockStep, ticks } from "./scale.js";
+import { unjudged } from "./state.js";
 import { clock, fixed, micro } from "./text.js";
 
 const LEFT = 96, RIGHT = 14, BOTTOM = 18, GAP = 8;
@@ -35,11 +36,13 @@ export function drawTrend(c, width, height, trend, peak, marks_ns, seconds) {
   c.setLineDash([]);
   const base = { ms: peak?.baseline_latency_ms ?? null, uv: peak?.baseline_amplitude_uv ?? null };
   const present = peak?.present === true;
+  const not = peak && unjudged(peak) ? "open" : "absent";
+  const lost = !present && peak?.baseline_amplitude_uv != null;
   strip(c, { x, right, top: 4, high, rows, value: 1, base: base.ms, limit: 1.1, limitSaid: "+10 %", least: 2, zero: false });
-  said(c, 4, high, `${trend.name} latency`, present ? fixed(peak.latency_ms, 1) : "absent", present ? "ms" : "", present);
+  said(c, 4, high, `${trend.name} latency`, present ? fixed(peak.latency_ms, 1) : not, present ? "ms" : "", present, lost);
   const top = 4 + high + GAP;
   strip(c, { x, right, top, high, rows, value: 4, base: base.uv, limit: 0.5, limitSaid: "\u221250 %", least: 0.5, zero: true });
-  said(c, top, high, "amplitude", present ? micro(peak.amplitude_uv) : "absent", present ? "µV" : "", present);
+  said(c, top, high, "amplitude", present ? micro(peak.amplitude_uv) : not, present ? "µV" : "", present, lost);
 }
 
 function drawTime(c, from, to, right, bottom, height) {
@@ -156,13 +159,13 @@ function drawRange(c, p, lo, hi, y) {
   }
 }
 
-function said(c, top, high, name, value, unit, present) {
+function said(c, top, high, name, value, unit, present, lost) {
   c.textAlign = "left";
   c.textBaseline = "middle";
   c.fillStyle = ink.dim;
   c.font = font(11);
   c.fillText(name, 2, top + high / 2 - 13);
-  c.fillStyle = present ? ink.text : ink.alarm;
+  c.fillStyle = present ? ink.text : lost ? ink.alarm : ink.dim;
   c.font = font(present ? 20 : 14, 600);
   const wide = c.measureText(value).width;
   c.fillText(value, 2, top + high / 2 + 5);
