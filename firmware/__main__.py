@@ -1,24 +1,35 @@
 """`python -m firmware`: the edge as a process. Exit 0 done, 1 a fault, 2 bad configuration."""
 
 import argparse
+import contextlib
+import math
 import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from firmware.compose import EdgeOptions, build
 from firmware.errors import ConfigError, EdgeError
 from firmware.server import Server
 from firmware.transport import Listener
 
+STDIN = 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, like everything else."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises ConfigError."""
+        raise ConfigError(f"{message}; see python -m firmware --help")
+
 
 def parser() -> argparse.ArgumentParser:
     """The edge's options."""
-    p = argparse.ArgumentParser(
-        prog="python -m firmware", description="The acquisition and stimulation edge."
-    )
+    p = _Parser(prog="python -m firmware", description="The acquisition and stimulation edge.")
     p.add_argument("--source", default="simulated", help="simulated, pi or file:RECORDING")
     p.add_argument(
         "--link", required=True, help="where hosts connect: unix:PATH, tcp:HOST:PORT or serial:URL"
@@ -45,8 +56,9 @@ def parse_speed(text: str) -> float | None:
 
 
 def _until_eof(stop: threading.Event) -> None:
-    while os.read(sys.stdin.fileno(), 1):
-        pass
+    with contextlib.suppress(OSError):  # closed from the start: nobody supervises
+        while os.read(STDIN, 1):
+            pass
     stop.set()
 
 
@@ -64,11 +76,11 @@ def _stop_event(supervised: bool) -> threading.Event:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the edge until its source ends or a signal comes."""
-    args = parser().parse_args(argv)
-    stop = _stop_event(args.supervised)
     try:
-        if args.seconds is not None and not args.seconds > 0:
-            raise ConfigError(f"--seconds {args.seconds:g} is not positive")
+        args = parser().parse_args(argv)
+        stop = _stop_event(args.supervised)
+        if args.seconds is not None and not 0 < args.seconds < math.inf:
+            raise ConfigError(f"--seconds {args.seconds:g} is not a positive number")
         speed = parse_speed(args.speed)
         source = build(EdgeOptions(args.source, speed, args.seconds, args.seed, args.scenario))
         listener = Listener(args.link)

@@ -35,7 +35,11 @@ def build(options: EdgeOptions) -> Source:
         raise ConfigError(f"--scenario belongs to --source simulated, not to {options.source}")
     if kind == "file" and rest:
         path = Path(rest)
-        if not path.exists():
+        try:
+            there = path.exists()
+        except OSError as error:
+            raise PortError(f"recording {path}: {error.strerror}; check the path") from None
+        if not there:
             raise PortError(f"recording {path} does not exist; check the path")
         return RecordingSource(path, options.speed, options.seconds)
     if options.source == "pi":

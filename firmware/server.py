@@ -1,15 +1,18 @@
 """The link server: one host at a time, blocks out, commands in.
 
-Acquisition runs in its own thread and outlives every host: blocks wait in the ring (10 s). A host that is
-silent for a second, or gone, takes the outputs low. Interprets no sample.
+Acquisition runs in its own thread and outlives every host: blocks wait in the ring (10 s), and what the last
+host was sent in that time is sent to the next one again. A host that is silent for a second, or gone, takes
+the outputs low. Whatever a host sends, the edge goes on. Interprets no sample.
 """
 
+import queue
+import struct
 import threading
 import time
 
 import numpy as np
 
-from firmware.errors import ConfigError, EdgeError
+from firmware.errors import ConfigError, EdgeError, PortError
 from firmware.ports import Source
 from firmware.ring import Ring
 from firmware.transport import Listener, Stream
@@ -32,11 +35,16 @@ from hw.link import (
     StimStop,
     check_hello,
     hello,
+    same,
 )
 from hw.samples import SampleBlock
 
 RING_S = 10.0
 POLL_S = 0.1
+REOPEN_S = 0.5
+MOST_TEXT = 1000
+# What a source can raise against all expectation; the outputs are low before it is told.
+UNEXPECTED = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, struct.error)
 
 
 def block_message(block: SampleBlock) -> Block:
@@ -44,6 +52,11 @@ def block_message(block: SampleBlock) -> Block:
     samples = pack24(block.counts).tobytes()
     bits = np.ascontiguousarray(block.trigger_bits).tobytes()
     return Block(block.first_index, block.t_ns, block.counts.shape[1], samples, bits, block.gaps)
+
+
+def _one_line(text: object) -> str:
+    """`text` without line breaks, no longer than a message should be."""
+    return " ".join(str(text).split())[:MOST_TEXT]
 
 
 class Server:
@@ -59,14 +72,14 @@ class Server:
         self._description: Description | None = None
         self._ring: Ring | None = None
         self._thread: threading.Thread | None = None
-        self._failure: BaseException | None = None
+        self._failure: EdgeError | None = None
         self._done = threading.Event()
 
     def run(self) -> None:
         """Serve hosts one after the other."""
         try:
             while not self._stop.is_set() and not self._done.is_set():
-                stream = self._listener.accept(self._stop.is_set)
+                stream = self._accept()
                 if stream is not None:
                     _Session(self, stream).run()
         finally:
@@ -78,31 +91,59 @@ class Server:
         if self._failure is not None:
             raise self._failure
 
+    def _accept(self) -> Stream | None:
+        """The next host. While samples are coming in, a port that fails is tried again."""
+        try:
+            return self._listener.accept(self._stop.is_set)
+        except PortError:
+            if self._thread is None or not self._thread.is_alive():
+                raise
+            self._stop.wait(REOPEN_S)
+            return None
+
     def configure(self, wanted: Configure) -> Description:
-        """The description for `wanted`; one that is acquiring keeps its configuration."""
-        if self._description is not None and wanted == self._wanted:
+        """The description for `wanted`; one that is acquiring keeps its configuration. Raises EdgeError."""
+        if self._description is not None and self._wanted is not None and same(wanted, self._wanted):
             return self._description
         if self._thread is not None:
             raise ConfigError("the edge is acquiring with another configuration; end that case first")
-        self._description = self._source.configure(wanted)
-        self._wanted = wanted
-        return self._description
+        self._description = self._wanted = None  # a source that refuses may have changed all the same
+        try:
+            description = self._source.configure(wanted)
+            Sender().frame(description)
+        except EdgeError:
+            raise
+        except UNEXPECTED as error:
+            raise EdgeError(f"cannot configure: {type(error).__name__}: {error}") from error
+        self._description, self._wanted = description, wanted
+        return description
 
     def start(self) -> None:
-        """Begin acquisition unless it runs."""
+        """Begin acquisition unless it runs; what the last host was sent comes again. Raises ConfigError."""
         if self._description is None:
             raise ConfigError("start before configure")
-        if self._thread is None:
+        if self._ring is None:
             self._ring = Ring(round(RING_S * self._description.rate_hz), self._source.patient)
             self._thread = threading.Thread(target=self._acquire, args=(self._ring,), name="acquisition")
             self._thread.start()
+        self._ring.rewind()
 
     def _acquire(self, ring: Ring) -> None:
+        cause = "an error that nobody foresaw"
+        failure: EdgeError | None = None
+        ended = False
         try:
             self._source.run(ring.put, self._stop)
-        except (EdgeError, OSError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
-            self._failure = error
-            ring.put(Fault("acquisition", f"acquisition stopped: {error}", 1))
+            ended = True
+        except EdgeError as error:
+            cause, failure = _one_line(error), error
+        except UNEXPECTED as error:
+            cause = _one_line(f"{type(error).__name__}: {error}")
+        finally:
+            if not ended:
+                text = f"acquisition stopped: {cause}"
+                self._failure = failure or EdgeError(text)
+                ring.put(Fault("acquisition", text, 1))
 
     @property
     def source(self) -> Source:
@@ -117,6 +158,11 @@ class Server:
     def take(self, timeout_s: float) -> SampleBlock | Message | None:
         """The next item for the host."""
         return self._ring.get(timeout_s) if self._ring is not None else None
+
+    def put_back(self, item: SampleBlock | Message) -> None:
+        """`item`, the last one taken, could not be sent: it is for the next host."""
+        if self._ring is not None:
+            self._ring.put_back(item)
 
     def finish(self) -> None:
         """The host has all there is."""
@@ -134,16 +180,19 @@ class Server:
 
 
 class _Session:
-    """The talk with one host: a reader thread for what it says, this thread for what it gets."""
+    """The talk with one host: a reader thread for what it says, the caller's thread for what it gets.
+
+    The reader never writes, so that a host that takes nothing is still heard, and missed when it is silent.
+    """
 
     def __init__(self, server: Server, stream: Stream) -> None:
         self._server, self._stream = server, stream
         self._sender, self._receiver = Sender(), Receiver()
-        self._lock = threading.Lock()
+        self._answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._gone = threading.Event()
         self._started = threading.Event()
         self._heard_ns = time.monotonic_ns()
-        self._alive = True
+        self._greeted = self._stimulating = False
 
     def run(self) -> None:
         """Until the host is gone or the server ends."""
@@ -151,71 +200,106 @@ class _Session:
         reader.start()
         try:
             while not (self._gone.is_set() or self._server.stopping or self._server.finished):
-                self._watch_heartbeat()
-                if not self._started.wait(POLL_S):
-                    continue
-                self._deliver(self._server.take(POLL_S))
+                self._answer()
+                if self._started.is_set():
+                    self._deliver()
         except EOFError:
             pass
         finally:
             self._gone.set()
-            self._server.source.command(StimStop(0, ALL_PLANS))
+            reader.join()  # first, so that nobody reads from what is closed
             self._stream.close()
-            reader.join()
 
-    def _deliver(self, item: SampleBlock | Message | None) -> None:
+    def _answer(self) -> None:
+        """Send what the reader has answered; wait for it while there is nothing else to send."""
+        try:
+            while True:
+                self._send(self._answers.get(timeout=0 if self._started.is_set() else POLL_S))
+        except queue.Empty:
+            return
+
+    def _deliver(self) -> None:
+        item = self._server.take(POLL_S)
         if item is None:
             return
-        self._send(block_message(item) if isinstance(item, SampleBlock) else item)
+        try:
+            self._send(block_message(item) if isinstance(item, SampleBlock) else item)
+        except EOFError:
+            self._server.put_back(item)
+            raise
         if isinstance(item, Ended) or (isinstance(item, Fault) and item.fatal):
             self._server.finish()
             self._gone.wait(limits.HEARTBEAT_TIMEOUT_S)  # let the host hang up first
 
-    def _watch_heartbeat(self) -> None:
-        silent_s = (time.monotonic_ns() - self._heard_ns) / 1e9
-        if self._alive and silent_s > limits.HEARTBEAT_TIMEOUT_S:
-            self._alive = False
-            self._server.source.command(StimStop(0, ALL_PLANS))
-
     def _send(self, message: Message) -> None:
-        with self._lock:
-            self._stream.write(self._sender.frame(message))
+        self._stream.write(self._sender.frame(message))
 
     def _read(self) -> None:
         try:
             while not self._gone.is_set():
                 for message in self._receiver.feed(self._stream.read(POLL_S)):
                     self._heard_ns = time.monotonic_ns()
-                    self._alive = True
                     self._hear(message)
+                self._watch_heartbeat()
         except EOFError:
+            pass
+        finally:
+            self._stop_stimuli()
             self._gone.set()
+
+    def _watch_heartbeat(self) -> None:
+        silent_s = (time.monotonic_ns() - self._heard_ns) / 1e9
+        if self._stimulating and silent_s > limits.HEARTBEAT_TIMEOUT_S:
+            self._stop_stimuli()
+            text = (
+                f"no heartbeat from the host for {limits.HEARTBEAT_TIMEOUT_S:g} s; all stimuli were stopped"
+            )
+            self._answers.put(Fault("host_silent", text, 0))
+
+    def _stop_stimuli(self) -> None:
+        self._stimulating = False
+        self._server.source.command(StimStop(0, ALL_PLANS))
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, Hello):
-            self._send(hello("edge", self._server.boot))
-            if refusal := check_hello(message):
-                self._refuse("version", refusal)
+            self._greet(message)
+        elif not self._greeted:
+            return  # of whom we know nothing, or another version: no message may be believed
         elif isinstance(message, Configure):
             try:
-                self._send(self._server.configure(message))
+                self._answers.put(self._server.configure(message))
             except EdgeError as error:
-                self._refuse("config" if error.exit_code == 2 else "fault", str(error))
+                self._refuse("config" if error.exit_code == 2 else "fault", error)
         elif isinstance(message, StimPlan | StimStop):
-            if self._started.is_set():
-                self._server.source.command(message)
+            self._command(message)
+        elif isinstance(message, Start) and not self._started.is_set():
+            try:
+                self._server.start()
+            except EdgeError as error:
+                self._refuse("config", error)
             else:
-                self._send(Reply(message.command, "not acquiring"))
-        elif isinstance(message, Start):
-            self._start()
+                self._started.set()
 
-    def _start(self) -> None:
-        try:
-            self._server.start()
-        except EdgeError as error:
-            self._refuse("config", str(error))
+    def _greet(self, peer: Hello) -> None:
+        """Begin anew: on a serial port a second host follows the first one without any other sign."""
+        if self._started.is_set():
+            self._started.clear()  # before the answer, so that no block comes between it and Start
+            self._stop_stimuli()
+        refusal = check_hello(peer)
+        self._greeted = not refusal
+        self._answers.put(hello("edge", self._server.boot))
+        if refusal:
+            self._refuse("version", refusal)
+
+    def _command(self, command: StimPlan | StimStop) -> None:
+        if not self._started.is_set():
+            self._answers.put(Reply(command.command, "not acquiring"))
             return
-        self._started.set()
+        if isinstance(command, StimPlan):
+            self._stimulating = True
+        elif command.plan == ALL_PLANS:
+            self._stimulating = False
+        self._server.source.command(command)
 
-    def _refuse(self, code: str, text: str) -> None:
-        self._send(Fault(code, text, 1))
+    def _refuse(self, code: str, why: object) -> None:
+        self._answers.put(Fault(code, _one_line(why), 1))

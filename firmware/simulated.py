@@ -49,6 +49,10 @@ class SimulatedBox:
         self._period_ns = 1e9 / rate_hz
         self._last = None if self._seconds is None else round(self._seconds * rate_hz)
 
+    def power_up(self) -> None:
+        """The box's time is the real one; bringing the chip up then takes time of its own."""
+        self._now_ns = time.monotonic_ns()
+
     def transfer(self, mosi: bytes) -> bytes:
         """SPI port."""
         return self.chip.transfer(mosi)
@@ -120,6 +124,7 @@ class SimulatedSource:
             raise ConfigError(
                 f"{len(wanted.lines)} stimulus lines wanted, the board has {N_LINES}; remove some"
             )
+        self._box.power_up()
         driver = Ads1299(self._box, self._box)
         chip = driver.bring_up(wanted.rate_hz, wanted.gain)
         if len(channels) > chip.channels:

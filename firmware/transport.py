@@ -6,6 +6,8 @@ Carries bytes and knows nothing of what they mean. A peer that is gone is EOFErr
 import contextlib
 import select
 import socket
+import stat
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -14,8 +16,12 @@ import serial
 
 from firmware.errors import ConfigError, PortError
 
+ACCEPT_POLL_S = 0.2
+PROBE_S = 1.0
 WRITE_TIMEOUT_S = 10.0
 SERIAL_BAUD = 921600
+# pyserial lets the C library's errors through, and its own TypeError from a port that has gone.
+_SERIAL_ERRORS = (OSError, serial.SerialException, termios.error, TypeError)
 
 
 class Stream(Protocol):
@@ -40,6 +46,8 @@ class SocketStream:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._socket.settimeout(WRITE_TIMEOUT_S)
+        if connection.family != socket.AF_UNIX:  # a block must not wait for the answer to the one before
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def read(self, timeout_s: float) -> bytes:
         """See Stream."""
@@ -76,11 +84,12 @@ class SerialStream:
     def read(self, timeout_s: float) -> bytes:
         """See Stream."""
         try:
-            self._port.timeout = timeout_s
+            if self._port.timeout != timeout_s:  # setting it asks the device
+                self._port.timeout = timeout_s
             data: bytes = self._port.read(1)
             if data:
                 data += self._port.read(self._port.in_waiting)
-        except (OSError, serial.SerialException, TypeError) as error:
+        except (*_SERIAL_ERRORS, ValueError) as error:
             raise EOFError(str(error)) from None
         return data
 
@@ -88,12 +97,12 @@ class SerialStream:
         """See Stream."""
         try:
             self._port.write(data)
-        except (OSError, serial.SerialException) as error:
+        except (*_SERIAL_ERRORS, ValueError) as error:
             raise EOFError(str(error)) from None
 
     def close(self) -> None:
         """See Stream."""
-        with contextlib.suppress(OSError, serial.SerialException):
+        with contextlib.suppress(*_SERIAL_ERRORS):
             self._port.close()
 
 
@@ -113,18 +122,20 @@ class Listener:
         self._url = ""
         try:
             opened(rest)
-        except OSError as error:
-            raise PortError(
-                f"cannot listen on {address}: {error.strerror or error}; choose another --link"
-            ) from None
+        except (OSError, UnicodeError, TypeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise PortError(f"cannot listen on {address}: {reason}; choose another --link") from None
 
     def _unix(self, rest: str) -> None:
-        self._path = Path(rest)
+        path = Path(rest)
         with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise OSError("a file is in the way")
             if _answers(rest):
                 raise OSError("another edge listens there")
-            self._path.unlink()
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.unlink()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = path
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(rest)
         self._path.chmod(0o600)
@@ -132,7 +143,7 @@ class Listener:
 
     def _tcp(self, rest: str) -> None:
         host, _, port = rest.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
+        if not host or not port.isdecimal() or int(port) > 65535:
             raise ConfigError(f"--link tcp:{rest} is not tcp:HOST:PORT")
         self._socket = socket.create_server((host, int(port)))
 
@@ -143,10 +154,11 @@ class Listener:
         """The next host, or None when `stopped`. Raises PortError when a serial port cannot be opened."""
         if self._socket is None:
             return _open_serial(self._url)
+        self._socket.setblocking(False)
         while not stopped():
-            if select.select([self._socket], [], [], 0.2)[0]:
-                connection, _ = self._socket.accept()
-                return SocketStream(connection)
+            if select.select([self._socket], [], [], ACCEPT_POLL_S)[0]:
+                with contextlib.suppress(OSError):  # it may have gone again, which is no fault of ours
+                    return SocketStream(self._socket.accept()[0])
         return None
 
     def close(self) -> None:
@@ -159,17 +171,20 @@ class Listener:
 
 def _answers(path: str) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(PROBE_S)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             return False
+        except (TimeoutError, BlockingIOError):  # somebody listens, with as many waiting as there may
+            return True
         return True
 
 
 def _open_serial(url: str) -> SerialStream:
     try:
         return SerialStream(serial.serial_for_url(url, baudrate=SERIAL_BAUD, write_timeout=WRITE_TIMEOUT_S))
-    except (OSError, ValueError, serial.SerialException) as error:
+    except (*_SERIAL_ERRORS, ValueError) as error:
         raise PortError(
             f"cannot open serial port {url}: {error}; check the name and its permissions"
         ) from None

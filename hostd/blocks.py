@@ -14,15 +14,19 @@ class Reassembler:
 
     def __init__(self) -> None:
         self._expected: int | None = None
+        self._channels: int | None = None
         self.repeated = 0
         self.malformed = 0
 
     def take(self, message: Block) -> SampleBlock | None:
         """The block of `message`, its gaps completed; None when it holds nothing new or is malformed."""
         n = len(message.bits)
-        if message.channels == 0 or len(message.samples) != 3 * n * message.channels or n == 0:
+        channels = message.channels if self._channels is None else self._channels
+        whole = n > 0 and len(message.samples) == 3 * n * message.channels
+        if not whole or message.channels == 0 or message.channels != channels:
             self.malformed += 1
             return None
+        self._channels = channels
         raw = np.frombuffer(message.samples, np.uint8).reshape(n, -1)
         bits = np.frombuffer(message.bits, np.uint8)
         block = SampleBlock(message.first_index, unpack24(raw), bits, message.t_ns, message.gaps)

@@ -7,6 +7,7 @@ LinkError of one line; flipped bits are counted and never delivered.
 import contextlib
 import select
 import socket
+import termios
 import threading
 import time
 from typing import Protocol, TypeVar
@@ -32,7 +33,12 @@ Answer = TypeVar("Answer", Hello, Description)
 CONNECT_S = 10.0
 ANSWER_S = 10.0
 SERIAL_BAUD = 921600
+ASK_AGAIN_NS = 500_000_000
+ASK_POLL_S = 0.05
 HEARTBEAT_EVERY_NS = 300_000_000
+# A link that breaks while it is used, or was closed by another thread; pyserial lets the C library's errors
+# through, and its own TypeError from a port that has gone.
+BROKEN = (OSError, ValueError, TypeError, serial.SerialException, termios.error)
 
 
 class _Wire(Protocol):
@@ -45,6 +51,8 @@ class _SocketWire:
     def __init__(self, address: str, connected: socket.socket) -> None:
         self._address, self._socket = address, connected
         self._socket.settimeout(CONNECT_S)
+        if connected.family != socket.AF_UNIX:  # a command must not wait for the answer to the one before
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def read(self, timeout_s: float) -> bytes:
         if not select.select([self._socket], [], [], timeout_s)[0]:
@@ -68,7 +76,8 @@ class _SerialWire:
         self._port = port
 
     def read(self, timeout_s: float) -> bytes:
-        self._port.timeout = timeout_s
+        if self._port.timeout != timeout_s:  # setting it asks the device
+            self._port.timeout = timeout_s
         data: bytes = self._port.read(1)
         return data + self._port.read(self._port.in_waiting) if data else b""
 
@@ -88,6 +97,7 @@ class EdgeLink:
         self._sender, self._receiver = Sender(), Receiver()
         self._lock = threading.Lock()
         self._beat_ns = 0
+        self._early: list[Message] = []
         self.edge_boot = 0
 
     @property
@@ -98,25 +108,35 @@ class EdgeLink:
 
     def open(self, wanted: Configure) -> Description:
         """Shake hands and configure. Raises LinkError for another version, a refusal or silence."""
-        self.send(hello("host", time.time_ns() & 0xFFFFFFFFFFFFFFFF))
-        peer = self._answer(Hello)
+        peer = self._ask(hello("host", time.time_ns() & 0xFFFFFFFFFFFFFFFF), Hello)
         if refusal := check_hello(peer):
             raise LinkError(f"{self.address}: {refusal}")
         self.edge_boot = peer.boot
-        self.send(wanted)
-        return self._answer(Description)
+        return self._ask(wanted, Description)
 
-    def _answer(self, kind: type[Answer]) -> Answer:
+    def _ask(self, question: Message, kind: type[Answer]) -> Answer:
+        """The next message of `kind`, asked for again until it comes: a frame may break, and a serial port
+        forgets what came before it was opened. What comes before a Hello was for the host before us and is
+        dropped; later messages wait until they are received, but for a fatal fault."""
         deadline_ns = time.monotonic_ns() + round(ANSWER_S * 1e9)
-        while time.monotonic_ns() < deadline_ns:
-            for message in self.receive(0.1):
-                if isinstance(message, Fault):
+        ask_ns = 0
+        others: list[Message] = []
+        while (now_ns := time.monotonic_ns()) < deadline_ns:
+            if now_ns >= ask_ns:
+                ask_ns = now_ns + ASK_AGAIN_NS
+                self.send(question)
+            messages = self.receive(ASK_POLL_S)
+            for at, message in enumerate(messages):
+                if isinstance(message, Fault) and message.fatal and kind is not Hello:
                     fault = UsageError if message.code == "config" else LinkError
                     raise fault(f"edge: {message.text}")
                 if isinstance(message, kind):
+                    self._early = messages[at + 1 :] if kind is Hello else others + messages[at + 1 :]
                     return message
+                others.append(message)
         raise LinkError(
-            f"{self.address}: the edge does not answer with {kind.__name__}; is it an evokd edge?"
+            f"{self.address}: the edge does not answer with {kind.__name__}; "
+            "is it an evokd edge, and free of another host?"
         )
 
     def receive(self, timeout_s: float) -> list[Message]:
@@ -125,18 +145,22 @@ class EdgeLink:
         if now_ns - self._beat_ns > HEARTBEAT_EVERY_NS:
             self._beat_ns = now_ns
             self.send(Heartbeat(now_ns))
+        if self._early:
+            early, self._early = self._early, []
+            return early
         try:
             return self._receiver.feed(self._wire.read(timeout_s))
-        except (OSError, serial.SerialException, TypeError) as error:
+        except BROKEN as error:
             raise LinkError(f"{self.address}: link lost: {error}; is the edge running?") from None
 
     def send(self, message: Message) -> None:
-        """Send one message. Raises LinkError when the link is gone."""
-        try:
-            with self._lock:
-                self._wire.write(self._sender.frame(message))
-        except (OSError, serial.SerialException) as error:
-            raise LinkError(f"{self.address}: link lost: {error}; is the edge running?") from None
+        """Send one message. Raises LinkError when the link is gone, ValueError for what no frame can hold."""
+        with self._lock:
+            frame = self._sender.frame(message)
+            try:
+                self._wire.write(frame)
+            except BROKEN as error:
+                raise LinkError(f"{self.address}: link lost: {error}; is the edge running?") from None
 
     def close(self) -> None:
         """Hang up."""
@@ -148,20 +172,21 @@ def _open(address: str, give_up: threading.Event) -> _Wire:
     if kind == "serial" and rest:
         try:
             return _SerialWire(serial.serial_for_url(rest, baudrate=SERIAL_BAUD, write_timeout=CONNECT_S))
-        except (OSError, ValueError, serial.SerialException) as error:
+        except BROKEN as error:
             raise LinkError(
                 f"cannot open serial port {rest}: {error}; check its name and permissions"
             ) from None
     if kind == "unix" and rest:
         return _connect(address, lambda: _unix(rest), give_up)
-    if kind == "tcp" and rest.rpartition(":")[2].isdigit() and 0 < int(rest.rpartition(":")[2]) < 65536:
-        host, _, port = rest.rpartition(":")
+    host, _, port = rest.rpartition(":")
+    if kind == "tcp" and host and port.isdecimal() and 0 < int(port) < 65536:
         return _connect(address, lambda: socket.create_connection((host, int(port)), CONNECT_S), give_up)
     raise UsageError(f"{address!r} is no edge; write unix:PATH, tcp:HOST:PORT or serial:DEVICE")
 
 
 def _unix(path: str) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(CONNECT_S)  # else it waits for ever in the queue of a busy edge
     try:
         connection.connect(path)
     except OSError:
@@ -180,7 +205,8 @@ def _connect(address: str, dial: _Dial, give_up: threading.Event) -> _Wire:
     while True:
         try:
             return _SocketWire(address, dial())
-        except OSError as error:
-            if time.monotonic_ns() > deadline_ns or give_up.wait(0.05):
-                reason = error.strerror or str(error)
+        except (OSError, UnicodeError) as error:
+            hopeless = isinstance(error, UnicodeError)
+            if hopeless or time.monotonic_ns() > deadline_ns or give_up.wait(0.05):
+                reason = getattr(error, "strerror", None) or str(error)
                 raise LinkError(f"no edge at {address}: {reason}; start one or check the address") from None

@@ -151,6 +151,19 @@ def test_it_can_be_configured_again_before_it_runs() -> None:
     assert np.array_equal(again.counts, simulate(0.1, gain=1, rate_hz=1000.0, channels=("Fpz",)).counts)
 
 
+def test_configuring_again_and_again_delays_the_first_sample_no_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = PacedTime()
+    monkeypatch.setattr(simulated, "time", clock)
+    source = SimulatedSource(1.0, 0.01, 1)
+    for _ in range(20):
+        source.configure(wanted())
+    start_ns = clock.now_ns
+    source.run(lambda item: None, clock.stop_event())
+    assert (clock.now_ns - start_ns) / 1e9 < 0.5
+
+
 def test_nothing_runs_before_it_is_configured() -> None:
     source = SimulatedSource(None, 0.1, 1)
     source.command(StimStop(0, ALL_PLANS))  # heard and harmless
