@@ -81,6 +81,7 @@ class Processing:
             self.failure = EvokdError(f"processing stopped: {error!r}")
         finally:
             self._closing.set()
+            self._refuse(item)
             while not isinstance(item, End):  # the intake must find room to stop the edge and end
                 item = self._items.get()
                 self._refuse(item)

@@ -17,6 +17,7 @@ from hostd.wire import Message
 
 PLAIN_EVERY_NS = 5_000_000_000
 STALE_NS = 3_000_000_000
+TITLES = ("test", "sweeps", "rejected", "peak", "latency ms", "amplitude uV", "change", "noise uV")
 
 
 class Progress:
@@ -43,7 +44,8 @@ class Progress:
             self._peaks[test] = message.header["peaks"]
             self._leading[test] = message.header.get("leading")
         elif kind == "event":
-            self._event = f"{message.header.get('kind')}: {message.header.get('text')}"
+            said = f"{message.header.get('kind')}: {message.header.get('text')}"
+            self._event = "".join(c if c.isprintable() else " " for c in said)  # anybody may send a mark
 
     def _seconds(self) -> float:
         return float(self._status.get("samples", 0)) / float(self._status.get("rate_hz") or 1.0)
@@ -83,9 +85,9 @@ class Progress:
         )
         if time.monotonic_ns() - self._heard_ns > STALE_NS:
             head.append("  NO DATA", "bold red")
-        table = Table(box=None, pad_edge=False)
-        for title in ("test", "sweeps", "rejected", "peak", "latency", "amplitude", "vs baseline", "noise"):
-            table.add_column(title, justify="left" if title in ("test", "peak") else "right")
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 columns hold it
+        for title in TITLES:
+            table.add_column(title, justify="left" if title in ("test", "peak") else "right", no_wrap=True)
         for name, average in sorted(self._averages.items()):
             for k, peak in enumerate(self._peaks.get(name, [])):
                 first = (
@@ -96,7 +98,7 @@ class Progress:
                 table.add_row(*(first if k == 0 else ("", "", "")), *_cells(peak))
         rows: list[Any] = [head, table]
         if self._event:
-            rows.append(Text(self._event, style="dim"))
+            rows.append(Text(self._event, style="dim", no_wrap=True, overflow="ellipsis"))
         rows += [Text(f"{name:9s} {place}", style="cyan") for name, place in self._places.items() if place]
         return Group(*rows)
 
@@ -121,14 +123,14 @@ def peak_text(peak: dict[str, Any]) -> str:
 
 
 def _cells(peak: dict[str, Any]) -> tuple[str, ...]:
-    noise = f"{peak['noise_uv']:.2f} uV" if peak.get("noise_uv") is not None else ""
+    noise = f"{peak['noise_uv']:.2f}" if peak.get("noise_uv") is not None else ""
     if not peak["present"]:
         return peak["name"], "absent" if noise else "needs 16 sweeps", "", "", noise
     change = f"{peak['change_pct']:+.0f} %" if peak["change_pct"] is not None else ""
     return (
         peak["name"],
-        f"{peak['latency_ms']:.2f} {_half(peak['latency_ci_ms'])} ms",
-        f"{peak['amplitude_uv']:.2f} {_half(peak['amplitude_ci_uv'])} uV",
+        f"{peak['latency_ms']:.2f} {_half(peak['latency_ci_ms'])}",
+        f"{peak['amplitude_uv']:.2f} {_half(peak['amplitude_ci_uv'])}",
         change,
         noise,
     )

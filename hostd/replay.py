@@ -43,31 +43,21 @@ class Replay:
 
     def __init__(self, recording: Path, case: Case | None = None, where: str = "case") -> None:
         raw = recording / "raw.bdf" if recording.is_dir() else recording
-        beside = raw.parent / "case.toml"
-        if case is None:
-            if not beside.exists():
-                text = f"{recording}: no case.toml beside it; name one with --case"
-                raise (
-                    UsageError(text)
-                    if recording.exists()
-                    else RecordingError(f"recording {recording} does not exist; check the path")
-                )
-            case, where = casefile.load(beside), str(beside)
-        self._stack = contextlib.ExitStack()
-        file = self._stack.enter_context(_opened(raw))
+        case, where, known = _chosen(recording, raw.parent / "case.toml", case, where)
         m = case.recording
         mapping = TriggerMap(m.channels, m.trigger_channel, m.threshold, m.annotations)
-        try:
-            self.reader = RecordingReader(file, case.channels or None, mapping)
-        except ValueError as error:
-            self._stack.close()
-            raise RecordingError(f"recording {raw}: {error}") from None
-        r = self.reader
-        offset = r.latency_offset_samples
-        self.description = Description("file", r.rate_hz, r.channels, r.lsb_uv, r.offset_uv, offset, 0)
-        self.case = casefile.at_rate(case, r.rate_hz, where)
-        self._past = _past(raw.parent / "case.sqlite", self.case)
-        self.timebase = Timebase(r.rate_hz, self._past.anchor, self._past.utc_minus_t_ns)
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(_opened(raw))
+            try:
+                self.reader = r = RecordingReader(file, case.channels or None, mapping)
+            except ValueError as error:
+                raise RecordingError(f"recording {raw}: {error}") from None
+            offset = r.latency_offset_samples
+            self.description = Description("file", r.rate_hz, r.channels, r.lsb_uv, r.offset_uv, offset, 0)
+            self.case = casefile.at_rate(case, r.rate_hz, where)
+            self._past = _past(raw.parent / "case.sqlite", self.case, known)
+            self.timebase = Timebase(r.rate_hz, self._past.anchor, self._past.utc_minus_t_ns)
+            self._stack = stack.pop_all()
 
     def __enter__(self) -> "Replay":
         return self
@@ -85,13 +75,12 @@ class Replay:
         for block in self._blocks():
             for piece in _split(block, [index for index, _, _ in commands]):
                 while commands and commands[0][0] <= piece.first_index:
-                    _, name, args = commands.popleft()
-                    yield from pipeline.command(name, args)
+                    yield from _carried_out(pipeline, *commands.popleft()[1:])
                 while proofs and proofs[0].commanded < piece.end_index:
                     yield from pipeline.prove(proofs.popleft())
                 yield from pipeline.feed(piece)
         for _, name, args in commands:
-            yield from pipeline.command(name, args)
+            yield from _carried_out(pipeline, name, args)
         for proof in proofs:
             yield from pipeline.prove(proof)
         yield from pipeline.finish()
@@ -124,11 +113,34 @@ def _opened(path: Path) -> BinaryIO:
         raise RecordingError(f"recording {path}: {error.strerror}; check the path") from None
 
 
-def _past(database: Path, case: Case) -> Past:
-    """What `case.sqlite` tells; without one every test starts before the first sample."""
+def _carried_out(pipeline: Pipeline, name: str, args: dict[str, Any]) -> list[Outgoing]:
+    """What the command says; nothing when another case than the one recorded cannot do it."""
+    try:
+        return pipeline.command(name, args)
+    except ValueError:
+        return []
+
+
+def _chosen(
+    recording: Path, beside: Path, case: Case | None, where: str
+) -> tuple[Case, str, set[str] | None]:
+    """The case to replay with, where it stands, and the recorded one's tests when it is another one."""
+    if case is not None:
+        with contextlib.suppress(UsageError):  # missing or broken: then one is named because of it
+            return case, where, {t.name for t in casefile.load(beside).tests}
+        return case, where, set()
+    if beside.exists():
+        return casefile.load(beside), str(beside), None
+    if recording.exists():
+        raise UsageError(f"{recording}: no case.toml beside it; name one with --case")
+    raise RecordingError(f"recording {recording} does not exist; check the path")
+
+
+def _past(database: Path, case: Case, known: set[str] | None) -> Past:
+    """What `case.sqlite` tells; without one every test starts before the first sample, and so do tests of
+    another case that the recorded one did not have (`known`; empty: not known)."""
     if not database.exists():
-        starts = tuple((0, "test.start", {"test": t.name, "author": ""}) for t in case.tests)
-        return Past(starts, (), (0, 0), 0)
+        return Past(_starts(case, set()), (), (0, 0), 0)
     commands = tuple(
         (index, name, json.loads(args))
         for index, name, args in read_rows(database, "SELECT sample, name, args FROM commands ORDER BY n")
@@ -143,7 +155,14 @@ def _past(database: Path, case: Case) -> Past:
     index, t_ns, utc_minus_t_ns = json.loads(saved[0][0]) if saved else (0, 0, 0)
     names = {t.name for t in case.tests}
     kept = tuple(c for c in commands if c[2].get("test") is None or c[2]["test"] in names)
+    if known is not None:
+        kept = _starts(case, known or {c[2].get("test", "") for c in commands}) + kept
     return Past(kept, stimuli, (index, t_ns), utc_minus_t_ns)
+
+
+def _starts(case: Case, known: set[str]) -> tuple[tuple[int, str, dict[str, Any]], ...]:
+    names = [t.name for t in case.tests if t.name not in known]
+    return tuple((0, "test.start", {"test": name, "author": ""}) for name in names)
 
 
 def _split(block: SampleBlock, at: list[int]) -> Iterator[SampleBlock]:

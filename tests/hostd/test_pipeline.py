@@ -207,7 +207,7 @@ def test_single_samples_give_the_same_bits() -> None:
     same(True, True, range(6_000, 22_000))
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 3_000))
 def test_any_splits_give_the_same_bits(seed: int, mean_samples: int) -> None:
     end = recorded().end
@@ -416,7 +416,7 @@ FAST = replace(
 )
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 3])
 def test_a_response_removed_is_absent_in_the_next_average_and_the_other_limbs_is_not(seed: int) -> None:
     rate_hz = 4000
     gone_s = 13.65  # between the 64th sweep of either limb and the next one

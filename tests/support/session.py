@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from hostd.daemon import Daemon, HostOptions
 from hostd.endpoints import parse_bus
 from hostd.errors import EvokdError
 from hostd.wire import Message
+from hw.link import Configure, Description
 from tests.support.ports import free_bus
 
 ROOT = Path(__file__).parents[2]
@@ -186,6 +187,25 @@ class LiveHost:
         reply = self.ask(command, **args)
         assert reply["ok"] is True and set(reply) == {"id", "ok", "result"}, reply
         return reply["result"]
+
+
+class Bench(SimulatedSource):
+    """The simulated box under the name of a real one, so that nothing runs unarmed; `wired` False cuts the
+    stimulus line's way back into the status word."""
+
+    wired = True
+
+    def configure(self, wanted: Configure) -> Description:
+        described = replace(super().configure(wanted), source="bench")
+        box, write = self._box, self._box.write
+
+        def cut(bits: int) -> None:
+            write(bits)
+            if not self.wired:
+                box.chip.gpio_pins = 0
+
+        box.write = cut  # type: ignore[method-assign]
+        return described
 
 
 @dataclass(slots=True)
