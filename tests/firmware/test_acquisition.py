@@ -137,6 +137,13 @@ def test_half_a_second_of_torn_frames_is_a_fault_told_once_that_ends_the_plans()
     assert tiles(board.blocks, 0)
 
 
+def test_frames_torn_now_and_then_end_nothing() -> None:
+    script = [Torn(k) if k % 100 > 50 else k for k in range(6000)]
+    board = acquired(script, plan(period=4000, phase=0))
+    assert board.said(Fault) == []
+    assert [s.number for s in board.said(Stimulus)] == [1, 2]
+
+
 def test_silence_is_a_fault_told_once_each_time_that_takes_the_outputs_low() -> None:
     script: list[Step] = [*range(52), SILENCE, SILENCE, SILENCE, *range(60, 100), SILENCE, SILENCE]
     board = acquired(script, plan(period=4000, phase=50, hold=40))

@@ -161,6 +161,19 @@ def test_rewinding_gives_the_last_samples_again_and_no_more_than_the_ring_holds(
     assert tiles(got, 70)
 
 
+def test_what_was_rewound_takes_room_again() -> None:
+    ring = Ring(30, patient=False)
+    for first in (0, 10, 20):
+        ring.put(true_block(first, 10))
+    assert len(drain(ring)) == 3
+    ring.rewind()
+    for first in (30, 40):
+        ring.put(true_block(first, 10))
+    got = blocks_of(ring)
+    assert [b.first_index for b in got] == [20, 30, 40]
+    assert got[0].gaps == (Gap(0, 20, "overflow"),)
+
+
 def test_gaps_of_a_rewound_block_come_again_with_it() -> None:
     ring = Ring(30, patient=False)
     ring.put(true_block(7, 10, gaps=(Gap(0, 7, "missed"),)))

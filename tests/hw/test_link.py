@@ -219,6 +219,13 @@ def test_holes_in_the_sequence_are_counted_also_where_the_count_wraps() -> None:
     assert receiver.frames == 4
 
 
+def test_a_senders_count_wraps() -> None:
+    sender, receiver = Sender(), Receiver()
+    sender._seq = 0xFFFFFFFF
+    assert len(receiver.feed(sender.frame(Start(1)) + sender.frame(Start(2)))) == 2
+    assert receiver.lost_frames == 0
+
+
 def test_a_sender_that_begins_anew_has_lost_nothing() -> None:
     receiver = Receiver()
     for seq in (100, 101, 0, 1, 3):  # the peer was started again on the same wire

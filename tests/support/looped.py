@@ -44,7 +44,6 @@ class Looped:
         self.lost.update(range(self.index, self.index + n))
         self.outputs += [self.outputs[-1] if self.outputs else 0] * n
         self.sequencer.lost(self.index)
-        self.outputs[-1] = self.sequencer.outputs
         return self
 
     def rises(self, line: int = 1) -> list[int]:
