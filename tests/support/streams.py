@@ -73,9 +73,7 @@ def coloured_noise(rng: np.random.Generator, n: int, shape: Sequence[int], slope
     return np.asarray(made / made.std())
 
 
-def burst_envelope(
-    rng: np.random.Generator, n: int, channels: int, rate_hz: float, kind: str
-) -> Floats:
+def burst_envelope(rng: np.random.Generator, n: int, channels: int, rate_hz: float, kind: str) -> Floats:
     """Noise level (time, channel) around 1 of facts/dsp 3.1: slow log-normal wander, and bursts over it.
 
     `kind` is "quiet", "typical" or "severe".
