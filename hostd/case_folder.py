@@ -24,8 +24,8 @@ from hw.samples import SampleBlock
 
 
 def new_case_id() -> str:
-    """Sorts by time, does not collide: 20261123-161530-3f9a."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    """Sorts by time, does not collide: 20261123-161530-3f9a61c8."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
 
 class CaseFolder:

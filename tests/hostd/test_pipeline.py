@@ -31,9 +31,9 @@ BASE = casefile.procedure("median_ssep")
 CASE = replace(
     BASE,
     tests=(
-        replace(BASE.tests[0], stimulus_hz=2.692, sweeps=32, baseline_sweeps=16),
-        # The second test's own baseline falls just before the first one's.
-        replace(BASE.tests[1], stimulus_hz=4.703, sweeps=32, baseline_sweeps=27),
+        replace(BASE.tests[0], stimulus_hz=2.692, sweeps=32, baseline_sweeps=16, window_ms=(-10.0, 120.0)),
+        # The second test's own baseline falls just behind the first one's, but is known before it.
+        replace(BASE.tests[1], stimulus_hz=4.703, sweeps=32, baseline_sweeps=28),
     ),
 )
 LEFT, RIGHT = (t.name for t in CASE.tests)
@@ -305,7 +305,7 @@ def test_a_gap_inside_a_window_rejects_that_sweep_and_a_lost_trigger_makes_none(
 
 def test_a_stopped_test_takes_no_sweeps_and_starts_a_new_average() -> None:
     recording = recorded()
-    stop, start = 20_000, 36_000
+    stop, start = 19_400, 36_000  # just behind a stimulus
     commands = [*STARTS, command(stop, "test.stop", LEFT), command(start, "test.start", LEFT)]
     messages = play(recording, resplit(recording.items, range(0, recording.end, 40), commands), commands)
     taken = [m.index for m in of(messages, f"sweep.{LEFT}")]

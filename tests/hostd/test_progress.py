@@ -132,6 +132,10 @@ STATES = {
         average("right_median"),
         measure("right_median", FOUND | {"change_pct": None}, FOUND | {"name": "N13", "change_pct": 12.0}),
     ),
+    "long names": (
+        average("left_posterior_tibial_nerve_popliteal", 12_345, 6_789),
+        measure("left_posterior_tibial_nerve_popliteal", FOUND),
+    ),
     "lost": (status(lost_samples=12345, recording={"path": None, "bytes": 0}), average("left_median")),
     "an event": (
         status(),
@@ -154,6 +158,9 @@ def test_the_panel_fits_its_columns_at_every_state(state: str, width: int) -> No
     if state == "absent":
         assert len([line for line in lines if "absent" in line and "0.35" in line]) == 1
         assert len([line for line in lines if "needs 16 sweeps" in line]) == 1
+    if state == "long names":
+        (row,) = (line for line in lines if "N20" in line)
+        assert " ".join(row.split()).endswith("12345/300 6789 N20 20.03 ±0.10 2.71 ±0.20 -51 % 0.12")
     if state == "an event":
         (event,) = (line for line in lines if "surgeon: aneurysm clip  [2J  closed" in line)
         assert event.rstrip().endswith("…") and "\x1b" not in text

@@ -216,6 +216,8 @@ def test_without_their_supervisor_the_processes_end_by_themselves(tmp_path: Path
         begun(run).close()
         assert len(run.pids) == 2
         run.process.kill()
+        at_once_s = 8.0  # a host that only lost its edge would wait for ten
+        until(lambda: all(gone(pid) for pid in run.pids), "the children to end", at_once_s)
         closed_whole(run)
 
 
