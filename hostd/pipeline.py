@@ -90,7 +90,8 @@ class Pipeline:
 
     def finish(self) -> list[Outgoing]:
         """The samples have ended: say what was not said yet."""
-        ended = [m for test in self.tests.values() for m in test.finish()]
+        tests = enumerate(self.tests.values())
+        ended = [m for order, test in tests for m in self._told(order, test.finish())]
         return ended + self._due(self.next_index or 0)
 
     def _told(self, order: int, messages: list[Outgoing]) -> list[Outgoing]:

@@ -87,8 +87,7 @@ class Progress:
             head.append("  NO DATA", "bold red")
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 columns hold it
         for title in TITLES:
-            left = title in ("test", "peak")
-            table.add_column(title, justify="left" if left else "right", no_wrap=title != "test")
+            table.add_column(title, justify="left" if title in ("test", "peak") else "right")
         for name, average in sorted(self._averages.items()):
             for k, peak in enumerate(self._peaks.get(name, [])):
                 first = (

@@ -173,7 +173,7 @@ LOST = [(20_000, 7), (33_333, 400), (41_000, 1)]
 
 @cache
 def reference(lost: bool, busy: bool) -> dict[str, list[bytes]]:
-    recording = recorded()
+    recording = recorded(1, CALM_BODY)
     commands = BUSY if busy else STARTS
     items = lossy(recording.items, LOST) if lost else recording.items
     cut: list[Item] = []
@@ -183,7 +183,7 @@ def reference(lost: bool, busy: bool) -> dict[str, list[bytes]]:
 
 
 def same(lost: bool, busy: bool, cuts: Sequence[int]) -> None:
-    recording = recorded()
+    recording = recorded(1, CALM_BODY)
     commands = BUSY if busy else STARTS
     items = lossy(recording.items, LOST) if lost else list(recording.items)
     got = by_topic(play(recording, resplit(items, cuts, commands), commands))
@@ -197,7 +197,7 @@ def same(lost: bool, busy: bool, cuts: Sequence[int]) -> None:
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("busy", [False, True])
 def test_one_block_or_blocks_of_any_length_give_the_same_bits(lost: bool, busy: bool) -> None:
-    end = recorded().end
+    end = recorded(1, CALM_BODY).end
     same(lost, busy, [])
     same(lost, busy, range(0, end, 400))
     same(lost, busy, range(13, end, 1777))
@@ -210,7 +210,7 @@ def test_single_samples_give_the_same_bits() -> None:
 @settings(max_examples=4, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 3_000))
 def test_any_splits_give_the_same_bits(seed: int, mean_samples: int) -> None:
-    end = recorded().end
+    end = recorded(1, CALM_BODY).end
     cuts = random.Random(seed).sample(range(end), max(1, end // mean_samples))
     same(True, True, cuts)
 
@@ -221,12 +221,12 @@ def test_the_reference_itself_has_everything_in_it() -> None:
     assert families == {"stim", "sweep", "average", "measure", "event", "baseline"}
     assert len(wanted[f"average.{LEFT}"]) > 15 and len(wanted[f"average.{RIGHT}"]) > 35
     assert len(wanted["stim"]) > 80
-    lossless = by_topic(simulate(SECONDS, CASE))
+    lossless = by_topic(simulate(SECONDS, CASE, 1, CALM_BODY))
     assert lossless == reference(False, False), "the lockstep simulation is this very chain"
 
 
 def test_another_seed_gives_other_bits() -> None:
-    other = by_topic(play(recorded(2), recorded(2).items))
+    other = by_topic(play(recorded(2, CALM_BODY), recorded(2, CALM_BODY).items))
     assert other[f"average.{LEFT}"] != reference(False, False)[f"average.{LEFT}"]
 
 

@@ -18,7 +18,7 @@ from hostd.replay import Replay
 from hostd.store import read_rows
 from hostd.wire import Message, pack_arrays
 from hw.recording import RecordingReader
-from tests.hostd.conftest import SECONDS, Live
+from tests.hostd.conftest import Live
 from tests.support.session import Bench, Ear, LiveHost, gone, session, until
 
 CASE = casefile.procedure("median_ssep")
@@ -64,7 +64,7 @@ def again(live: Live, tmp_path_factory: pytest.TempPathFactory) -> Said:
 
 
 def test_a_session_with_commands_in_its_middle_replays_bit_for_bit(live: Live, again: Said) -> None:
-    assert identical(live.heard, again) > 500
+    assert identical(live.heard, again) > 200
     for family in FAMILIES:
         assert any(m.topic.startswith(family) for m in live.heard), family
     for topic in {m.topic for m in live.heard} & {topic for topic, _ in again}:
@@ -90,10 +90,10 @@ def test_the_raw_file_alone_replays_with_every_test_from_its_start(
         (t, h["trigger_index"]): (h["reason"], p) for (t, _), (h, p) in alone.items() if t[:5] == "sweep"
     }
     known = [(t, h, p) for (t, _), (h, p) in again.items() if t[:5] == "sweep"]
-    assert len(sweeps) >= len(known) > 100  # more by those that a stop cut short
+    assert len(sweeps) >= len(known) > 50  # more by those that a stop cut short
     for topic, header, parts in known:
         assert sweeps[topic, header["trigger_index"]] == (header["reason"], parts)
-    first_command = 12_000
+    first_command = 7_000
     for (topic, seq), (header, parts) in again.items():
         if topic.startswith(("average", "measure")) and header["index"] < first_command:
             assert alone[topic, seq][1] == parts and own(alone[topic, seq][0]) == own(header)
@@ -150,7 +150,7 @@ def test_playing_the_recording_through_a_whole_host_gives_the_same_sweeps(live: 
         until(lambda: ear.listen(50) is not None and run.process.poll() is not None, "the end")
         until(lambda: ear.listen(50) == [], "the last messages")
         assert run.wait() == 0 and run.stderr == ""
-        assert f"00:{SECONDS} lost 0" in run.stdout
+        assert f"{live.clock} lost 0" in run.stdout
         known = {
             (m.topic, m.header["trigger_index"]): list(m.parts) for t in TESTS for m in live.of(f"sweep.{t}")
         }
@@ -158,7 +158,7 @@ def test_playing_the_recording_through_a_whole_host_gives_the_same_sweeps(live: 
             (m.topic, m.header["trigger_index"]): list(m.parts) for m in ear.heard if m.topic[:5] == "sweep"
         }
         common = set(known) & set(shown)
-        assert len(common) > 50
+        assert len(common) > 30
         assert all(known[key] == shown[key] for key in common)
         assert {m.header["source"] for m in ear.of("status")} == {"file"}
 
@@ -254,7 +254,7 @@ def test_a_long_case_replays_in_linear_time(live: Live) -> None:
                 yield from (pack_arrays(m.fields)[0].get("seq", 0) for m in replay.messages())
 
         list(watched())
-    assert len(held) > 100 and max(held) < 4
+    assert len(held) > 60 and max(held) < 4
 
 
 def test_a_recording_cut_while_it_is_read_is_one_line(live: Live, tmp_path: Path) -> None:

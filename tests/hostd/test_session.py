@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from hostd import casefile
+from hostd.edge_link import EdgeLink
 from hostd.pipeline import Pipeline
 from hostd.store import read_rows
 from hw.recording import RecordingReader, read_header
-from tests.hostd.conftest import SECONDS, Live
+from tests.hostd.conftest import Live
 from tests.support.ports import free_block
 from tests.support.session import Ear, LiveHost, Session, gone, session, until
 
@@ -39,7 +40,7 @@ def test_it_ends_well_and_says_little(live: Live) -> None:
         assert re.fullmatch(r"\d\d:\d\d lost 0 \| .+", line), line
     assert "\x1b" not in live.stdout, "no escape codes where nobody is looking"
     last = lines[-1]
-    assert last.startswith(f"00:{SECONDS} ")
+    assert last.startswith(f"{live.clock} ")
     for test in TESTS:
         assert re.search(rf"{test} \d+ sweeps \(\d+ rejected\) N\d+ ", last)
     assert live.children and all(gone(pid) for pid in live.children)
@@ -73,14 +74,14 @@ def test_one_session_has_one_boot_and_one_case(live: Live) -> None:
 
 def test_nothing_is_lost_and_all_is_counted(live: Live) -> None:
     last = live.of("status")[-1].header
-    assert (last["samples"], last["lost_samples"], last["gaps"]) == (SECONDS * 4000, 0, 0)
+    assert last["samples"] > 40_000 and (last["lost_samples"], last["gaps"]) == (0, 0)
     assert last["faults"] == []
     assert last["link"]["bad_frames"] == last["link"]["lost_frames"] == last["link"]["repeated_samples"] == 0
     assert last["source"] == "simulated" and last["channels"] == list(CASE.channels)
     with (live.case / "raw.bdf").open("rb") as file:
         reader = RecordingReader(file, CASE.channels)
         assert records(live.case) == reader.n_records > 0
-        assert sum(len(b.counts) for b in reader.blocks(4000)) == SECONDS * 4000
+        assert sum(len(b.counts) for b in reader.blocks(4000)) == live.samples
 
 
 def test_raw_is_what_was_recorded(live: Live) -> None:
@@ -102,7 +103,7 @@ def test_raw_is_what_was_recorded(live: Live) -> None:
 
 def test_every_stimulus_is_proven_and_becomes_a_sweep(live: Live) -> None:
     stims = [m.header for m in live.of("stim")]
-    assert len(stims) > 100
+    assert len(stims) > 60
     assert all(s["verified"] and s["lag_samples"] in (1, 2) and s["command_id"] for s in stims)
     assert {s["test"] for s in stims} == set(TESTS)
     sweeps = {m.header["trigger_index"] for t in TESTS for m in live.of(f"sweep.{t}")}
@@ -145,6 +146,7 @@ def test_what_was_done_is_told_and_kept(live: Live) -> None:
         "test.start",
         "baseline.set",
         "baseline.clear",
+        *["test.stop"] * 2,  # with the case
     ]
     stims = [m.header["index"] for m in live.of("stim")]
     seen = [index for (index,) in read_rows(database, "SELECT seen FROM stimuli ORDER BY rowid")]
@@ -163,7 +165,7 @@ def test_a_beat_knows_the_latest_of_every_topic(live: Live) -> None:
     last = live.of("beat")[-1].header["latest"]
     assert set(last) <= set(latest) | {"beat"}
     assert all(seq <= latest[topic] for topic, seq in last.items() if topic in latest)
-    assert len(live.of("beat")) >= 10
+    assert len(live.of("beat")) >= 3
 
 
 def begun(run: Session, samples: int = 8000) -> Ear:
@@ -179,6 +181,19 @@ def closed_whole(run: Session) -> None:
     until(lambda: all(gone(pid) for pid in run.pids), "the children to end")
     assert records(run.case) > 0
     assert not (run.case / "case.sqlite-wal").exists(), "the database was closed"
+
+
+def test_seconds_of_samples_end_it_by_themselves(tmp_path: Path) -> None:
+    with session("--source", "simulated", "--speed", "max", "--seconds", "10", data=tmp_path) as run:
+        ear = begun(run, 0)
+        assert run.wait() == 0 and run.stderr == ""
+        assert re.search(
+            r"\n00:10 lost 0 \| left_median 2\d sweeps .*right_median 2\d sweeps .*\n$", run.stdout
+        )
+        until(lambda: ear.listen() == [], "the last messages")
+        assert ear.of("status")[-1].header["samples"] == 40_000
+        ear.close()
+        closed_whole(run)
 
 
 def test_sigterm_ends_it_cleanly(tmp_path: Path) -> None:
@@ -228,6 +243,33 @@ def test_an_edge_killed_ends_the_run_with_one_line_and_whole_files(tmp_path: Pat
         assert run.wait() == 1
         assert run.stderr == "evokd: the edge process was killed by signal 9\n"
         closed_whole(run)
+
+
+def test_a_link_that_breaks_and_comes_back_loses_no_sample_and_restarts_no_stimulus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[EdgeLink] = []
+    connect = EdgeLink.open
+
+    def remembered(link: EdgeLink, wanted: Any) -> Any:
+        opened.append(link)
+        return connect(link, wanted)
+
+    monkeypatch.setattr(EdgeLink, "open", remembered)
+    with LiveHost(data=tmp_path) as host, Ear(host.bus) as ear:
+        ear.until(lambda m: m.topic == "sweep.left_median", "a sweep")
+        opened[0].close()
+        fault = ear.until(lambda m: m.topic == "event" and m.header["kind"] == "fault", "the fault").header
+        assert fault["text"] == "link: the link broke and came back; stimulation was stopped"
+        status = ear.until(
+            lambda m: m.topic == "status" and m.header["index"] > fault["index"] + 4000, "samples again"
+        ).header
+        assert len(opened) == 2 and status["link"]["connected"] is True
+        assert set(status["tests"].values()) == {"stopped"} and status["lost_samples"] == 0
+        assert [f for f in status["faults"] if f.startswith("link: ")]
+        before = len(ear.of("stim"))
+        host.ok("test.start", test="left_median")
+        until(lambda: ear.listen() is not None and len(ear.of("stim")) > before, "stimuli when asked for")
 
 
 def test_recording_off_leaves_nothing(tmp_path: Path) -> None:
