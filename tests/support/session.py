@@ -266,8 +266,15 @@ def session(*args: object, data: Path, bus: str | None = None, http: str = "off"
     """`evokd run ARGS` with all that it needs; whatever happens, nothing of it is left behind."""
     bus = bus or free_bus()
     command = evokd("run", *args, "--data", data, "--bus", bus, "--http", http)
+    folder = tempfile.mkdtemp(prefix="evokd-test-")  # what a killed supervisor cannot tidy up
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": folder},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     running = Session(process, bus, data)
     try:
@@ -283,3 +290,4 @@ def session(*args: object, data: Path, bus: str | None = None, http: str = "off"
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
+        shutil.rmtree(folder, ignore_errors=True)
