@@ -3,6 +3,7 @@
 Lives in the serving thread. Decides nothing itself: `states.step` does; here its actions are carried out.
 """
 
+import json
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from hostd import control, wire
 from hostd.bus import Bus
 from hostd.case import Case, TestPlan
+from hostd.case_folder import CaseFolder
 from hostd.control import Request, RequestError, error_reply, ok_reply
 from hostd.errors import LinkError
 from hostd.intake import Intake
@@ -32,12 +34,13 @@ class ControlDesk:
         bus: Bus,
         intake: Intake,
         processing: Processing,
+        folder: CaseFolder,
         boot: str,
         case_id: str,
     ) -> None:
         self._case, self._description, self._bus = case, description, bus
         self._intake, self._processing = intake, processing
-        self._boot, self._case_id = boot, case_id
+        self._folder, self._boot, self._case_id = folder, boot, case_id
         self._plans: dict[str, TestPlan] = {t.name: t for t in case.tests}
         self._stimulation = Stimulation(case, description, intake.send)
         free = description.source in FREE_SOURCES
@@ -67,6 +70,12 @@ class ControlDesk:
                 answer(ok_reply(request.id, {"messages": self._bus.snapshot()}))
             case "config.get":
                 answer(ok_reply(request.id, {"case": self._case_id, "toml": self._case.text}))
+            case _:
+                self._change(request, self._audited(request, answer))
+
+    def _change(self, request: Request, answer: Answer) -> None:
+        """A request to change something."""
+        match request.command:
             case "alert.acknowledge":
                 answer(error_reply(request.id, "bad_state", f"there is no alert {request.args['id']!r}"))
             case "impedance.start":
@@ -76,6 +85,19 @@ class ControlDesk:
                 self._in_pipeline(request, answer)
             case _:
                 self._do(request, answer)
+
+    def _audited(self, request: Request, answer: Answer) -> Answer:
+        """Note in the case's record who asked for what, and with the answer what came of it."""
+        actor = request.args.get("author") or "control"
+        self._folder.audit(actor, request.command, json.dumps({"args": request.args}))
+
+        def noted(reply: dict[str, Any]) -> None:
+            refusal = reply.get("error")
+            outcome = "ok" if refusal is None else f"{refusal['code']}: {refusal['message']}"
+            self._folder.audit("evokd", request.command, json.dumps({"outcome": outcome}))
+            answer(reply)
+
+        return noted
 
     def _hello(self) -> dict[str, Any]:
         return {

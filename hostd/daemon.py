@@ -107,7 +107,9 @@ class Daemon:
         p = parts
         i = p.intake
         processing = Processing(p.pipeline, i.items, i.closing, p.bus, p.folder, p.timebase, p.description)
-        desk = ControlDesk(p.case, p.description, p.bus, p.intake, processing, self._boot, self._case_id)
+        desk = ControlDesk(
+            p.case, p.description, p.bus, p.intake, processing, p.folder, self._boot, self._case_id
+        )
         seconds = self._options.seconds
         limit = None if seconds is None else round(seconds * p.description.rate_hz)
         processing.start()

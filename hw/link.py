@@ -8,7 +8,7 @@ dropped, never repaired. Both ends open with `Hello`; another version or another
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from hw import cobs
 from hw.link_fields import (
@@ -186,20 +186,7 @@ Message = (
     | Ended
     | Heartbeat
 )
-KINDS: tuple[type[Message], ...] = (
-    Hello,
-    Configure,
-    Description,
-    Start,
-    Block,
-    StimPlan,
-    StimStop,
-    Stimulus,
-    Reply,
-    Fault,
-    Ended,
-    Heartbeat,
-)
+KINDS: tuple[type[Message], ...] = get_args(Message)
 _LAYOUTS = {kind: layout(kind) for kind in KINDS}
 _BY_CODE = {kind.CODE: kind for kind in KINDS}
 _HEAD = struct.Struct("<BI")

@@ -1,6 +1,7 @@
 """A whole session: `evokd run` from start to every kind of end, seen only from outside."""
 
 import itertools
+import json
 import os
 import re
 import signal
@@ -136,6 +137,15 @@ def test_what_was_done_is_told_and_kept(live: Live) -> None:
     database = live.case / "case.sqlite"
     kept = read_rows(database, "SELECT kind, text, author FROM events")
     assert set(events) <= set(kept)
+    audit = read_rows(database, "SELECT actor, action, detail FROM audit ORDER BY rowid")
+    asked = [(actor, action) for actor, action, _ in audit if actor != "evokd"]
+    assert asked[0] == ("tech", "mark") and asked[-1] == ("control", "case.close")
+    assert [a for _, a in asked].count("baseline.set") == 2 and ("control", "test.stop") in asked
+    answered = [
+        (action, json.loads(detail)["outcome"]) for actor, action, detail in audit if actor == "evokd"
+    ]
+    assert ("test.stop", "ok") in answered and ("mark", "ok") in answered
+    assert not {"hello", "snapshot", "config.get"} & {action for _, action, _ in audit}
     commands = [name for (name,) in read_rows(database, "SELECT name FROM commands ORDER BY n")]
     assert commands == [
         *["test.start"] * 2,
