@@ -71,6 +71,15 @@ class Ads1299Model:
         """Levels on the four pins: those that are outputs are driven by the chip."""
         return self._registers.gpio_levels
 
+    @property
+    def converting(self) -> bool:
+        """True between START and STOP, while conversions go on."""
+        return self._converting and not self._standby
+
+    def register(self, address: int) -> int:
+        """The byte at `address`, as RREG would give it."""
+        return self._registers.read(address)
+
     def set_lead_off(self, positive: int, negative: int) -> None:
         """Electrodes that are off, one bit per channel; seen only through LOFF_SENS with comparators on."""
         self._registers.lead_off_p, self._registers.lead_off_n = positive, negative
