@@ -1,13 +1,13 @@
 """The modelled board: converters, their common clock and the wires around them, in time of its own.
 
-Owns time, data-ready edges, chip selects and pins; refuses to know who asks: the simulated box and the rig put
-the same board behind their ports and device nodes. A body gives the volts; the four stimulus lines return to
-the GPIO pins of the first chip, as on the real board.
+Owns time, data-ready edges, chip selects and pins; refuses to know who asks: the simulated box and the rig
+put the same board behind their ports and device nodes. A body gives the volts; the four stimulus lines return
+to the GPIO pins of the first chip, as on the real board.
 """
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from hw.board import N_LINES
@@ -50,7 +50,7 @@ class BoardSetup:
     """What is on the board. `sites[k]` is what stimulus line k+1 stimulates ("" for nothing)."""
 
     chips: tuple[ChipSpec, ...] = (ADS1299,)
-    around: Surroundings = Surroundings()
+    around: Surroundings = field(default_factory=Surroundings)
     sites: tuple[str, ...] = ("",) * N_LINES
 
 
