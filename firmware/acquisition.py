@@ -1,8 +1,7 @@
-"""The sample loop: one data-ready edge, one frame, one step of the sequencer; blocks out.
+"""The sample loop over ports: one data-ready edge, one frame, one step of the sequencer; blocks out.
 
-The index is the edge's own count, never a count of successful reads. A frame that was not read or lacks the
-1100 header becomes a `Gap`, never a sample and never an exception; half a second without any good one ends
-all stimulation, since nothing could prove it. Opens nothing, decides nothing about time.
+For backends whose edges come to Python (simulation, an output library without a descriptor). What an edge
+and a frame mean is decided by the compiled steps, as in the loop on device nodes. Decides nothing about time.
 """
 
 import threading
@@ -11,22 +10,32 @@ from collections.abc import Callable
 
 import numpy as np
 
+from firmware import loop_pulses, loop_samples
+from firmware.blocks import Assembler, Decode, Watch
 from firmware.errors import PortError
+from firmware.loop_state import EXPECTED, LINES, NOTIFY, OUTPUTS, LoopState, loop_state
 from firmware.ports import Command, EdgePort, OutputPort, Put
-from firmware.ring import joined
-from firmware.sequencer import Sequencer
+from firmware.sequencer import plan_row, prepare
+from hw import limits
 from hw.frames import decode_frames
-from hw.link import Ended, Fault, Reply, StimPlan, Stimulus
-from hw.samples import Gap, GapReason, SampleBlock
+from hw.link import Ended, Reply, StimPlan
 
-BLOCK_S = 0.01
+RING_S = 10.0
 EDGE_TIMEOUT_S = 0.5
-HEADER_MASK, HEADER = 0xF0, 0xC0
-TRIGGER_BITS = 0x0F
+
+
+def acquisition_state(
+    rate_hz: float, lines: int, row_bytes: int, headers: tuple[int, ...] = (0,)
+) -> LoopState:
+    """Memory for ten seconds of rows; half a second without a good one makes the loop blind."""
+    most_torn = max(1, round(rate_hz * EDGE_TIMEOUT_S))
+    state = loop_state(lines, round(rate_hz * RING_S) + 2, row_bytes, headers, most_torn)
+    prepare(state, rate_hz)
+    return state
 
 
 class Acquisition:
-    """Reads frames into blocks of 10 ms of the first `channels`, and drives the stimulus lines."""
+    """Reads rows into blocks of 10 ms of the first `channels`, and drives the stimulus lines."""
 
     def __init__(
         self,
@@ -36,21 +45,17 @@ class Acquisition:
         rate_hz: float,
         lines: int,
         channels: int,
+        row_bytes: int = 27,
+        headers: tuple[int, ...] = (0,),
+        decode: Decode = decode_frames,
+        watch: Watch | None = None,
     ) -> None:
         self._read_frame, self._edges, self._outputs = read_frame, edges, outputs
-        self._channels = channels
-        self._block_samples = max(1, round(rate_hz * BLOCK_S))
-        self._most_torn = max(1, round(rate_hz * EDGE_TIMEOUT_S))
-        self._sequencer = Sequencer(rate_hz, lines, self._report, self._fault)
+        self._rate_hz = rate_hz
+        self._state = acquisition_state(rate_hz, lines, row_bytes, headers)
+        self._assembler = Assembler(self._state, rate_hz, channels, decode, watch)
         self._commands: deque[Command] = deque()
-        self._put: Put = lambda item: None
-        self._raw = bytearray()
-        self._frame_bytes = 0
-        self._first = self._expected = self._t_ns = 0
-        self._gaps: list[Gap] = []
         self._driven = 0
-        self._blind = False
-        self._torn = 0
 
     def command(self, command: Command) -> None:
         """Queue a stimulus command for the loop."""
@@ -61,116 +66,55 @@ class Acquisition:
 
         Raises PortError for an edge count that goes back, and whatever the ports raise.
         """
-        self._put = put
+        scalars = self._state.scalars
         try:
             while not stop.is_set():
                 edge = self._edges.wait(EDGE_TIMEOUT_S)
                 if edge is not None:
-                    self._sample(edge.seq, edge.t_ns)
+                    self._sample(edge.seq, edge.t_ns, put)
                 elif self._edges.exhausted:
                     break
                 elif not stop.is_set():
-                    self._silence()
-            self._flush()
+                    loop_samples.silence(self._state)
+                    self._obey(put)
+                    self._drive()
+                if scalars[NOTIFY]:
+                    self._assembler.drain(put)
+            self._assembler.drain(put, flush=True)
             if self._edges.exhausted:
-                put(Ended(self._expected))
+                put(Ended(int(scalars[EXPECTED])))
         finally:
             self._outputs.write(0)
 
-    def _sample(self, index: int, t_ns: int) -> None:
+    def _sample(self, index: int, t_ns: int, put: Put) -> None:
         frame = self._read_frame()
-        if index != self._expected:
-            self._skip(index)
-        self._expected = index + 1
-        whole = frame[0] & HEADER_MASK == HEADER
-        if not whole:
-            self._lose(index, 1, "torn")
-        if self._commands:
-            self._obey()
-        if not whole:
-            self._tear()
-            outputs = self._sequencer.outputs
-        else:
-            if not self._raw:
-                self._first = index
-                self._frame_bytes = len(frame)
-            self._raw += frame
-            self._t_ns = t_ns
-            self._torn = 0
-            self._blind = False
-            outputs = self._sequencer.step(index, frame[2] & TRIGGER_BITS)
-        if outputs != self._driven:
-            self._drive(outputs)
-        if self._raw and index + 1 - self._first >= self._block_samples:
-            self._flush()
-
-    def _drive(self, outputs: int) -> None:
-        self._outputs.write(outputs)
-        self._driven = outputs
-
-    def _skip(self, index: int) -> None:
-        """Edges were missed. PortError when their count goes back: no index can be believed any more."""
-        if index < self._expected:
-            text = f"the count of data-ready edges went back from {self._expected - 1} to {index}"
+        expected = int(self._state.scalars[EXPECTED])
+        if index < expected:
+            text = f"the count of data-ready edges went back from {expected - 1} to {index}"
             raise PortError(f"{text}; restart the edge and check the driver of the edge line")
-        self._lose(self._expected, index - self._expected, "missed")
+        if self._commands:
+            self._obey(put)
+        outputs = loop_samples.arrive(self._state, index, t_ns, np.frombuffer(frame, np.uint8))
+        if outputs != self._driven:
+            self._drive()
 
-    def _lose(self, index: int, length: int, reason: GapReason) -> None:
-        self._flush()
-        last = self._gaps[-1] if self._gaps else None
-        if last is not None and last.reason == reason and last.index + last.length == index:
-            self._gaps[-1] = Gap(last.index, last.length + length, reason)
-        else:
-            self._gaps.append(Gap(index, length, reason))
-        self._sequencer.lost(index + length)
+    def _drive(self) -> None:
+        outputs = int(self._state.scalars[OUTPUTS])
+        if outputs != self._driven:
+            self._outputs.write(outputs)
+            self._driven = outputs
 
-    def _flush(self) -> None:
-        if not self._raw:
-            return
-        frames = np.frombuffer(bytes(self._raw), np.uint8).reshape(-1, self._frame_bytes)
-        decoded = decode_frames(frames)
-        counts = np.ascontiguousarray(decoded.counts[:, : self._channels])
-        gaps = joined(self._gaps)
-        self._put(SampleBlock(self._first, counts, decoded.trigger_bits, self._t_ns, gaps))
-        self._raw.clear()
-        self._gaps.clear()
-
-    def _obey(self) -> None:
+    def _obey(self, put: Put) -> None:
         while self._commands:
             command = self._commands.popleft()
-            refusal = ""
             if isinstance(command, StimPlan):
-                blind = "no samples are coming in; nothing can be stimulated"
-                refusal = blind if self._blind else self._sequencer.start(command)
+                lines = int(self._state.scalars[LINES])
+                refusal = limits.refuse(command, self._rate_hz, lines)
+                if refusal:
+                    self._assembler.say(put)  # answers come in the order of the commands
+                    put(Reply(command.command, refusal))
+                else:
+                    loop_pulses.obey(self._state, plan_row(command), 1)
             else:
-                self._sequencer.stop(command.plan)
-            self._put(Reply(command.command, refusal))
-
-    def _silence(self) -> None:
-        self._go_blind(
-            "no_data_ready",
-            f"no data-ready edge for {EDGE_TIMEOUT_S:g} s; check the converter's clock, START and the line",
-        )
-        self._obey()
-
-    def _tear(self) -> None:
-        self._torn += 1
-        if self._torn == self._most_torn:
-            self._go_blind(
-                "torn_frames",
-                f"no frame with its header for {EDGE_TIMEOUT_S:g} s; check the chip's supply and SPI lines",
-            )
-
-    def _go_blind(self, code: str, text: str) -> None:
-        """Nothing can be proven any more: end all plans, outputs low; said once until a sample comes in."""
-        self._sequencer.stop()
-        self._drive(0)
-        if not self._blind:
-            self._blind = True
-            self._fault(code, text)
-
-    def _report(self, stimulus: Stimulus) -> None:
-        self._put(stimulus)
-
-    def _fault(self, code: str, text: str) -> None:
-        self._put(Fault(code, text, 0))
+                stop = plan_row(StimPlan(command.command, command.plan, 0, 1, 0, 0, 0))
+                loop_pulses.obey(self._state, stop, 0)

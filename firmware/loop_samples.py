@@ -1,0 +1,123 @@
+"""The sample loop's steps, compiled: what one data-ready edge and one board row mean.
+
+Kernels over `LoopState`, the same for every backend. The index is the edge's own count, never a count of
+successful reads; a row that was not read or lacks a 1100 header is a loss with its reason, never a sample;
+half a second without any good one ends all stimulation, since nothing could prove it.
+"""
+
+import numpy as np
+from numba import boolean, int64, njit, types, void
+from numpy.typing import NDArray
+
+from firmware.loop_pulses import lost, step, stop, tell
+from firmware.loop_state import (
+    BLIND,
+    BLOCK,
+    EXPECTED,
+    FAULT,
+    FIRST,
+    KIND,
+    LENGTH,
+    LOOP_STATE,
+    LOST_FROM,
+    LOST_OVERFLOW,
+    LOST_TORN,
+    MOST_TORN,
+    NO_DATA_READY,
+    NOTIFY,
+    OUTPUTS,
+    RECORDS_IN,
+    RECORDS_OUT,
+    SAMPLE,
+    T_NS,
+    TORN,
+    TORN_FRAMES,
+    LoopState,
+)
+from hw.link import ALL_PLANS
+
+ROW = types.Array(types.uint8, 1, "C", readonly=True)
+TRIGGER_BITS = 0x0F
+HEADER = 0xC
+
+
+@njit(boolean(LOOP_STATE, ROW), nogil=True, cache=True)
+def whole(st: LoopState, row: NDArray[np.uint8]) -> bool:
+    """Whether every chip's header stands where it must (at any bit, with a gap bit in a daisy chain)."""
+    for k in range(len(st.headers)):
+        at = st.headers[k] >> 3
+        word = int64(row[at]) << 8
+        if at + 1 < len(row):
+            word |= int64(row[at + 1])
+        if word >> (12 - (st.headers[k] & 7)) & 0xF != HEADER:
+            return False
+    return True
+
+
+@njit(boolean(LOOP_STATE, int64, int64, int64, int64), nogil=True, cache=True)
+def record(st: LoopState, kind: int, first: int, length: int, t_ns: int) -> bool:
+    """Append a record; with no room the samples are lost from here on, said as soon as there is room."""
+    s = st.scalars
+    slots = len(st.records)
+    at = s[RECORDS_IN]
+    if at - s[RECORDS_OUT] + (2 if s[LOST_FROM] >= 0 else 1) > slots:
+        if s[LOST_FROM] < 0:
+            s[LOST_FROM] = first
+        return False
+    if s[LOST_FROM] >= 0:
+        row = st.records[at % slots]
+        row[KIND], row[FIRST], row[LENGTH] = LOST_OVERFLOW, s[LOST_FROM], first - s[LOST_FROM]
+        s[LOST_FROM] = -1
+        at += 1
+    row = st.records[at % slots]
+    row[KIND], row[FIRST], row[LENGTH], row[T_NS] = kind, first, length, t_ns
+    s[RECORDS_IN] = at + 1
+    if kind != SAMPLE or at + 1 - s[RECORDS_OUT] >= s[BLOCK]:
+        s[NOTIFY] = 1
+    return True
+
+
+@njit(void(LOOP_STATE, int64, int64, int64), nogil=True, cache=True)
+def lose(st: LoopState, index: int, length: int, kind: int) -> None:
+    """`length` samples from `index` on are lost for the reason `kind`."""
+    record(st, kind, index, length, 0)
+    lost(st, index + length)
+
+
+@njit(void(LOOP_STATE, int64), nogil=True, cache=True)
+def go_blind(st: LoopState, code: int) -> None:
+    """Nothing can be proven any more: end all plans, outputs low; said once until a sample comes in."""
+    s = st.scalars
+    stop(st, ALL_PLANS)
+    if not s[BLIND]:
+        s[BLIND] = 1
+        tell(st, FAULT, code, 0, s[EXPECTED], 0, 0, 0)
+
+
+@njit(int64(LOOP_STATE), nogil=True, cache=True)
+def silence(st: LoopState) -> int:
+    """No data-ready edge for too long; the output bits from now on."""
+    go_blind(st, NO_DATA_READY)
+    return int(st.scalars[OUTPUTS])
+
+
+@njit(int64(LOOP_STATE, int64, int64, ROW), nogil=True, cache=True)
+def arrive(st: LoopState, index: int, t_ns: int, row: NDArray[np.uint8]) -> int:
+    """Take the row read after edge `index` (not before the expected one); the output bits from now on."""
+    s = st.scalars
+    if index != s[EXPECTED]:
+        lose(st, s[EXPECTED], index - s[EXPECTED], 1)
+    s[EXPECTED] = index + 1
+    if not whole(st, row):
+        lose(st, index, 1, LOST_TORN)
+        s[TORN] += 1
+        if s[TORN] == s[MOST_TORN]:
+            go_blind(st, TORN_FRAMES)
+        return int(s[OUTPUTS])
+    at = s[RECORDS_IN] + (1 if s[LOST_FROM] >= 0 else 0)
+    if at - s[RECORDS_OUT] < len(st.records):
+        st.raw[at % len(st.raw), :] = row
+    record(st, SAMPLE, index, 1, t_ns)
+    s[TORN] = 0
+    s[BLIND] = 0
+    return step(st, index, int64(row[2]) & TRIGGER_BITS)
