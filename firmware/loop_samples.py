@@ -20,6 +20,7 @@ from firmware.loop_state import (
     LENGTH,
     LOOP_STATE,
     LOST_FROM,
+    LOST_MISSED,
     LOST_OVERFLOW,
     LOST_TORN,
     MOST_TORN,
@@ -101,23 +102,33 @@ def silence(st: LoopState) -> int:
     return int(st.scalars[OUTPUTS])
 
 
+@njit(void(LOOP_STATE, int64, int64), nogil=True, cache=True)
+def unread(st: LoopState, index: int, kind: int) -> None:
+    """Edge `index` (not before the expected one) brought no row that can be believed."""
+    s = st.scalars
+    if index != s[EXPECTED]:
+        lose(st, s[EXPECTED], index - s[EXPECTED], LOST_MISSED)
+    s[EXPECTED] = index + 1
+    lose(st, index, 1, kind)
+    s[TORN] += 1
+    if s[TORN] == s[MOST_TORN]:
+        go_blind(st, TORN_FRAMES)
+
+
 @njit(int64(LOOP_STATE, int64, int64, ROW), nogil=True, cache=True)
 def arrive(st: LoopState, index: int, t_ns: int, row: NDArray[np.uint8]) -> int:
     """Take the row read after edge `index` (not before the expected one); the output bits from now on."""
     s = st.scalars
-    if index != s[EXPECTED]:
-        lose(st, s[EXPECTED], index - s[EXPECTED], 1)
-    s[EXPECTED] = index + 1
     if not whole(st, row):
-        lose(st, index, 1, LOST_TORN)
-        s[TORN] += 1
-        if s[TORN] == s[MOST_TORN]:
-            go_blind(st, TORN_FRAMES)
+        unread(st, index, LOST_TORN)
         return int(s[OUTPUTS])
+    if index != s[EXPECTED]:
+        lose(st, s[EXPECTED], index - s[EXPECTED], LOST_MISSED)
+    s[EXPECTED] = index + 1
     at = s[RECORDS_IN] + (1 if s[LOST_FROM] >= 0 else 0)
     if at - s[RECORDS_OUT] < len(st.records):
         st.raw[at % len(st.raw), :] = row
     record(st, SAMPLE, index, 1, t_ns)
     s[TORN] = 0
     s[BLIND] = 0
-    return step(st, index, int64(row[2]) & TRIGGER_BITS)
+    return int(step(st, index, int64(row[2]) & TRIGGER_BITS))
