@@ -69,6 +69,11 @@ def _parser() -> options.Parser:
     ctl.add_argument("request", metavar="COMMAND")
     ctl.add_argument("args", nargs="*", metavar="key=value")
     options.bus_option(ctl)
+    doctor = add("doctor", _doctor, "is this machine fit: kernel, clocks, devices, permissions, disk, time")
+    doctor.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
+    doctor.add_argument(
+        "--data", type=Path, default=options.default_data(), metavar="DIR", help="where cases are recorded"
+    )
     check = add("check", _check, "validate a case file")
     check.add_argument("case", type=Path, metavar="CASE.toml")
     repair = add("repair", _repair, "make a killed recording whole again")
@@ -201,6 +206,14 @@ def _key_value(word: str) -> tuple[str, Any]:
 
 def _jsonable(value: Any) -> str:
     return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    """The machine is the edge's to judge; its doctor is a program of its own."""
+    from hostd.run import foreground
+
+    report = [] if args.json is None else ["--json", str(args.json)]
+    return foreground("firmware.doctor", ["--data", str(args.data), *report])
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ wrong in, once, first cause first. Holds no sample and no socket of the bus but 
 """
 
 import contextlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,22 @@ def run(options: RunOptions, stop: threading.Event) -> int:
             for child in children:
                 child.stop()
         return supervisor.exit_code
+
+
+def foreground(module: str, args: list[str]) -> int:
+    """Run one of our programs on this terminal to its end; its exit code, 1 when a signal killed it."""
+    process = subprocess.Popen([sys.executable, "-m", module, *args])
+
+    def hand_on(number: int, _frame: object) -> None:
+        process.send_signal(number)
+
+    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code if code >= 0 else 1
 
 
 class _Supervisor:

@@ -1,0 +1,151 @@
+"""`python -m firmware.doctor`: look, say, judge. Exit 0 fit, 1 when something fails, 2 for bad options.
+
+Wires machine, checks and table together; one line on stderr for whatever goes wrong, never a traceback.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from firmware.doctor.boot import raspberry
+from firmware.doctor.checks import examine
+from firmware.doctor.findings import Row, State
+from firmware.doctor.machine import Machine, this_machine
+from firmware.doctor.table import Table
+from firmware.doctor.verdict import Verdict, judge
+from firmware.errors import ConfigError, EdgeError
+
+PAPER_WIDTH = 100
+"""Columns where there is no terminal to ask."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises ConfigError."""
+        raise ConfigError(f"{message}; see python -m firmware.doctor --help")
+
+
+class _StoppedError(EdgeError):
+    """A signal came before the end."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The doctor's options."""
+    p = _Parser(prog="python -m firmware.doctor", description="Is this machine fit to be an edge?")
+    p.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
+    p.add_argument(
+        "--data", type=Path, default=Path(), metavar="DIR", help="where cases are recorded (default: here)"
+    )
+    return p
+
+
+def main(argv: Sequence[str] | None = None, machine: Machine | None = None) -> int:
+    """Examine `machine` (this one unless given); the process's exit code."""
+    try:
+        args = parser().parse_args(argv)
+        if args.data.exists() and not args.data.is_dir():
+            raise ConfigError(f"--data {args.data} is not a directory; name one")
+        with _stopping_by_signal(), _report(args.json) as report:
+            return _examine(machine or this_machine(args.data), sys.stdout, report)
+    except BrokenPipeError:
+        return 1
+    except EdgeError as error:
+        sys.stderr.write(f"evokd doctor: {error}\n")
+        return error.exit_code
+
+
+def as_json(machine: Machine, rows: Sequence[Row], verdict: Verdict) -> dict[str, Any]:
+    """The report: machine, every check with its figures, verdict."""
+    pi = raspberry(machine)
+    return {
+        "machine": {
+            "model": pi.model if pi else "",
+            "soc": pi.soc if pi else "",
+            "kernel": machine.text("/proc/sys/kernel/osrelease") or "",
+            "architecture": machine.architecture,
+            "user": machine.user.name,
+            "data": str(machine.data),
+        },
+        "checks": [
+            {
+                "name": row.check.name,
+                "topic": row.check.topic,
+                "state": str(row.state),
+                "found": row.finding.found,
+                "why": row.check.why,
+                "cure": row.finding.cure,
+                "commands": list(row.finding.commands),
+                "figures": dict(row.finding.figures),
+            }
+            for row in rows
+        ],
+        "verdict": {
+            "fitness": str(verdict.fitness),
+            "text": verdict.text,
+            "reasons": list(verdict.reasons),
+        },
+    }
+
+
+def _examine(machine: Machine, out: TextIO, report: TextIO | None) -> int:
+    table = Table(shutil.get_terminal_size((PAPER_WIDTH, 24)).columns, _coloured(out))
+    rows: list[Row] = []
+    for row in examine(machine):
+        rows.append(row)
+        out.writelines(f"{line}\n" for line in table.row(row))
+        out.flush()
+    verdict = judge(rows, raspberry(machine) is not None)
+    if report is not None:
+        json.dump(as_json(machine, rows, verdict), report, indent=1, ensure_ascii=False)
+        report.write("\n")
+    out.writelines(f"{line}\n" for line in table.verdict(verdict, rows))
+    out.flush()
+    return int(any(row.state is State.FAIL for row in rows))
+
+
+def _coloured(out: TextIO) -> bool:
+    return out.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def _report(path: Path | None) -> Iterator[TextIO | None]:
+    """The report's file, opened before anything is measured. Raises ConfigError."""
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--json {path}: {error.strerror}; choose another file") from None
+    with file:
+        yield file
+
+
+@contextmanager
+def _stopping_by_signal() -> Iterator[None]:
+    """The first signal leaves through the front door, so that what was written for measuring is removed."""
+
+    def stop(number: int, _frame: object) -> NoReturn:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)
+        raise _StoppedError(f"stopped by {signal.Signals(number).name} before the end")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
