@@ -172,6 +172,23 @@ class Heartbeat:
     t_ns: I64
 
 
+@dataclass(frozen=True, slots=True)
+class Timebase:
+    """Edge: when the data-ready edge of `index` fell on the edge's monotonic clock, by regression over all
+    edges, `refused` late ones left out; sample time is earlier by the filter's delay. `ns_per_sample` is the
+    period now, `ppm` how far the clock was fast of nominal over half a minute, `wander_ppm` its spread."""
+
+    CODE: ClassVar[int] = 13
+    index: U64
+    t_ns: I64
+    ns_per_sample: F64
+    ppm: F64
+    wander_ppm: F64
+    residual_ns: F64
+    refused: U32
+    settled: U8
+
+
 Message = (
     Hello
     | Configure
@@ -185,6 +202,7 @@ Message = (
     | Fault
     | Ended
     | Heartbeat
+    | Timebase
 )
 KINDS: tuple[type[Message], ...] = get_args(Message)
 _LAYOUTS = {kind: layout(kind) for kind in KINDS}

@@ -27,6 +27,7 @@ from hw.link import (
     StimPlan,
     StimStop,
     Stimulus,
+    Timebase,
     check_hello,
     hello,
     same,
@@ -44,12 +45,12 @@ BLOCK = Block(
     gaps=(Gap(990, 8, "missed"), Gap(998, 2, "torn")),
 )
 
-# Frames 0 to 11 of a sender, made with struct and zlib.crc32 alone. To change one is to change VERSION.
-TABLE_V1 = 0x1218336A
+# Frames 0 to 12 of a sender, made with struct and zlib.crc32 alone. To change one is to change VERSION.
+TABLE_V1 = 0xA165A56B
 GOLDEN: list[tuple[Message, str]] = [
     (
         Hello(1, TABLE_V1, 0x0123456789ABCDEF, "host"),
-        "020101010102010e6a331812efcdab89674523010409686f73745075aeca00",
+        "020101010102010e6ba565a1efcdab89674523010409686f73747fec646a00",
     ),
     (
         Configure(
@@ -89,6 +90,11 @@ GOLDEN: list[tuple[Message, str]] = [
     ),
     (Ended(4000), "030b0a010103a00f01010101010525868f5e00"),
     (Heartbeat(123456789), "030c0b01010515cd5b070101010557bea4a900"),
+    (
+        Timebase(3999, 1234567890123, 250312.5, -1248.4, 3.25, 2100.0, 17, 1),
+        "030d0c0101039f0f010101010107cb04fb711f0101010101010d448e0e419a999999998193c00101010101030a40010101010568"
+        "a0401101010601ae41e71d00",
+    ),
 ]
 
 

@@ -1,0 +1,229 @@
+"""Edge time against sample index: a regression that forgets, with late edges refused.
+
+Owns what the edge believes about its converter's clock. Every edge stamp comes from one clock, late by the
+kernel's whim but never early. Time now is a quadratic with a memory of 0.15 s, so that an oscillator that
+wanders a few 0.1 ms over seconds is followed; the published rate is a line over the last half minute. Reads
+no clock, renumbers nothing, and knows nothing of the filter's delay: this is the time of edges.
+"""
+
+import math
+from collections import deque
+
+import numpy as np
+
+from firmware.timebase_line import Floats, Ints, Line, Recent, robust_line
+from hw.link import Timebase as TimebaseReport
+
+PIECE_S = 0.01
+START_EDGES = 16
+START_S = 0.05
+GATE_SD = 6.0
+LEAST_GATE_NS = 25_000.0
+WANDER_NS_PER_S = 300_000.0  # how fast an oscillator may leave its line while no edge is believed
+EARLY_EDGES = 16
+BLIND_S = 1.0
+KNOT_S = 0.25
+KNOTS_PER_S = 4
+RATE_KNOTS = 30 * KNOTS_PER_S
+WANDER_KNOTS = 120 * KNOTS_PER_S
+SETTLED_KNOTS = 5 * KNOTS_PER_S
+REPORT_S = 1.0
+MOVED_S = 0.1
+MOVED_NS = 5_000
+MOST_REFUSED = (1 << 32) - 1
+
+
+class Timebase:
+    """The time of every edge of a converter of nominally `rate_hz`. Raises ValueError for no rate.
+
+    Follows starts, gaps, bursts of late edges and a clock that steps: edges that agree on another time for a
+    second (for 16 edges when early, since no edge is) begin the fit anew. One thread.
+    """
+
+    def __init__(self, rate_hz: float) -> None:
+        if not (math.isfinite(rate_hz) and rate_hz > 0.0):
+            raise ValueError(f"sample rate {rate_hz} Hz: give a positive one")
+        self._nominal_hz = rate_hz
+        self._piece = max(1, round(rate_hz * PIECE_S))
+        self._early = self._knot_due = 0
+        self._begun = False
+        self._waiting: list[tuple[int, int]] = []
+        self._line = Line(rate_hz)
+        self._believed = 0  # newest index whose edge was
+        self._last: int | None = None
+        self._residual, self._noise = Recent(2), Recent(4)  # one late edge spoils two steps
+        self._knots: deque[tuple[int, int]] = deque(maxlen=WANDER_KNOTS)
+        self.refused = self.restarts = 0
+
+    def follow(self, index: int, t_ns: int) -> None:
+        """The edge of sample `index` was stamped `t_ns`."""
+        self.follow_many(np.array([index], np.int64), np.array([t_ns], np.int64))
+
+    def follow_many(self, indices: Ints, times_ns: Ints) -> None:
+        """The same for edges in ascending order (n,); what is not newer than the last one is refused."""
+        if self._last is not None and indices.size and indices[0] <= self._last:
+            newer = indices > self._last
+            self.refused += int(np.count_nonzero(~newer))
+            indices, times_ns = indices[newer], times_ns[newer]
+        for at in range(0, len(indices), self._piece):
+            piece = slice(at, at + self._piece)
+            if self._begun:
+                self._fold(indices[piece], times_ns[piece])
+            else:
+                self._wait(indices[piece], times_ns[piece])
+            self._last = int(indices[piece][-1])
+
+    def at(self, index: int) -> int:
+        """Fitted time of the edge of `index`; older ones lie between the fits of their day (two minutes).
+
+        Before the fit has begun, nominal steps from the earliest edge. Raises ValueError before any edge.
+        """
+        if self._last is None:
+            raise ValueError(f"sample {index}: no edge was seen yet")
+        if not self._begun and self.restarts == 0:
+            step_ns = 1e9 / self._nominal_hz
+            return min(t_ns + round((index - known) * step_ns) for known, t_ns in self._waiting)
+        if not self._knots or index >= self._knots[-1][0]:
+            return self._line.at(index)
+        first, first_ns = self._knots[0]
+        known, times_ns = self._since_first(WANDER_KNOTS)
+        if index < first:
+            return first_ns + round((index - first) * self.ns_per_sample)
+        return first_ns + round(float(np.interp(float(index - first), known, times_ns)))
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a fit at all."""
+        return self._begun
+
+    @property
+    def settled(self) -> bool:
+        """Whether the fit has gone on for five seconds since its start or the last step of the clock."""
+        return self._begun and len(self._knots) > SETTLED_KNOTS
+
+    @property
+    def ns_per_sample(self) -> float:
+        """The period now, as the short memory has it."""
+        return (1e9 + self._line.rate_off) / self._nominal_hz
+
+    @property
+    def rate_hz(self) -> float:
+        """Samples per second of the edge's clock: the slope over the last half minute."""
+        if len(self._knots) < 2:
+            return 1e9 / self.ns_per_sample
+        known, times_ns = self._since_first(RATE_KNOTS)
+        known -= known.mean()
+        return 1e9 * float(known @ known) / float(known @ (times_ns - times_ns.mean()))
+
+    @property
+    def ppm(self) -> float:
+        """How far the converter runs fast of its nominal rate."""
+        return (self.rate_hz / self._nominal_hz - 1.0) * 1e6
+
+    @property
+    def wander_ppm(self) -> float:
+        """Standard deviation of the rate over single seconds, of the last two minutes; 0 when too new."""
+        if len(self._knots) <= KNOTS_PER_S + 1:
+            return 0.0
+        known, times_ns = self._since_first(WANDER_KNOTS)
+        steps = known[KNOTS_PER_S:] - known[:-KNOTS_PER_S]
+        spans_ns = times_ns[KNOTS_PER_S:] - times_ns[:-KNOTS_PER_S]
+        return float(np.std(spans_ns / steps) * self._nominal_hz * 1e-3)
+
+    @property
+    def residual_ns(self) -> float:
+        """Robust standard deviation of the last 512 stamps about the fit, refused ones included."""
+        return self._residual.sd()
+
+    def _since_first(self, newest: int) -> tuple[Floats, Floats]:
+        """(samples, ns) of the `newest` knots since their first."""
+        knots = np.array(self._knots, np.int64)[-newest:]
+        since = (knots - knots[0]).astype(np.float64)
+        return since[:, 0], since[:, 1]
+
+    def _wait(self, indices: Ints, times_ns: Ints) -> None:
+        """Gather edges until a line through them can be believed."""
+        if self._waiting and indices[0] - self._waiting[-1][0] > self._nominal_hz * BLIND_S:
+            self._waiting.clear()
+        self._waiting += zip(indices.tolist(), times_ns.tolist(), strict=True)
+        span_s = (self._waiting[-1][0] - self._waiting[0][0]) / self._nominal_hz
+        if len(self._waiting) < START_EDGES or span_s < START_S:
+            return
+        edges, self._waiting = np.array(self._waiting, np.int64), []
+        self._line = robust_line(edges[:, 0], edges[:, 1], self._nominal_hz)
+        self._begun = True
+        self._believed, self._early = int(edges[0, 0]), 0
+        self._knot_due = self._believed
+        self._knots.clear()
+        self._stamp_noise(edges[:, 0], edges[:, 1])
+        for at in range(0, len(edges), self._piece):
+            self._fold(edges[at : at + self._piece, 0], edges[at : at + self._piece, 1])
+
+    def _stamp_noise(self, indices: Ints, times_ns: Ints) -> None:
+        """Keep the jitter of successive stamps: unlike residuals, it knows neither steps nor a wrong fit."""
+        if len(indices) > 1:
+            steps = np.diff(indices)
+            jitter_ns = np.diff(times_ns) - steps * self.ns_per_sample
+            self._noise.add(jitter_ns[steps <= 2] / math.sqrt(2.0))
+
+    def _fold(self, indices: Ints, times_ns: Ints) -> None:
+        """Take in at most 10 ms of edges: refuse the outliers, fit the mean of the others."""
+        newest = int(indices[-1])
+        line = self._line
+        line.advance(newest)
+        x_s, residual_ns = line.residuals(indices, times_ns)
+        self._residual.add(residual_ns)
+        self._stamp_noise(indices, times_ns)
+        blind_s = (newest - self._believed) / self._nominal_hz
+        gate_ns = max(LEAST_GATE_NS, GATE_SD * self._noise.sd_of_late()) + WANDER_NS_PER_S * blind_s
+        good = np.abs(residual_ns) <= gate_ns
+        n = int(np.count_nonzero(good))
+        self.refused += len(good) - n
+        if n == 0:
+            self._early += int(np.count_nonzero(residual_ns < 0.0))
+            if self._early >= EARLY_EDGES or blind_s > BLIND_S:
+                self._begun = False
+                self.restarts += 1
+            return
+        self._early = 0
+        self._believed = newest
+        if n == len(good):
+            line.learn(n, float(x_s.sum()) / n, float(residual_ns.sum()) / n)
+        else:
+            line.learn(n, float(x_s[good].sum()) / n, float(residual_ns[good].sum()) / n)
+        if newest >= self._knot_due:
+            self._knots.append((newest, line.at(newest)))
+            self._knot_due = newest + max(1, round(KNOT_S * self._nominal_hz))
+
+
+class TimebaseReporter:
+    """Says on the link what the fit has found: when it begins, every second of samples, and within 0.1 s
+    when it has left the line of the last report by 5 us. `watch` fits the place of that name."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self.timebase = Timebase(rate_hz)
+        self._second, self._tenth = round(rate_hz * REPORT_S), round(rate_hz * MOVED_S)
+        self._told: TimebaseReport | None = None
+
+    def watch(self, indices: Ints, times_ns: Ints) -> TimebaseReport | None:
+        """Follow the edges of a block, (n,) ascending; the report that is due then, which goes before it."""
+        fit, told = self.timebase, self._told
+        fit.follow_many(indices, times_ns)
+        if not fit.begun or not indices.size:
+            return None
+        index = int(indices[-1])
+        if told is not None and index - told.index < self._second:
+            line_ns = told.t_ns + round((index - told.index) * told.ns_per_sample)
+            if index - told.index < self._tenth or abs(fit.at(index) - line_ns) < MOVED_NS:
+                return None
+        self._told = TimebaseReport(
+            index=index,
+            t_ns=fit.at(index),
+            ns_per_sample=fit.ns_per_sample,
+            ppm=fit.ppm,
+            wander_ppm=fit.wander_ppm,
+            residual_ns=fit.residual_ns,
+            refused=min(fit.refused, MOST_REFUSED),
+            settled=int(fit.settled),
+        )
+        return self._told
