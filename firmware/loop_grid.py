@@ -11,19 +11,20 @@ from numba import float64, int64, njit, void
 from numpy.typing import NDArray
 
 # grid: counters and times; clock: period and the fraction of a nanosecond of GRID_NS
-STARTED, SEQ, INDEX, GRID_NS, FITTED = range(5)
+STARTED, SEQ, INDEX, GRID_NS, FITTED, DOUBTS = range(6)
 PERIOD_NS, FRACTION_NS, NOMINAL_NS = range(3)
 SPURIOUS, FIRST_FIT, LONGEST_FIT = -1, 8, 400
 DOUBTFUL = 1 << 62
 """Added to an index whose sample must not be believed."""
 CLEAR = 0.35
 MOST_OFF = 0.05
+LONG_SILENCE, MOST_DOUBTS = 50, 4
 
 
 def edge_grid(rate_hz: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The memory of `place` for edges of about `rate_hz`; the first edge is index 0."""
     period_ns = 1e9 / rate_hz
-    return np.zeros(5, np.int64), np.array([period_ns, 0.0, period_ns])
+    return np.zeros(6, np.int64), np.array([period_ns, 0.0, period_ns])
 
 
 @njit(void(int64[::1], float64[::1], int64, int64), nogil=True, cache=True)
@@ -51,9 +52,16 @@ def place(grid: NDArray[np.int64], clock: NDArray[np.float64], seq: int, t_ns: i
     doubt = 0
     if n != counted and abs(elapsed - n) > CLEAR and abs(elapsed - counted) < 1.5:
         n, doubt = counted, DOUBTFUL
+    elif n == counted and elapsed < n - CLEAR:  # interrupts come late, never early: it may be a bounce
+        doubt = DOUBTFUL
     if n <= 0:
         return SPURIOUS
     grid[INDEX] += n
+    grid[DOUBTS] = grid[DOUBTS] + 1 if doubt else 0
+    restarted = n > LONG_SILENCE and n != counted
+    if restarted or grid[DOUBTS] > MOST_DOUBTS:  # another phase, and here to stay: begin the fit anew
+        grid[GRID_NS], clock[FRACTION_NS], grid[FITTED] = t_ns, 0.0, FIRST_FIT
+        return int(grid[INDEX])
     advance = n * clock[PERIOD_NS] + clock[FRACTION_NS]
     grid[GRID_NS] += int64(np.floor(advance))
     clock[FRACTION_NS] = advance - np.floor(advance)

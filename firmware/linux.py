@@ -1,0 +1,248 @@
+"""The edge's ports on Linux device nodes: spidev, gpiod v2, RPi.GPIO, the monotonic clock.
+
+The one door to these bindings. Every refusal of the kernel becomes a PortError that says which device, why,
+and how to cure it. Decides nothing about samples.
+"""
+
+import importlib
+import os
+import select
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from firmware.errors import ConfigError, PortError
+from firmware.loop_grid import DOUBTFUL, SPURIOUS, edge_grid, place
+from firmware.ports import Edge
+from firmware.wiring import HEADER_LABELS
+
+SPI_MODE_1 = 1
+HOLD_SELECT_US = 2
+"""tSCCS: chip select stays low 4 tCLK after the last byte (facts: hardware 1.3)."""
+EVENT_BUFFER = 1024
+CONSUMER = "evokd"
+SPIN_NS = 1_000_000
+CURES = {
+    "ENOENT": "enable it (dtparam=spi=on in config.txt) and reboot",
+    "EACCES": "add the user to the groups spi and gpio, or check the udev rules",
+    "EPERM": "add the user to the groups spi and gpio, or check the udev rules",
+    "EBUSY": "another program holds it: end that one (gpioinfo shows who)",
+    "EIO": "check wiring and supply of the board",
+    "EINVAL": "this kernel's driver does not offer it: lower the speed or check line and mode",
+    "ENODEV": "the device is gone: check overlay and wiring, then start again",
+}
+
+
+def binding(name: str, package: str) -> ModuleType:
+    """The Python binding `name`; PortError with its cure when it is not installed or does not run here."""
+    try:
+        return importlib.import_module(name)
+    except (ImportError, RuntimeError) as error:
+        raise PortError(f"Python package {package} cannot be used: {error}; pip install {package}") from None
+
+
+def port_error(what: str, error: OSError) -> PortError:
+    """A kernel's refusal in one line with its cure."""
+    name = os.strerror(error.errno) if error.errno else str(error)
+    cure = CURES.get(_errno_name(error.errno), "check the device and its driver")
+    return PortError(f"{what}: {name}; {cure}")
+
+
+def _errno_name(number: int | None) -> str:
+    import errno
+
+    return errno.errorcode.get(number or 0, "")
+
+
+class SpidevPort:
+    """SPI port on /dev/spidevBUS.SELECT, mode 1. `fd` is for the compiled loop.
+
+    Raises PortError when it cannot be opened or does not take mode or speed.
+    """
+
+    def __init__(self, address: str, speed_hz: int) -> None:
+        spidev = binding("spidev", "spidev")
+        bus, _, selected = address.partition(".")
+        self.name = f"/dev/spidev{address}"
+        self._spi = spidev.SpiDev()
+        try:
+            self._spi.open(int(bus), int(selected))
+            self._spi.mode = SPI_MODE_1
+            self._spi.bits_per_word = 8
+            self._spi.max_speed_hz = speed_hz
+        except OSError as error:
+            self._spi.close()
+            raise port_error(f"{self.name} at {speed_hz} Hz", error) from None
+        self.speed_hz = speed_hz
+
+    @property
+    def fd(self) -> int:
+        """The descriptor."""
+        return int(self._spi.fileno())
+
+    def transfer(self, mosi: bytes, speed_hz: int = 0) -> bytes:
+        """Clock `mosi` out within one chip-select window, at `speed_hz` or the port's own; PortError."""
+        try:
+            # A tuple: the binding would overwrite a list with what it received.
+            return bytes(self._spi.xfer2(tuple(mosi), speed_hz or self.speed_hz, HOLD_SELECT_US, 8))
+        except OSError as error:
+            raise port_error(self.name, error) from None
+
+    def close(self) -> None:
+        """Give the device back."""
+        self._spi.close()
+
+
+def gpio_chip(wanted: str) -> str:
+    """The path of the GPIO chip with label or path `wanted`, or of the Pi's header when it is empty.
+
+    Raises PortError when there is none, naming those that there are.
+    """
+    gpiod: Any = binding("gpiod", "gpiod")
+    if wanted.startswith("/"):
+        return wanted
+    labels = (wanted,) if wanted else HEADER_LABELS
+    found: dict[str, str] = {}
+    refused: OSError | None = None
+    for path in sorted(Path("/dev").glob("gpiochip*")):
+        try:
+            with gpiod.Chip(str(path)) as chip:
+                found.setdefault(chip.get_info().label, str(path))
+        except OSError as error:
+            refused = error
+    for label in labels:
+        if label in found:
+            return found[label]
+    if refused is not None:
+        raise port_error("GPIO chips", refused)
+    there = ", ".join(found) if found else "none at all"
+    raise PortError(f"no GPIO chip labelled {' or '.join(labels)}; there is {there}: name it in the wiring")
+
+
+def _request(path: str, lines: dict[int, Any], what: str, **options: Any) -> Any:
+    gpiod: Any = binding("gpiod", "gpiod")
+    try:
+        return gpiod.request_lines(path, consumer=CONSUMER, config=lines, **options)
+    except OSError as error:
+        raise port_error(f"{what} ({path} line {', '.join(map(str, lines))})", error) from None
+    except ValueError as error:
+        raise ConfigError(f"{what} ({path} line {', '.join(map(str, lines))}): {error}") from None
+
+
+class GpiodEdges:
+    """Edge port: falling edges of the data-ready line with the kernel's number and time."""
+
+    exhausted = False
+
+    def __init__(self, path: str, line: int, rate_hz: float) -> None:
+        settings: Any = binding("gpiod", "gpiod").LineSettings
+        kinds: Any = importlib.import_module("gpiod.line")
+        wanted = settings(direction=kinds.Direction.INPUT, edge_detection=kinds.Edge.FALLING)
+        self._request = _request(path, {line: wanted}, "data-ready", event_buffer_size=EVENT_BUFFER)
+        self._grid, self._clock = edge_grid(rate_hz)
+        self._events: list[Any] = []
+
+    @property
+    def fd(self) -> int:
+        """The descriptor."""
+        return int(self._request.fd)
+
+    def wait(self, timeout_s: float) -> Edge | None:
+        """The next edge that is none of a bounce; doubtful ones are left out, so that they become a gap."""
+        while True:
+            if not self._events:
+                try:
+                    if not self._request.wait_edge_events(timeout_s):
+                        return None
+                    self._events = self._request.read_edge_events()
+                except OSError as error:
+                    raise port_error("data-ready line", error) from None
+            event = self._events.pop(0)
+            index = int(place(self._grid, self._clock, event.line_seqno, event.timestamp_ns))
+            if index != SPURIOUS and index < DOUBTFUL:
+                return Edge(index, event.timestamp_ns)
+
+    def close(self) -> None:
+        """Give the line back."""
+        self._request.release()
+
+
+class GpiodOutputs:
+    """Output port: lines of one chip, driven together. `fd` takes the kernel's set-values call."""
+
+    def __init__(self, path: str, lines: Sequence[int], what: str = "stimulus lines") -> None:
+        settings: Any = binding("gpiod", "gpiod").LineSettings
+        kinds: Any = importlib.import_module("gpiod.line")
+        low = settings(direction=kinds.Direction.OUTPUT, output_value=kinds.Value.INACTIVE)
+        self._lines, self._values = tuple(lines), (kinds.Value.INACTIVE, kinds.Value.ACTIVE)
+        self._request = _request(path, dict.fromkeys(self._lines, low), what)
+
+    @property
+    def fd(self) -> int:
+        """The descriptor."""
+        return int(self._request.fd)
+
+    def write(self, bits: int) -> None:
+        """Drive all lines at once; bit 0 is the first."""
+        values = {line: self._values[bits >> k & 1] for k, line in enumerate(self._lines)}
+        try:
+            self._request.set_values(values)
+        except OSError as error:
+            raise port_error("stimulus lines", error) from None
+
+    def close(self) -> None:
+        """Low, and given back."""
+        self.write(0)
+        self._request.release()
+
+
+class RpiGpioOutputs:
+    """Output port by RPi.GPIO, or rpi-lgpio which takes its name; one line after the other, no descriptor."""
+
+    fd = -1
+
+    def __init__(self, lines: Sequence[int]) -> None:
+        self._gpio: Any = binding("RPi.GPIO", "rpi-lgpio")
+        self._lines = tuple(lines)
+        self._driven = 0
+        try:
+            self._gpio.setwarnings(False)
+            self._gpio.setmode(self._gpio.BCM)
+            for line in self._lines:
+                self._gpio.setup(line, self._gpio.OUT, initial=self._gpio.LOW)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise PortError(f"RPi.GPIO lines {self._lines}: {error}; on a Pi 5 use rpi-lgpio") from None
+
+    def write(self, bits: int) -> None:
+        """Drive the lines that change; falling ones first."""
+        changed = bits ^ self._driven
+        try:
+            for level in (0, 1):
+                for k, line in enumerate(self._lines):
+                    if changed >> k & 1 and bits >> k & 1 == level:
+                        self._gpio.output(line, level)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise PortError(f"RPi.GPIO lines {self._lines}: {error}; check who else uses them") from None
+        self._driven = bits
+
+    def close(self) -> None:
+        """Low, and given back."""
+        self.write(0)
+        self._gpio.cleanup(list(self._lines))
+
+
+class MonotonicClock:
+    """Clock port: CLOCK_MONOTONIC. Short waits spin, since a sleep would be longer than they are."""
+
+    def now_ns(self) -> int:
+        """Monotonic nanoseconds."""
+        return time.monotonic_ns()
+
+    def wait_ns(self, duration_ns: int) -> None:
+        """Return after at least `duration_ns`."""
+        end_ns = time.monotonic_ns() + duration_ns
+        while (left_ns := end_ns - time.monotonic_ns()) > 0:
+            if left_ns > SPIN_NS:
+                select.select([], [], [], left_ns / 1e9)
