@@ -17,6 +17,7 @@ from hw.link import Timebase as TimebaseReport
 PIECE_S = 0.01
 START_EDGES = 16
 START_S = 0.05
+MOST_OFF_NS_PER_S = 0.2e9
 GATE_SD = 6.0
 LEAST_GATE_NS = 25_000.0
 WANDER_NS_PER_S = 300_000.0  # how fast an oscillator may leave its line while no edge is believed
@@ -37,7 +38,8 @@ class Timebase:
     """The time of every edge of a converter of nominally `rate_hz`. Raises ValueError for no rate.
 
     Follows starts, gaps, bursts of late edges and a clock that steps: edges that agree on another time for a
-    second (for 16 edges when early, since no edge is) begin the fit anew. One thread.
+    second (for 16 edges when early, since no edge is) begin the fit anew. Edges more than a fifth off the
+    nominal rate begin none. One thread.
     """
 
     def __init__(self, rate_hz: float) -> None:
@@ -149,9 +151,12 @@ class Timebase:
         span_s = (self._waiting[-1][0] - self._waiting[0][0]) / self._nominal_hz
         if len(self._waiting) < START_EDGES or span_s < START_S:
             return
-        edges, self._waiting = np.array(self._waiting, np.int64), []
-        self._line = robust_line(edges[:, 0], edges[:, 1], self._nominal_hz)
-        self._begun = True
+        edges = np.array(self._waiting, np.int64)
+        line = robust_line(edges[:, 0], edges[:, 1], self._nominal_hz)
+        if abs(line.rate_off) > MOST_OFF_NS_PER_S:  # stamps that stand still, or another rate than configured
+            del self._waiting[:-1]
+            return
+        self._line, self._waiting, self._begun = line, [], True
         self._believed, self._early = int(edges[0, 0]), 0
         self._knot_due = self._believed
         self._knots.clear()

@@ -270,6 +270,20 @@ def test_a_waiting_start_forgets_what_lies_before_a_gap() -> None:
     assert fit.at(5199) == 5_199_000_000
 
 
+@pytest.mark.parametrize("step_ns", [0, 2_000_000, -1_000_000, 700_000])
+def test_stamps_that_are_no_clock_of_this_rate_begin_nothing(step_ns: int) -> None:
+    reporter = TimebaseReporter(1000)
+    for first in range(0, 2000, 10):
+        indices = np.arange(first, first + 10)
+        assert reporter.watch(indices, indices * step_ns + BORN_NS) is None
+    fit = reporter.timebase
+    assert (fit.begun, fit.settled, fit.ppm, fit.refused) == (False, False, 0.0, 0)
+    assert fit.at(2000) == pytest.approx(BORN_NS + 1999 * step_ns + 1_000_000, abs=60e6)
+    later = np.arange(2000, 2200)
+    reporter.watch(later, later * 1_000_000)
+    assert fit.at(2199) == 2_199_000_000
+
+
 @pytest.mark.parametrize("rate_hz", [0.0, -1.0, float("nan"), float("inf")])
 def test_no_rate_is_refused(rate_hz: float) -> None:
     with pytest.raises(ValueError, match=r"sample rate .* Hz: give a positive one"):
