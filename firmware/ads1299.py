@@ -9,18 +9,18 @@ from firmware.errors import ChipError, ConfigError, PortError
 from firmware.ports import Clock, SpiPort
 from hw.chips import (
     ADS1299,
-    CHIPS,
     DECODE_TCLK,
-    ID_MASK,
     POWER_UP_TCLK,
     REFERENCE_START_NS,
     RESET_TCLK,
     ChipSpec,
     DataRate,
+    Family,
     Gain,
     Opcode,
     data_rate,
     gain_code,
+    identify,
     wait_for_tclk_ns,
 )
 from hw.register_fields import Register
@@ -124,8 +124,8 @@ class Ads1299:
     def _identify(self) -> ChipSpec:
         """The part behind the port; ChipError when the ID is no ADS1299's."""
         got = self._transfer(bytes([Opcode.RREG | Address.ID, 0, 0]))[2]
-        chip = CHIPS.get(got & ID_MASK)
-        if chip is None:
+        chip = identify(got)
+        if chip is None or chip.family is not Family.ADS1299:
             expected = REGISTERS[Address.ID].reset
             raise ChipError(_complaint("ID", expected, got, _diagnose(expected, got, None)))
         return chip
@@ -167,7 +167,7 @@ def _frame_request(chip: ChipSpec) -> bytes:
 
 def _comparable(address: int, spec: RegisterSpec) -> int:
     """Bits of a read-back that must be as written; of the ID, all but the revision."""
-    return ID_MASK if address == Address.ID else 0xFF & ~spec.live
+    return ADS1299.id_mask if address == Address.ID else 0xFF & ~spec.live
 
 
 def _complaint(name: str, expected: int, got: int, cause: str) -> str:

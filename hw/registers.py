@@ -1,298 +1,146 @@
-"""The 24 registers of the ADS1299: fields, reset values, and what each bit allows. Definitions only, no I/O.
+"""The one door to the registers: what each address of each part holds, and the bytes of a driver's wishes.
 
-Reserved bits are a field like any other, kept where they stand, so that a byte read from a chip survives
-decode and encode unchanged. Field names say what 1 does; where the datasheet's name misleads (PD_REFBUF = 1
-turns the buffer on) its name is in the comment. Source: SBAS499C tables 11 to 28, facts/hardware.md 1.5.
+The ADS1299's names are re-exported; the ADS1298's that differ are in `hw.registers_ads1298`. No I/O.
+Sources: SBAS499C tables 11 to 28, facts/hardware.md 1.5, 1.11.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import IntEnum
 from types import MappingProxyType
-from typing import Annotated
 
-from hw.chips import ADS1299, ChipSpec, DataRate, Gain
-from hw.register_fields import Bits, Register
-
-
-class Address(IntEnum):
-    """Register addresses [DS-C Table 11]."""
-
-    ID = 0x00
-    CONFIG1 = 0x01
-    CONFIG2 = 0x02
-    CONFIG3 = 0x03
-    LOFF = 0x04
-    CH1SET = 0x05
-    CH2SET = 0x06
-    CH3SET = 0x07
-    CH4SET = 0x08
-    CH5SET = 0x09
-    CH6SET = 0x0A
-    CH7SET = 0x0B
-    CH8SET = 0x0C
-    BIAS_SENSP = 0x0D
-    BIAS_SENSN = 0x0E
-    LOFF_SENSP = 0x0F
-    LOFF_SENSN = 0x10
-    LOFF_FLIP = 0x11
-    LOFF_STATP = 0x12
-    LOFF_STATN = 0x13
-    GPIO = 0x14
-    MISC1 = 0x15
-    MISC2 = 0x16
-    CONFIG4 = 0x17
-
-
-class Mux(IntEnum):
-    """CHnSET.MUXn: what a channel looks at."""
-
-    ELECTRODE = 0
-    SHORTED = 1
-    BIAS_MEASURE = 2
-    SUPPLY = 3
-    TEMPERATURE = 4
-    TEST_SIGNAL = 5
-    BIAS_TO_P = 6
-    BIAS_TO_N = 7
-
-
-class CalFrequency(IntEnum):
-    """CONFIG2.CAL_FREQ: the test signal is a square wave of fCLK / 2^21 or 2^20, or DC."""
-
-    HZ_0_98 = 0
-    HZ_1_95 = 1
-    NOT_USED = 2
-    DC = 3
-
-
-class LeadOffThreshold(IntEnum):
-    """LOFF.COMP_TH: comparator level on the positive side, in percent of the supply."""
-
-    PERCENT_95 = 0
-    PERCENT_92_5 = 1
-    PERCENT_90 = 2
-    PERCENT_87_5 = 3
-    PERCENT_85 = 4
-    PERCENT_80 = 5
-    PERCENT_75 = 6
-    PERCENT_70 = 7
-
-
-class LeadOffCurrent(IntEnum):
-    """LOFF.ILEAD_OFF: magnitude of the lead-off current."""
-
-    NA_6 = 0
-    NA_24 = 1
-    UA_6 = 2
-    UA_24 = 3
-
-
-class LeadOffFrequency(IntEnum):
-    """LOFF.FLEAD_OFF: DC, fCLK / 2^18, fCLK / 2^16, or a quarter of the data rate."""
-
-    DC = 0
-    HZ_7_8 = 1
-    HZ_31_25 = 2
-    QUARTER_RATE = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Id(Register):
-    """ID [DS-C Table 12]: read-only. `device` 3: this family; `channel_code` 0, 1, 2: 4, 6, 8 channels."""
-
-    revision: Annotated[int, Bits(0xE0)] = 1
-    device: Annotated[int, Bits(0x0C)] = 3
-    channel_code: Annotated[int, Bits(0x03)] = 2
-    reserved: Annotated[int, Bits(0x10, in_place=True)] = 0x10
-
-
-@dataclass(frozen=True, slots=True)
-class Config1(Register):
-    """CONFIG1 [DS-C Table 13]. Writing it resets the digital filter. `multiple_readback` is DAISY_EN = 1."""
-
-    multiple_readback: Annotated[bool, Bits(0x40)] = False
-    clock_output: Annotated[bool, Bits(0x20)] = False
-    data_rate: Annotated[DataRate, Bits(0x07)] = DataRate.SPS_250
-    reserved: Annotated[int, Bits(0x98, in_place=True)] = 0x90
-
-
-@dataclass(frozen=True, slots=True)
-class Config2(Register):
-    """CONFIG2 [DS-C Table 14]: the test signal. `cal_double` is CAL_AMP: 2 x VREF / 2400 instead of 1 x."""
-
-    cal_internal: Annotated[bool, Bits(0x10)] = False
-    cal_double: Annotated[bool, Bits(0x04)] = False
-    cal_frequency: Annotated[CalFrequency, Bits(0x03)] = CalFrequency.HZ_0_98
-    reserved: Annotated[int, Bits(0xE8, in_place=True)] = 0xC0
-
-
-@dataclass(frozen=True, slots=True)
-class Config3(Register):
-    """CONFIG3 [DS-C Table 15]: reference and bias. `bias_lead_off` (BIAS_STAT) is read-only."""
-
-    reference_on: Annotated[bool, Bits(0x80)] = False  # PD_REFBUF
-    bias_measure: Annotated[bool, Bits(0x10)] = False
-    bias_reference_internal: Annotated[bool, Bits(0x08)] = False
-    bias_on: Annotated[bool, Bits(0x04)] = False  # PD_BIAS
-    bias_lead_off_sense: Annotated[bool, Bits(0x02)] = False
-    bias_lead_off: Annotated[bool, Bits(0x01)] = False
-    reserved: Annotated[int, Bits(0x60, in_place=True)] = 0x60
-
-
-@dataclass(frozen=True, slots=True)
-class LeadOff(Register):
-    """LOFF [DS-C Table 16]: lead-off excitation and comparators."""
-
-    threshold: Annotated[LeadOffThreshold, Bits(0xE0)] = LeadOffThreshold.PERCENT_95
-    current: Annotated[LeadOffCurrent, Bits(0x0C)] = LeadOffCurrent.NA_6
-    frequency: Annotated[LeadOffFrequency, Bits(0x03)] = LeadOffFrequency.DC
-    reserved: Annotated[int, Bits(0x10, in_place=True)] = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelSet(Register):
-    """CH1SET to CH8SET [DS-C Table 17]. At reset a channel is shorted: no signal until it is written."""
-
-    power_down: Annotated[bool, Bits(0x80)] = False
-    gain: Annotated[Gain, Bits(0x70)] = Gain.X24
-    srb2: Annotated[bool, Bits(0x08)] = False
-    mux: Annotated[Mux, Bits(0x07)] = Mux.SHORTED
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelBits(Register):
-    """One bit per channel, bit 0 = channel 1."""
-
-    channels: Annotated[int, Bits(0xFF)] = 0
-
-
-class BiasSensP(ChannelBits):
-    """BIAS_SENSP [DS-C Table 18]: positive inputs that the bias amplifier averages."""
-
-    __slots__ = ()
-
-
-class BiasSensN(ChannelBits):
-    """BIAS_SENSN [DS-C Table 19]: negative inputs that the bias amplifier averages."""
-
-    __slots__ = ()
-
-
-class LoffSensP(ChannelBits):
-    """LOFF_SENSP [DS-C Table 20]: positive inputs under lead-off detection."""
-
-    __slots__ = ()
-
-
-class LoffSensN(ChannelBits):
-    """LOFF_SENSN [DS-C Table 21]: negative inputs under lead-off detection."""
-
-    __slots__ = ()
-
-
-class LoffFlip(ChannelBits):
-    """LOFF_FLIP [DS-C Table 22]: channels whose source and sink are swapped."""
-
-    __slots__ = ()
-
-
-class LoffStatP(ChannelBits):
-    """LOFF_STATP [DS-C Table 23]: read-only, 1 = positive electrode off."""
-
-    __slots__ = ()
-
-
-class LoffStatN(ChannelBits):
-    """LOFF_STATN [DS-C Table 24]: read-only, 1 = negative electrode off."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Gpio(Register):
-    """GPIO [DS-C Table 25]: `levels` (GPIOD) as on the pins, `inputs` (GPIOC) 1 = input; bit 0 = GPIO1."""
-
-    levels: Annotated[int, Bits(0xF0)] = 0
-    inputs: Annotated[int, Bits(0x0F)] = 0x0F
-
-
-@dataclass(frozen=True, slots=True)
-class Misc1(Register):
-    """MISC1 [DS-C Table 26]: `srb1` connects the SRB1 pin to every negative input."""
-
-    srb1: Annotated[bool, Bits(0x20)] = False
-    reserved: Annotated[int, Bits(0xDF, in_place=True)] = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Misc2(Register):
-    """MISC2 [DS-C Table 27]: reserved, always written 0."""
-
-    reserved: Annotated[int, Bits(0xFF, in_place=True)] = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Config4(Register):
-    """CONFIG4 [DS-C Table 28]. `lead_off_comparators` is PD_LOFF_COMP: 1 = on."""
-
-    single_shot: Annotated[bool, Bits(0x08)] = False
-    lead_off_comparators: Annotated[bool, Bits(0x02)] = False
-    reserved: Annotated[int, Bits(0xF5, in_place=True)] = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RegisterSpec:
-    """What one address holds. `live` bits are set by the chip itself, so a read-back cannot vouch for them.
-
-    Bits neither `writable` nor `live` read as in `reset`, whatever is written.
-    """
-
-    name: str
-    kind: type[Register]
-    reset: int
-    writable: int
-    live: int = 0
-
-    @property
-    def read_only(self) -> bool:
-        """True when no write has any effect."""
-        return not self.writable
-
-
-def _fixed_specs(chip: ChipSpec) -> dict[int, RegisterSpec]:
-    """Registers that do not repeat per channel, per-channel bits narrowed to the channels of `chip`."""
-    bits = chip.channel_bits
-    a = Address
-    return {
-        a.ID: RegisterSpec("ID", Id, 0x20 | chip.id_bits, 0),
-        a.CONFIG1: RegisterSpec("CONFIG1", Config1, 0x96, 0x67),
-        a.CONFIG2: RegisterSpec("CONFIG2", Config2, 0xC0, 0x17),
-        a.CONFIG3: RegisterSpec("CONFIG3", Config3, 0x60, 0x9E, live=0x01),
-        a.LOFF: RegisterSpec("LOFF", LeadOff, 0x00, 0xEF),
-        a.BIAS_SENSP: RegisterSpec("BIAS_SENSP", BiasSensP, 0x00, bits),
-        a.BIAS_SENSN: RegisterSpec("BIAS_SENSN", BiasSensN, 0x00, bits),
-        a.LOFF_SENSP: RegisterSpec("LOFF_SENSP", LoffSensP, 0x00, bits),
-        a.LOFF_SENSN: RegisterSpec("LOFF_SENSN", LoffSensN, 0x00, bits),
-        a.LOFF_FLIP: RegisterSpec("LOFF_FLIP", LoffFlip, 0x00, bits),
-        a.LOFF_STATP: RegisterSpec("LOFF_STATP", LoffStatP, 0x00, 0, live=bits),
-        a.LOFF_STATN: RegisterSpec("LOFF_STATN", LoffStatN, 0x00, 0, live=bits),
-        a.GPIO: RegisterSpec("GPIO", Gpio, 0x0F, 0xFF, live=0xF0),
-        a.MISC1: RegisterSpec("MISC1", Misc1, 0x00, 0x20),
-        a.MISC2: RegisterSpec("MISC2", Misc2, 0x00, 0x00),
-        a.CONFIG4: RegisterSpec("CONFIG4", Config4, 0x00, 0x0A),
-    }
+from hw.chips import ADS1299, ChipSpec, DataRate, Family, Gain
+from hw.register_fields import Register
+from hw.registers_ads1298 import (
+    Ads1298ChannelSet,
+    Ads1298Config1,
+    Ads1298Config3,
+    Ads1298Gain,
+    ads1298_specs,
+)
+from hw.registers_ads1299 import (
+    Address,
+    ChannelSet,
+    Config1,
+    Config2,
+    Config3,
+    Config4,
+    Id,
+    LeadOff,
+    LeadOffCurrent,
+    LeadOffFrequency,
+    Misc1,
+    Misc2,
+    ads1299_specs,
+)
+from hw.registers_shared import (
+    BiasSensN,
+    BiasSensP,
+    CalFrequency,
+    ChannelBits,
+    Gpio,
+    LeadOffThreshold,
+    LoffFlip,
+    LoffSensN,
+    LoffSensP,
+    LoffStatN,
+    LoffStatP,
+    Mux,
+    RegisterSpec,
+)
+
+__all__ = [
+    "REGISTERS",
+    "Address",
+    "BiasSensN",
+    "BiasSensP",
+    "CalFrequency",
+    "ChannelBits",
+    "ChannelSet",
+    "Config1",
+    "Config2",
+    "Config3",
+    "Config4",
+    "Gpio",
+    "Id",
+    "LeadOff",
+    "LeadOffCurrent",
+    "LeadOffFrequency",
+    "LeadOffThreshold",
+    "LoffFlip",
+    "LoffSensN",
+    "LoffSensP",
+    "LoffStatN",
+    "LoffStatP",
+    "Misc1",
+    "Misc2",
+    "Mux",
+    "RegisterSpec",
+    "channel_set",
+    "config1",
+    "config3",
+    "register_map",
+]
 
 
 def register_map(chip: ChipSpec) -> Mapping[int, RegisterSpec]:
-    """Address -> specification, ascending; on -4 and -6 parts absent channels' bits read 0 (facts 1.5)."""
-    specs = _fixed_specs(chip)
+    """Address -> specification, ascending; on parts of 4 and 6 channels absent ones read 0 (facts 1.5)."""
+    kind: type[Register]
+    if chip.family is Family.ADS1298:
+        specs, kind, reset, writable = ads1298_specs(chip), Ads1298ChannelSet, 0x00, 0xF7
+    else:
+        specs, kind, reset, writable = ads1299_specs(chip), ChannelSet, 0x61, 0xFF
     for number in range(1, 9):
         present = number <= chip.channels
         specs[Address.CH1SET + number - 1] = RegisterSpec(
-            f"CH{number}SET", ChannelSet, 0x61 if present else 0, 0xFF if present else 0
+            f"CH{number}SET", kind, reset if present else 0, writable if present else 0
         )
     return MappingProxyType(dict(sorted(specs.items())))
 
 
 REGISTERS = register_map(ADS1299)
+
+
+def config1(
+    chip: ChipSpec, rate_hz: float, multiple_readback: bool = False, clock_output: bool = False
+) -> int:
+    """CONFIG1's byte; ValueError for a rate that the part does not have."""
+    bits = chip.rate_bits(rate_hz)
+    register: Register
+    if chip.family is Family.ADS1298:
+        register = Ads1298Config1(bool(bits & 0x80), multiple_readback, clock_output, bits & 0x07)
+    else:
+        register = Config1(multiple_readback, clock_output, DataRate(bits))
+    return register.encode()
+
+
+def config3(chip: ChipSpec, bias: bool, vref_v: float | None = None) -> int:
+    """CONFIG3's byte: reference on; bias drive (right-leg drive) on its internal reference, or off.
+
+    `vref_v`: one of the part's references, None for the one that it starts with; ValueError for another.
+    """
+    wanted_v = chip.vref_v[0] if vref_v is None else vref_v
+    if wanted_v not in chip.vref_v:
+        allowed = ", ".join(f"{volts:g}" for volts in chip.vref_v)
+        raise ValueError(f"the {chip.name} has no reference of {wanted_v:g} V: use one of {allowed}")
+    register: Register
+    if chip.family is Family.ADS1298:
+        register = Ads1298Config3(
+            reference_on=True, vref_4v=wanted_v == 4.0, rld_reference_internal=bias, rld_on=bias
+        )
+    else:
+        register = Config3(reference_on=True, bias_reference_internal=bias, bias_on=bias)
+    return register.encode()
+
+
+def channel_set(chip: ChipSpec, gain: int, mux: Mux, power_down: bool = False, srb2: bool = False) -> int:
+    """CHnSET's byte; ValueError for a gain that the part does not have, or SRB2 where there is none."""
+    code = chip.gain_code(gain)
+    register: Register
+    if chip.family is Family.ADS1298:
+        if srb2:
+            raise ValueError(
+                f"the {chip.name} has no SRB2: wire the reference to every input, leave srb2 off"
+            )
+        register = Ads1298ChannelSet(power_down, Ads1298Gain(code), mux)
+    else:
+        register = ChannelSet(power_down, Gain(code), srb2, mux)
+    return register.encode()
