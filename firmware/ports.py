@@ -24,10 +24,16 @@ class Edge:
 
 
 class SpiPort(Protocol):
-    """One chip's serial interface (mode 1, one chip select)."""
+    """One chip select of a serial interface in mode 1 (CPOL 0, CPHA 1), MSB first.
 
-    def transfer(self, mosi: bytes) -> bytes:
-        """Clock `mosi` out within one chip-select window; return as many bytes clocked in."""
+    It stays low for at least 4 tCLK (2 us) after the last byte, or a chip may ignore the command.
+    """
+
+    def transfer(self, mosi: bytes, speed_hz: int = 0) -> bytes:
+        """Clock `mosi` out within one chip-select window; return as many bytes clocked in.
+
+        `speed_hz`: the fastest serial clock allowed, 0 for the port's own.
+        """
         ...
 
 

@@ -53,7 +53,7 @@ class SimulatedBox:
         """The box's time is the real one; bringing the chip up then takes time of its own."""
         self._now_ns = time.monotonic_ns()
 
-    def transfer(self, mosi: bytes) -> bytes:
+    def transfer(self, mosi: bytes, speed_hz: int = 0) -> bytes:
         """SPI port."""
         return self.chip.transfer(mosi)
 

@@ -2,8 +2,8 @@
 
 A frame is `1100 | LOFF_STATP | LOFF_STATN | GPIOD` and 24 bits per channel, MSB first [DS-A p27]. A row is
 what the edge reads per sample: the frames of a board's chips one after the other, each from its own chip
-select (star), or all in one transfer through a daisy chain, where some say that one dummy bit lies between two
-chips and others none (facts 1.7). Refuses to judge: what lacks a header is decoded and marked by `header_ok`.
+select (star), or all in one transfer through a daisy chain, where some say that one dummy bit lies between
+two chips and others none (facts 1.7). Refuses to judge: what lacks a header is decoded and marked.
 """
 
 from collections.abc import Sequence
