@@ -143,4 +143,4 @@ def _join(machine: Machine, group: str, rule: str) -> tuple[str, str, tuple[str,
         return f"{by}, though in group {group}", "give the group the devices, then restart:", (give,)
     if user.name in members:
         return f"{by} yet: in group {group} since the last login", "log out and in again", ()
-    return f"{by}: not in group {group}", "then log out and in again:", (join,)
+    return f"{by}: not in group {group}", "join it, then log out and in again:", (join,)

@@ -24,7 +24,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check saw, in words and figures, and its cure: a sentence or config line, then commands."""
+    """What a check saw, in words and figures, and its cure: a sentence, then lines to copy."""
 
     state: State
     found: str

@@ -114,7 +114,8 @@ def isolation(machine: Machine) -> Finding:
     words = f"isolcpus={last} nohz_full={last} rcu_nocbs={last} irqaffinity=0-{last - 1}"
     return warn(
         f"none of {len(online)}",
-        f"append to the line in {boot_folder(machine)}/cmdline.txt and restart: {words}",
+        f"append this to the line in {boot_folder(machine)}/cmdline.txt and restart:",
+        words,
         isolated="",
     )
 

@@ -29,7 +29,7 @@ def realtime(machine: Machine) -> Finding:
         return unneeded(found, rtprio_limit=limit)
     return fail(
         found,
-        "then log out and in again:",
+        "allow it, then log out and in again:",
         f"echo '{machine.user.name} - rtprio {FIFO_PRIORITY}' | sudo tee -a {_LIMITS}",
         rtprio_limit=limit,
     )
@@ -46,7 +46,7 @@ def locked_memory(machine: Machine) -> Finding:
         return unneeded(found, memlock_limit_bytes=limit)
     return warn(
         found,
-        "then log out and in again:",
+        "allow it, then log out and in again:",
         f"echo '{machine.user.name} - memlock unlimited' | sudo tee -a {_LIMITS}",
         memlock_limit_bytes=limit,
     )

@@ -22,9 +22,12 @@ _PIP = f"{sys.executable} -m pip"
 def inventory(machine: Machine) -> Inventory | str:
     """What the interpreter has, or why that could not be found out; asked once for each machine."""
     ran = machine.run((sys.executable, "-m", "firmware.doctor.inventory"))
-    if ran.code == 0:
-        taken: Inventory = json.loads(ran.out)
-        return taken
+    try:
+        if ran.code == 0:
+            taken: Inventory = json.loads(ran.out)
+            return taken
+    except ValueError:
+        return "its answer is not JSON"
     return ran.err.splitlines()[-1] if ran.err else f"its process ended with {ran.code}"
 
 
