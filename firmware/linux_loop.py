@@ -16,7 +16,7 @@ from firmware import loop_linux as loop
 from firmware.blocks import Assembler
 from firmware.errors import PortError
 from firmware.loop_grid import edge_grid
-from firmware.loop_state import LINES, LoopState
+from firmware.loop_state import EXPECTED, LINES, LoopState
 from firmware.ports import Command, Put
 from firmware.sequencer import plan_row
 from hw import limits
@@ -147,12 +147,23 @@ class LinuxLoop:
             raise PortError(GONE[why])
         return why
 
-    def drain(self, assembler: Assembler, put: Put, stopped: threading.Event, over: threading.Event) -> None:
-        """Put what the loop delivers, until `over`; ends the loop when `stopped`, or when `put` fails."""
+    def drain(
+        self,
+        assembler: Assembler,
+        put: Put,
+        stopped: threading.Event,
+        over: threading.Event,
+        last: int | None = None,
+    ) -> None:
+        """Put what the loop delivers, until `over`.
+
+        Ends the loop when `stopped`, when `put` fails, and after about `last` samples.
+        """
         while not over.is_set():
             select.select([self._note], [], [], POLL_S)
             self._take(assembler, put, flush=False)
-            if stopped.is_set() or self._failure is not None:
+            enough = last is not None and self._state.scalars[EXPECTED] >= last
+            if enough or stopped.is_set() or self._failure is not None:
                 self.stop()
 
     def finish(self, assembler: Assembler, put: Put) -> None:

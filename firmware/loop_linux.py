@@ -197,16 +197,17 @@ def whose_row(st: LoopState, io: LoopIo, start_ns: int, end_ns: int) -> int:
     """Which edge the row read from `start_ns` to `end_ns` belongs to, when the next one may have come.
 
     0: the one that it was read for (an edge after it is CARRIED). 1: the newest one before it, which is
-    CARRIED. 2: cannot be said, since an edge came while it was read. -2: the line is gone.
+    CARRIED. 2: cannot be said, since an edge came while it was read.
     """
-    if _poll(io.polls.ctypes.data, 1, 0) <= 0:
-        return 0
-    real = read_edges(st, io)
-    if real <= 0:
-        return real
-    if io.wiring[CARRIED_NS] <= start_ns:
-        return 1
-    return 0 if real == 1 and io.wiring[CARRIED_NS] > end_ns else 2
+    whose = 0
+    while _poll(io.polls.ctypes.data, 1, 0) > 0:
+        real = read_edges(st, io)
+        if real <= 0:  # a line that is gone is told by whoever waits for it next
+            break
+        if io.wiring[CARRIED_NS] > start_ns:
+            return 0 if whose == 0 and real == 1 and io.wiring[CARRIED_NS] > end_ns else 2
+        whose = 1
+    return whose
 
 
 @njit(int64(LOOP_STATE, LOOP_IO), nogil=True, cache=True)
@@ -222,8 +223,6 @@ def take_sample(st: LoopState, io: LoopIo) -> int:
     if end_ns - min(t_ns, io.grid[GRID_NS]) > NEXT_MAY_COME * io.clock[PERIOD_NS]:
         s[LATE] += 1
         whose = whose_row(st, io, start_ns, end_ns)
-        if whose == -2:
-            return EDGE_GONE
         if whose == 1:
             index, t_ns = wiring[CARRIED], wiring[CARRIED_NS]
             wiring[CARRIED] = NONE_CARRIED
