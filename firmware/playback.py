@@ -10,8 +10,11 @@ from collections import deque
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from firmware.errors import ConfigError, PortError
 from firmware.ports import Command, Put
+from firmware.timebase import TimebaseReporter
 from hw.link import MAX_FRAME_BYTES, Configure, Description, Ended, Reply, StimPlan
 from hw.recording import RecordingReader, TriggerMap
 
@@ -71,6 +74,7 @@ class RecordingSource:
         start_ns, first = time.monotonic_ns(), reader.first_index
         end = None if self._seconds is None else first + round(self._seconds * reader.rate_hz)
         last = first
+        watch = TimebaseReporter(reader.rate_hz).watch
         try:
             for item in reader.blocks(self._block_samples(reader)):
                 if stop.is_set() or (end is not None and item.first_index >= end):
@@ -80,6 +84,9 @@ class RecordingSource:
                 if late_s > 0 and stop.wait(late_s):
                     break
                 self._answer(put)
+                report = watch(np.array([item.end_index - 1]), np.array([item.t_ns]))
+                if report is not None:
+                    put(report)
                 put(item)
                 last = item.end_index
         except (OSError, ValueError) as error:

@@ -19,7 +19,9 @@ from hostd.errors import RecordingError
 from hostd.outgoing import Outgoing
 from hostd.recorder import Recorder
 from hostd.store import Store
+from hostd.timebase import filter_delay
 from hw.link import Description, Stimulus
+from hw.link import Timebase as Report
 from hw.samples import SampleBlock
 
 
@@ -73,6 +75,7 @@ class CaseFolder:
             "lsb_uv": description.lsb_uv,
             "offset_uv": description.offset_uv,
             "latency_offset_samples": description.latency_offset_samples,
+            "filter_delay_samples": filter_delay(description),
             "reference": case.reference,
         }.items():
             self._store.setting(key, value)
@@ -90,9 +93,16 @@ class CaseFolder:
             self._recorder.append(block)
 
     def anchor(self, index: int, t_ns: int, utc_minus_t_ns: int) -> None:
-        """Note when the first sample was converted."""
+        """Note when the edge of the first block's last sample fell."""
         if self._store is not None:
             self._store.setting("anchor", [index, t_ns, utc_minus_t_ns])
+
+    def fitted(self, r: Report) -> None:
+        """Note what the edge has fitted: replay tells the same times, averages need none."""
+        if self._store is not None:
+            sample = r.index if r.index < 1 << 63 else -1
+            row = (sample, r.t_ns, r.ns_per_sample, r.ppm, r.wander_ppm, r.residual_ns)
+            self._store.put("timebase", *row, r.refused, r.settled)
 
     def command(self, index: int, name: str, args: dict[str, Any]) -> None:
         """Note a command carried out before sample `index`: replay does it again there."""

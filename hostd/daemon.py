@@ -24,7 +24,7 @@ from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hostd.processing import Processing
 from hostd.repair import repair_unclosed
-from hostd.timebase import Timebase
+from hostd.timebase import Timebase, filter_delay
 from hw.link import Configure, Description
 
 BEAT_NS = 100_000_000
@@ -93,7 +93,8 @@ class Daemon:
                 pipeline = Pipeline(case, description)
             except ValueError as error:
                 raise UsageError(f"{options.where}: {error}") from None
-            timebase = Timebase(description.rate_hz, (0, time.monotonic_ns()))
+            delay = filter_delay(description)
+            timebase = Timebase(description.rate_hz, delay, (0, time.monotonic_ns()))
             bus = Bus(endpoints, self._boot, self._case_id, timebase.at)
             try:
                 folder = CaseFolder(options.data, self._case_id, case, description)
@@ -140,6 +141,7 @@ class Daemon:
                 p.bus.publish(Outgoing("beat", p.pipeline.next_index or 0, {"latest": p.bus.latest_seq}))
 
     def _status(self, p: "_Parts", desk: ControlDesk, processing: Processing) -> Outgoing:
+        index = p.pipeline.next_index or 0
         fields: dict[str, Any] = {
             "state": "running" if desk.state.open else "closed",
             "name": p.case.name,
@@ -151,10 +153,11 @@ class Daemon:
             "gaps": p.pipeline.gaps,
             "link": p.intake.state,
             "recording": p.folder.recording,
+            "timebase": p.timebase.status(index),
             "tests": dict(desk.state.tests),
             "faults": [*p.intake.faults, *desk.faults, *processing.faults][-20:],
         }
-        return Outgoing("status", p.pipeline.next_index or 0, fields)
+        return Outgoing("status", index, fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from hostd.errors import EvokdError, LinkError, RecordingError
 from hostd.timebase import Timebase
 from hw.link import ALL_PLANS, Block, Configure, Description, Ended, Fault, Message, Reply, Start, StimStop
 from hw.link import Stimulus as Proof
+from hw.link import Timebase as Report
 from hw.samples import SampleBlock
 
 QUEUED = 1000
@@ -30,7 +31,7 @@ class End:
     """No more samples will come: the source ended, the case was closed, or we are stopping."""
 
 
-Item = SampleBlock | Proof | Reply | Fault | End
+Item = SampleBlock | Proof | Reply | Fault | Report | End
 
 
 class Intake:
@@ -119,7 +120,9 @@ class Intake:
             self.faults.append(f"{message.code}: {message.text}")
             if message.fatal:
                 raise LinkError(f"edge: {message.text}")
-        if isinstance(message, Proof | Reply | Fault):
+        if isinstance(message, Proof | Reply | Fault) or (
+            isinstance(message, Report) and self._timebase.learn(message)
+        ):
             self.items.put(message)
         return isinstance(message, Ended)
 

@@ -18,6 +18,7 @@ from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hostd.timebase import Timebase
 from hw.link import Description, Fault, Reply, Stimulus
+from hw.link import Timebase as Report
 from hw.samples import SampleBlock
 
 
@@ -101,6 +102,8 @@ class Processing:
             case Stimulus():
                 self._folder.stimulus(item)
                 self._say(self._pipeline.prove(item))
+            case Report():
+                self._folder.fitted(item)
             case Reply():
                 self._bus.post(lambda: self.on_reply(item))
             case Fault():

@@ -79,7 +79,7 @@ class Progress:
             ("evokd ", "bold"),
             f"{s.get('name', '')}  ",
             (_clock(self._seconds()), "bold"),
-            f"  {s.get('source', '')} {s.get('rate_hz', 0):g} Hz  lost ",
+            f"  {s.get('source', '')} {s.get('rate_hz', 0):g} Hz{_clock_error(s)}  lost ",
             (str(s.get("lost_samples", 0)), "bold red" if s.get("lost_samples") else "green"),
             f"  recorded {recording.get('bytes', 0) / 1e6:.1f} MB",
         )
@@ -106,6 +106,14 @@ class Progress:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes:02d}:{rest:02d}"
+
+
+def _clock_error(status: dict[str, Any]) -> str:
+    """The converter's clock against nominal, and the scatter of its edges; empty until it is known."""
+    timebase = status.get("timebase") or {}
+    if not timebase.get("settled"):
+        return ""
+    return f" {timebase['ppm']:+.1f} ppm ±{timebase['residual_us']:.1f} us"
 
 
 def _half(interval: list[float] | None) -> str:

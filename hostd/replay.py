@@ -29,13 +29,22 @@ BLOCK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
+class PastTime:
+    """One edge and wall time less its clock; what edges are later by; what the edge fitted, see `know`."""
+
+    anchor: tuple[int, int] = (0, 0)
+    utc_minus_t_ns: int = 0
+    delay_samples: float = 0.0
+    fitted: tuple[tuple[int, int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
-    """What happened beside the samples: commands by sample index, proofs of stimulation, the time anchor."""
+    """What happened beside the samples: commands by sample index, proofs of stimulation, the time."""
 
     commands: tuple[tuple[int, str, dict[str, Any]], ...]
     stimuli: tuple[Stimulus, ...]
-    anchor: tuple[int, int]
-    utc_minus_t_ns: int
+    time: PastTime
 
 
 class Replay:
@@ -56,7 +65,9 @@ class Replay:
             self.description = Description("file", r.rate_hz, r.channels, r.lsb_uv, r.offset_uv, offset, 0)
             self.case = casefile.at_rate(case, r.rate_hz, where)
             self._past = _past(raw.parent / "case.sqlite", self.case, known)
-            self.timebase = Timebase(r.rate_hz, self._past.anchor, self._past.utc_minus_t_ns)
+            told = self._past.time
+            self.timebase = Timebase(r.rate_hz, told.delay_samples, told.anchor, told.utc_minus_t_ns)
+            self.timebase.know(told.fitted)
             self._stack = stack.pop_all()
 
     def __enter__(self) -> "Replay":
@@ -140,7 +151,7 @@ def _past(database: Path, case: Case, known: set[str] | None) -> Past:
     """What `case.sqlite` tells; without one every test starts before the first sample, and so do tests of
     another case that the recorded one did not have (`known`; empty: not known)."""
     if not database.exists():
-        return Past(_starts(case, set()), (), (0, 0), 0)
+        return Past(_starts(case, set()), (), PastTime())
     commands = tuple(
         (index, name, json.loads(args))
         for index, name, args in read_rows(database, "SELECT sample, name, args FROM commands ORDER BY n")
@@ -151,13 +162,24 @@ def _past(database: Path, case: Case, known: set[str] | None) -> Past:
             database, "SELECT plan, command, number, line, commanded, seen FROM stimuli ORDER BY rowid"
         )
     )
-    saved = read_rows(database, "SELECT value FROM settings WHERE key = 'anchor'")
-    index, t_ns, utc_minus_t_ns = json.loads(saved[0][0]) if saved else (0, 0, 0)
     names = {t.name for t in case.tests}
     kept = tuple(c for c in commands if c[2].get("test") is None or c[2]["test"] in names)
     if known is not None:
         kept = _starts(case, known or {c[2].get("test", "") for c in commands}) + kept
-    return Past(kept, stimuli, (index, t_ns), utc_minus_t_ns)
+    return Past(kept, stimuli, _timebase(database))
+
+
+def _timebase(database: Path) -> PastTime:
+    """The time of a case; one recorded before the edge told its fit has an anchor alone."""
+    rows = read_rows(database, "SELECT key, value FROM settings")
+    settings = {key: json.loads(value) for key, value in rows}
+    index, t_ns, utc_minus_t_ns = settings.get("anchor", (0, 0, 0))
+    fitted: list[tuple[Any, ...]] = []
+    if read_rows(database, "SELECT 1 FROM sqlite_master WHERE name = 'timebase'"):
+        query = "SELECT sample, t_ns, ns_per_sample FROM timebase WHERE sample >= 0 ORDER BY sample"
+        fitted = read_rows(database, query)
+    delay = settings.get("filter_delay_samples", 0.0)
+    return PastTime((index, t_ns), utc_minus_t_ns, delay, tuple((i, t, ns) for i, t, ns in fitted))
 
 
 def _starts(case: Case, known: set[str]) -> tuple[tuple[int, str, dict[str, Any]], ...]:

@@ -10,7 +10,10 @@ import msgspec
 
 
 class Header(msgspec.Struct, kw_only=True):
-    """What every header has. Unknown keys are to be ignored."""
+    """What every header has. Unknown keys are to be ignored.
+
+    `t_ns` is when sample `index` was taken, on the edge's monotonic clock and less the filter's delay.
+    """
 
     v: int
     boot: str
@@ -42,6 +45,25 @@ class Recording(msgspec.Struct):
     bytes: int
 
 
+class Timebase(msgspec.Struct):
+    """What is known of the converter's clock; null until the edge has reported, refused late edges counted.
+
+    `ppm` fast of nominal over half a minute, `wander_ppm` its standard deviation from second to second,
+    `residual_us` that of the stamps. `edge_ns` is the data-ready edge of the header's index, `sample_ns` (the
+    header's `t_ns`) the sample itself, `filter_delay_samples` before it.
+    """
+
+    rate_hz: float
+    ppm: float | None
+    wander_ppm: float | None
+    residual_us: float | None
+    refused: int
+    settled: bool
+    filter_delay_samples: float
+    edge_ns: int
+    sample_ns: int
+
+
 class Status(Header, kw_only=True):
     """1 Hz."""
 
@@ -55,6 +77,7 @@ class Status(Header, kw_only=True):
     gaps: int
     link: dict[str, Any]
     recording: Recording
+    timebase: Timebase
     tests: dict[str, Literal["stopped", "armed", "running"]]
     faults: list[str]
 

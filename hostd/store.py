@@ -23,6 +23,9 @@ CREATE TABLE IF NOT EXISTS commands (
     n INTEGER PRIMARY KEY, sample INTEGER NOT NULL, name TEXT, args TEXT, utc_ns INTEGER);
 CREATE TABLE IF NOT EXISTS stimuli (
     plan INTEGER, command INTEGER, number INTEGER, line INTEGER, commanded INTEGER, seen INTEGER);
+CREATE TABLE IF NOT EXISTS timebase (
+    sample INTEGER NOT NULL, t_ns INTEGER NOT NULL, ns_per_sample REAL NOT NULL, ppm REAL, wander_ppm REAL,
+    residual_ns REAL, refused INTEGER, settled INTEGER);
 CREATE TABLE IF NOT EXISTS gaps (sample INTEGER NOT NULL, length INTEGER NOT NULL, reason TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS events (sample INTEGER, utc_ns INTEGER, kind TEXT, author TEXT, text TEXT);
 CREATE TABLE IF NOT EXISTS averages (

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import edfio
@@ -12,7 +13,7 @@ from firmware import playback
 from firmware.errors import ConfigError, PortError
 from firmware.playback import RecordingSource
 from firmware.server import block_message
-from hw.link import ALL_PLANS, Configure, Description, Ended, Message, Reply, Sender, StimStop
+from hw.link import ALL_PLANS, Configure, Description, Ended, Message, Reply, Sender, StimStop, Timebase
 from hw.samples import SampleBlock
 from tests.support.links import tiles
 from tests.support.looped import plan
@@ -80,6 +81,21 @@ def test_every_sample_and_trigger_comes_at_its_index(recording: Path) -> None:
     assert set(bits.tolist()) == {0, 2}
     assert items[-1] == Ended(N)
     assert source.patient
+
+
+def test_its_times_are_reported_each_before_its_block(tmp_path: Path) -> None:
+    source = RecordingSource(write(tmp_path / "long.bdf", n=6000), 1e6, None)
+    source.configure(wanted())
+    items = play(source)
+    reports = [(k, item) for k, item in enumerate(items) if isinstance(item, Timebase)]
+    assert [b.index - a.index for (_, a), (_, b) in pairwise(reports)] == [RATE] * (len(reports) - 1)
+    assert len(reports) == 6
+    for k, report in reports:
+        block = items[k + 1]
+        assert isinstance(block, SampleBlock)
+        assert report.index == block.end_index - 1
+        assert (report.t_ns, report.refused) == (block.t_ns, 0)
+        assert report.ppm == pytest.approx(0.0, abs=1e-3)
 
 
 def test_labels_annotations_and_order_are_as_wanted(recording: Path) -> None:

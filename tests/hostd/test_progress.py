@@ -122,6 +122,14 @@ def test_without_a_leading_peak_the_first_one_is_shown() -> None:
     assert taken(average("ear"), measure("ear", leading=None)).line().endswith("(3 rejected) ")
 
 
+def test_the_panel_tells_the_clocks_error_once_it_is_settled() -> None:
+    timebase = {"ppm": -1248.43, "residual_us": 2.06, "settled": True}
+    text = " ".join("\n".join(shown(taken(status(timebase=timebase)))).split())
+    assert "4000 Hz -1248.4 ppm ±2.1 us lost 0" in text
+    for unknown in ({"ppm": None, "residual_us": None, "settled": False}, timebase | {"settled": False}, {}):
+        assert "ppm" not in "\n".join(shown(taken(status(timebase=unknown))))
+
+
 STATES = {
     "no peaks": (status(), average("left_median")),
     "absent": (status(), average("left_median"), measure("left_median", peak(noise_uv=0.35), peak("N13"))),
