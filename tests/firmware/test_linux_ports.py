@@ -1,0 +1,72 @@
+"""Ports on a machine that lacks the device or the binding: one line with the cure. The devices: tests/rig."""
+
+import errno
+import sys
+
+import pytest
+
+from firmware import linux
+from firmware.errors import PortError
+from firmware.linux import MonotonicClock, SpidevPort, binding, gpio_chip, port_error
+
+
+def one_line(caught: pytest.ExceptionInfo[PortError]) -> str:
+    """The message, which is one line."""
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_a_missing_spi_device_says_how_to_enable_it() -> None:
+    pytest.importorskip("spidev")
+    with pytest.raises(PortError) as caught:
+        SpidevPort("9.9", 1_000_000)
+    assert "/dev/spidev9.9 at 1000000 Hz: No such file or directory; enable it" in one_line(caught)
+
+
+def test_a_missing_gpio_chip_names_what_was_looked_for() -> None:
+    pytest.importorskip("gpiod")
+    with pytest.raises(PortError) as caught:
+        gpio_chip("no-such-label")
+    assert "no GPIO chip labelled no-such-label" in one_line(caught)
+
+
+def test_a_path_is_taken_as_it_is() -> None:
+    pytest.importorskip("gpiod")
+    assert gpio_chip("/dev/gpiochip7") == "/dev/gpiochip7"
+
+
+def test_a_missing_binding_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "spidev", None)
+    with pytest.raises(PortError) as caught:
+        binding("spidev", "spidev")
+    assert one_line(caught).endswith("pip install spidev")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "groups spi and gpio"),
+        (errno.EBUSY, "gpioinfo"),
+        (errno.EIO, "wiring and supply"),
+        (errno.EINVAL, "lower the speed"),
+        (errno.ENODEV, "overlay"),
+        (errno.EXDEV, "check the device"),
+    ],
+)
+def test_every_refusal_of_the_kernel_has_its_cure(number: int, words: str) -> None:
+    text = str(port_error("thing", OSError(number, "x")))
+    assert text.startswith("thing: ")
+    assert words in text
+
+
+def test_every_cure_is_for_an_errno_that_exists() -> None:
+    assert set(linux.CURES) <= set(errno.errorcode.values())
+
+
+@pytest.mark.parametrize("duration_ns", [0, 2_000, 50_000, 3_000_000])
+def test_a_wait_is_never_too_short(duration_ns: int) -> None:
+    clock = MonotonicClock()
+    before = clock.now_ns()
+    clock.wait_ns(duration_ns)
+    assert clock.now_ns() - before >= duration_ns
