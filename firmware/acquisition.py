@@ -11,11 +11,12 @@ from collections.abc import Callable
 import numpy as np
 
 from firmware import loop_pulses, loop_samples
-from firmware.blocks import Assembler, Decode, Watch
+from firmware.blocks import Assembler, Decode
 from firmware.errors import PortError
 from firmware.loop_state import EXPECTED, LINES, NOTIFY, OUTPUTS, LoopState, loop_state
 from firmware.ports import Command, EdgePort, OutputPort, Put
 from firmware.sequencer import plan_row, prepare
+from firmware.timebase import TimebaseReporter
 from hw import limits
 from hw.frames import decode_frames
 from hw.link import Ended, Reply, StimPlan
@@ -48,11 +49,11 @@ class Acquisition:
         row_bytes: int = 27,
         headers: tuple[int, ...] = (0,),
         decode: Decode = decode_frames,
-        watch: Watch | None = None,
     ) -> None:
         self._read_frame, self._edges, self._outputs = read_frame, edges, outputs
         self._rate_hz = rate_hz
         self._state = acquisition_state(rate_hz, lines, row_bytes, headers)
+        watch = TimebaseReporter(rate_hz).watch
         self._assembler = Assembler(self._state, rate_hz, channels, decode, watch)
         self._commands: deque[Command] = deque()
         self._driven = 0
