@@ -13,7 +13,7 @@ import scipy
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import chain, edge, latency, replay
+from tests.bench import chain, edge, latency, loop, replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ def rows(say: Console) -> list[Row]:
     late = latency.measure()
     say.print("firmware: sample loop and link ...")
     e = edge.measure()
+    own = loop.measure()
     return [
         Row("dsp.chain_vs_scipy", c["ratio"], "x", 1.0),
         Row("dsp.chain_channel_samples", c["ours_per_s"] / 1e6, "M/s"),
@@ -53,7 +54,10 @@ def rows(say: Console) -> list[Row]:
         Row("hostd.latency_p99", late["p99"], "ms", 20.0, "<="),
         Row("hostd.latency_averages", late["n"], "messages"),
         Row("firmware.simulated_speed", e["simulated"], "x real time"),
-        Row("firmware.loop_per_frame", e["loop_us"], "us"),
+        Row("firmware.loop_own_cost", own["compiled_us"], "us per frame", 3.0, "<="),
+        Row("firmware.loop_vs_python", own["ratio"], "x", 0.6, "<="),
+        Row("firmware.python_loop_own_cost", own["python_us"], "us per frame"),
+        Row("firmware.simulated_loop_per_frame", e["loop_us"], "us"),
         Row("hw.link_speed", e["link"], "x real time"),
     ]
 
