@@ -13,22 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from firmware.ads1299 import Ads1299
 from hw.frames import decode_frames, lsb_uv
-from hw.model.ads1299 import Ads1299Model
+from tests.support.chips import rig
 
 RECORDING = Path(__file__).parents[2].parent / "shared" / "data" / "ads1299_frames.npz"
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.time_ns = 0
-
-    def now_ns(self) -> int:
-        return self.time_ns
-
-    def wait_ns(self, duration_ns: int) -> None:
-        self.time_ns += duration_ns
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +29,8 @@ def recording() -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
 
 def read_through_the_driver(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Every frame put into the chip's output register and fetched byte by byte by the production driver."""
-    clock = ManualClock()
-    chip = Ads1299Model(clock.now_ns)
-    driver = Ads1299(chip, clock)
+    driver, wire = rig()
+    chip = wire.model
     driver.bring_up(250, 2)
     received = bytearray()
     for frame in frames:

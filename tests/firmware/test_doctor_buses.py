@@ -67,6 +67,7 @@ CASES = [
         "",
         put("/dev/gpiochip0", None, ("/dev/gpiochip4", "pinctrl-rp1")),
     ),
+    Case("GPIO chips", OK, "pinctrl-rp1, 1 more", "", put("/dev/gpiochip4", "-> /dev/gpiochip0")),
     Case("GPIO chips", OK, "/dev/gpiochip0 is pinctrl-bcm2711, 1 more", "", {}, stock_pi4),
     Case(
         "GPIO chips",

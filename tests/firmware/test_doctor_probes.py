@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,15 @@ def test_the_inventory_is_this_interpreters() -> None:
     assert has["python"] == sys.version.split()[0]
     assert "numpy" in has["versions"]
     assert any(line.startswith("numba>=") for line in has["requires"])
+
+
+@pytest.mark.parametrize(("names", "v2"), [({"request_lines": len}, True), ({"Chip": len}, False)])
+def test_gpiod_is_known_by_what_it_can(
+    monkeypatch: pytest.MonkeyPatch, names: dict[str, object], v2: bool
+) -> None:
+    monkeypatch.setitem(sys.modules, "gpiod", types.SimpleNamespace(**names))
+    has = take()
+    assert (has["bindings"]["gpiod"], has["gpiod_v2"]) == ("", v2)
 
 
 def test_a_requirement_begins_with_its_name() -> None:

@@ -20,7 +20,12 @@ from tests.support.machines import Layout, healthy, laptop, stock_pi4
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("make", "code"), [(healthy, 0), (laptop, 0), (stock_pi4, 1)])
+def warned() -> Layout:
+    """A Pi 4 with warnings and no failure."""
+    return stock_pi4().but(files={"/dev/spidev0.0": ""})
+
+
+@pytest.mark.parametrize(("make", "code"), [(healthy, 0), (laptop, 0), (warned, 0), (stock_pi4, 1)])
 def test_only_a_failure_is_exit_1(capsys: Any, tmp_path: Path, make: Any, code: int) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert doctor.main([], make().build(tmp_path)) == code

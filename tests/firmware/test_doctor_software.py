@@ -23,6 +23,7 @@ CASES = [
         has(versions={"numpy": "2.0.9", "pyserial": None}),
     ),
     Case("packages", OK, "all 3", "", has(versions={"numpy": "2.10.0rc1"})),
+    Case("packages", OK, "all 1 new", "", has(requires=["numpy>=2.0"], versions={"numpy": "2"})),
     Case("packages", SKIPPED, "not installed as a package", "", has(requires=[])),
     Case("packages", SKIPPED, "not known", "", CRASHED),
     Case(

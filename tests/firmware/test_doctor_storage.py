@@ -75,6 +75,13 @@ CASES = [
         "",
         mount("8 1 0:5 / /home/pi rw - tmpfs x rw\n9 1 8:1 / /home/pi rw,noatime - ext4 /dev/sda1 rw"),
     ),
+    Case(
+        "mount",
+        WARN,
+        "tmpfs on /home/pi/.local (rw)",
+        "local disk",
+        mount(r"9 1 0:5 / /home/pi/\056local rw - tmpfs x rw"),
+    ),
     Case("mount", SKIPPED, "mountinfo", "", put("/proc/self/mountinfo", None)),
     Case("device", FAIL, "nvme0n1 is write-protected", "replace the device", put(f"{NVME}/ro", "1\n")),
     Case("device", FAIL, "its state is dead", "replace the device", put(f"{NVME}/device/state", "dead\n")),

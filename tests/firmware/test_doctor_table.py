@@ -58,6 +58,11 @@ def test_no_line_but_a_command_is_wider_than_the_terminal(width: int) -> None:
     assert " ".join(" ".join(prose).split()).count(said.strip()) == 2
 
 
+def test_a_path_stays_whole() -> None:
+    path = f"/home/{'x' * 90}"
+    assert sum(path in line for line in Table(60, colour=False).row(Row(GOVERNOR, ok(f"in {path}")))) == 1
+
+
 @pytest.mark.parametrize("make", [ok, skipped, warn, fail])
 def test_colour_changes_nothing_but_colour(make: object) -> None:
     finding = make("found") if make in (ok, skipped) else make("found", "cure")  # type: ignore[operator]

@@ -241,7 +241,8 @@ def _lay(root: Path, name: str, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if text.startswith("-> "):  # a relative link, as in sysfs
         target = root / text[3:].lstrip("/")
-        target.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            target.mkdir(parents=True)
         path.symlink_to(os.path.relpath(target, path.parent))
     else:
         path.write_text(text)
