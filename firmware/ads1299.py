@@ -1,203 +1,294 @@
-"""The driver of one ADS1299 on one chip select: bring-up with every register read back, frames, stop.
+"""The driver of one converter of the ADS1299 family on one chip select: commands, registers, frames.
 
-Owns the order and the waits of the datasheet (facts/hardware.md 1.6). Decodes no frame, counts no sample and
-opens no device: bytes go through a `SpiPort`, time through a `Clock`. Frames are read with RDATA, which takes
-a snapshot; a continuous read that crosses the next conversion would be torn.
+Owns the order and the waits of the datasheet (facts/hardware.md 1.2, 1.6); every write is read back at once.
+Decodes no frame, counts no sample and opens no device: bytes go through a `SpiPort`, time through a `Clock`.
+Several chips, their common start and their setup belong to `firmware.front_end`.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from firmware.chip_faults import NOT_RESET, complaint, diagnose
 from firmware.errors import ChipError, ConfigError, PortError
+from firmware.front_end_setup import FrameRead, FrontEndSetup, check, frame_read, recording_registers
 from firmware.ports import Clock, SpiPort
 from hw.chips import (
     ADS1299,
     DECODE_TCLK,
     POWER_UP_TCLK,
     REFERENCE_START_NS,
+    REGISTER_SCLK_HZ,
     RESET_TCLK,
     ChipSpec,
-    DataRate,
-    Family,
-    Gain,
     Opcode,
-    data_rate,
-    gain_code,
     identify,
     wait_for_tclk_ns,
 )
-from hw.register_fields import Register
-from hw.registers import (
-    REGISTERS,
-    Address,
-    BiasSensP,
-    ChannelSet,
-    Config1,
-    Config2,
-    Config3,
-    Config4,
-    Gpio,
-    LeadOff,
-    Misc1,
-    Misc2,
-    Mux,
-    RegisterSpec,
-    register_map,
-)
+from hw.frames import HEADER
+from hw.registers import Address, RegisterSpec, register_map
 
-
-def recording_setup(chip: ChipSpec, rate: DataRate, gain: Gain) -> dict[int, int]:
-    """Register bytes by address, in writing order, for recording against a common reference.
-
-    Electrodes on the positive inputs, the reference electrode on SRB1, all positive inputs averaged into the
-    bias drive, the four GPIO as trigger inputs, no test signal, no lead-off current.
-    """
-    registers: dict[int, Register] = {
-        Address.CONFIG3: Config3(reference_on=True, bias_reference_internal=True, bias_on=True),
-        Address.CONFIG1: Config1(data_rate=rate),
-        Address.CONFIG2: Config2(),
-        Address.LOFF: LeadOff(),
-        Address.BIAS_SENSP: BiasSensP(chip.channel_bits),
-        Address.GPIO: Gpio(inputs=0x0F),
-        Address.MISC1: Misc1(srb1=True),
-        Address.MISC2: Misc2(),
-        Address.CONFIG4: Config4(),
-    }
-    for channel in range(chip.channels):
-        registers[Address.CH1SET + channel] = ChannelSet(gain=gain, mux=Mux.ELECTRODE)
-    return {address: register.encode() for address, register in registers.items()}
+TRIES = 3
+"""How often SDATAC and RDATAC are sent before giving up: some parts ignore one [E2E 845509]."""
+REFERENCE_ON = 0x80
+CONFIGURED = range(Address.CONFIG1, Address.CH8SET + 1)
 
 
 class Ads1299:
     """One chip. Not thread-safe: whoever brings it up reads it.
 
-    The port must keep chip select low for 4 tCLK (2 us) after the last byte. Command bytes are sent back to
-    back and each needs 4 tCLK to decode, so registers want SCLK at 4 MHz or less; a frame is one command byte
-    and data, which may be read at up to 20 MHz.
+    The port keeps chip select low for 4 tCLK after the last byte. Commands and registers go at 2 MHz at most,
+    frames at `frame_hz` (0: the port's own speed), since RDATA needs no pause before its data. `name` begins
+    every complaint. `retries`: commands that had to be sent again; `notes`: what is odd but harmless.
     """
 
-    def __init__(self, spi: SpiPort, clock: Clock) -> None:
-        self._spi = spi
-        self._clock = clock
-        self._frame_request = _frame_request(ADS1299)
+    def __init__(self, spi: SpiPort, clock: Clock, name: str = "", frame_hz: int = 0) -> None:
+        self._spi, self._clock, self._frame_hz = spi, clock, frame_hz
+        self._register_hz = min(frame_hz or REGISTER_SCLK_HZ, REGISTER_SCLK_HZ)
+        self._where = f"{name}: " if name else ""
+        self._continuous = False
+        self.retries = 0
+        self.notes: list[str] = []
+        self._take_for(ADS1299)
+
+    def _take_for(self, chip: ChipSpec) -> None:
+        self.chip = chip
+        self._specs: Mapping[int, RegisterSpec] = register_map(chip)
+        self._held = {address: spec.reset for address, spec in self._specs.items()}
+        self._frame = frame_read(chip.frame_bytes, "rdata")
+
+    @property
+    def held(self) -> dict[int, int]:
+        """Every register's byte by address, as last read back."""
+        return dict(self._held)
 
     def bring_up(self, rate_hz: float, gain: int) -> ChipSpec:
-        """From power-on, or any later state but standby, to converting at `rate_hz`, `gain` on all channels.
+        """From power-on, or any later state, to converting at `rate_hz`, `gain` on all channels.
 
-        Takes 0.3 s of the clock. Raises ConfigError for a rate or gain that the chip does not have, before a
-        byte is sent, and ChipError when its ID or any register reads back wrong; START is then not sent.
+        Takes 0.3 s of the clock. Raises ConfigError for a rate or gain that no part has, before a byte is
+        sent; ChipError when the ID or any register reads back wrong, and START is then not sent.
         """
-        try:
-            rate, code = data_rate(rate_hz), gain_code(gain)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        setup = FrontEndSetup(rate_hz, gain)
+        check(setup, selects=1, start_line=False)
         self._clock.wait_ns(wait_for_tclk_ns(POWER_UP_TCLK))
-        self._command(Opcode.RESET, RESET_TCLK)
-        self._command(Opcode.SDATAC, DECODE_TCLK)
-        chip = self._identify()
-        wanted = {address: spec.reset for address, spec in register_map(chip).items()}
-        for address, value in recording_setup(chip, rate, code).items():
-            self._write(address, value)
-            if address == Address.CONFIG3:
-                self._clock.wait_ns(REFERENCE_START_NS)
-            wanted[address] = value
-        self._verify(chip, wanted)
-        self._frame_request = _frame_request(chip)
-        self._command(Opcode.START, DECODE_TCLK)
+        chip = self.reset()
+        self.configure(recording_registers(chip, setup, (gain,) * chip.channels, chip.channels, False))
+        self.start()
         return chip
 
-    def read_frame(self) -> bytes:
-        """The latest conversion, 27 bytes for eight channels: a snapshot that the next one cannot tear.
+    def reset(self) -> ChipSpec:
+        """From any state after power-up to reset values, not converting, registers open: the part found.
 
-        To be called after data-ready falls; called again before the next it returns the same frame. Raises
-        PortError when the port returns another number of bytes than it was given.
+        WAKEUP comes first, since a chip in standby hears nothing else. Raises ChipError when the ID is no
+        part's, or when a register does not have its reset value.
         """
-        return self._transfer(self._frame_request)[1:]
+        self.retries, self.notes, self._continuous = 0, [], False
+        self.command(Opcode.WAKEUP)
+        self.command(Opcode.SDATAC)
+        self.command(Opcode.RESET, RESET_TCLK)
+        self._take_for(self._open_registers(None))
+        got = self.read_registers()
+        for address, spec in self._specs.items():
+            wrong = got[address] ^ spec.reset
+            if wrong & spec.writable & ~spec.live:
+                name = f"{spec.name} after RESET"
+                raise ChipError(self._where + complaint(name, spec.reset, got[address], NOT_RESET))
+            if wrong & ~spec.writable & ~spec.live and address != Address.ID:
+                self.notes.append(
+                    f"{self._where}reserved bits of {spec.name} read 0x{got[address]:02X}, the datasheet has "
+                    f"0x{spec.reset:02X}; kept as they are"
+                )
+        self._held = got
+        return self.chip
 
-    def stop(self) -> None:
-        """End conversions after the one under way; registers keep their values."""
-        self._command(Opcode.STOP, DECODE_TCLK)
+    def configure(self, wanted: Mapping[int, int]) -> None:
+        """Write `wanted` in its order, wait for a reference that was off, then verify every register."""
+        for address, byte in wanted.items():
+            was_off = not self._held[Address.CONFIG3] & REFERENCE_ON
+            self.write(address, byte)
+            if address == Address.CONFIG3 and byte & REFERENCE_ON and was_off:
+                self._clock.wait_ns(REFERENCE_START_NS)
+        self.verify()
+
+    def write(self, address: int, byte: int) -> None:
+        """Write one register and read it back; bits that the part does not let write keep their value.
+
+        Raises ConfigError for an address or byte that there is not, ChipError when it reads back otherwise.
+        """
+        spec = self._specs.get(address)
+        if spec is None or not 0 <= byte <= 0xFF:
+            last = self.chip.registers - 1
+            raise ConfigError(
+                f"{self._where}no write of {byte:#x} to register {address:#x}: "
+                f"the {self.chip.name} has bytes at 0x00 to {last:#04x}"
+            )
+        held = self._held[address]
+        sent = held & ~spec.writable & 0xFF | byte & spec.writable
+        with self._registers_open():
+            self._transfer(bytes([Opcode.WREG | address, 0, sent]))
+            got = self._read(address, 1)[0]
+        if (got ^ sent) & ~spec.live:
+            cause = diagnose(sent, got, held if held != sent else None)
+            raise ChipError(self._where + complaint(spec.name, sent, got, cause))
+        self._held[address] = got
+
+    def write_registers(self, wanted: Mapping[int, int]) -> None:
+        """Write every register of `wanted`, each read back. Raises as `write`."""
+        with self._registers_open():
+            for address, byte in wanted.items():
+                self.write(address, byte)
 
     def read_registers(self) -> dict[int, int]:
-        """All 24 registers by address. Valid after `bring_up`, while converting too."""
-        count = len(REGISTERS)
-        reply = self._transfer(bytes([Opcode.RREG, count - 1]) + bytes(count))
-        return dict(enumerate(reply[2:]))
+        """All registers by address, while converting too."""
+        with self._registers_open():
+            return dict(enumerate(self._read(0, self.chip.registers)))
 
-    def _identify(self) -> ChipSpec:
-        """The part behind the port; ChipError when the ID is no ADS1299's."""
-        got = self._transfer(bytes([Opcode.RREG | Address.ID, 0, 0]))[2]
-        chip = identify(got)
-        if chip is None or chip.family is not Family.ADS1299:
-            expected = REGISTERS[Address.ID].reset
-            raise ChipError(_complaint("ID", expected, got, _diagnose(expected, got, None)))
-        return chip
+    def verify(self) -> None:
+        """Read every register; ChipError names the first that is not as written and counts the others."""
+        wrong = self._differing(self.read_registers())
+        if wrong:
+            raise ChipError(self._where + wrong)
 
-    def _verify(self, chip: ChipSpec, wanted: dict[int, int]) -> None:
-        """Read every register back; ChipError names the first that differs and counts the others."""
-        got = self.read_registers()
-        specs = register_map(chip)
-        wrong = [a for a, spec in specs.items() if (got[a] ^ wanted[a]) & _comparable(a, spec)]
+    def restore(self, wanted: Mapping[int, int]) -> None:
+        """Put registers that differ from `wanted` back, whatever state the chip is in; raises as `write`.
+
+        CONFIG1 is left alone when it is right: a write restarts the filter.
+        """
+        continuous, self._continuous = self._continuous, False
+        self._open_registers(self.chip)
+        self._held = self.read_registers()
+        differing = {
+            address: byte
+            for address, byte in wanted.items()
+            if (self._held[address] ^ byte) & self._specs[address].writable & ~self._specs[address].live
+        }
+        self.configure(dict(sorted(differing.items(), key=lambda item: item[0] != Address.CONFIG3)))
+        if continuous:
+            self.read_continuously()
+
+    def still_configured(self) -> str:
+        """What is wrong with CONFIG1 to CH8SET, read while converting; "" when they are as written.
+
+        A first reading that differs is looked at again after SDATAC: a chip that was reset is in continuous
+        mode and answers a register read with nothing.
+        """
+        if not self._continuous and not self._differing(self._read_configured()):
+            return ""
+        was, self._continuous = self._continuous, False
+        try:
+            self._open_registers(self.chip)
+        except ChipError as error:
+            self._continuous = was
+            return str(error)
+        got = self._read_configured()
+        wrong = self._differing(got)
         if not wrong:
-            return
-        address = wrong[0]
-        spec = specs[address]
-        cause = _diagnose(wanted[address], got[address], spec.reset)
-        others = f"; {len(wrong) - 1} more registers differ" if len(wrong) > 1 else ""
-        raise ChipError(_complaint(spec.name, wanted[address], got[address], cause) + others)
+            if was:
+                self.read_continuously()
+            return ""
+        if all(got[a] == self._specs[a].reset for a in CONFIGURED):
+            return (
+                f"{self._where}the chip was reset: CONFIG1 to CH8SET read their reset values; likely cause "
+                "supply dip or RESET line disturbed; cure: bring it up again, check supply and RESET pin"
+            )
+        return self._where + wrong
 
-    def _command(self, opcode: Opcode, wait_tclk: int) -> None:
+    def command(self, opcode: Opcode, wait_tclk: int = DECODE_TCLK) -> None:
         """Send one command and give the chip `wait_tclk` to take it in."""
         self._transfer(bytes([opcode]))
         self._clock.wait_ns(wait_for_tclk_ns(wait_tclk))
 
-    def _write(self, address: int, value: int) -> None:
-        """Write one register."""
-        self._transfer(bytes([Opcode.WREG | address, 0, value]))
+    def start(self) -> None:
+        """Begin conversions, or begin anew; not for chips whose START pin is in use."""
+        self.command(Opcode.START)
 
-    def _transfer(self, mosi: bytes) -> bytes:
+    def stop(self) -> None:
+        """End conversions after the one under way; registers keep their values."""
+        self.close_frames()
+        self.command(Opcode.STOP)
+
+    def read_continuously(self) -> None:
+        """RDATAC: frames come without a command until `close_frames`.
+
+        While converting, the command is lost within 4 tCLK of data-ready; it is sent again until a frame
+        begins with its header, three times at most.
+        """
+        for attempt in range(TRIES):
+            self.retries += bool(attempt)
+            self.command(Opcode.RDATAC)
+            if self._transfer(bytes(self.chip.frame_bytes))[0] >> 4 == HEADER:
+                break
+        self._continuous = True
+
+    def open_frames(self) -> None:
+        """RDATAC before the first conversion, when it cannot be lost and no frame can prove it."""
+        self.command(Opcode.RDATAC)
+        self._continuous = True
+
+    def close_frames(self) -> None:
+        """SDATAC, if frames come continuously; ChipError when the chip does not obey."""
+        if self._continuous:
+            self._continuous = False
+            self._open_registers(self.chip)
+
+    def read_frame(self) -> bytes:
+        """The latest conversion, 27 bytes for eight channels.
+
+        To be called after data-ready falls. With RDATA it is a snapshot that the next conversion cannot tear,
+        and called again before that it returns the same frame. Raises PortError when the port returns another
+        number of bytes than it was given.
+        """
+        return self.fetch(self._frame)
+
+    def fetch(self, read: FrameRead) -> bytes:
+        """What `read` asks for, at the frames' speed; raises as `read_frame`."""
+        return self._transfer(read.mosi, self._frame_hz)[read.skip :]
+
+    def _read_configured(self) -> dict[int, int]:
+        """CONFIG1 to CH8SET by address."""
+        return dict(zip(CONFIGURED, self._read(CONFIGURED.start, len(CONFIGURED)), strict=True))
+
+    def _differing(self, got: Mapping[int, int]) -> str:
+        """One line about the first register of `got` that is not as held, "" when all are."""
+        wrong = [a for a, byte in got.items() if (byte ^ self._held[a]) & ~self._specs[a].live & 0xFF]
+        if not wrong:
+            return ""
+        address, spec = wrong[0], self._specs[wrong[0]]
+        cause = diagnose(self._held[address], got[address], spec.reset)
+        others = f"; {len(wrong) - 1} more registers differ" if len(wrong) > 1 else ""
+        return complaint(spec.name, self._held[address], got[address], cause) + others
+
+    def _open_registers(self, known: ChipSpec | None) -> ChipSpec:
+        """SDATAC until the ID reads as a part's (as `known`'s, once it is known); ChipError after three."""
+        for attempt in range(TRIES):
+            self.retries += bool(attempt)
+            self.command(Opcode.SDATAC)
+            got = self._read(Address.ID, 1)[0]
+            chip = identify(got)
+            if chip is not None and known in (None, chip):
+                return chip
+        expected = register_map(known or ADS1299)[Address.ID].reset
+        raise ChipError(self._where + complaint("ID", expected, got, diagnose(expected, got)))
+
+    @contextmanager
+    def _registers_open(self) -> Iterator[None]:
+        """Registers can be reached inside; continuous reading goes on afterwards if it was in force."""
+        continuous = self._continuous
+        self.close_frames()
+        try:
+            yield
+        finally:
+            if continuous:
+                self.read_continuously()
+
+    def _read(self, first: int, count: int) -> bytes:
+        """RREG of `count` registers from `first` on."""
+        return self._transfer(bytes([Opcode.RREG | first, count - 1]) + bytes(count))[2:]
+
+    def _transfer(self, mosi: bytes, speed_hz: int | None = None) -> bytes:
         """One chip-select window; PortError unless as many bytes come back."""
-        reply = self._spi.transfer(mosi)
+        reply = self._spi.transfer(mosi, self._register_hz if speed_hz is None else speed_hz)
         if len(reply) != len(mosi):
-            raise PortError(f"SPI returned {len(reply)} of {len(mosi)} bytes: raise the driver's buffer size")
+            raise PortError(
+                f"{self._where}SPI returned {len(reply)} of {len(mosi)} bytes: raise the driver's buffer size"
+            )
         return reply
-
-
-def _frame_request(chip: ChipSpec) -> bytes:
-    """RDATA and as many idle bytes as the frame has."""
-    return bytes([Opcode.RDATA]) + bytes(chip.frame_bytes)
-
-
-def _comparable(address: int, spec: RegisterSpec) -> int:
-    """Bits of a read-back that must be as written; of the ID, all but the revision."""
-    return ADS1299.id_mask if address == Address.ID else 0xFF & ~spec.live
-
-
-def _complaint(name: str, expected: int, got: int, cause: str) -> str:
-    """One line of a ChipError."""
-    return f"expected 0x{expected:02X} in {name}, got 0x{got:02X}: {cause}"
-
-
-def _diagnose(expected: int, got: int, reset: int | None) -> str:
-    """The likely cause and the cure for reading `got`; `reset` is given once the ID has read well."""
-    if got == reset:
-        return (
-            "likely cause the write did not arrive (chip in continuous mode, or clocked too fast to decode); "
-            "cure: at most 4 MHz for registers, chip select low 2 us after the last byte"
-        )
-    if got == 0x00:
-        return (
-            "likely cause no answer (chip unpowered, held in reset, wrong chip select, or used before 128 ms "
-            "after power-up); cure: check supplies, RESET pin and chip select, then power up again"
-        )
-    if got == 0xFF:
-        return (
-            "likely cause the data line floats high (DOUT not connected, or wrong chip select); "
-            "cure: check the wire from DOUT to MISO and the chip select in use"
-        )
-    if got in (expected << 1 & 0xFF, expected << 1 & 0xFF | 1, expected >> 1, expected >> 1 | 0x80):
-        return "likely cause bits shifted by one (wrong SPI mode); cure: use mode 1 (CPOL 0, CPHA 1)"
-    if (got ^ expected).bit_count() == 1:
-        return (
-            "likely cause one bit flipped on the wire; cure: lower the SPI clock, shorten or shield the leads"
-        )
-    return (
-        "likely cause another part or a disturbed wire; cure: check the part's marking, lower the SPI clock"
-    )

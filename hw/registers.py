@@ -77,6 +77,7 @@ __all__ = [
     "channel_set",
     "config1",
     "config3",
+    "reference_v",
     "register_map",
 ]
 
@@ -129,6 +130,11 @@ def config3(chip: ChipSpec, bias: bool, vref_v: float | None = None) -> int:
     else:
         register = Config3(reference_on=True, bias_reference_internal=bias, bias_on=bias)
     return register.encode()
+
+
+def reference_v(chip: ChipSpec, byte: int) -> float:
+    """The internal reference that CONFIG3 = `byte` chooses."""
+    return 4.0 if chip.family is Family.ADS1298 and Ads1298Config3.decode(byte).vref_4v else chip.vref_v[0]
 
 
 def channel_set(chip: ChipSpec, gain: int, mux: Mux, power_down: bool = False, srb2: bool = False) -> int:
