@@ -172,7 +172,7 @@ class FrameLayout:
         return tuple(STATUS_BYTES + 3 * count for count in self.channels)
 
     @property
-    def header_bits(self) -> tuple[int, ...]:
+    def first_bits(self) -> tuple[int, ...]:
         """The bit of the row at which each chip's header begins, 0 = MSB of byte 0."""
         steps = (8 * size + self.gap_bits for size in self.frame_bytes[:-1])
         return tuple(accumulate(steps, initial=0))
@@ -180,7 +180,7 @@ class FrameLayout:
     @property
     def row_bytes(self) -> int:
         """Bytes of a row, the last one filled up."""
-        return (self.header_bits[-1] + 7) // 8 + self.frame_bytes[-1]
+        return (self.first_bits[-1] + 7) // 8 + self.frame_bytes[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ def decode_board(rows: NDArray[np.uint8], layout: FrameLayout) -> BoardFrames:
     gpio = np.empty((n, layout.chips), np.uint8)
     header_ok = np.empty((n, layout.chips), np.bool_)
     channel = 0
-    for chip, first_bit in enumerate(layout.header_bits):
+    for chip, first_bit in enumerate(layout.first_bits):
         own = decode_frames(_aligned(rows, first_bit, layout.frame_bytes[chip]))
         count = layout.channels[chip]
         counts[:, channel : channel + count] = own.counts

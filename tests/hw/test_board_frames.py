@@ -81,9 +81,9 @@ def test_a_lost_header_is_that_chips_and_the_rows() -> None:
 def test_where_frames_and_headers_lie() -> None:
     star = FrameLayout((8, 4, 6))
     assert (star.frame_bytes, star.row_bytes, star.total_channels) == ((27, 15, 21), 63, 18)
-    assert star.header_bits == (0, 216, 336)
+    assert star.first_bits == (0, 216, 336)
     daisy = FrameLayout((8, 8, 8, 8), daisy=True, gap_bits=1)
-    assert daisy.header_bits == (0, 217, 434, 651)
+    assert daisy.first_bits == (0, 217, 434, 651)
     assert daisy.row_bytes == 109
 
 
