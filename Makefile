@@ -6,7 +6,7 @@ BIN := .venv/bin
 SECONDS_ARG := $(if $(filter command line environment,$(origin SECONDS)),--seconds $(SECONDS))
 RUN_ARGS ?=
 
-.PHONY: setup run test lint bench format clean
+.PHONY: setup run test rig lint bench format clean
 
 setup: .venv/.ready
 
@@ -28,6 +28,10 @@ run: .venv/.ready
 # Everything that CI runs.
 test: lint
 	$(BIN)/python -m pytest
+
+# Only the rig: unmodified bindings and programs on simulated device nodes (Linux, root).
+rig: .venv/.ready-dev
+	$(BIN)/python -m pytest tests/rig
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff format --check --quiet .

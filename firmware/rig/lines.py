@@ -1,0 +1,193 @@
+"""The 54 lines of the GPIO chip: who holds each, which way it points, its level, who hears its edges.
+
+Owns levels and requests; refuses to know the uAPI's structures and what the wires lead to. One thread.
+"""
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from firmware.rig.faults import Faults
+from firmware.rig.line_request import LineRequest
+from firmware.rig.process import FileKey
+from firmware.rig.uapi import (
+    V2_ACTIVE_LOW,
+    V2_EDGE_FALLING,
+    V2_EDGE_RISING,
+    V2_INPUT,
+    V2_OPEN_DRAIN,
+    V2_OPEN_SOURCE,
+    V2_OUTPUT,
+    V2_PULL_UP,
+)
+
+N_LINES: Final = 54
+EDGES: Final = V2_EDGE_RISING | V2_EDGE_FALLING
+DIRECTIONS: Final = V2_INPUT | V2_OUTPUT
+LINE_NAMES: Final = ("ID_SDA", "ID_SCL", *(f"GPIO{k}" for k in range(2, N_LINES)))
+"""As a Pi names its header's lines."""
+
+
+@dataclass(slots=True)
+class Line:
+    """One line. `flags` are v2 flags without USED; `driven`: what a wire from outside puts on it, or None.
+
+    `value` is what the program last put out (physical level).
+    """
+
+    flags: int = V2_INPUT
+    value: int = 0
+    driven: int | None = None
+    debounce_us: int = 0
+    request: LineRequest | None = None
+
+    @property
+    def is_output(self) -> bool:
+        """True when it points outwards."""
+        return bool(self.flags & V2_OUTPUT)
+
+    @property
+    def level(self) -> int:
+        """What a voltmeter would say: 0 or 1."""
+        lets_go = self.flags & (V2_OPEN_SOURCE if not self.value else V2_OPEN_DRAIN)
+        if self.is_output and not lets_go:
+            return self.value
+        if self.driven is not None:
+            return self.driven
+        return int(bool(self.flags & V2_PULL_UP))
+
+
+class Lines:
+    """All lines and the requests that hold them.
+
+    `on_output(offset, level)` is called when an output is set;
+    `on_watch()` when edges are asked for; `on_look()` before and
+    `on_looked(offsets)` after the program reads levels.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self.lines = [Line() for _ in range(N_LINES)]
+        self.requests: dict[FileKey, LineRequest] = {}
+        self.on_output: Callable[[int, int], None] = lambda offset, level: None
+
+        self.on_watch: Callable[[], None] = lambda: None
+        self.on_look: Callable[[], None] = lambda: None
+        self.on_looked: Callable[[tuple[int, ...]], None] = lambda offsets: None
+        self.edges_sent = 0
+        self.edges_dropped = 0
+        self._faults = faults
+        self._watchers: list[list[LineRequest]] = [[] for _ in range(N_LINES)]
+
+    def check_free(self, offsets: tuple[int, ...]) -> None:
+        """Raises OSError: EINVAL for a line that is not there or named twice, EBUSY for one that is held."""
+        if any(offset >= N_LINES for offset in offsets):
+            raise OSError(errno.EINVAL, "no such line")
+        held = any(self.lines[offset].request is not None for offset in offsets)
+        if held or len(set(offsets)) != len(offsets) or set(offsets) & set(self._faults.busy_lines):
+            raise OSError(errno.EBUSY, "line in use")
+
+    def hold(self, request: LineRequest) -> None:
+        """`request` holds its lines from now on. Directions and values are set by `configure`."""
+        self.requests[request.key] = request
+        for offset in request.offsets:
+            self.lines[offset].request = request
+
+    def configure(
+        self, request: LineRequest, flags: list[int], values: list[int], debounce_us: list[int]
+    ) -> None:
+        """Set the request's lines; `values`: logical levels of outputs. No direction: as it is."""
+        for at, offset in enumerate(request.offsets):
+            line, wanted = self.lines[offset], flags[at]
+            if not wanted & DIRECTIONS:
+                wanted |= line.flags & DIRECTIONS
+            request.flags[at] = line.flags = wanted
+            line.debounce_us = debounce_us[at]
+            if flags[at] & V2_OUTPUT:
+                self._put(offset, values[at] ^ bool(wanted & V2_ACTIVE_LOW))
+        self._rewatch(request)
+
+    def release(self, key: FileKey) -> LineRequest | None:
+        """The program's last copy of the descriptor is closed: its lines are free and stay as they are."""
+        request = self.requests.pop(key, None)
+        if request is None:
+            return None
+        self.edges_dropped += request.dropped
+        for offset in request.offsets:
+            line = self.lines[offset]
+            line.request = None
+            line.flags &= DIRECTIONS
+            line.debounce_us = 0
+            if request in self._watchers[offset]:
+                self._watchers[offset].remove(request)
+        return request
+
+    def values(self, request: LineRequest, mask: int) -> int:
+        """Logical levels of the lines in `mask`, bit k is the request's line k."""
+        self.on_look()
+        bits = 0
+        chosen = [(at, offset) for at, offset in enumerate(request.offsets) if mask >> at & 1]
+        for at, offset in chosen:
+            line = self.lines[offset]
+            bits |= (line.level ^ bool(line.flags & V2_ACTIVE_LOW)) << at
+        self.on_looked(tuple(offset for _, offset in chosen))
+        return bits
+
+    def set_values(self, request: LineRequest, mask: int, bits: int) -> None:
+        """Put out logical levels. Raises OSError EPERM when one of the lines is no output."""
+        chosen = [(at, offset) for at, offset in enumerate(request.offsets) if mask >> at & 1]
+        if not all(self.lines[offset].is_output for _, offset in chosen):
+            raise OSError(errno.EPERM, "an input")
+        for at, offset in chosen:
+            self._put(offset, (bits >> at & 1) ^ bool(self.lines[offset].flags & V2_ACTIVE_LOW))
+
+    def put_directly(self, offset: int, output: bool, value: int) -> None:
+        """What a program does through the mapped registers, past all requests."""
+        line = self.lines[offset]
+        line.flags = line.flags & ~DIRECTIONS | (V2_OUTPUT if output else V2_INPUT)
+        self._put(offset, value)
+
+    def drive(self, offset: int, level: int, t_ns: int) -> None:
+        """A wire from outside changes to `level` at `t_ns`; edges are heard by those who asked."""
+        line = self.lines[offset]
+        if line.driven == level:
+            return
+        line.driven = level
+        if not line.is_output:
+            self.edge(offset, bool(level), t_ns)
+
+    def edge(self, offset: int, rising: bool, t_ns: int) -> None:
+        """An edge is heard at `offset`, whatever the level."""
+        for request in self._watchers[offset]:
+            self.edges_sent += 1
+            request.edge(offset, rising, t_ns)
+
+    def watched(self, offset: int) -> bool:
+        """True while somebody listens for edges at `offset`."""
+        return bool(self._watchers[offset])
+
+    def watchers(self, offset: int) -> list[LineRequest]:
+        """Who listens for edges at `offset`."""
+        return self._watchers[offset]
+
+    def dropped(self) -> int:
+        """Events lost to full queues so far."""
+        return self.edges_dropped + sum(request.dropped for request in self.requests.values())
+
+    def _put(self, offset: int, value: int) -> None:
+        line = self.lines[offset]
+        line.value = value
+        if line.is_output:
+            self.on_output(offset, line.level)
+
+    def _rewatch(self, request: LineRequest) -> None:
+        heard = False
+        for at, offset in enumerate(request.offsets):
+            watchers = self._watchers[offset]
+            if request in watchers:
+                watchers.remove(request)
+            if request.flags[at] & EDGES:
+                watchers.append(request)
+                heard = True
+        if heard:
+            self.on_watch()

@@ -1,0 +1,246 @@
+"""The rig at work: take a call, have it answered, let edges come, until the program ends.
+
+Owns the loop and the wiring-together of its parts; refuses to know what any of them decides. One thread
+serves everything, so that the program sees one order of events.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from firmware.rig import control, process
+from firmware.rig.arch import this_machine
+from firmware.rig.calls import Calls
+from firmware.rig.faults import Faults
+from firmware.rig.gpiochip import GpioChip
+from firmware.rig.gpiomem import TICK_NS, GpioMem
+from firmware.rig.hotpath import ASIDE, CALL, GONE, IDLE, MESSAGE, HotPath
+from firmware.rig.lines import Lines
+from firmware.rig.namespace import GpioNode, NodePlan
+from firmware.rig.orders import Connections, Orders
+from firmware.rig.pace import Lockstep, Pace, RealTime
+from firmware.rig.process import FileKey
+from firmware.rig.program import exit_code, start
+from firmware.rig.spidev import SpiNode
+from firmware.rig.uapi import CHANGED_RELEASED
+from firmware.rig.wires import Wires, Wiring
+from hw.model.board import BoardModel
+
+DEFAULT_GPIO: Final = (
+    GpioNode("gpiochip0", "pinctrl-bcm2711", "raspberrypi,bcm2711-gpio"),
+    GpioNode("gpiochip4", "pinctrl-rp1", "raspberrypi,rp1-gpio"),
+)
+REVISION: Final = "c03111"
+_HANG_UP: Final = select.EPOLLHUP | select.EPOLLERR
+
+
+@dataclass(frozen=True, slots=True)
+class RigOptions:
+    """How the rig is set up. `spi`: names in /dev, one per chip select. `speed` None: lockstep.
+
+    `core`: the processor that program and rig share in lockstep, None leaves it to the system. `wire`:
+    bytes take their time. `spi_max_hz` 0: no limit.
+    """
+
+    spi: tuple[str, ...] = ("spidev0.0",)
+    gpio: tuple[GpioNode, ...] = DEFAULT_GPIO
+    wiring: Wiring = field(default_factory=Wiring)
+    speed: float | None = None
+    core: int | None = None
+    wire: bool = False
+    spi_max_hz: int = 0
+
+
+class Rig:
+    """One board behind device nodes, for one program. One thread, one run."""
+
+    def __init__(self, board: BoardModel, options: RigOptions, faults: Faults) -> None:
+        self._options, self.faults = options, faults
+        self.lines = Lines(faults)
+        self.wires = Wires(board, self.lines, options.wiring, faults, options.wire)
+        self._pace: Pace = (
+            Lockstep(self.wires, len(options.spi))
+            if options.speed is None
+            else RealTime(self.wires, options.speed)
+        )
+        self.wires.watcher = self._pace
+        self._chip = GpioChip(self.lines)
+        self._spi = [SpiNode(k, self.wires, faults, options.spi_max_hz) for k in range(len(options.spi))]
+        self.lines.on_output = self.wires.set_output
+        self.lines.on_watch = self._pace.watched
+        self.lines.on_look = self._pace.look
+        self.lines.on_looked = self._looked
+        self._ready = frozenset(options.wiring.ready)
+        self._epoll = select.epoll()
+        self._ends: dict[int, FileKey] = {}
+        self._gpiomem: GpioMem | None = None
+        self._hot: HotPath | None = None
+        self._status: int | None = None
+
+    def run(self, command: Sequence[str]) -> int:
+        """Run `command` to its end; its exit code. Raises ConfigError and PortError when it cannot start."""
+        folder = tempfile.mkdtemp(prefix="evokd-rig-")
+        path = str(Path(folder) / "control")
+        connections = Connections(path)
+        try:
+            environment = {"RPI_LGPIO_REVISION": REVISION} | os.environ | {control.ENVIRONMENT: path}
+            names = NodePlan(self._options.spi, self._options.gpio, REVISION)
+            program = start(command, environment, names, self._options.core)
+            orders = Orders(self.wires, self.lines, self.faults, self.counters)
+            hot = self._hot = HotPath(program.listener, self._epoll.fileno(), os.getpid())
+            stand_ins = [program.nodes[k : k + 3] for k in range(0, len(program.nodes), 3)]
+            for node, fds in enumerate(stand_ins):
+                hot.set_node(node, fds[0])
+            spi = {f"/dev/{name}": self._spi[k] for k, name in enumerate(self._options.spi)}
+            calls = Calls(
+                program.listener, this_machine(), spi, stand_ins, self._options.gpio, self._chip, self.faults
+            )
+            self._gpiomem = calls.gpiomem = GpioMem(program.gpiomem, self.lines)
+            self._chip.on_open = self._watch_end
+            hot.warm_up()
+            self._pin()
+            program.go()
+            with _signals_to(program.pid):
+                self._serve(program.pid, hot, calls, connections, orders)
+            return exit_code(self._status or 0)
+        finally:
+            connections.close()
+            control.clean_up(path)
+
+    def counters(self) -> dict[str, int]:
+        """Figures of the run so far."""
+        return {
+            "notifications": self._hot.notifications if self._hot else 0,
+            "windows": self.wires.windows,
+            "frames": self.wires.frames,
+            "edges": self.wires.edges,
+            "events": self.lines.edges_sent,
+            "events_dropped": self.lines.dropped(),
+        }
+
+    def _serve(self, pid: int, hot: HotPath, calls: Calls, connections: Connections, orders: Orders) -> None:
+        """The loop."""
+        ended = os.pidfd_open(pid)
+        self._epoll.register(ended, select.EPOLLIN)
+        self._epoll.register(connections.listener.fileno(), select.EPOLLIN)
+        message, faults, spi, window = hot.message, self.faults, self._spi, self.wires.window
+        while self._status is None:
+            found = hot.take(self._timeout_ns())
+            if self._gpiomem is not None and self._gpiomem.in_use:
+                self._gpiomem.sync()
+            if found == MESSAGE:
+                number, mosi, speed_hz = message()
+                node = spi[number]
+                if faults.transfers_armed or not node.plain:
+                    calls.handle(hot.note())
+                else:
+                    hot.give(window(number, mosi, speed_hz or node.speed_hz, node.selected, True))
+            elif found == CALL:
+                calls.handle(hot.note())
+            elif found == ASIDE:
+                self._aside(ended, pid, connections, orders)
+            elif found == IDLE:
+                self._idle()
+            elif found == GONE:
+                self._status = os.waitpid(pid, 0)[1]
+        os.close(ended)
+
+    def _timeout_ns(self) -> int:
+        timeout_ns = self._pace.timeout_ns
+        if self._gpiomem is not None and self._gpiomem.in_use:
+            return TICK_NS if timeout_ns < 0 else min(timeout_ns, TICK_NS)
+        return timeout_ns
+
+    def _aside(self, ended: int, pid: int, connections: Connections, orders: Orders) -> None:
+        """Hang-ups, orders, the program's end."""
+        for fd, _ in self._epoll.poll(0):
+            if fd == ended:
+                self._status = os.waitpid(pid, 0)[1]
+            elif fd == connections.listener.fileno():
+                accepted = connections.accept()
+                if accepted is not None:
+                    self._epoll.register(accepted, select.EPOLLIN)
+            elif fd in connections:
+                connections.serve(fd, orders)
+                self._apply_presence()
+            elif fd in self._ends:
+                self._hung_up(fd)
+
+    def _idle(self) -> None:
+        """Nothing was asked for a while: who waits for what?"""
+        if isinstance(self._pace, RealTime):
+            self._pace.idle(False, False)
+            return
+        if self._gpiomem is not None and self._gpiomem.in_use and not self.wires.watched:
+            self._pace.looked(self._any_ready_low())
+            self._gpiomem.show()
+            return
+        watchers = {r.key: r for offset in self._ready for r in self.lines.watchers(offset)}
+        if not watchers or any(request.unread for request in watchers.values()):
+            return
+        tids = [tid for pid in {r.owner for r in watchers.values()} for tid in process.threads(pid)]
+        keys = set(watchers)
+        waits = any(process.waits_for(tid, keys) for tid in tids)
+        self._pace.idle(waits, waits and any(process.is_running(tid) for tid in tids))
+
+    def _looked(self, offsets: tuple[int, ...]) -> None:
+        """Levels were read."""
+        ready = self._ready.intersection(offsets)
+        if ready:
+            self._pace.looked(any(not self.lines.lines[offset].level for offset in ready))
+
+    def _any_ready_low(self) -> bool:
+        return any(not self.lines.lines[offset].level for offset in self._ready)
+
+    def _watch_end(self, end: socket.socket, key: FileKey) -> None:
+        """Hear of it when the program's last copy of a descriptor is closed."""
+        self._ends[end.fileno()] = key
+        self._epoll.register(end.fileno(), _HANG_UP)
+
+    def _hung_up(self, fd: int) -> None:
+        key = self._ends.pop(fd)
+        self._epoll.unregister(fd)
+        if key in self._chip.handles:
+            self._chip.close(key)
+            return
+        request = self.lines.release(key)
+        if request is not None:
+            request.ours.close()
+            self._chip.changed(request.offsets, CHANGED_RELEASED)
+
+    def _apply_presence(self) -> None:
+        """Devices that have vanished hang up on those who wait for them."""
+        if self.faults.vanished:
+            for request in self.lines.requests.values():
+                with contextlib.suppress(OSError):
+                    request.ours.shutdown(socket.SHUT_RDWR)
+
+    def _pin(self) -> None:
+        """In lockstep one processor does both sides in turn: no wake-up ever crosses to another."""
+        if self._options.core is not None:
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, {self._options.core})
+
+
+@contextlib.contextmanager
+def _signals_to(pid: int) -> Iterator[None]:
+    """SIGTERM and SIGHUP go to the program; Ctrl-C reaches it by itself, from the terminal."""
+
+    def forward(number: int, frame: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    before = {n: signal.signal(n, forward) for n in (signal.SIGTERM, signal.SIGHUP)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,233 @@
+"""What the Pi's pins are wired to on the board: data-ready, START, RESET, PWDN, chip selects, stimulus lines.
+
+Owns the mapping of GPIO offsets and SPI nodes to the board, and chip-select windows that last longer than one
+message; refuses to know the kernel's structures and when edges come (pace.py).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from firmware.rig.faults import Faults
+from firmware.rig.lines import Lines
+from hw.chips import Opcode
+from hw.model.board import ALL_SELECTS, BoardModel, ReadyEdge
+
+READY_PULSE_NS: Final = 1_953
+"""Data-ready goes high 4 tCLK before the next conversion ends when nobody has read (facts: hardware 1.1)."""
+_STATUS_BYTES: Final = 3
+_STOP, _BEFORE_STOP = bytes([Opcode.STOP]), bytes([Opcode.SDATAC, 0])
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """GPIO offsets; `ready` and `selects` one per chip, `stimuli` one per stimulus line, None: not wired.
+
+    Empty `selects`: the controller's own chip selects are used, one node per chip.
+    """
+
+    ready: tuple[int, ...] = (17,)
+    stimuli: tuple[int, ...] = ()
+    selects: tuple[int, ...] = ()
+    start: int | None = None
+    reset: int | None = None
+    power_down: int | None = None
+
+
+class Watcher(Protocol):
+    """Who decides what time does around a window."""
+
+    def before_window(self, chips: tuple[int, ...], reads_frame: bool) -> None:
+        """The program is about to clock bytes to `chips`."""
+        ...
+
+    def after_window(self, chips: tuple[int, ...], reads_frame: bool, stops: bool) -> None:
+        """A chip-select window of `chips` is over; `stops`: it ended conversions."""
+        ...
+
+    def pins_changed(self) -> None:
+        """START, RESET or PWDN was driven."""
+        ...
+
+
+def unfinished(mosi: bytes) -> bytes:
+    """The last command of a window that further bytes in the same window would go on with; empty for none."""
+    at = 0
+    while at < len(mosi):
+        opcode = mosi[at]
+        if opcode == Opcode.RDATA:
+            return mosi[at:]
+        taken = 1
+        if opcode & 0xE0 in (Opcode.RREG, Opcode.WREG):
+            taken = 2 + (mosi[at + 1] & 0x1F) + 1 if at + 1 < len(mosi) else len(mosi)
+            if at + taken > len(mosi):
+                return mosi[at:]
+        at += taken
+    return b"" if any(mosi) else mosi
+
+
+def reads_frame(mosi: bytes) -> bool:
+    """True when the window asks for a frame: RDATA, or nothing but zeros long enough for the status word."""
+    if mosi[0] == Opcode.RDATA or mosi.count(0) == len(mosi):
+        return len(mosi) >= _STATUS_BYTES
+    return unfinished(mosi)[:1] == bytes([Opcode.RDATA])
+
+
+class Wires:
+    """The board behind the nodes and lines. `watcher` is set by the pace. One thread.
+
+    `wire` True: bytes take their time on the wire. Counters: `windows`, `frames`.
+    """
+
+    def __init__(self, board: BoardModel, lines: Lines, wiring: Wiring, faults: Faults, wire: bool) -> None:
+        self.board, self.lines, self.wiring = board, lines, wiring
+        self.windows = self.frames = self.edges = 0
+        self.watcher: Watcher | None = None
+        self._faults, self._wire = faults, wire
+        self._held = b""  # sent so far in a window that is still open
+        self._held_chips: tuple[int, ...] = ()
+        self._stimulus_bits = {offset: 1 << k for k, offset in enumerate(wiring.stimuli)}
+        self._stimulus = 0
+        self._pins: dict[int, Callable[[bool], None]] = {}
+        self._connect()
+
+    def window(self, node: int, mosi: bytes, speed_hz: int, selected: bool, ends: bool) -> bytes:
+        """See spidev.Bus: bytes on the bus of `node`."""
+        chips = self._selected(node, selected)
+        if not chips:
+            return bytes(len(mosi))  # the data line floats; a pull-down reads as 0
+        if self.wiring.selects:
+            ends = False
+        if self._held and self._held_chips != chips:
+            self._end()
+        self.windows += 1
+        held = unfinished(self._held) if self._held else b""
+        whole = held + mosi
+        frame = reads_frame(whole)
+        if self.watcher is not None and not self._held:
+            self.watcher.before_window(chips, frame)
+        began_ns = time.monotonic_ns() if self._wire else 0
+        select = chips[0] if len(chips) == 1 else ALL_SELECTS
+        miso = self.board.transfer(select, whole, speed_hz if self._wire else 0)[len(held) :]
+        if self._wire:
+            self._linger(began_ns + len(mosi) * 8_000_000_000 // speed_hz)
+        if ends and not self._held:
+            self._closed(chips, frame, mosi)
+        else:
+            self._held, self._held_chips = self._held + mosi, chips
+            if ends:
+                self._end()
+        return miso
+
+    def fall(self, edges: list[ReadyEdge]) -> None:
+        """Data-ready of some chips has fallen: levels and events, as the faults let them be seen."""
+        for edge in edges:
+            if edge.chip >= len(self.wiring.ready):
+                continue
+            offset = self.wiring.ready[edge.chip]
+            line = self.lines.lines[offset]
+            seen = 1
+            if self._faults.edges_armed:
+                seen = self._faults.sightings(edge.seq)
+            if seen and line.driven == 0:  # nobody has read: the pulse between two conversions
+                self.lines.drive(offset, 1, edge.t_ns - READY_PULSE_NS)
+            self.edges += seen
+            for k in range(seen):
+                if k:
+                    self.lines.drive(offset, 1, edge.t_ns)
+                self.lines.drive(offset, 0, edge.t_ns)
+        self.show_ready()
+
+    def show_ready(self) -> None:
+        """Put the levels of data-ready on their lines where they have risen."""
+        for chip, offset in enumerate(self.wiring.ready):
+            high = self.board.ready_high(chip)
+            if self._faults.stuck_ready >= 0:
+                self.lines.lines[offset].driven = self._faults.stuck_ready
+            elif high:
+                self.lines.drive(offset, 1, self.board.now_ns())
+
+    def pulse_ready(self) -> None:
+        """Data-ready rises on all lines, as it does before a conversion ends that nobody has read for."""
+        for offset in self.wiring.ready:
+            if self._faults.stuck_ready < 0:
+                self.lines.drive(offset, 1, self.board.now_ns())
+
+    @property
+    def watched(self) -> bool:
+        """True while somebody listens for edges of data-ready."""
+        return any(self.lines.watched(offset) for offset in self.wiring.ready)
+
+    def set_output(self, offset: int, level: int) -> None:
+        """The program drives `offset`."""
+        if offset in self._stimulus_bits:
+            bit = self._stimulus_bits[offset]
+            bits = self._stimulus | bit if level else self._stimulus & ~bit
+            if bits != self._stimulus:
+                self._stimulus = bits
+                self.board.set_stimulus(bits)
+        elif offset in self.wiring.selects:
+            if level:
+                self._end()
+        elif offset in self._pins:
+            self._pins[offset](bool(level))
+            self.show_ready()
+            if self.watcher is not None:
+                self.watcher.pins_changed()
+
+    def _connect(self) -> None:
+        """START, RESET and PWDN as the board has them; unwired pins idle at their inactive level."""
+        wiring = self.wiring
+        if wiring.start is not None:
+            self._pins[wiring.start] = lambda high: self._command(Opcode.START if high else Opcode.STOP)
+        if wiring.reset is not None:
+            self._pins[wiring.reset] = lambda high: None if high else self._command(Opcode.RESET)
+        if wiring.power_down is not None:
+            self._pins[wiring.power_down] = self._set_power
+        for offset in wiring.ready:
+            self.lines.lines[offset].driven = 1
+        self._powered = True
+
+    def _set_power(self, up: bool) -> None:
+        """PWDN low takes the power away; high applies it again."""
+        if up and not self._powered:
+            for chip in self.board.chips:
+                chip.power_up()
+        self._powered = up
+
+    def _command(self, opcode: Opcode) -> None:
+        """A pin that does what an opcode does [DS-A p29, p35]."""
+        self.board.transfer(ALL_SELECTS, bytes([opcode]))
+
+    def _selected(self, node: int, selected: bool) -> tuple[int, ...]:
+        """The chips that hear the bus of `node`."""
+        if not self._powered:
+            return ()
+        if not self.wiring.selects:
+            return (node,) if selected else ()
+        lines = self.lines.lines
+        return tuple(
+            chip
+            for chip, offset in enumerate(self.wiring.selects)
+            if lines[offset].is_output and not lines[offset].level
+        )
+
+    def _end(self) -> None:
+        """Chip select goes high on a window held open."""
+        if self._held:
+            sent, chips = self._held, self._held_chips
+            self._held, self._held_chips = b"", ()
+            self._closed(chips, reads_frame(sent), sent)
+
+    def _closed(self, chips: tuple[int, ...], frame: bool, mosi: bytes) -> None:
+        self.frames += frame
+        self.show_ready()
+        if self.watcher is not None:
+            stops = not frame and mosi.lstrip(_BEFORE_STOP)[:1] == _STOP
+            self.watcher.after_window(chips, frame, stops)
+
+    def _linger(self, until_ns: int) -> None:
+        """The wire is busy until then; microseconds, so that no timer is fine enough."""
+        while time.monotonic_ns() < until_ns:
+            pass
