@@ -9,9 +9,8 @@ from firmware.doctor.board import NOT_A_PI
 from firmware.doctor.boot import boot_folder, parameter_on, raspberry
 from firmware.doctor.findings import Finding, fail, ok, skipped, warn
 from firmware.doctor.machine import Machine
+from firmware.wiring import HEADER_LABELS
 
-HEADER_LABELS = {5: "pinctrl-rp1", 4: "pinctrl-bcm2711", 3: "pinctrl-bcm2835"}
-"""The GPIO chip behind the 40-pin header, by generation; its number is not fixed (hardware 3.5)."""
 FRAME_BYTES_OF_FOUR = 4 * 27
 _EEPROM_BUS = "spidev10."  # on a Pi 5: the boot loader's flash, not on the header
 
@@ -66,12 +65,12 @@ def gpio_chips(machine: Machine) -> Finding:
     if not chips and pi is None:
         return skipped(f"no /dev/gpiochip*, {NOT_A_PI}")
     labels = {chip: _label(machine, chip) for chip in chips}
-    header = [chip for chip, label in labels.items() if label in HEADER_LABELS.values()]
+    header = [chip for chip, label in labels.items() if label in HEADER_LABELS]
     if header:
         others = len({machine.path(chip).resolve() for chip in chips}) - 1
         found = f"{header[0]} is {labels[header[0]]}" + (f", {others} more" if others else "")
         return ok(found, chips=len(chips), label=labels[header[0]] or "")
-    wanted = HEADER_LABELS.get(pi.generation, "pinctrl-*") if pi else "pinctrl-*"
+    wanted = ", ".join(HEADER_LABELS)
     unread = [str(chip) for chip, label in labels.items() if label is None]
     if unread:
         _, cure, commands = _join(machine, "gpio", 'SUBSYSTEM=="gpio", KERNEL=="gpiochip*"')
@@ -80,7 +79,7 @@ def gpio_chips(machine: Machine) -> Finding:
     if pi is None:
         return ok(f"{said}; no Raspberry Pi header", chips=len(chips))
     return fail(
-        f"{said}; {wanted} is missing",
+        f"{said}; none of {wanted}",
         "the header's driver is not loaded: start the Raspberry Pi's own kernel",
         "sudo apt install --reinstall linux-image-rpi-v8 linux-image-rpi-2712",
         chips=len(chips),
@@ -90,7 +89,7 @@ def gpio_chips(machine: Machine) -> Finding:
 def gpio_permission(machine: Machine) -> Finding:
     """This user may use the header's lines."""
     chips = machine.glob("/dev/gpiochip*")
-    header = [chip for chip in chips if _label(machine, chip) in HEADER_LABELS.values()] or chips
+    header = [chip for chip in chips if _label(machine, chip) in HEADER_LABELS] or chips
     if not header:
         return skipped("no GPIO chip")
     return _permission(machine, header[:1], "gpio", 'SUBSYSTEM=="gpio", KERNEL=="gpiochip*"')

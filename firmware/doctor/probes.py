@@ -13,8 +13,8 @@ from pathlib import Path
 
 from firmware.doctor.wakeup import FIFO_PRIORITY, Latency, measure_wakeup
 from firmware.doctor.writing import Writing, measure_writing
+from firmware.realtime import MCL_CURRENT, MCL_FUTURE
 
-_MCL_CURRENT, _MCL_FUTURE = 1, 2
 _STA_UNSYNC, _STA_NANO = 0x0040, 0x2000
 
 
@@ -63,7 +63,7 @@ def try_realtime() -> str:
 def try_lock_memory() -> str:
     """Empty when all memory, now and to come, may be locked, else the kernel's reason. Unlocked again."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE):
+    if libc.mlockall(MCL_CURRENT | MCL_FUTURE):
         return os.strerror(ctypes.get_errno())
     libc.munlockall()
     return ""

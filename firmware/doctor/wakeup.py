@@ -14,7 +14,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-FIFO_PRIORITY = 80
+from firmware.wiring import Wiring
+
+FIFO_PRIORITY = Wiring().priority
+"""What the sample loop asks for unless a wiring says otherwise."""
 PERIOD_NS = 1_000_000
 N_WAKES = 1000
 _LEAD_NS = 5_000_000

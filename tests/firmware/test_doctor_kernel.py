@@ -106,8 +106,8 @@ CASES = [
     Case(
         "real-time rights",
         FAIL,
-        "SCHED_FIFO 80 refused: Operation not permitted (limit of rtprio: 0)",
-        "echo 'pi - rtprio 80' | sudo tee -a /etc/security/limits.d/evokd.conf",
+        "SCHED_FIFO 50 refused: Operation not permitted (limit of rtprio: 0)",
+        "echo 'pi - rtprio 50' | sudo tee -a /etc/security/limits.d/evokd.conf",
         refused("realtime"),
     ),
     Case("real-time rights", SKIPPED, "refused: Operation not permitted", "", {}, laptop),
