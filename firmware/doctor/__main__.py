@@ -8,9 +8,10 @@ import json
 import os
 import shutil
 import signal
+import stat
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -52,8 +53,7 @@ def main(argv: Sequence[str] | None = None, machine: Machine | None = None) -> i
     """Examine `machine` (this one unless given); the process's exit code."""
     try:
         args = parser().parse_args(argv)
-        if args.data.exists() and not args.data.is_dir():
-            raise ConfigError(f"--data {args.data} is not a directory; name one")
+        _check_data(args.data)
         with _stopping_by_signal(), _report(args.json) as report:
             return _examine(machine or this_machine(args.data), sys.stdout, report)
     except BrokenPipeError:
@@ -114,6 +114,13 @@ def _examine(machine: Machine, out: TextIO, report: TextIO | None) -> int:
 
 def _coloured(out: TextIO) -> bool:
     return out.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def _check_data(path: Path) -> None:
+    """Raises ConfigError for what is no folder; one that is closed or not there yet is for the checks."""
+    with suppress(OSError):
+        if not stat.S_ISDIR(path.stat().st_mode):
+            raise ConfigError(f"--data {path} is not a directory; name one")
 
 
 @contextmanager

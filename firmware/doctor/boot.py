@@ -41,7 +41,7 @@ def raspberry(machine: Machine) -> Pi | None:
 
 def boot_folder(machine: Machine) -> Path:
     """Where config.txt and cmdline.txt lie, or would on a present Raspberry Pi OS."""
-    return next((p for p in _PLACES if machine.path(p / "config.txt").is_file()), _PLACES[0])
+    return next((p for p in _PLACES if machine.exists(p / "config.txt")), _PLACES[0])
 
 
 def settings(machine: Machine, soc: str) -> list[tuple[str, str]]:

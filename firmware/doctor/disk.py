@@ -150,8 +150,8 @@ def _unwritable(machine: Machine, folder: Path, error: OSError) -> Finding:
     if error.errno in (errno.EACCES, errno.EPERM):
         return fail(
             found,
-            "give the folder to this user, or record elsewhere with --data:",
-            f"sudo chown {machine.user.name} {folder}",
+            "make the folder this user's, or record elsewhere with --data:",
+            f"sudo install -d -o {machine.user.name} {machine.data}",
         )
     if error.errno == errno.EROFS:
         return fail(found, "see the mount; or record elsewhere with --data")
@@ -161,10 +161,9 @@ def _unwritable(machine: Machine, folder: Path, error: OSError) -> Finding:
 def _block(machine: Machine, mount: Mount) -> Path | None:
     """The whole device's folder in sysfs below a mount: the partition's parent."""
     for entry in (f"/sys/dev/block/{mount.device}", f"/sys/class/block/{Path(mount.source).name}"):
-        real = machine.path(entry)
-        if real.exists():
-            part = Path("/") / real.resolve().relative_to(machine.root.resolve())
-            return part.parent if machine.path(part / "partition").exists() else part
+        if machine.exists(entry):
+            part = Path("/") / machine.path(entry).resolve().relative_to(machine.root.resolve())
+            return part.parent if machine.exists(part / "partition") else part
     return None
 
 

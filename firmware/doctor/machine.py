@@ -75,9 +75,17 @@ class Machine:
         found = (Path("/") / p.relative_to(self.root) for p in self.root.glob(pattern.lstrip("/")))
         return sorted(found, key=_natural)
 
+    def exists(self, path: Path | str) -> bool:
+        """Whether there is such a path, as far as this user may look."""
+        try:
+            self.path(path).stat()
+        except OSError:
+            return False
+        return True
+
     def existing(self, path: Path) -> Path:
         """`path`, or its nearest parent that exists: where it would be made."""
-        return next((p for p in (path, *path.parents) if self.path(p).exists()), Path("/"))
+        return next((p for p in (path, *path.parents) if self.exists(p)), Path("/"))
 
     def usable(self, path: Path) -> bool:
         """Whether the user may read and write it."""

@@ -184,3 +184,24 @@ def test_evokd_doctor_hands_a_signal_on(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (1, "evokd doctor: stopped by SIGTERM before the end\n")
     assert "verdict" not in out and list(tmp_path.iterdir()) == []
+
+
+STRANGER = """
+import os, sys
+from firmware.doctor.__main__ import main
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+sys.exit(main(["--data", sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_closed_folder_is_a_finding(tmp_path: Path) -> None:
+    """Stating below a closed folder is refused, which is not the same as its not being there."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    command = [sys.executable, "-c", STRANGER, str(closed / "cases")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "cannot be written: Permission denied" in " ".join(done.stdout.split())

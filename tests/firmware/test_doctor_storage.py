@@ -26,7 +26,7 @@ CASES = [
         "writes",
         FAIL,
         f"{DATA} cannot be written: Permission denied",
-        f"sudo chown pi {DATA}",
+        f"sudo install -d -o pi {DATA}",
         probe("writing", OSError(errno.EACCES, "Permission denied")),
     ),
     Case("mount", OK, "ext4 on / (noatime, rw)", "", {}),
