@@ -274,6 +274,9 @@ def test_a_session_tells_its_timebase_and_stamps_its_messages_with_it(live: Live
         assert said["edge_ns"] - said["sample_ns"] == 375_000
         assert said["sample_ns"] == m.header["t_ns"]
         assert said["rate_hz"] == pytest.approx(4000.0, rel=1e-3)
+    assert said["settled"] is True  # ten seconds of the simulated box, whose edges are exact
+    assert (said["ppm"], said["wander_ppm"]) == pytest.approx((0.0, 0.0), abs=0.01)
+    assert said["residual_us"] < 0.01 and said["refused"] == 0
 
 
 def test_a_recording_that_is_played_reports_its_time_as_well(live: Live, tmp_path: Path) -> None:
