@@ -131,6 +131,7 @@ class FrontEnd:
 
         To be called after data-ready falls. Raises PortError when a port returns fewer bytes than asked for.
         """
+        self._select(0)
         return b"".join(chip.fetch(read) for chip, read in zip(self._chips, self._reads, strict=True))
 
     def read_registers(self, chip: int = 0) -> dict[int, int]:

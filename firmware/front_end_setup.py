@@ -13,7 +13,6 @@ from hw.frames import GAP_CHOICES, MOST_CHIPS, FrameLayout
 from hw.registers import (
     Address,
     BiasSensP,
-    Config2,
     Gpio,
     Misc1,
     Mux,
@@ -178,13 +177,13 @@ def recording_registers(
         raise ConfigError(
             f"the {chip.name} has no SRB1: wire the reference to every negative input, turn srb1 off"
         )
-    registers = dict.fromkeys(register_map(chip), 0)
+    specs = register_map(chip)
     try:
-        registers = {
+        registers: dict[int, int] = {
             Address.CONFIG3: config3(chip, setup.bias, setup.vref_v),
             Address.CONFIG1: config1(chip, setup.rate_hz, clock_output=clock_output),
-            Address.CONFIG2: Config2().encode(),
-        } | {a: 0 for a in registers if a > Address.CONFIG3}
+            Address.CONFIG2: specs[Address.CONFIG2].reset,
+        } | {a: 0 for a in specs if a > Address.CONFIG3}
         for channel, gain in enumerate(gains):
             used = channel < in_use
             mux = Mux.ELECTRODE if used else Mux.SHORTED
