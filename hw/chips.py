@@ -111,7 +111,7 @@ def tclk_to_ns(tclk: int) -> int:
 
 def wait_for_tclk_ns(tclk: int) -> int:
     """Nanoseconds to wait for `tclk` periods of the slowest internal oscillator."""
-    return int(tclk_to_ns(tclk) * (1 + CLOCK_TOLERANCE)) + 1
+    return int(tclk_to_ns(tclk) / (1 - CLOCK_TOLERANCE)) + 1
 
 
 class Family(Enum):
