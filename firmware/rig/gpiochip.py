@@ -44,7 +44,7 @@ class Config:
 
 
 def check_flags(flags: int) -> None:
-    """gpio_v2_line_flags_validate: raises OSError EINVAL or EOPNOTSUPP."""
+    """gpio_v2_line_flags_validate: raises OSError EINVAL or ENOTSUP."""
     drive = flags & (u.V2_OPEN_DRAIN | u.V2_OPEN_SOURCE)
     biases = sum(bool(flags & bias) for bias in _BIASES)
     wrong = (

@@ -79,6 +79,7 @@ class LineRequest:
     capacity: int = 0
     realtime_ns: int = 0
     debounce_us: list[int] = field(default_factory=list)
+    sent: int = 0
     dropped: int = 0
     _seqno: int = 0
     _line_seqno: dict[int, int] = field(default_factory=dict)
@@ -131,6 +132,7 @@ class LineRequest:
         except OSError:  # closed meanwhile: the hang-up is on its way
             return whole
         self._unread += 1
+        self.sent += 1
         return whole
 
     def _drop_oldest(self, event_bytes: int) -> bool:

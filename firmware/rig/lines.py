@@ -74,8 +74,7 @@ class Lines:
         self.on_watch: Callable[[], None] = lambda: None
         self.on_look: Callable[[], None] = lambda: None
         self.on_looked: Callable[[tuple[int, ...]], None] = lambda offsets: None
-        self.edges_sent = 0
-        self.edges_dropped = 0
+        self._sent = self._dropped = 0  # by requests that are gone
         self._faults = faults
         self._watchers: list[list[LineRequest]] = [[] for _ in range(N_LINES)]
 
@@ -112,7 +111,8 @@ class Lines:
         request = self.requests.pop(key, None)
         if request is None:
             return None
-        self.edges_dropped += request.dropped
+        self._sent += request.sent
+        self._dropped += request.dropped
         for offset in request.offsets:
             line = self.lines[offset]
             line.request = None
@@ -159,7 +159,6 @@ class Lines:
     def edge(self, offset: int, rising: bool, t_ns: int) -> None:
         """An edge is heard at `offset`, whatever the level."""
         for request in self._watchers[offset]:
-            self.edges_sent += 1
             request.edge(offset, rising, t_ns)
 
     def watched(self, offset: int) -> bool:
@@ -172,7 +171,11 @@ class Lines:
 
     def dropped(self) -> int:
         """Events lost to full queues so far."""
-        return self.edges_dropped + sum(request.dropped for request in self.requests.values())
+        return self._dropped + sum(request.dropped for request in self.requests.values())
+
+    def sent(self) -> int:
+        """Events put into queues so far."""
+        return self._sent + sum(request.sent for request in self.requests.values())
 
     def _put(self, offset: int, value: int) -> None:
         line = self.lines[offset]

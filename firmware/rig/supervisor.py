@@ -121,7 +121,7 @@ class Rig:
             "windows": self.wires.windows,
             "frames": self.wires.frames,
             "edges": self.wires.edges,
-            "events": self.lines.edges_sent,
+            "events": self.lines.sent(),
             "events_dropped": self.lines.dropped(),
         }
 
@@ -220,7 +220,7 @@ class Rig:
         if self.faults.vanished:
             for request in self.lines.requests.values():
                 with contextlib.suppress(OSError):
-                    request.ours.shutdown(socket.SHUT_RDWR)
+                    request.ours.shutdown(socket.SHUT_WR)
 
     def _pin(self) -> None:
         """In lockstep one processor does both sides in turn: no wake-up ever crosses to another."""

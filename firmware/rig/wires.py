@@ -17,6 +17,7 @@ from hw.model.board import ALL_SELECTS, BoardModel, ReadyEdge
 READY_PULSE_NS: Final = 1_953
 """Data-ready goes high 4 tCLK before the next conversion ends when nobody has read (facts: hardware 1.1)."""
 _STATUS_BYTES: Final = 3
+_RDATA = bytes([Opcode.RDATA])
 _STOP, _BEFORE_STOP = bytes([Opcode.STOP]), bytes([Opcode.SDATAC, 0])
 
 
@@ -67,11 +68,14 @@ def unfinished(mosi: bytes) -> bytes:
     return b"" if any(mosi) else mosi
 
 
+def asks_frame(mosi: bytes) -> bool:
+    """True when the window goes on with a frame: RDATA, or nothing but zeros."""
+    return mosi[0] == Opcode.RDATA or mosi.count(0) == len(mosi) or unfinished(mosi)[:1] == _RDATA
+
+
 def reads_frame(mosi: bytes) -> bool:
-    """True when the window asks for a frame: RDATA, or nothing but zeros long enough for the status word."""
-    if mosi[0] == Opcode.RDATA or mosi.count(0) == len(mosi):
-        return len(mosi) >= _STATUS_BYTES
-    return unfinished(mosi)[:1] == bytes([Opcode.RDATA])
+    """True when the window has read at least the status word of a frame."""
+    return len(mosi) >= _STATUS_BYTES and asks_frame(mosi)
 
 
 class Wires:
@@ -106,7 +110,7 @@ class Wires:
         whole = held + mosi
         frame = reads_frame(whole)
         if self.watcher is not None and not self._held:
-            self.watcher.before_window(chips, frame)
+            self.watcher.before_window(chips, frame or (not ends and asks_frame(mosi)))
         began_ns = time.monotonic_ns() if self._wire else 0
         select = chips[0] if len(chips) == 1 else ALL_SELECTS
         miso = self.board.transfer(select, whole, speed_hz if self._wire else 0)[len(held) :]

@@ -1,0 +1,38 @@
+"""The least of a driver, for programs on the rig: bring a chip up, know a sample by the ramp it is of."""
+
+import itertools
+import time
+
+RATE_CODE = 0x96  # 250 SPS
+RAMP_V, START_V, LSB_V = 100e-6, -4.0, 4.5 / (1 << 23)
+
+
+def bring_up(spi):
+    """Reset, internal reference, gain 1, SRB1 closed; stopped, in SDATAC."""
+    spi.mode = 1
+    spi.max_speed_hz = 4_000_000
+    time.sleep(0.15)
+    for command in (
+        [0x06],
+        [0x11],
+        [0x43, 0, 0xE0],
+        [0x41, 0, RATE_CODE],
+        [0x45, 7, *[0] * 8],
+        [0x55, 0, 0x20],
+    ):
+        spi.xfer2(command)
+        time.sleep(0.001)
+    time.sleep(0.16)
+
+
+def sample_of(frame):
+    """Which conversion the frame is of, by its first channel; None for no frame."""
+    if frame[0] & 0xF0 != 0xC0:
+        return None
+    counts = int.from_bytes(bytes(frame[3:6]), "big", signed=True)
+    return round((counts * LSB_V - START_V) / RAMP_V)
+
+
+def steps(samples):
+    """The differences between neighbours."""
+    return sorted({b - a for a, b in itertools.pairwise(samples)})

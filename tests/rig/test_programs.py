@@ -1,0 +1,446 @@
+"""Whole programs on the rig, as the field writes them: lines, chips, processes, faults; no sample is lost."""
+
+import pytest
+
+RAMP = ("--body", "ramp")
+
+
+def test_twenty_thousand_frames_in_order(rig):
+    text = """
+        import runpy, sys
+        sys.argv = ["rig_client.py", "20000"]
+        runpy.run_path("tests/bench/rig_client.py", run_name="__main__")
+    """
+    ran = rig(text, *RAMP, "--stats")
+    assert {key: ran.said[key] for key in ("frames", "lost", "lost_edges")} == {
+        "frames": 20_000,
+        "lost": 0,
+        "lost_edges": 0,
+    }
+    assert ran.counters["frames"] == 20_050 and ran.counters["events_dropped"] == 0
+    assert ran.counters["edges"] == 20_051
+
+
+def test_two_chips_read_together(rig):
+    text = """
+        import json, gpiod, spidev
+        from gpiod.line import Direction, Edge
+        from tests.rig.driver import bring_up, sample_of, steps
+        one, two = spidev.SpiDev(1, 2), spidev.SpiDev(1, 3)
+        for spi in (one, two):
+            bring_up(spi)
+        ids = [spi.xfer2([0x20, 0, 0])[2] for spi in (one, two)]
+        ready = gpiod.LineSettings(direction=Direction.INPUT, edge_detection=Edge.FALLING)
+        request = gpiod.request_lines("/dev/gpiochip0", config={27: ready})
+        two.xfer2([0x08]); one.xfer2([0x08])
+        firsts, seconds = [], []
+        while len(firsts) < 200:
+            assert request.wait_edge_events(5.0)
+            for event in request.read_edge_events():
+                firsts.append(sample_of(one.xfer2([0x12] + [0] * 27)[1:]))
+                seconds.append(sample_of(two.xfer2([0x12] + [0] * 15)[1:]))
+        same = {a - b for a, b in zip(firsts, seconds)}
+        print(json.dumps({"ids": ids, "steps": [steps(firsts), steps(seconds)], "apart": len(same)}))
+    """
+    said = rig(text, *RAMP, "--chips", "ADS1299,ADS1299-4", "--spi", "1.2", "--drdy", "27").said
+    assert said == {"ids": [0x3E, 0x3C], "steps": [[1], [1]], "apart": 1}
+
+
+def test_one_of_two_chips_read_alone_goes_on(rig):
+    text = """
+        import json, gpiod, spidev
+        from gpiod.line import Direction, Edge
+        from tests.rig.driver import bring_up, sample_of, steps
+        spi = spidev.SpiDev(0, 0)
+        bring_up(spi)
+        ready = gpiod.LineSettings(direction=Direction.INPUT, edge_detection=Edge.FALLING)
+        request = gpiod.request_lines("/dev/gpiochip0", config={17: ready})
+        spi.xfer2([0x08])
+        samples = []
+        while len(samples) < 300:
+            assert request.wait_edge_events(20.0)
+            for event in request.read_edge_events():
+                samples.append(sample_of(spi.xfer2([0x12] + [0] * 27)[1:]))
+        print(json.dumps(steps(samples)))
+    """
+    assert rig(text, *RAMP, "--chips", "ADS1299,ADS1299").said == [1]
+
+
+LEVELS = """
+    import json, gpiod, spidev
+    from gpiod.line import Direction, Value
+    from tests.rig.driver import bring_up, sample_of, steps
+    spi = spidev.SpiDev(0, 0)
+    bring_up(spi)
+    request = gpiod.request_lines("/dev/gpiochip0", config={17: None})
+    def high():
+        return request.get_value(17) == Value.ACTIVE
+    def read():
+        return sample_of(spi.xfer2([0x12] + [0] * 27)[1:])
+    spi.xfer2([0x08])
+    by_level, by_fall, blind = [], [], []
+    for _ in range(100):
+        while high(): pass
+        by_level.append(read())
+    for _ in range(100):
+        while not high(): pass
+        while high(): pass
+        by_fall.append(read())
+    for _ in range(100):
+        blind.append(read())
+    for _ in range(2):  # nobody reads: time goes on all the same
+        while not high(): pass
+        while high(): pass
+    unread = read()
+    print(json.dumps([steps(by_level), steps(by_fall), steps(blind), unread - blind[-1]]))
+"""
+
+
+def test_programs_that_poll_the_level_or_read_unasked(rig):
+    by_level, by_fall, blind, unread = rig(LEVELS, *RAMP).said
+    assert by_level == by_fall == blind == [1]
+    assert unread == 2
+
+
+def test_a_program_that_skips_frames_is_not_left_waiting(rig):
+    text = """
+        import json, gpiod, spidev
+        from gpiod.line import Direction, Edge
+        from tests.rig.driver import bring_up, sample_of, steps
+        spi = spidev.SpiDev(0, 0)
+        bring_up(spi)
+        ready = gpiod.LineSettings(direction=Direction.INPUT, edge_detection=Edge.FALLING)
+        request = gpiod.request_lines("/dev/gpiochip0", config={17: ready})
+        spi.xfer2([0x08])
+        samples, seqnos = [], []
+        for k in range(12):
+            assert request.wait_edge_events(20.0)
+            (event,) = request.read_edge_events()
+            seqnos.append(event.line_seqno)
+            if k % 3 == 2:
+                samples.append(sample_of(spi.xfer2([0x12] + [0] * 27)[1:]))
+        spi.xfer2([0x0A])
+        print(json.dumps([steps(samples), seqnos]))
+    """
+    assert rig(text, *RAMP).said == [[3], list(range(1, 13))]
+
+
+def test_processes_threads_and_compiled_code(rig):
+    text = """
+        import json, multiprocessing, os, subprocess, sys, threading
+        import gpiod, spidev
+        from gpiod.line import Direction
+        IDENTITY = "import spidev; s = spidev.SpiDev(0, 0); s.xfer2([0x11]); print(s.xfer2([0x20, 0, 0])[2])"
+        def identity(spi, found):
+            found.append(spi.xfer2([0x20, 0, 0])[2])
+        spi = spidev.SpiDev(0, 0)
+        import time; time.sleep(0.15)
+        spi.xfer2([0x06]); time.sleep(0.001); spi.xfer2([0x11])
+        found = []
+        identity(spi, found)
+        thread = threading.Thread(target=identity, args=(spi, found)); thread.start(); thread.join()
+        fork = multiprocessing.get_context("fork")
+        def child(queue):
+            mine = []
+            identity(spi, mine); identity(spidev.SpiDev(0, 0), mine)
+            queue.put(mine)
+        queue = fork.Queue(); process = fork.Process(target=child, args=(queue,)); process.start()
+        found += queue.get(timeout=20); process.join()
+        found.append(int(subprocess.check_output([sys.executable, "-c", IDENTITY])))
+        os.write(os.dup(spi.fileno()), bytes([0x45, 0, 0x60]))
+        copy = os.dup(spi.fileno())
+        found.append(spi.xfer2([0x25, 0, 0])[2])
+        only = os.open("/dev/spidev0.0", os.O_RDONLY)
+        refusals = []
+        try:
+            os.write(only, b"x")
+        except OSError as error:
+            refusals.append(error.errno)
+        folder = os.open("/dev", os.O_RDONLY)
+        near = os.open("spidev0.0", os.O_RDWR, dir_fd=folder)
+        found.append(len(os.read(near, 9)))
+        found.append(os.writev(near, [bytes(3), bytes(4)]) + os.readv(near, [bytearray(5)]))
+        line = gpiod.request_lines("/dev/gpiochip0", config={5: None})
+        kept = os.dup(line.fd)
+        line.release()
+        try:
+            gpiod.request_lines("/dev/gpiochip0", config={5: None})
+        except OSError as error:
+            refusals.append(error.errno)
+        os.close(kept)
+        gpiod.request_lines("/dev/gpiochip0", config={5: None}).release()
+        for _ in range(100):
+            gpiod.request_lines("/dev/gpiochip0", config={5: None, 6: None}).release()
+        print(json.dumps([found, refusals]))
+    """
+    found, refusals = rig(text).said
+    assert found == [0x3E] * 5 + [0x60, 9, 12]
+    assert refusals == [9, 16]
+
+
+V1 = """
+    import ctypes, fcntl, json, os, select, struct, spidev
+    from firmware.rig import uapi as u
+    from firmware.rig.control import RigControl
+    from tests.rig.driver import bring_up, sample_of, steps
+    chip = os.open("/dev/gpiochip0", os.O_RDONLY)
+    name, label, lines = u.GPIOCHIP_INFO.unpack(fcntl.ioctl(chip, u.GPIO_GET_CHIPINFO_IOCTL, bytes(68)))
+    said = {"chip": [name.rstrip(b"\\0").decode(), lines]}
+    def info(offset):
+        asked = u.GPIOLINE_INFO.pack(offset, 0, b"", b"")
+        return u.GPIOLINE_INFO.unpack(fcntl.ioctl(chip, u.GPIO_GET_LINEINFO_IOCTL, asked))
+    def handle(flags, offsets, values):
+        numbers = list(offsets) + [0] * (64 - len(offsets))
+        packed = u.GPIOHANDLE_REQUEST.pack(*numbers, flags, bytes(values), b"old", len(offsets), 0)
+        return u.GPIOHANDLE_REQUEST.unpack(fcntl.ioctl(chip, u.GPIO_GET_LINEHANDLE_IOCTL, packed))[-1]
+    outputs = handle(u.V1_REQUEST_OUTPUT, (22, 23), (1, 0))
+    said["info"] = [info(22)[1], info(22)[3].rstrip(b"\\0").decode(), info(5)[1]]
+    fcntl.ioctl(outputs, u.GPIOHANDLE_SET_LINE_VALUES_IOCTL, bytes([0, 1]) + bytes(62))
+    with RigControl() as rig:
+        said["levels"] = [rig.levels()[22], rig.levels()[23]]
+    said["values"] = list(fcntl.ioctl(outputs, u.GPIOHANDLE_GET_LINE_VALUES_IOCTL, bytes(64))[:2])
+    refused = []
+    def refuse(action, *arguments):
+        try:
+            action(*arguments)
+        except OSError as error:
+            refused.append(error.errno)
+    refuse(handle, u.V1_REQUEST_INPUT, (22,), ())
+    refuse(handle, u.V1_REQUEST_INPUT | u.V1_REQUEST_OUTPUT, (9,), ())
+    refuse(handle, u.V1_REQUEST_INPUT, (54,), ())
+    inputs = handle(u.V1_REQUEST_INPUT, (9,), ())
+    refuse(fcntl.ioctl, inputs, u.GPIOHANDLE_SET_LINE_VALUES_IOCTL, bytes(64))
+    said["refused"] = refused
+    def event(offset, kinds):
+        packed = u.GPIOEVENT_REQUEST.pack(offset, u.V1_REQUEST_INPUT, kinds, b"drdy", 0)
+        return u.GPIOEVENT_REQUEST.unpack(fcntl.ioctl(chip, u.GPIO_GET_LINEEVENT_IOCTL, packed))[-1]
+    spi = spidev.SpiDev(0, 0)
+    bring_up(spi)
+    ready = event(17, u.V1_EVENT_FALLING)
+    spi.xfer2([0x08])
+    samples, stamps = [], []
+    while len(samples) < 100:
+        assert select.select([ready], [], [], 5.0)[0]
+        stamp, kind = u.GPIOEVENT_DATA.unpack(os.read(ready, 16))
+        stamps.append(stamp)
+        samples.append(sample_of(spi.xfer2([0x12] + [0] * 27)[1:]))
+    said["steps"] = [steps(samples), steps(stamps), kind]
+    both = event(7, 3)
+    with RigControl() as rig:
+        for k in range(20):
+            rig.drive(7, 1 - k % 2)
+    kept = list(u.GPIOEVENT_DATA.iter_unpack(os.read(both, 16 * 64)))
+    said["kept"] = [len(kept), kept[0][1]]
+    said["event_value"] = fcntl.ioctl(both, u.GPIOHANDLE_GET_LINE_VALUES_IOCTL, bytes(64))[0]
+    os.close(ready)
+    os.close(event(17, 1))
+    print(json.dumps(said))
+"""
+
+
+def test_uapi_v1(rig):
+    said = rig(V1, *RAMP, "--stim", "-").said
+    assert said["chip"] == ["gpiochip0", 54]
+    assert said["info"] == [3, "old", 0]
+    assert said["levels"] == said["values"] == [0, 1]
+    assert said["refused"] == [16, 22, 22, 1]
+    assert said["steps"] == [[1], [4_000_000], 2]
+    assert said["kept"] == [16, 1], (
+        "past 16 events version 1 drops the newest: the first kept is the first sent"
+    )
+    assert said["event_value"] == 0
+
+
+def test_faults_by_the_control_channel(rig):
+    text = """
+        import errno, json, gpiod, spidev
+        from gpiod.line import Direction, Edge
+        from firmware.rig.control import RigControl, RigRefusedError
+        from tests.rig.driver import bring_up, sample_of, steps
+        rig = RigControl()
+        spi = spidev.SpiDev(0, 0)
+        bring_up(spi)
+        said = {}
+        def refused(action, *arguments, **named):
+            try:
+                action(*arguments, **named)
+            except OSError as error:
+                return errno.errorcode[error.errno]
+            except RigRefusedError as error:
+                return str(error)
+            return ""
+        ready = {17: gpiod.LineSettings(direction=Direction.INPUT, edge_detection=Edge.FALLING)}
+        rig.fault("busy_lines", [17])
+        said["busy"] = refused(gpiod.request_lines, "/dev/gpiochip0", config=ready)
+        rig.fault("open_errno", "EACCES")
+        said["open"] = refused(spidev.SpiDev, 0, 0)
+        rig.clear()
+        request = gpiod.request_lines("/dev/gpiochip0", config=ready)
+        spi.xfer2([0x08])
+        def samples(count):
+            found = []
+            while len(found) < count:
+                assert request.wait_edge_events(20.0)
+                for event in request.read_edge_events(1):
+                    found.append(sample_of(spi.xfer2([0x12] + [0] * 27)[1:]))
+            return found
+        samples(5)
+        rig.fault("transfer_error_in", 3)
+        said["eio"] = [refused(spi.xfer2, [0x20, 0, 0]) for _ in range(4)]
+        rig.fault("short_in", 1); rig.fault("short_bytes", 4)
+        said["short"] = sum(1 for byte in spi.xfer2([0x12] + [0] * 27) if byte)
+        rig.fault("missing_edge_every", 4)
+        said["missing"] = steps(samples(9))
+        rig.clear()
+        rig.fault("double_edge_every", 5)
+        said["double"] = steps(samples(20))
+        said["queued"] = len(request.read_edge_events())
+        rig.clear()
+        samples(20)
+        rig.fault("storm_edges", 30)
+        said["storm"] = steps(samples(21))
+        rig.clear()
+        rig.fault("spi_max_hz", 1_000_000)
+        said["speed"] = refused(spi.xfer2, [0x20, 0, 0])
+        rig.clear()
+        said["unknown"] = refused(rig.fault, "gremlins")
+        said["nonsense"] = refused(rig.order, "dance")
+        counters = rig.counters()
+        said["counted"] = counters["frames"] > 50 and counters["events_dropped"] > 0
+        rig.body("steady", volts=[0.25] * 8)
+        samples(20)
+        said["steady"] = steps(samples(3))
+        rig.fault("vanished")
+        said["gone"] = [refused(spi.xfer2, [0]), refused(spidev.SpiDev, 0, 0),
+                        refused(request.get_value, 17), refused(gpiod.Chip, "/dev/gpiochip0")]
+        said["woken"] = request.wait_edge_events(20.0)
+        print(json.dumps(said))
+    """
+    said = rig(text, *RAMP).said
+    assert said["busy"] == "EBUSY" and said["open"] == "EACCES"
+    assert said["eio"] == ["", "", "EIO", ""]
+    assert said["short"] <= 4
+    assert said["missing"] == [1, 2]
+    assert said["double"] == [1] and said["queued"] == 1 + 4, "each doubled edge leaves one more in the queue"
+    assert said["storm"] == [1], "false edges bring later samples, none twice"
+    assert said["speed"] == "EINVAL"
+    assert "no fault is called 'gremlins'" in said["unknown"] and "dance" in said["nonsense"]
+    assert said["counted"] and said["steady"] == [0]
+    assert said["gone"] == ["ENODEV"] * 4 and said["woken"]
+
+
+def test_chip_selects_driven_as_gpio(rig):
+    text = """
+        import json, gpiod, spidev
+        from gpiod.line import Direction, Value
+        from tests.rig.driver import bring_up, sample_of, steps
+        spi = spidev.SpiDev(0, 0)
+        select = gpiod.LineSettings(direction=Direction.OUTPUT, output_value=Value.ACTIVE)
+        lines = gpiod.request_lines("/dev/gpiochip0", config={8: select, 7: select})
+        spi.no_cs = True
+        def window(chip, *pieces):
+            lines.set_value(chip, Value.INACTIVE)
+            found = [list(spi.xfer2(list(piece))) for piece in pieces]
+            lines.set_value(chip, Value.ACTIVE)
+            return found
+        class Selected:
+            def xfer2(self, sent):
+                return window(8, sent)[0]
+        bring_up(Selected())
+        bytewise = window(8, [0x20], [0], [0])
+        other = window(7, [0x11], [0x20, 0], [0])
+        nobody = spi.xfer2([0x20, 0, 0])
+        window(8, [0x08])
+        samples = [sample_of([window_byte for piece in window(8, [0x12], [0] * 9, [0] * 18)[1:]
+                              for window_byte in piece]) for _ in range(20)]
+        print(json.dumps([bytewise[-1], other[-1], nobody, steps(samples), samples[0] is not None]))
+    """
+    options = ("--chips", "ADS1299,ADS1299-4", "--cs-gpio", "8,7")
+    said = rig(text, *RAMP, *options).said
+    assert said == [[0x3E], [0x3C], [0, 0, 0], [1], True]
+
+
+def test_start_reset_and_power_pins(rig):
+    text = """
+        import json, time, gpiod, spidev
+        from gpiod.line import Direction, Edge, Value
+        from tests.rig.driver import bring_up, sample_of, steps
+        spi = spidev.SpiDev(0, 0)
+        ready = gpiod.LineSettings(direction=Direction.INPUT, edge_detection=Edge.FALLING)
+        pin = gpiod.LineSettings(direction=Direction.OUTPUT, output_value=Value.ACTIVE)
+        low = gpiod.LineSettings(direction=Direction.OUTPUT)
+        pins = gpiod.request_lines("/dev/gpiochip0", config={5: low, 6: pin, 13: pin})
+        bring_up(spi)
+        request = gpiod.request_lines("/dev/gpiochip0", config={17: ready})
+        quiet = request.wait_edge_events(0.05)
+        pins.set_value(5, Value.ACTIVE)
+        samples = []
+        while len(samples) < 20:
+            assert request.wait_edge_events(5.0)
+            for event in request.read_edge_events():
+                samples.append(sample_of(spi.xfer2([0x12] + [0] * 27)[1:]))
+        pins.set_value(5, Value.INACTIVE)
+        before = spi.xfer2([0x21, 0, 0])[2]
+        pins.set_value(6, Value.INACTIVE); pins.set_value(6, Value.ACTIVE)
+        time.sleep(0.001)
+        spi.xfer2([0x11])
+        after = spi.xfer2([0x23, 0, 0])[2]
+        pins.set_value(13, Value.INACTIVE)
+        off = spi.xfer2([0x20, 0, 0])[2]
+        pins.set_value(13, Value.ACTIVE)
+        time.sleep(0.15)
+        spi.xfer2([0x06]); time.sleep(0.001); spi.xfer2([0x11])
+        print(json.dumps([quiet, steps(samples), before, after, off, spi.xfer2([0x20, 0, 0])[2]]))
+    """
+    said = rig(text, *RAMP, "--start", "5", "--reset", "6", "--pwdn", "13").said
+    assert said == [False, [1], 0x96, 0x60, 0, 0x3E]
+
+
+def test_stimulus_lines_return_to_the_chip(rig):
+    text = """
+        import json, gpiod, spidev
+        from gpiod.line import Direction, Edge, Value
+        from tests.rig.driver import bring_up
+        spi = spidev.SpiDev(0, 0)
+        bring_up(spi)
+        outputs = {k: gpiod.LineSettings(direction=Direction.OUTPUT) for k in (22, 23, 24, 25)}
+        ready = {17: gpiod.LineSettings(direction=Direction.INPUT, edge_detection=Edge.FALLING)}
+        lines = gpiod.request_lines("/dev/gpiochip0", config=outputs)
+        request = gpiod.request_lines("/dev/gpiochip0", config=ready)
+        spi.xfer2([0x08])
+        bits = []
+        for k in range(8):
+            assert request.wait_edge_events(5.0)
+            request.read_edge_events()
+            lines.set_value(23, Value.ACTIVE if k == 3 else Value.INACTIVE)
+            bits.append(spi.xfer2([0x12] + [0] * 27)[3] & 0x0F)
+        print(json.dumps(bits))
+    """
+    bits = rig(text, "--seed", "3").said
+    assert bits.count(2) == 1 and bits[4] == 2 and set(bits) == {0, 2}
+
+
+@pytest.mark.parametrize("how", ["--realtime", "--unpinned"])
+def test_other_paces_run_too(rig, how):
+    text = """
+        import json, gpiod, spidev
+        from gpiod.line import Direction, Edge
+        from tests.rig.driver import bring_up, sample_of, steps
+        spi = spidev.SpiDev(0, 0)
+        bring_up(spi)
+        ready = {17: gpiod.LineSettings(direction=Direction.INPUT, edge_detection=Edge.FALLING)}
+        request = gpiod.request_lines("/dev/gpiochip0", config=ready)
+        spi.xfer2([0x08])
+        stamps, seqnos, samples = [], [], []
+        while len(samples) < 20:
+            assert request.wait_edge_events(20.0)
+            for event in request.read_edge_events():
+                stamps.append(event.timestamp_ns)
+                seqnos.append(event.line_seqno)
+                samples.append(sample_of(spi.xfer2([0x12] + [0] * 27)[1:]))
+        exact = all((b - a) == 4_000_000 * (n - m)
+                    for a, b, m, n in zip(stamps, stamps[1:], seqnos, seqnos[1:]))
+        print(json.dumps([exact, samples == sorted(samples), None in samples]))
+    """
+    extra = ("--wire", "--speed", "0.5") if how == "--realtime" else ()
+    assert rig(text, *RAMP, how, *extra).said == [True, True, False]
