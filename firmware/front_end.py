@@ -241,7 +241,10 @@ class FrontEnd:
             chip.configure(registers)
 
     def _tell_apart(self) -> None:
-        """ChipError when two selects reach the same chip: each gets its mark, then all are read."""
+        """ChipError when two selects reach the same chip: each gets its mark, then all are read.
+
+        The registers written afterwards take the marks away.
+        """
         if len(self._chips) == 1:
             return
         for k, chip in enumerate(self._chips):
@@ -253,8 +256,6 @@ class FrontEnd:
                     f"chip {k + 1}: expected its own mark {k + 1} in LOFF_FLIP, got {got}: likely cause two "
                     "selects that reach the same chip; cure: check the select wires, one for each chip"
                 )
-        for chip in self._chips:
-            chip.write(Address.LOFF_FLIP, 0)
 
     def _chain_layout(self, part: ChipSpec) -> FrameLayout:
         """How many chips answer in the chain and what lies between them, from rows of real conversions."""

@@ -247,6 +247,9 @@ def test_registers_are_put_back_when_the_block_ends_or_breaks(mode: str) -> None
         front_end.write_registers(1, {Address.LOFF: excited, Address.LOFF_SENSP: 0xFF, Address.CONFIG3: 0x60})
         assert front_end.read_registers(1)[Address.LOFF] == excited
         raise ZeroDivisionError
+    for wire in wires:
+        wire.convert()
+    assert front_end.read_frame()[::27] == b"\xc0\xc0"  # frames come as before
     assert [front_end.read_registers(k) for k in (0, 1)] == before
     assert all(wire.model.converting for wire in wires)
     waits = wires[0].clock.waited

@@ -78,6 +78,13 @@ def test_a_lost_header_is_that_chips_and_the_rows() -> None:
     assert np.argwhere(~decoded.chip_header_ok).tolist() == [[1, 1], [3, 0]]
 
 
+def test_flags_of_channels_that_a_chip_lacks_do_not_reach_the_next_chips() -> None:
+    frames = encode_frame([0] * 4, 0, 0xF1, 0x82) + encode_frame([0] * 8, 0, 0x01, 0x00)
+    decoded = decode_board(np.frombuffer(frames, np.uint8)[None, :], FrameLayout((4, 8)))
+    assert decoded.lead_off_p.tolist() == [0b1_0001]
+    assert decoded.lead_off_n.tolist() == [0b0_0010]
+
+
 def test_where_frames_and_headers_lie() -> None:
     star = FrameLayout((8, 4, 6))
     assert (star.frame_bytes, star.row_bytes, star.total_channels) == ((27, 15, 21), 63, 18)
