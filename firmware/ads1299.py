@@ -220,7 +220,7 @@ class Ads1299:
         self._continuous = True
 
     def open_frames(self) -> None:
-        """RDATAC before the first conversion, when it cannot be lost and no frame can prove it."""
+        """RDATAC before START, when it cannot be lost and no frame can prove it."""
         self.command(Opcode.RDATAC)
         self._continuous = True
 

@@ -114,11 +114,14 @@ class FrontEnd:
         )
 
     def start(self) -> None:
-        """Begin conversions, all chips at once; the first data-ready comes a settling time later."""
-        self._convert(True)
+        """Begin conversions, all chips at once; the first data-ready comes a settling time later.
+
+        Continuous reading is opened before: while nothing converts, no data-ready can make a chip miss it.
+        """
         if self._setup.read_mode == "rdatac":
             for chip in self._chips:
                 chip.open_frames()
+        self._convert(True)
 
     def stop(self) -> None:
         """End conversions; registers keep their values and can be reached."""

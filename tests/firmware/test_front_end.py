@@ -89,6 +89,14 @@ def test_continuous_reading_begins_before_the_first_conversion_and_ends_with_sto
     assert [wire.sent[1] for wire in wires] == [bytes([Opcode.SDATAC])] * 2
 
 
+def test_continuous_reading_is_open_before_anything_converts() -> None:
+    """Within 4 tCLK of data-ready RDATAC would be lost; before START there is none."""
+    front_end, wires, _ = star(ADS1299, start=False)
+    front_end.bring_up(FrontEndSetup(16000, read_mode="rdatac"))
+    front_end.start()
+    assert wires[0].sent[-2:] == [bytes([Opcode.RDATAC]), bytes([Opcode.START])]
+
+
 def test_registers_are_reached_in_the_midst_of_continuous_reading() -> None:
     """One write of each chip; RDATAC is sent again when a frame shows that it was lost."""
     front_end, wires, _ = star(ADS1299, ADS1299)
