@@ -1,4 +1,4 @@
-"""The link between edge and host: its messages, declared once, and its framing, as pure code.
+"""The link between edge and host: its framing as pure code, and the one door to its messages.
 
 A frame is COBS(type u8, sequence u32, payload, CRC-32 of all before) and a zero byte. Each direction
 counts its frames from 0, so the receiver knows what it lost; a frame that fails its CRC is counted and
@@ -7,203 +7,73 @@ dropped, never repaired. Both ends open with `Hello`; another version or another
 
 import struct
 import zlib
-from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import get_args
 
 from hw import cobs
-from hw.link_fields import (
-    F64,
-    I64,
-    U8,
-    U16,
-    U32,
-    U64,
-    Blob,
-    Floats,
-    Gaps,
-    Text,
-    Texts,
-    Unpacker,
-    layout,
-    pack,
+from hw.link_fields import Unpacker, layout, pack
+from hw.link_messages import (
+    ALL_PLANS,
+    NOT_SEEN,
+    Block,
+    Configure,
+    Description,
+    Ended,
+    Excited,
+    Fault,
+    Heartbeat,
+    Hello,
+    Impedance,
+    ImpedanceStart,
+    ImpedanceStop,
+    Leads,
+    LeadWatch,
+    Message,
+    Reply,
+    Start,
+    StimPlan,
+    StimStop,
+    Stimulus,
+    Timebase,
 )
+
+__all__ = [
+    "ALL_PLANS",
+    "KINDS",
+    "MAX_FRAME_BYTES",
+    "NOT_SEEN",
+    "TABLE",
+    "VERSION",
+    "Block",
+    "Configure",
+    "Description",
+    "Ended",
+    "Excited",
+    "Fault",
+    "Heartbeat",
+    "Hello",
+    "Impedance",
+    "ImpedanceStart",
+    "ImpedanceStop",
+    "LeadWatch",
+    "Leads",
+    "Message",
+    "Receiver",
+    "Reply",
+    "Sender",
+    "Start",
+    "StimPlan",
+    "StimStop",
+    "Stimulus",
+    "Timebase",
+    "check_hello",
+    "hello",
+    "same",
+    "table_text",
+]
 
 VERSION = 1
 MAX_FRAME_BYTES = 1 << 20
-NOT_SEEN = (1 << 64) - 1
-ALL_PLANS = 0xFFFF
 
-
-@dataclass(frozen=True, slots=True)
-class Hello:
-    """First message of both ends. `table` is the hash of the message table, `boot` names this start."""
-
-    CODE: ClassVar[int] = 1
-    version: U16
-    table: U32
-    boot: U64
-    role: Text
-
-
-@dataclass(frozen=True, slots=True)
-class Configure:
-    """Host: what to acquire. `lines` names what each output line drives; the rest maps a recording's signals
-    (`labels` per channel; "" for none; `annotations` as TEXT=LINE; `threshold` NaN for none)."""
-
-    CODE: ClassVar[int] = 2
-    rate_hz: F64
-    gain: U8
-    channels: Texts
-    lines: Texts
-    labels: Texts
-    trigger_channel: Text
-    threshold: F64
-    annotations: Texts
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """Edge: what it will deliver. Microvolts = counts * lsb_uv + offset_uv; row k of a sweep lies
-    (k + latency_offset_samples) / rate_hz after its stimulus. `lines` output lines (0: cannot stimulate)."""
-
-    CODE: ClassVar[int] = 3
-    source: Text
-    rate_hz: F64
-    channels: Texts
-    lsb_uv: Floats
-    offset_uv: Floats
-    latency_offset_samples: F64
-    lines: U8
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Host: begin, or go on, sending blocks."""
-
-    CODE: ClassVar[int] = 4
-    command: U32
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Edge: contiguous samples. `samples` 24-bit big-endian as the converter sends them, (time, channel);
-    `bits` one byte per sample; `gaps` lie before the first sample."""
-
-    CODE: ClassVar[int] = 5
-    first_index: U64
-    t_ns: I64
-    channels: U8
-    samples: Blob
-    bits: Blob
-    gaps: Gaps
-
-
-@dataclass(frozen=True, slots=True)
-class StimPlan:
-    """Host: pulse `line` (from 1) at every sample index that is `phase` modulo `period`, high for `hold`
-    samples, `count` times (0: until stopped). Replaces the plan of the same number. Plans of one period and
-    different phases therefore interleave whenever they were started."""
-
-    CODE: ClassVar[int] = 6
-    command: U32
-    plan: U16
-    line: U8
-    period: U32
-    phase: U32
-    hold: U16
-    count: U32
-
-
-@dataclass(frozen=True, slots=True)
-class StimStop:
-    """Host: end a plan (or ALL_PLANS) and take its line low."""
-
-    CODE: ClassVar[int] = 7
-    command: U32
-    plan: U16
-
-
-@dataclass(frozen=True, slots=True)
-class Stimulus:
-    """Edge: one pulse and its proof: commanded at one sample, seen in the status word of another (NOT_SEEN
-    when it never came back)."""
-
-    CODE: ClassVar[int] = 8
-    plan: U16
-    command: U32
-    number: U32
-    line: U8
-    commanded: U64
-    seen: U64
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Edge: the answer to a command; `refusal` is empty when it was accepted."""
-
-    CODE: ClassVar[int] = 9
-    command: U32
-    refusal: Text
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Edge: something is wrong; outputs are low. `fatal` ends acquisition."""
-
-    CODE: ClassVar[int] = 10
-    code: Text
-    text: Text
-    fatal: U8
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """Edge: the source has no more samples; `index` follows the last one."""
-
-    CODE: ClassVar[int] = 11
-    index: U64
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """Host: I am alive. Silence for a second takes the outputs low."""
-
-    CODE: ClassVar[int] = 12
-    t_ns: I64
-
-
-@dataclass(frozen=True, slots=True)
-class Timebase:
-    """Edge: when the data-ready edge of `index` fell on the edge's monotonic clock, by regression over all
-    edges, `refused` late ones left out; sample time is earlier by the filter's delay. `ns_per_sample` is the
-    period now, `ppm` how far the clock was fast of nominal over half a minute, `wander_ppm` its spread."""
-
-    CODE: ClassVar[int] = 13
-    index: U64
-    t_ns: I64
-    ns_per_sample: F64
-    ppm: F64
-    wander_ppm: F64
-    residual_ns: F64
-    refused: U32
-    settled: U8
-
-
-Message = (
-    Hello
-    | Configure
-    | Description
-    | Start
-    | Block
-    | StimPlan
-    | StimStop
-    | Stimulus
-    | Reply
-    | Fault
-    | Ended
-    | Heartbeat
-    | Timebase
-)
 KINDS: tuple[type[Message], ...] = get_args(Message)
 _LAYOUTS = {kind: layout(kind) for kind in KINDS}
 _BY_CODE = {kind.CODE: kind for kind in KINDS}

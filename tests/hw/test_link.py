@@ -16,9 +16,15 @@ from hw.link import (
     Configure,
     Description,
     Ended,
+    Excited,
     Fault,
     Heartbeat,
     Hello,
+    Impedance,
+    ImpedanceStart,
+    ImpedanceStop,
+    Leads,
+    LeadWatch,
     Message,
     Receiver,
     Reply,
@@ -45,12 +51,12 @@ BLOCK = Block(
     gaps=(Gap(990, 8, "missed"), Gap(998, 2, "torn")),
 )
 
-# Frames 0 to 12 of a sender, made with struct and zlib.crc32 alone. To change one is to change VERSION.
-TABLE_V1 = 0xA165A56B
+# Frames 0 to 18 of a sender, made with struct and zlib.crc32 alone. To change one is to change VERSION.
+TABLE_V1 = 0x3665508F
 GOLDEN: list[tuple[Message, str]] = [
     (
         Hello(1, TABLE_V1, 0x0123456789ABCDEF, "host"),
-        "020101010102010e6ba565a1efcdab89674523010409686f73747fec646a00",
+        "020101010102010e8f506536efcdab89674523010409686f7374519c1e9300",
     ),
     (
         Configure(
@@ -94,6 +100,35 @@ GOLDEN: list[tuple[Message, str]] = [
         Timebase(3999, 1234567890123, 250312.5, -1248.4, 3.25, 2100.0, 17, 1),
         "030d0c0101039f0f010101010107cb04fb711f0101010101010d448e0e419a999999998193c00101010101030a40010101010568"
         "a0401101010601ae41e71d00",
+    ),
+    (ImpedanceStart(10, 6, 31.25, 0, 0), "030e0d0101020a010102060101010101010104403f4001059f777f0700"),
+    (ImpedanceStop(11), "030f0e0101020b0101054c4e3bfb00"),
+    (LeadWatch(12, 6), "03100f0101020c01010206010105ba3523bb00"),
+    (Excited(10, 4000, NOT_SEEN), "0311100101020a010103a00f01010101010dffffffffffffffff8d33016700"),
+    (
+        Impedance(
+            command=10,
+            first_index=4000,
+            end_index=13500,
+            frequency_hz=31.25,
+            current_na=6,
+            board="SN7",
+            leads=("CP3+", "Fpz+"),
+            ohm=(5000.0, 0.0),
+            low_ohm=(4900.0, 0.0),
+            high_ohm=(5100.0, 0.0),
+            phase_deg=(-2.5, 0.0),
+            drift_deg=(0.25, 0.0),
+            notes=("", "no tone"),
+        ),
+        "0312110101020a010103a00f010101010103bc340101010101010101010105403f40060101020305534e37020204064350332b04"
+        "0646707a2b0201010101010488b34001010101010101020201010101010424b340010101010101010202010101010104ecb34001"
+        "01010101010102020101010101010304c001010101010101020201010101010103d03f010101010101010202010102070c6e6f20"
+        "746f6e656b849d4f00",
+    ),
+    (
+        Leads(5000, off_p=1, off_n=0, railed=2, watched=1),
+        "031312010103881301010101010201010101010101020201010601c8c1e7b700",
     ),
 ]
 
