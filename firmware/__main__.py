@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seconds", type=float, help="end after so many seconds of samples")
     p.add_argument("--seed", type=int, default=1, help="of the simulated patient")
     p.add_argument("--scenario", type=Path, help="TOML file of what happens to the simulated patient")
+    p.add_argument("--wiring", type=Path, help="TOML file of the board's pins, for --source pi")
     p.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     return p
 
@@ -74,6 +75,10 @@ def _stop_event(supervised: bool) -> threading.Event:
     return stop
 
 
+def _say(line: str) -> None:
+    sys.stderr.write(f"evokd edge: {line}\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the edge until its source ends or a signal comes."""
     try:
@@ -82,14 +87,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.seconds is not None and not 0 < args.seconds < math.inf:
             raise ConfigError(f"--seconds {args.seconds:g} is not a positive number")
         speed = parse_speed(args.speed)
-        source = build(EdgeOptions(args.source, speed, args.seconds, args.seed, args.scenario))
+        options = EdgeOptions(args.source, speed, args.seconds, args.seed, args.scenario, args.wiring)
+        source = build(options, _say)
         listener = Listener(args.link)
         try:
             Server(source, listener, stop).run()
         finally:
             listener.close()
     except EdgeError as error:
-        sys.stderr.write(f"evokd edge: {error}\n")
+        _say(str(error))
         return error.exit_code
     return 0
 

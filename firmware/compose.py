@@ -1,6 +1,7 @@
 """The composition root of the edge: the only place that knows which source is which."""
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from firmware.errors import ConfigError, PortError
 from firmware.playback import RecordingSource
 from firmware.ports import Source
 from firmware.simulated import SimulatedSource
+from firmware.wiring import Wiring, read_wiring
 from hw.model.scenario import NO_CHANGE, Scenario, parse_scenario
 
 
@@ -20,14 +22,17 @@ class EdgeOptions:
     seconds: float | None = None
     seed: int = 1
     scenario: Path | None = None
+    wiring: Path | None = None
 
 
-def build(options: EdgeOptions) -> Source:
-    """The source that `options.source` names: simulated or file:RECORDING.
+def build(options: EdgeOptions, say: Callable[[str], None] = lambda line: None) -> Source:
+    """The source that `options.source` names: simulated, pi or file:RECORDING. `say` gets lines for the log.
 
     Raises ConfigError for any other, PortError when the recording is not there.
     """
     kind, _, rest = options.source.partition(":")
+    if options.wiring is not None and options.source != "pi":
+        raise ConfigError(f"--wiring belongs to --source pi, not to {options.source}")
     if options.source == "simulated":
         scenario = NO_CHANGE if options.scenario is None else read_scenario(options.scenario)
         return SimulatedSource(options.speed, options.seconds, options.seed, scenario)
@@ -43,9 +48,13 @@ def build(options: EdgeOptions) -> Source:
             raise PortError(f"recording {path} does not exist; check the path")
         return RecordingSource(path, options.speed, options.seconds)
     if options.source == "pi":
-        raise ConfigError(
-            "--source pi needs the Linux backends, which this version does not have; use simulated"
-        )
+        if options.speed != 1.0:
+            raise ConfigError("--speed belongs to recordings and the simulation; a board has its own")
+        # Here and not above: no other source needs compiled device loops and their bindings.
+        from firmware.linux_source import LinuxSource
+
+        wiring = Wiring() if options.wiring is None else read_wiring(options.wiring)
+        return LinuxSource(wiring, options.seconds, say)
     raise ConfigError(f"--source {options.source!r} is not simulated, pi or file:RECORDING")
 
 

@@ -7,7 +7,7 @@ its label, since its number differs between kernels (facts: hardware 3.5).
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from firmware.errors import ConfigError
 from hw.board import N_LINES
@@ -30,8 +30,8 @@ class Wiring:
     lines: tuple[int, ...] = (22, 23, 24, 25)
     start: int | None = None
     daisy: bool = False
-    read: str = "rdata"
-    outputs: str = "gpiod"
+    read: Literal["rdata", "rdatac"] = "rdata"
+    outputs: Literal["gpiod", "rpi-gpio"] = "gpiod"
     priority: int = 50
     cpu: int | None = None
 

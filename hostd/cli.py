@@ -124,8 +124,9 @@ def _run(args: argparse.Namespace) -> int:
     if args.seconds is not None:
         host += ["--seconds", str(args.seconds)]
         edge += ["--seconds", str(args.seconds)]
-    if args.scenario is not None:
-        edge += ["--scenario", str(args.scenario)]
+    for name in ("scenario", "wiring"):
+        if getattr(args, name) is not None:
+            edge += [f"--{name}", str(getattr(args, name))]
     web = None
     places = {"case": case.name, "bus": args.bus, "data": args.data}
     if args.http != "off":
@@ -143,7 +144,7 @@ def _edge(args: argparse.Namespace) -> int:
 
     command = [sys.executable, "-m", "firmware", "--source", args.source, "--link", args.link]
     command += ["--speed", args.speed, "--seed", str(args.seed)]
-    for name in ("seconds", "scenario"):
+    for name in ("seconds", "scenario", "wiring"):
         if getattr(args, name) is not None:
             command += [f"--{name}", str(getattr(args, name))]
     os.execv(sys.executable, command)

@@ -42,6 +42,7 @@ def source_options(p: argparse.ArgumentParser) -> None:
         help="simulated, pi, serial:DEVICE, tcp:HOST:PORT or file:RECORDING",
     )
     p.add_argument("--scenario", type=Path, metavar="FILE.toml", help="what happens to the simulated patient")
+    p.add_argument("--wiring", type=Path, metavar="FILE.toml", help="pins of the board, for --source pi")
     p.add_argument("--seed", type=int, default=1, help="of the simulated patient")
     p.add_argument("--speed", default="1", help="times real time, or max")
     p.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds of samples")

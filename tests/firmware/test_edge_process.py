@@ -63,7 +63,9 @@ def bad_starts(folder: Path) -> list[tuple[list[object], int, str]]:
     absent = folder / "absent.toml"
     return [
         (["--source", "imaginary", *link], 2, "'imaginary' is not simulated, pi or file:RECORDING"),
-        (["--source", "pi", *link], 2, "use simulated"),
+        (["--source", "pi", "--speed", "2", *link], 2, "a board has its own"),
+        (["--wiring", "board.toml", *link], 2, "--wiring belongs to --source pi"),
+        (["--source", "pi", "--wiring", "/nowhere.toml", *link], 2, "wiring /nowhere.toml: No such file"),
         (["--source", "file:", *link], 2, "is not simulated"),
         (["--source", f"file:{folder / 'no.bdf'}", *link], 1, "no.bdf does not exist; check the path"),
         (["--source", f"file:{'x' * 300}", *link], 1, "File name too long; check the path"),
