@@ -22,15 +22,18 @@ from hw.frames import decode_frames
 from hw.link import Ended, Reply, StimPlan
 
 RING_S = 10.0
+LEAST_SLOTS = 1 << 16
+"""A slow converter's ten seconds are few rows; a consumer that is late by many of them costs little memory."""
 EDGE_TIMEOUT_S = 0.5
 
 
 def acquisition_state(
     rate_hz: float, lines: int, row_bytes: int, headers: tuple[int, ...] = (0,)
 ) -> LoopState:
-    """Memory for ten seconds of rows; half a second without a good one makes the loop blind."""
+    """Memory for ten seconds of rows or more; half a second without a good one makes the loop blind."""
     most_torn = max(1, round(rate_hz * EDGE_TIMEOUT_S))
-    state = loop_state(lines, round(rate_hz * RING_S) + 2, row_bytes, headers, most_torn)
+    slots = max(round(rate_hz * RING_S) + 2, LEAST_SLOTS)
+    state = loop_state(lines, slots, row_bytes, headers, most_torn)
     prepare(state, rate_hz)
     return state
 

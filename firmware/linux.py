@@ -132,11 +132,11 @@ def _request(path: str, lines: dict[int, Any], what: str, **options: Any) -> Any
 
 
 class GpiodEdges:
-    """Edge port: falling edges of the data-ready line with the kernel's number and time."""
+    """Edge port: falling edges of the data-ready line with the kernel's number and time, `last` of them."""
 
-    exhausted = False
-
-    def __init__(self, path: str, line: int, rate_hz: float) -> None:
+    def __init__(self, path: str, line: int, rate_hz: float, last: int | None = None) -> None:
+        self.exhausted = False
+        self._last = last
         settings: Any = binding("gpiod", "gpiod").LineSettings
         kinds: Any = importlib.import_module("gpiod.line")
         wanted = settings(direction=kinds.Direction.INPUT, edge_detection=kinds.Edge.FALLING)
@@ -151,7 +151,7 @@ class GpiodEdges:
 
     def wait(self, timeout_s: float) -> Edge | None:
         """The next edge that is none of a bounce; doubtful ones are left out, so that they become a gap."""
-        while True:
+        while not self.exhausted:
             if not self._events:
                 try:
                     if not self._request.wait_edge_events(timeout_s):
@@ -161,8 +161,10 @@ class GpiodEdges:
                     raise port_error("data-ready line", error) from None
             event = self._events.pop(0)
             index = int(place(self._grid, self._clock, event.line_seqno, event.timestamp_ns))
-            if index != SPURIOUS and index < DOUBTFUL:
+            self.exhausted = self._last is not None and self._last <= index < DOUBTFUL
+            if index != SPURIOUS and index < DOUBTFUL and not self.exhausted:
                 return Edge(index, event.timestamp_ns)
+        return None
 
     def close(self) -> None:
         """Give the line back."""
@@ -194,8 +196,10 @@ class GpiodOutputs:
 
     def close(self) -> None:
         """Low, and given back."""
-        self.write(0)
-        self._request.release()
+        try:
+            self.write(0)
+        finally:
+            self._request.release()
 
 
 class RpiGpioOutputs:
@@ -229,8 +233,10 @@ class RpiGpioOutputs:
 
     def close(self) -> None:
         """Low, and given back."""
-        self.write(0)
-        self._gpio.cleanup(list(self._lines))
+        try:
+            self.write(0)
+        finally:
+            self._gpio.cleanup(list(self._lines))
 
 
 class MonotonicClock:

@@ -4,6 +4,7 @@ Wires things together and knows what to do when the loop returns; what a sample 
 chip that falls silent or loses its registers is brought up anew, and what was not seen is a gap.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -88,7 +89,7 @@ class LinuxSource:
             if len(wanted.channels) > len(info.lsb_uv):
                 n = len(info.lsb_uv)
                 raise ConfigError(f"{len(wanted.channels)} channels wanted, the board has {n}; remove some")
-            self._edges = GpiodEdges(chip, wiring.data_ready, wanted.rate_hz)
+            self._edges = GpiodEdges(chip, wiring.data_ready, wanted.rate_hz, self._last(wanted.rate_hz))
         except BaseException:
             self.close()
             raise
@@ -155,8 +156,8 @@ class LinuxSource:
         assembler = Assembler(
             self._state, info.rate_hz, self._channels, lambda rows: decode_board(rows, layout), watch
         )
-        last = None if self._seconds is None else round(self._seconds * info.rate_hz)
-        drain = threading.Thread(target=loop.drain, args=(assembler, put, stop, over, last), name="blocks")
+        wanted = (assembler, put, stop, over, self._last(info.rate_hz))
+        drain = threading.Thread(target=loop.drain, args=wanted, name="blocks")
         drain.start()
         try:
             granted = claim(self._wiring.priority, self._wiring.cpu)
@@ -164,8 +165,7 @@ class LinuxSource:
             while (why := loop.serve()) != STOPPED:
                 self._revive(why, put, stop)
         finally:
-            if self._outputs is not None:
-                self._outputs.write(0)
+            self._outputs_low()
             over.set()
             drain.join()
         loop.finish(assembler, put)
@@ -193,10 +193,22 @@ class LinuxSource:
                 put(Fault("chip_restarted", text, 0))
                 return
 
+    def _last(self, rate_hz: float) -> int | None:
+        """How many samples there shall be."""
+        return None if self._seconds is None else round(self._seconds * rate_hz)
+
+    def _outputs_low(self) -> None:
+        """Low, if the lines are still there; when they are not, the first cause is the one to tell."""
+        if self._outputs is not None:
+            with contextlib.suppress(PortError):
+                self._outputs.write(0)
+
     def close(self) -> None:
-        """Outputs low, chips stopped where they can be reached, devices given back."""
+        """Outputs low and every device given back, those too that are gone."""
+        self._outputs_low()
         for device in (self._outputs, self._start, self._edges, *self._ports):
             if device is not None:
-                device.close()
+                with contextlib.suppress(PortError):
+                    device.close()
         self._outputs = self._start = self._edges = None
         self._ports = []

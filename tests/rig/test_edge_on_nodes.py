@@ -1,0 +1,186 @@
+"""The true edge with its driver, compiled loop and bindings, on device nodes served by the chip model."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = [sys.executable, str(ROOT / "tests" / "support" / "edge_on_nodes.py")]
+WITHIN_S = 60
+
+
+def rigged(command: list[str], *options: str, env: dict[str, str] | None = None) -> Any:
+    """`command` run on the rig to its end."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)} | (env or {})
+    rig = [sys.executable, "-m", "firmware.rig", *options, "--", *command]
+    return subprocess.run(
+        rig, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=WITHIN_S, check=False
+    )
+
+
+@cache
+def no_rig() -> str:
+    """Why there is no rig here, or empty."""
+    tried = rigged([sys.executable, "-c", "pass"])
+    return "" if tried.returncode == 0 else tried.stderr.strip()
+
+
+@pytest.fixture(autouse=True)
+def needs_the_rig() -> None:
+    pytest.importorskip("gpiod")
+    pytest.importorskip("spidev")
+    if no_rig():
+        pytest.skip(no_rig())
+
+
+def edge(job: dict[str, Any], *options: str, env: dict[str, str] | None = None) -> dict[str, Any]:
+    """The account of the edge doing `job` on a rig with `options`; electrodes see a ramp."""
+    ran = rigged([*PROGRAM, json.dumps(job)], "--body", "ramp", *options, env=env)
+    assert ran.returncode == 0, ran.stderr
+    account: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return account
+
+
+def right(account: dict[str, Any]) -> bool:
+    """Every sample is the one after the last, on all channels; a break only where a gap is."""
+    after_gaps = {gap[0] + gap[1] for gap in account["gaps"]}
+    return account["same_on_all"] and set(account["broken_at"]) <= after_gaps | {1}
+
+
+def test_every_sample_in_order_and_none_lost() -> None:
+    account = edge({"rate_hz": 4000, "samples": 20_000})
+    assert account["error"] == ""
+    assert account["samples"] >= 20_000
+    assert account["gaps"] == account["faults"] == []
+    assert right(account)
+    assert account["said"][0].startswith("sample loop: ")
+
+
+@pytest.mark.parametrize("rate_hz", [250, 16_000])
+def test_another_python_thread_that_never_rests_costs_no_sample(rate_hz: int) -> None:
+    account = edge({"rate_hz": rate_hz, "samples": 8000, "spin": True})
+    assert account["samples"] >= 8000
+    assert account["gaps"] == account["faults"] == []
+    assert right(account)
+
+
+def test_continuous_reading_gives_the_same_samples() -> None:
+    account = edge({"rate_hz": 1000, "samples": 4000, "wiring": {"read": "rdatac"}})
+    assert account["error"] == ""
+    assert account["gaps"] == []
+    assert right(account)
+
+
+def test_two_chips_with_a_common_start_are_one_board() -> None:
+    job = {"rate_hz": 1000, "samples": 4000, "channels": 16, "wiring": {"spi": ["0.0", "0.1"], "start": 27}}
+    account = edge(job, "--chips", "ADS1299,ADS1299", "--drdy", "17,18", "--start", "27")
+    assert account["error"] == ""
+    assert (account["channels"], account["gaps"]) == (16, [])
+    assert right(account)
+
+
+PLAN = {"command": 5, "plan": 1, "line": 1, "period": 400, "phase": 100, "hold": 4, "count": 0}
+
+
+def test_pulses_leave_on_their_sample_and_come_back_in_the_next() -> None:
+    account = edge({"rate_hz": 4000, "samples": 8000, "plans": [PLAN]})
+    assert account["replies"] == [[5, ""]]
+    assert account["faults"] == []
+    commanded = [at for _, at, _ in account["stimuli"]]
+    assert commanded == list(range(100, account["end"] - 3, 400))[: len(commanded)]
+    assert len(commanded) >= 19
+    assert all(seen == at + 1 for _, at, seen in account["stimuli"])
+    assert account["high_at"][: len(commanded)] == [at + 1 for at in commanded]
+
+
+def test_outputs_by_rpi_gpio_fire_the_same_pulses() -> None:
+    pytest.importorskip("lgpio")
+    job = {"rate_hz": 1000, "samples": 3000, "plans": [PLAN], "wiring": {"outputs": "rpi-gpio"}}
+    account = edge(job, env={"RPI_LGPIO_REVISION": "c03111"})
+    assert account["error"] == ""
+    assert account["gaps"] == account["faults"] == []
+    assert right(account)
+    assert [seen - at for _, at, seen in account["stimuli"]] == [1] * len(account["stimuli"])
+    assert len(account["stimuli"]) >= 6
+
+
+def test_a_transfer_that_fails_is_one_gap_and_one_fault() -> None:
+    account = edge({"rate_hz": 4000, "samples": 8000, "at": {"1000": ["transfer_error_in", 50]}})
+    assert account["error"] == ""
+    (gap,) = account["gaps"]
+    assert gap[1:] == [1, "missed"]
+    (fault,) = account["faults"]
+    assert fault[0] == "spi_error" and "errno 5" in fault[1] and not fault[2]
+    assert right(account)
+
+
+def test_a_short_transfer_is_a_torn_sample() -> None:
+    job = {"rate_hz": 4000, "samples": 6000, "at": {"1000": ["short_bytes", 9], "1001": ["short_in", 20]}}
+    account = edge(job)
+    assert [gap[1:] for gap in account["gaps"]] == [[1, "torn"]]
+    assert right(account)
+
+
+def test_interrupts_that_are_never_seen_are_gaps_at_their_index() -> None:
+    account = edge({"rate_hz": 4000, "samples": 4000, "at": {"1000": ["missing_edge_every", 100]}})
+    lost = [gap[0] for gap in account["gaps"]]
+    assert len(lost) >= 20
+    assert {gap[1] for gap in account["gaps"]} == {1}
+    assert {b - a for a, b in pairwise(lost)} == {100}
+    assert right(account)
+
+
+def test_edges_told_twice_and_storms_move_no_index() -> None:
+    job = {
+        "rate_hz": 4000,
+        "samples": 6000,
+        "at": {"1000": ["double_edge_every", 7], "3000": ["storm_edges", 500]},
+    }
+    account = edge(job)
+    assert account["error"] == ""
+    assert right(account)
+    assert sum(gap[1] for gap in account["gaps"]) <= 2
+
+
+def test_data_ready_that_sticks_is_told_and_goes_on_when_it_is_freed() -> None:
+    job = {"rate_hz": 4000, "samples": 60_000, "at": {"500": ["stuck_ready", 1]}}
+    account = edge(job | {"on": {"no_data_ready": ["clear"]}})
+    assert account["error"] == ""
+    assert [fault[0] for fault in account["faults"]] == ["no_data_ready"]
+    assert account["end"] >= 60_000
+    (gap,) = account["gaps"]
+    assert gap[1] > 0 and gap[2] == "missed"
+    assert right(account)
+
+
+def test_devices_that_vanish_end_the_edge_with_their_name() -> None:
+    account = edge({"rate_hz": 4000, "samples": 1_000_000, "at": {"2000": ["vanished", True]}})
+    assert account["error"].startswith("PortError: the SPI device is gone")
+    assert account["samples"] >= 2000
+    assert right(account)
+
+
+@pytest.mark.parametrize(
+    ("options", "wiring", "words"),
+    [
+        (["--fault", "busy_lines=17"], {}, "data-ready (/dev/gpiochip"),
+        (["--fault", "busy_lines=22"], {}, "stimulus lines (/dev/gpiochip"),
+        (["--fault", "open_errno=EACCES"], {}, "add the user to the groups spi and gpio"),
+        ([], {"spi": ["0.7"]}, "/dev/spidev0.7 at 8000000 Hz: No such file or directory"),
+        ([], {"gpio": "pinctrl-none"}, "no GPIO chip labelled pinctrl-none; there is pinctrl-"),
+        ([], {"lines": [99]}, "line 99"),
+        (["--fault", "vanished"], {}, "the device is gone"),
+    ],
+)
+def test_what_cannot_be_opened_is_named_with_its_cure(options: list[str], wiring: dict, words: str) -> None:
+    account = edge({"rate_hz": 1000, "samples": 100, "wiring": wiring}, *options)
+    assert words in account["error"]
+    assert "\n" not in account["error"]
+    assert account["samples"] == 0
