@@ -111,13 +111,18 @@ class Ads1299Model(Ads1299Core):
         return self.converting and bool(self._sample_tclk) and not self._mute and self._held_since_ns is None
 
     @property
+    def steady(self) -> bool:
+        """Nothing starts, settles or stops: the next conversion follows one period after the last."""
+        return self._steady
+
+    @property
     def due_ns(self) -> int | None:
         """When the conversion under way ends, None while there is none."""
         return self.oscillator.ns_at(self.due_tclk) if self.runs else None
 
     @property
     def _mute(self) -> bool:
-        return self._upset or self._lost or not self.clocked
+        return self._upset or self._lost or self.trouble.dead or not self.clocked
 
     def power_up(self) -> None:
         """Supplies applied now: commands are valid 2^18 tCLK later."""
@@ -207,7 +212,7 @@ class Ads1299Model(Ads1299Core):
 
     def _deaf(self, now_ns: int, mosi: bytes, first: bool) -> bool:
         """True when the bytes are lost: power-up and RESET take their time, and a rushed chip stays mute."""
-        if self._held_since_ns is not None or self._lost or not self.clocked:
+        if self._held_since_ns is not None or self._lost or self.trouble.dead or not self.clocked:
             return True
         if self._rushed(now_ns):
             self._upset = True

@@ -96,7 +96,7 @@ class Trouble:
     gpio_stuck_low: int = 0
     id_override: int | None = None
     bad_power_up_one_in: int = 0
-    restarts_every: int = 0
+    dead: bool = False
 
 
 def no_trouble() -> Trouble:
