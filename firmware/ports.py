@@ -6,12 +6,22 @@ No backend is chosen here; `firmware.compose` is the only place that knows which
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from hw.link import Configure, Description, Message, StimPlan, StimStop
+from hw.link import (
+    Configure,
+    Description,
+    ImpedanceStart,
+    ImpedanceStop,
+    LeadWatch,
+    Message,
+    StimPlan,
+    StimStop,
+)
 from hw.samples import SampleBlock
 
 Command = StimPlan | StimStop
+LeadCommand = ImpedanceStart | ImpedanceStop | LeadWatch
 Put = Callable[[SampleBlock | Message], None]
 
 
@@ -85,4 +95,13 @@ class Source(Protocol):
 
     def run(self, put: Put, stop: threading.Event) -> None:
         """Deliver blocks and messages until `stop` or the end; outputs are low when it returns or raises."""
+        ...
+
+
+@runtime_checkable
+class LeadSource(Protocol):
+    """What a source with electrodes can do besides: measure their impedance, watch for open leads."""
+
+    def lead_command(self, command: LeadCommand) -> None:
+        """Queue a command; the Reply comes among the samples. Any thread."""
         ...

@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from firmware.errors import ConfigError, EdgeError, PortError
-from firmware.ports import Source
+from firmware.ports import LeadCommand, LeadSource, Source
 from firmware.ring import Ring
 from firmware.transport import Listener, Stream
 from hw import limits
@@ -26,6 +26,9 @@ from hw.link import (
     Ended,
     Fault,
     Hello,
+    ImpedanceStart,
+    ImpedanceStop,
+    LeadWatch,
     Message,
     Receiver,
     Reply,
@@ -259,6 +262,8 @@ class _Session:
     def _stop_stimuli(self) -> None:
         self._stimulating = False
         self._server.source.command(StimStop(0, ALL_PLANS))
+        if isinstance(self._server.source, LeadSource):
+            self._server.source.lead_command(ImpedanceStop(0))
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, Hello):
@@ -272,6 +277,8 @@ class _Session:
                 self._refuse("config" if error.exit_code == 2 else "fault", error)
         elif isinstance(message, StimPlan | StimStop):
             self._command(message)
+        elif isinstance(message, ImpedanceStart | ImpedanceStop | LeadWatch):
+            self._lead_command(message)
         elif isinstance(message, Start) and not self._started.is_set():
             try:
                 self._server.start()
@@ -300,6 +307,15 @@ class _Session:
         elif command.plan == ALL_PLANS:
             self._stimulating = False
         self._server.source.command(command)
+
+    def _lead_command(self, command: LeadCommand) -> None:
+        source = self._server.source
+        if not self._started.is_set():
+            self._answers.put(Reply(command.command, "not acquiring"))
+        elif isinstance(source, LeadSource):
+            source.lead_command(command)
+        else:
+            self._answers.put(Reply(command.command, "this source has no electrodes to measure"))
 
     def _refuse(self, code: str, why: object) -> None:
         self._answers.put(Fault(code, _one_line(why), 1))

@@ -50,7 +50,8 @@ class Reading:
 @dataclass(frozen=True, slots=True)
 class Ohms:
     """One electrode without the board's resistor: magnitude, its interval (95 % of noise and the current's
-    tolerance), phase. `by_magnitude`: the phase was of no use and the resistor was subtracted without it."""
+    tolerance), phase. `by_magnitude`: the phase was of no use and the resistor was subtracted without it; the
+    phase is then that of electrode and resistor together."""
 
     ohm: float
     low_ohm: float
@@ -138,4 +139,5 @@ def electrode_ohms(
     ohm = max(0.0, abs(total) - series_ohm)
     low = max(0.0, abs(total) / (1 + tolerance) - series_ohm - spread_ohm)
     widest = abs(total) / (1 - tolerance) + spread_ohm
-    return Ohms(ohm, low, sqrt(max(ohm**2, widest**2 - series_ohm**2)), float("nan"), by_magnitude=True)
+    high = sqrt(max(ohm**2, widest**2 - series_ohm**2))
+    return Ohms(ohm, low, high, float(np.degrees(angle)), by_magnitude=True)

@@ -1,0 +1,262 @@
+"""Electrode impedance measured inside the running stream: one run from command to result.
+
+Owns the order of things: excite connected leads, let them settle, watch a window of whole cycles, drop a lead
+that is off and measure the others again (a floating excited lead drags all), put the registers back. Refuses
+to stop acquisition and opens nothing. Called in the thread that delivers blocks. Facts 1.8, 6.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from firmware.calibration import UNCALIBRATED, Calibration, Side
+from firmware.errors import EdgeError
+from firmware.excitation import Excitation, refuse_front_end
+from firmware.front_end import FrontEnd, FrontEndInfo
+from firmware.impedance_report import REFERENCE, Verdict, lead_name, not_measured, report
+from firmware.impedance_window import Judge, Window
+from firmware.ports import Clock
+from hw.chips import SETTLING_CONVERSIONS, Family
+from hw.lead_off import CURRENTS_NA, SIDE_N, SIDE_P, refuse_current, tone
+from hw.link import NOT_SEEN, Excited, Fault, ImpedanceStart, Message
+from hw.samples import SampleBlock
+
+SETTLE_S = 0.25
+"""After a current changes: ten time constants of a bad electrode (250 kohm, 100 nF), and a moved offset."""
+MOST_ROUNDS = 6
+MOST_GAPS = 8
+LONGEST_S = 60.0
+LATEST_S = 10.0
+"""What samples may wait on their way to us: the edge's ring holds no more."""
+RETRY_S = 1.0
+RAILED = "the channel is railed: one of its electrodes is off, or its offset is too large"
+OTHER = "the channel's other electrode is off"
+SHARED = "one electrode for all channels through SRB1; a current in it shows in all of them alike"
+
+
+@dataclass(slots=True)
+class _Job:
+    """A command being carried out: sides still to do, and of the one under way the channels (bits) that are
+    excited, the window, and how often it was begun anew."""
+
+    command: ImpedanceStart
+    judge: Judge
+    first_index: int | None = None
+    sides: list[Side] = field(default_factory=list)
+    todo: list[Side] = field(default_factory=list)
+    active: int = 0
+    window: Window | None = None
+    rounds: int = 0
+    gaps: int = 0
+    verdicts: dict[tuple[int, Side], Verdict] = field(default_factory=dict)
+    off: int = 0
+
+
+class ImpedanceRun:
+    """Measures the leads of `channels`, the first ones of the front end; one run at a time.
+
+    `start` accepts or refuses, `block` does the rest and says what there is to say, `abort` puts the
+    registers back at once. Not thread-safe.
+    """
+
+    def __init__(
+        self,
+        front_end: FrontEnd,
+        info: FrontEndInfo,
+        channels: Sequence[str],
+        clock: Clock,
+        calibration: Calibration = UNCALIBRATED,
+    ) -> None:
+        self._info, self._names, self._clock = info, tuple(channels), clock
+        self._calibration = calibration
+        self._excitation = Excitation(front_end, info)
+        self._job: _Job | None = None
+        self._owed: Excited | None = None
+        self._retry_index = 0
+        self._phase_known = True
+
+    @property
+    def running(self) -> bool:
+        """From `start` until the result has been said and the currents have ended."""
+        return self._job is not None or self._owed is not None
+
+    def start(self, command: ImpedanceStart) -> str:
+        """Accept `command`, to begin after the next block, or say in one line why not."""
+        if self.running:
+            return "impedance is being measured; wait for the result, or stop it"
+        refusal = refuse_front_end(self._info) or refuse_current(
+            command.current_na, direct=False, phantom=bool(command.phantom)
+        )
+        if refusal:
+            return refusal
+        if command.sides > SIDE_P | SIDE_N:
+            return f"sides {command.sides}: use 1 (positive), 2 (negative), 3 (both) or 0 (as wired)"
+        for part in self._info.chips:
+            if command.current_na not in CURRENTS_NA[part.family]:
+                known = ", ".join(map(str, CURRENTS_NA[part.family]))
+                return f"the {part.name} has no current of {command.current_na} nA; use one of {known}"
+        try:
+            tones = tuple(tone(part, self._info.rate_hz, command.frequency_hz) for part in self._info.chips)
+        except ValueError as error:
+            return str(error)
+        judge = Judge(self._info, self._calibration, tones, command.current_na, self._phase_known)
+        self._job = _Job(command, judge)
+        return ""
+
+    def block(self, block: SampleBlock, railed: int = 0) -> list[Message]:
+        """Take the next samples, `railed` one bit per channel; what there is to say after them."""
+        job = self._job
+        if job is None:
+            return self._pay(block)
+        said: list[Message] = []
+        try:
+            if job.first_index is None:
+                job.first_index = block.end_index
+                said.append(Excited(job.command.command, block.end_index, NOT_SEEN))
+                self._begin(job)
+                said += self._next_side(job, block, railed)
+            else:
+                said += self._go_on(job, block, railed)
+        except EdgeError as error:
+            said += self._finish(job, block, str(error))
+        return said
+
+    def stop(self, block: SampleBlock, why: str) -> list[Message]:
+        """End the run under way after `block`; what was not measured says `why`."""
+        return [] if self._job is None else self._finish(self._job, block, why)
+
+    def abort(self) -> None:
+        """Put the registers back now and say nothing: the samples have ended. Raises as the driver does."""
+        self._job = self._owed = None
+        self._excitation.restore()
+
+    def restarted(self) -> None:
+        """The chips were brought up anew: nothing to put back, and samples no longer count from START."""
+        self._phase_known = False
+        self._excitation.forget()
+
+    def _begin(self, job: _Job) -> None:
+        self._excitation.begin()
+        shared = self._excitation.shared_negative
+        # Without SRB1 switches no register tells whether negative inputs have electrodes of their own.
+        told = all(part.family is Family.ADS1299 for part in self._info.chips)
+        wanted = job.command.sides or (SIDE_P | SIDE_N if told and not shared else SIDE_P)
+        if wanted & SIDE_P:
+            job.sides.append("p")
+        if wanted & SIDE_N and not shared:
+            job.sides.append("n")
+        job.todo = list(job.sides)
+
+    def _next_side(self, job: _Job, block: SampleBlock, railed: int) -> list[Message]:
+        """The next side that has a lead to excite, or the end."""
+        while job.todo:
+            side = job.todo[0]
+            self._drop(job, railed)
+            job.active = (1 << len(self._names)) - 1 & ~job.off
+            if job.active:
+                job.rounds = job.gaps = 0
+                self._drive(job, side, block)
+                return []
+            job.todo.pop(0)
+        return self._finish(job, block, "")
+
+    def _drop(self, job: _Job, railed: int) -> None:
+        """Channels at a rail have a lead that is off; which of the two cannot be told."""
+        for k in range(len(self._names)):
+            if railed >> k & 1:
+                for side in job.sides:
+                    job.verdicts[k, side] = not_measured(RAILED, off=True)
+                job.off |= 1 << k
+
+    def _drive(self, job: _Job, side: Side, block: SampleBlock) -> None:
+        """Excite what is active, and begin a window when that has settled."""
+        sense = (job.active, 0) if side == "p" else (0, job.active)
+        codes = tuple(t.code for t in job.judge.tones)
+        self._excitation.drive(job.command.current_na, codes, *sense)
+        settle = math.ceil(SETTLE_S * self._info.rate_hz) + SETTLING_CONVERSIONS
+        self._open(job, self._converted(block) + settle)
+
+    def _open(self, job: _Job, first_index: int) -> None:
+        job.window = Window(job.judge.tones[0].window_samples, first_index)
+
+    def _converted(self, block: SampleBlock) -> int:
+        """The index that the converter has reached by now, or a little more: blocks wait on their way."""
+        waited_s = min(max((self._clock.now_ns() - block.t_ns) / 1e9, 0.0), LATEST_S)
+        return block.end_index + math.ceil(waited_s * self._info.rate_hz)
+
+    def _go_on(self, job: _Job, block: SampleBlock, railed: int) -> list[Message]:
+        window, side = job.window, job.todo[0]
+        if window is None or job.first_index is None:
+            return []
+        if block.end_index - job.first_index > LONGEST_S * self._info.rate_hz:
+            return self._finish(job, block, f"no quiet window within {LONGEST_S:g} s")
+        if railed & job.active:
+            self._drop(job, railed & job.active)
+            return self._again(job, side, block)
+        if window.broken_by(block):
+            job.gaps += 1
+            if job.gaps > MOST_GAPS:
+                return self._finish(job, block, "samples were lost inside every window")
+            self._open(job, block.first_index)
+            return self._go_on(job, block, railed)
+        window.take(block)
+        if not window.full:
+            return []
+        found = job.judge.verdicts(window, side, job.active)
+        off = sum(1 << k for k, verdict in found.items() if verdict.off)
+        job.verdicts |= {(k, side): verdict for k, verdict in found.items()}
+        job.off |= off
+        if off and job.active & ~off:  # what they dragged is measured again without them
+            return self._again(job, side, block)
+        job.todo.pop(0)
+        return self._next_side(job, block, railed)
+
+    def _again(self, job: _Job, side: Side, block: SampleBlock) -> list[Message]:
+        """The side's leads without those that were found off."""
+        job.active &= ~job.off
+        job.rounds += 1
+        if job.rounds > MOST_ROUNDS:
+            for k in range(len(self._names)):
+                if job.active >> k & 1:
+                    job.verdicts.pop((k, side), None)
+            return self._finish(job, block, "leads kept coming off")
+        if job.active:
+            self._drive(job, side, block)
+            return []
+        job.todo.pop(0)
+        return self._next_side(job, block, 0)
+
+    def _finish(self, job: _Job, block: SampleBlock, why: str) -> list[Message]:
+        """Registers back, the span closed, the result; what has no verdict was not measured because `why`."""
+        self._job = None
+        verdicts = [
+            (
+                lead_name(name, side),
+                job.verdicts.get((k, side)) or not_measured(why or "no lead is connected"),
+            )
+            for side in job.sides or ["p"]
+            for k, name in enumerate(self._names)
+        ]
+        if self._excitation.shared_negative:
+            verdicts.append((REFERENCE, not_measured(SHARED)))
+        first = block.end_index if job.first_index is None else job.first_index
+        self._owed = Excited(job.command.command, first, NOT_SEEN)
+        said = self._pay(block, at_once=True)
+        end = said[0].end_index if isinstance(said[0], Excited) else NOT_SEEN
+        frequency_hz = job.judge.tones[0].frequency_hz
+        return [*said, report(job.command, (first, end), frequency_hz, self._calibration.board, verdicts)]
+
+    def _pay(self, block: SampleBlock, at_once: bool = False) -> list[Message]:
+        """Put the registers back and say that the currents have ended; tried again until it works."""
+        owed = self._owed
+        if owed is None or not (at_once or block.end_index >= self._retry_index):
+            return []
+        try:
+            self._excitation.restore()
+        except EdgeError as error:
+            self._retry_index = block.end_index + math.ceil(RETRY_S * self._info.rate_hz)
+            text = f"the lead-off registers are not back, currents may flow; tried again: {error}"
+            return [Fault("impedance", text, 0)] if at_once else []
+        self._owed = None
+        end = self._converted(block) + SETTLING_CONVERSIONS
+        return [Excited(owed.command, owed.first_index, end)]
