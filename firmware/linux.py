@@ -8,13 +8,13 @@ import importlib
 import os
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from firmware.errors import ConfigError, PortError
-from firmware.loop_grid import DOUBTFUL, SPURIOUS, edge_grid, place
+from firmware.loop_grid import DOUBTFUL, NEXT_MAY_COME, PERIOD_NS, SPURIOUS, edge_grid, place
 from firmware.ports import Edge
 from firmware.wiring import HEADER_LABELS
 
@@ -142,7 +142,7 @@ class GpiodEdges:
         wanted = settings(direction=kinds.Direction.INPUT, edge_detection=kinds.Edge.FALLING)
         self._request = _request(path, {line: wanted}, "data-ready", event_buffer_size=EVENT_BUFFER)
         self._grid, self._clock = edge_grid(rate_hz)
-        self._events: list[Any] = []
+        self._served_ns = 0
 
     @property
     def fd(self) -> int:
@@ -150,21 +150,46 @@ class GpiodEdges:
         return int(self._request.fd)
 
     def wait(self, timeout_s: float) -> Edge | None:
-        """The next edge that is none of a bounce; doubtful ones are left out, so that they become a gap."""
+        """The newest edge that is none of a bounce: whoever reads now gets its sample.
+
+        Older ones that nobody served, and doubtful ones, are left out, so that they become a gap.
+        """
         while not self.exhausted:
-            if not self._events:
-                try:
-                    if not self._request.wait_edge_events(timeout_s):
-                        return None
-                    self._events = self._request.read_edge_events()
-                except OSError as error:
-                    raise port_error("data-ready line", error) from None
-            event = self._events.pop(0)
-            index = int(place(self._grid, self._clock, event.line_seqno, event.timestamp_ns))
+            index, t_ns = self._newest(timeout_s)
+            if t_ns == 0:
+                return None
             self.exhausted = self._last is not None and self._last <= index < DOUBTFUL
             if index != SPURIOUS and index < DOUBTFUL and not self.exhausted:
-                return Edge(index, event.timestamp_ns)
+                self._served_ns = t_ns
+                return Edge(index, t_ns)
         return None
+
+    def checked(self, read: Callable[[], bytes]) -> bytes:
+        """What `read` returns; zeros, which have no header, when the next edge may have come meanwhile."""
+        row = read()
+        if time.monotonic_ns() - self._served_ns > NEXT_MAY_COME * self._clock[PERIOD_NS] and self._ready(0):
+            return bytes(len(row))
+        return row
+
+    def _ready(self, timeout_s: float) -> bool:
+        try:
+            return bool(self._request.wait_edge_events(timeout_s))
+        except OSError as error:
+            raise port_error("data-ready line", error) from None
+
+    def _newest(self, timeout_s: float) -> tuple[int, int]:
+        """(index, time) of the newest edge told so far; SPURIOUS when all were; time 0 when none came."""
+        newest, t_ns = SPURIOUS, 0
+        while self._ready(0 if t_ns else timeout_s):
+            try:
+                events = self._request.read_edge_events()
+            except OSError as error:
+                raise port_error("data-ready line", error) from None
+            for event in events:
+                t_ns = event.timestamp_ns
+                index = int(place(self._grid, self._clock, event.line_seqno, t_ns))
+                newest = newest if index == SPURIOUS else index
+        return newest, t_ns
 
     def close(self) -> None:
         """Give the line back."""

@@ -8,7 +8,7 @@ import os
 import select
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,13 +16,13 @@ from firmware import loop_linux as loop
 from firmware.blocks import Assembler
 from firmware.errors import PortError
 from firmware.loop_grid import edge_grid
-from firmware.loop_state import EXPECTED, LINES, LoopState
+from firmware.loop_state import EXPECTED, LINES, NOTIFY, LoopState
 from firmware.ports import Command, Put
 from firmware.sequencer import plan_row
 from hw import limits
 from hw.link import Reply, StimPlan
 
-POLL_S = 0.1
+POLL_S, BEGIN_S = 0.1, 5.0
 SPI_IOC_TRANSFER = struct.Struct("=QQIIHBBBBBB")
 POLLFD = struct.Struct("=ihh")
 HOLD_SELECT_US = 2
@@ -142,6 +142,7 @@ class LinuxLoop:
 
     def serve(self) -> int:
         """Run until stopped, silent or without headers; PortError when a device is gone."""
+        self._state.scalars[NOTIFY] = 1  # the first thing it does is to say that it is there
         why = int(loop.acquire(self._state, self.io))
         if why in GONE:
             raise PortError(GONE[why])
@@ -154,11 +155,18 @@ class LinuxLoop:
         stopped: threading.Event,
         over: threading.Event,
         last: int | None = None,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
-        """Put what the loop delivers, until `over`.
+        """Put what the loop delivers, until `over`; `begin` is called once the loop waits for edges.
 
-        Ends the loop when `stopped`, when `put` fails, and after about `last` samples.
+        Ends the loop when `stopped`, when `begin` or `put` fails, and after about `last` samples.
         """
+        try:
+            select.select([self._note], [], [], BEGIN_S)
+            begin()
+        except Exception as error:  # noqa: BLE001 (handed to the thread that acquires, which raises it)
+            self._failure = error
+            self.stop()
         while not over.is_set():
             select.select([self._note], [], [], POLL_S)
             self._take(assembler, put, flush=False)

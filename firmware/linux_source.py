@@ -114,7 +114,7 @@ class LinuxSource:
         layout, rate_hz = info.layout, info.rate_hz
         if outputs.fd < 0:
             return Acquisition(
-                front_end.read_frame,
+                lambda: edges.checked(front_end.read_frame),
                 edges,
                 outputs,
                 rate_hz,
@@ -141,22 +141,25 @@ class LinuxSource:
         loop, front_end, info = self._loop, self._front_end, self._info
         if loop is None or front_end is None or info is None:
             raise ConfigError("not configured")
-        front_end.start()
         try:
             if isinstance(loop, Acquisition):
+                front_end.start()
                 loop.run(put, stop)
             else:
-                self._run_compiled(loop, info, put, stop)
+                self._run_compiled(loop, front_end, info, put, stop)
         finally:
             self.close()
 
-    def _run_compiled(self, loop: LinuxLoop, info: FrontEndInfo, put: Put, stop: threading.Event) -> None:
+    def _run_compiled(
+        self, loop: LinuxLoop, front_end: FrontEnd, info: FrontEndInfo, put: Put, stop: threading.Event
+    ) -> None:
         layout, over = info.layout, threading.Event()
         watch = TimebaseReporter(info.rate_hz).watch
         assembler = Assembler(
             self._state, info.rate_hz, self._channels, lambda rows: decode_board(rows, layout), watch
         )
-        wanted = (assembler, put, stop, over, self._last(info.rate_hz))
+        # START comes when the loop waits for edges, so that the first sample is the first one that it sees.
+        wanted = (assembler, put, stop, over, self._last(info.rate_hz), front_end.start)
         drain = threading.Thread(target=loop.drain, args=wanted, name="blocks")
         drain.start()
         try:

@@ -17,6 +17,8 @@ SPURIOUS, FIRST_FIT, LONGEST_FIT = -1, 8, 400
 DOUBTFUL = 1 << 62
 """Added to an index whose sample must not be believed."""
 CLEAR = 0.35
+NEXT_MAY_COME = 0.9
+"""A row read later than so many periods after its edge may be the next one's."""
 MOST_OFF = 0.05
 LONG_SILENCE, MOST_DOUBTS = 50, 4
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import int64, njit, types, void
 from numpy.typing import NDArray
 
-from firmware.loop_grid import DOUBTFUL, GRID_NS, PERIOD_NS, SPURIOUS, place
+from firmware.loop_grid import DOUBTFUL, GRID_NS, NEXT_MAY_COME, PERIOD_NS, SPURIOUS, place
 from firmware.loop_pulses import lower, obey, tell
 from firmware.loop_samples import arrive, silence, unread
 from firmware.loop_state import (
@@ -43,7 +43,6 @@ N_WIRING = 16
 # after these, for each chip: its descriptor; and from N_WIRING + MOST_CHIPS on: the bytes of its frame
 MOST_CHIPS = 4
 NONE_CARRIED = -1
-NEXT_MAY_COME = 0.9
 
 EVENT_WORDS, MOST_EVENTS = 6, 64
 MAIL_SLOTS, MAIL_WORDS = 64, 12

@@ -22,8 +22,11 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        args = _parser().parse_args(argv)
+        if words[:1] == ["rig"]:  # its options are its own, and the program's after them
+            return _rig(words[1:])
+        args = _parser().parse_args(words)
         command: Command = args.command
         return command(args)
     except EvokdError as error:
@@ -74,6 +77,7 @@ def _parser() -> options.Parser:
     doctor.add_argument(
         "--data", type=Path, default=options.default_data(), metavar="DIR", help="where cases are recorded"
     )
+    add("rig", lambda args: _rig([]), "run any program against simulated /dev/spidev* and /dev/gpiochip*")
     check = add("check", _check, "validate a case file")
     check.add_argument("case", type=Path, metavar="CASE.toml")
     repair = add("repair", _repair, "make a killed recording whole again")
@@ -215,6 +219,13 @@ def _doctor(args: argparse.Namespace) -> int:
 
     report = [] if args.json is None else ["--json", str(args.json)]
     return foreground("firmware.doctor", ["--data", str(args.data), *report])
+
+
+def _rig(words: list[str]) -> int:
+    """The rig is the edge's; it reads its options itself."""
+    from hostd.run import foreground
+
+    return foreground("firmware.rig", words)
 
 
 def _check(args: argparse.Namespace) -> int:

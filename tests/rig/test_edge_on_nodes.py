@@ -1,50 +1,29 @@
 """The true edge with its driver, compiled loop and bindings, on device nodes served by the chip model."""
 
 import json
-import os
-import subprocess
 import sys
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.rig.conftest import ROOT, spawn, why_not
+
 PROGRAM = [sys.executable, str(ROOT / "tests" / "support" / "edge_on_nodes.py")]
-WITHIN_S = 60
-
-
-def rigged(command: list[str], *options: str, env: dict[str, str] | None = None) -> Any:
-    """`command` run on the rig to its end."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)} | (env or {})
-    rig = [sys.executable, "-m", "firmware.rig", *options, "--", *command]
-    return subprocess.run(
-        rig, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=WITHIN_S, check=False
-    )
-
-
-@cache
-def no_rig() -> str:
-    """Why there is no rig here, or empty."""
-    tried = rigged([sys.executable, "-c", "pass"])
-    return "" if tried.returncode == 0 else tried.stderr.strip()
 
 
 @pytest.fixture(autouse=True)
 def needs_the_rig() -> None:
     pytest.importorskip("gpiod")
     pytest.importorskip("spidev")
-    if no_rig():
-        pytest.skip(no_rig())
+    if why_not():
+        pytest.skip(why_not())
 
 
 def edge(job: dict[str, Any], *options: str, env: dict[str, str] | None = None) -> dict[str, Any]:
     """The account of the edge doing `job` on a rig with `options`; electrodes see a ramp."""
-    ran = rigged([*PROGRAM, json.dumps(job)], "--body", "ramp", *options, env=env)
-    assert ran.returncode == 0, ran.stderr
-    account: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    ran = spawn("--body", "ramp", *options, "--", *PROGRAM, json.dumps(job), environment=env)
+    account: dict[str, Any] = ran.said
     return account
 
 
