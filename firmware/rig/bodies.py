@@ -16,7 +16,7 @@ from hw.model.body import ELECTRODES
 from hw.model.evoked import SITES
 from hw.model.patient import Patient
 from hw.model.scenario import Scenario
-from hw.recording import RecordingReader
+from hw.recording import RecordingReader, TriggerMap, read_header
 from hw.samples import SampleBlock
 
 RAMP_V: Final = 100e-6
@@ -76,9 +76,9 @@ class PatientBody:
         self._stimulated = -1.0
 
     def read(self, sample: int) -> Sequence[float]:
-        """Volts of conversion `sample` after START."""
-        if sample == 0:
-            self._start()
+        """Volts of conversion `sample`."""
+        if self._rate_hz() != self._patient.rate_hz:
+            self._change_rate(sample)
         self._last = self._base + sample
         return self._patient.read(self._last)
 
@@ -89,14 +89,11 @@ class PatientBody:
             self._stimulated = at
             self._patient.stimulate(at, site)
 
-    def _start(self) -> None:
-        rate_hz = self._rate_hz()
-        if rate_hz == self._patient.rate_hz:
-            self._base = self._last + 1
-            return
+    def _change_rate(self, sample: int) -> None:
+        """The same patient at another rate, as old as before."""
         lived_s = (self._last + 1) / self._patient.rate_hz
-        self._patient = self._at_rate(rate_hz)
-        self._base = round(lived_s * rate_hz)
+        self._patient = self._at_rate(self._rate_hz())
+        self._base = round(lived_s * self._patient.rate_hz) - sample
         self._stimulated = -1.0
 
     def _at_rate(self, rate_hz: float) -> Patient:
@@ -123,7 +120,7 @@ class RecordingBody:
         path = path / "raw.bdf" if path.is_dir() else path
         try:
             self._file: BinaryIO = path.open("rb")
-            self._reader = RecordingReader(self._file)
+            self._reader = _reader(self._file)
         except OSError as error:
             raise PortError(f"--recording {path}: {error.strerror}; check the path") from None
         except ValueError as error:
@@ -135,19 +132,20 @@ class RecordingBody:
         self._scale = np.array(self._reader.lsb_uv[:used]) * 1e-6
         self._offset = np.array(self._reader.offset_uv[:used]) * 1e-6
         self._rest = (0.0,) * (channels - used)
-        self._step = 1.0
         self._lap = -1
-        self._lived = self._origin = 0.0
+        self._origin, self._step, self._taken = 0.0, 0.0, 0  # in samples of the recording, all laps
         self._blocks: Iterator[SampleBlock] = iter(())
         self._block: SampleBlock | None = None
 
     def read(self, sample: int) -> Sequence[float]:
-        """Volts of conversion `sample` after START."""
-        if sample == 0:
-            self._step = self._reader.rate_hz / self._rate_hz()
-            self._origin = self._lived
-        self._lived = self._origin + (sample + 1) * self._step
-        lap, index = divmod(int(self._origin + sample * self._step), self._reader.n_samples)
+        """Volts of conversion `sample`."""
+        step = self._reader.rate_hz / self._rate_hz()
+        if step != self._step:
+            self._origin += self._taken * self._step
+            self._step, self._taken = step, 0
+        at = int(self._origin + self._taken * step + 1e-6)  # no sample late for a rounding
+        self._taken += 1
+        lap, index = divmod(at, self._reader.n_samples)
         return self._volts(lap, index + self._reader.first_index)
 
     def stimulate(self, at: float, site: str) -> None:
@@ -165,6 +163,14 @@ class RecordingBody:
         counts = self._block.counts[index - self._block.first_index, : len(self._scale)]
         volts: list[float] = (counts * self._scale + self._offset).tolist()
         return (*volts, *self._rest)
+
+
+def _reader(file: BinaryIO) -> RecordingReader:
+    """All signals in volts; which of them would be the trigger is no matter here. Raises ValueError."""
+    volts = tuple(s.label for s in read_header(file).signals if s.unit.casefold().endswith("v"))
+    if not volts:
+        raise ValueError("none of its signals has a unit of voltage")
+    return RecordingReader(file, volts, TriggerMap(trigger_channel=volts[0], threshold=0.0))
 
 
 def check_sites(sites: Sequence[str]) -> tuple[str, ...]:

@@ -68,11 +68,11 @@ class RigControl:
         self.order("fault", name=name, value=value)
 
     def chip_fault(self, name: str, **arguments: object) -> None:
-        """Let the board fail in a way that the board model knows by `name`."""
+        """Break the board: a hw.model.faults.FaultKind by name, with chip=, channel=, value=, address=."""
         self.order("chip_fault", name=name, **arguments)
 
     def clear(self) -> None:
-        """No faults any more, on the kernel's side and on the board's."""
+        """No faults any more on the kernel's side. What is broken on the board stays broken."""
         self.order("clear")
 
     def counters(self) -> dict[str, int]:

@@ -138,6 +138,8 @@ class LineRequest:
     def _drop_oldest(self, event_bytes: int) -> bool:
         """Read one event through a copy of the program's own descriptor; False when it cannot be had."""
         found = process.find_file({self.owner}, self.key)
+        if found is None:  # closed there: a child may have inherited it
+            found = process.find_file(process.family(self.owner), self.key)
         if found is None:
             return False
         try:

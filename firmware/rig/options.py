@@ -18,15 +18,19 @@ from firmware.errors import ConfigError
 from firmware.rig.bodies import PatientBody, Ramp, RecordingBody, Steady, check_sites
 from firmware.rig.faults import Faults
 from firmware.rig.lines import N_LINES
-from firmware.rig.seccomp import MOST_NODES
 from firmware.rig.supervisor import DEFAULT_GPIO, RigOptions
 from firmware.rig.wires import Wiring
 from hw.board import N_LINES as N_STIMULI
 from hw.chips import CHIPS, ChipSpec
 from hw.model.board import BoardModel, BoardSetup, Body
+from hw.model.board_setup import MAX_CHIPS
 from hw.model.scenario import NO_CHANGE, Scenario, parse_scenario
 
 DEFAULT_SITES: Final = "left median,right median,left tibial,right tibial"
+LOCKSTEP_AHEAD_NS: Final = 10**15
+"""In lockstep every stamp lies in the future (11 days), so that no program finds an edge older than its clock
+says it may be: how long this machine took is not the board's business.
+"""
 _HELP = "Run PROGRAM on simulated SPI and GPIO device nodes, served by the model of the board."
 
 
@@ -36,12 +40,6 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises ConfigError."""
         raise ConfigError(f"{message}; see python -m firmware.rig --help")
-
-
-LOCKSTEP_AHEAD_NS = 10**15
-"""In lockstep every stamp lies in the future (11 days), so that no program finds an edge older than its clock
-says it may be: how long this machine took is not the board's business.
-"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -180,8 +178,8 @@ def _chips(args: argparse.Namespace) -> tuple[ChipSpec, ...]:
     for name in names:
         if name not in CHIPS:
             raise ConfigError(f"--chips: {name!r} is unknown; use {', '.join(CHIPS)}")
-    if len(names) > MOST_NODES:
-        raise ConfigError(f"--chips names {len(names)}, the rig has {MOST_NODES} nodes at most")
+    if len(names) > MAX_CHIPS:
+        raise ConfigError(f"--chips names {len(names)}, a board has {MAX_CHIPS} at most")
     return tuple(CHIPS[name] for name in names)
 
 

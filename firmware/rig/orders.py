@@ -15,6 +15,7 @@ from firmware.rig.control import encode
 from firmware.rig.faults import Faults
 from firmware.rig.lines import N_LINES, Lines
 from firmware.rig.wires import Wires
+from hw.model.faults import Fault, FaultKind
 from hw.model.scenario import NO_CHANGE
 
 LONGEST: Final = 1 << 20
@@ -58,7 +59,14 @@ class Orders:
         return {}
 
     def _chip_fault(self, order: Order) -> Order:
-        raise ValueError(f"chip fault {order.get('name')!r}: this board model has none by name")
+        name, value = str(order.get("name")), order.get("value")
+        if name not in set(FaultKind):
+            raise ValueError(f"no chip fault is called {name!r}; there are {', '.join(FaultKind)}")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"chip fault {name}: value {value!r} is no number")
+        where = {key: _integer(order, key, 255) for key in ("chip", "channel", "address") if key in order}
+        self._board.apply(Fault(FaultKind(name), value=value, **where))
+        return {}
 
     def _clear(self, order: Order) -> Order:
         self._faults.clear()

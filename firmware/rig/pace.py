@@ -12,8 +12,8 @@ from firmware.rig.wires import Wires
 
 TICK_NS: Final = 10_000_000
 """Lockstep looks this often whether the program waits for an edge that its reading will not bring."""
-PATIENCE_TICKS: Final = 30
-"""After so many ticks a waiting thread gets its edge even while another one computes."""
+PATIENCE_TICKS: Final = 100
+"""After so many ticks a waiting thread gets its edge even while another one computes or moves."""
 LOOKS_WHILE_READY: Final = 16
 """So many looks at a ready line without reading: the program waits for it to rise, time goes on."""
 _TRIES: Final = 16
@@ -22,17 +22,16 @@ _TRIES: Final = 16
 class Lockstep:
     """Time stands still until the program has read; see wires.Watcher. One thread.
 
-    A chip is waited for when it has been read since the last edge that a waiting program had to be given;
-    until then every chip is. `read` are the chips read since the last edge.
+    No conversion may end on a chip whose last data the program has yet to read. Which chips it reads shows:
+    all are awaited until a program waits for an edge and leaves one unread. `fresh` chips hold unread data.
     """
 
     def __init__(self, wires: Wires, n_chips: int) -> None:
         self.timeout_ns = -1
         self._wires, self._board = wires, wires.board
-        self._first = wires.board.chips[0]
-        self._expected = frozenset(range(n_chips))
-        self._read: set[int] = set()
-        self._fresh = False  # the last conversion has not been read
+        self._chips = wires.board.chips
+        self._awaited = set(range(n_chips))
+        self._fresh: set[int] = set()
         self._converting = self._first_edge_due = False
         self._looks = self._quiet = 0
         self._seen_ns = time.monotonic_ns()
@@ -42,10 +41,8 @@ class Lockstep:
         self._quiet = 0
         if not self._converting:
             self._pass_real_time()
-            return
-        unasked = reads_frame and not self._fresh and not self._wires.watched
-        if unasked and (not self._read or self._read.issuperset(chips)):
-            self._expected = frozenset(self._read) or self._expected  # again: others are not read at all
+        elif reads_frame and self._fresh.isdisjoint(chips) and not self._wires.watched:
+            self._awaited -= self._fresh  # again the same chip: it is read alone
             self._next_edge()
 
     def after_window(self, chips: tuple[int, ...], reads_frame: bool, stops: bool) -> None:
@@ -57,13 +54,10 @@ class Lockstep:
             self._next_edge()
             self._follow()
         elif reads_frame:
-            self._fresh = False
-            self._read.update(chips)
-            self._expected |= self._read
-            if self._read == self._expected:
-                self._read.clear()
-                if self._wires.watched:
-                    self._next_edge()
+            self._fresh.difference_update(chips)
+            self._awaited.update(chips)
+            if self._wires.watched and self._fresh.isdisjoint(self._awaited):
+                self._next_edge()
         elif self._first_edge_due and self._wires.watched:
             self._next_edge()
 
@@ -76,8 +70,7 @@ class Lockstep:
     def looked(self, ready_low: bool) -> None:
         """The program has read levels of data-ready; `ready_low` when one of them said ready.
 
-        A line not ready is what it waits for: time goes on, unless edges are listened for and bring that
-        about.
+        A line not ready is what it waits for: time goes on, unless edges are listened for and do that.
         """
         if not self._converting:
             return
@@ -104,7 +97,7 @@ class Lockstep:
     def idle(self, waits: bool, computes: bool) -> None:
         """Nothing was asked for a tick: `waits` is True when a thread waits for data-ready, none unread.
 
-        `computes`: another thread runs. What was read by then is all that this program reads of a sample.
+        `computes`: a thread runs, or has since the last tick. What is unread by then is not awaited any more.
         """
         if not self._converting or not waits:
             return
@@ -112,17 +105,15 @@ class Lockstep:
         if computes and self._quiet < PATIENCE_TICKS:
             return
         self._quiet = 0
-        if self._read:
-            self._expected = frozenset(self._read)
+        self._awaited -= self._fresh
         self._next_edge()
 
     def _follow(self) -> None:
         """Conversions have begun or ended."""
-        converting = self._first.converting
+        converting = self._board.next_ready_ns() is not None
         if converting != self._converting:
             self._converting = self._first_edge_due = converting
-            self._read.clear()
-            self._fresh = False
+            self._fresh.clear()
             self._seen_ns = time.monotonic_ns()
             self.timeout_ns = TICK_NS if converting else -1
 
@@ -132,8 +123,7 @@ class Lockstep:
         self._seen_ns = now_ns
 
     def _next_edge(self) -> None:
-        """Time runs to the end of the next conversion that gives data."""
-        self._read.clear()
+        """Time runs to the next conversion that gives data, and on until one that the program can hear of."""
         self._looks = 0
         self._first_edge_due = False
         for _ in range(_TRIES):
@@ -142,10 +132,17 @@ class Lockstep:
                 return
             self._board.advance(due_ns)
             edges = self._board.edges()
-            if edges:
-                self._fresh = True
-                self._wires.fall(edges)
+            if not edges:
+                continue
+            self._fresh.update(edge.chip for edge in edges)
+            if self._wires.fall(edges) or not self._may_go_on():
                 return
+
+    def _may_go_on(self) -> bool:
+        """True when the next conversion ends on a chip that holds nothing unread that is awaited."""
+        dues = [(chip.due_ns, k) for k, chip in enumerate(self._chips) if chip.due_ns is not None]
+        first_ns = min((due_ns for due_ns, _ in dues), default=None)
+        return not any(k in self._fresh and k in self._awaited for due_ns, k in dues if due_ns == first_ns)
 
 
 class RealTime:

@@ -58,6 +58,22 @@ def find_file(pids: set[int], key: FileKey) -> tuple[int, int] | None:
     return None
 
 
+def family(root: int) -> set[int]:
+    """Process `root` and all that descend from it."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                parent = int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found, todo = set(), [root]
+    while todo:
+        pid = todo.pop()
+        found.add(pid)
+        todo += children.get(pid, [])
+    return found
+
+
 def threads(pid: int) -> list[int]:
     """The threads of process `pid`."""
     try:
@@ -73,6 +89,15 @@ def is_running(tid: int) -> bool:
     except (OSError, IndexError):
         return False
     return state in (b"R", b"D")
+
+
+def switches(tid: int) -> int:
+    """How often thread `tid` has been put on or off a processor; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{tid}/status").read_bytes().splitlines()
+        return sum(int(line.split()[1]) for line in lines if b"voluntary_ctxt_switches" in line)
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def waits_for(tid: int, keys: set[FileKey]) -> bool:

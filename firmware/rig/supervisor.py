@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,8 @@ DEFAULT_GPIO: Final = (
     GpioNode("gpiochip4", "pinctrl-rp1", "raspberrypi,rp1-gpio"),
 )
 REVISION: Final = "c03111"
+LINGER_NS: Final = 1_000_000_000
+"""What the program has left running is served so much longer: a helper of its own that cleans up."""
 _HANG_UP: Final = select.EPOLLHUP | select.EPOLLERR
 
 
@@ -79,10 +82,13 @@ class Rig:
         self.lines.on_looked = self._looked
         self._ready = frozenset(options.wiring.ready)
         self._epoll = select.epoll()
+        self._signals, self._wake = socket.socketpair()
         self._ends: dict[int, FileKey] = {}
         self._gpiomem: GpioMem | None = None
         self._hot: HotPath | None = None
+        self._pid = 0
         self._status: int | None = None
+        self._ended_ns = self._switches = 0
 
     def run(self, command: Sequence[str]) -> int:
         """Run `command` to its end; its exit code. Raises ConfigError and PortError when it cannot start."""
@@ -93,6 +99,7 @@ class Rig:
             environment = {"RPI_LGPIO_REVISION": REVISION} | os.environ | {control.ENVIRONMENT: path}
             names = NodePlan(self._options.spi, self._options.gpio, REVISION)
             program = start(command, environment, names, self._options.core)
+            self._pid = program.pid
             orders = Orders(self.wires, self.lines, self.faults, self.counters)
             hot = self._hot = HotPath(program.listener, self._epoll.fileno(), os.getpid())
             stand_ins = [program.nodes[k : k + 3] for k in range(0, len(program.nodes), 3)]
@@ -107,8 +114,8 @@ class Rig:
             hot.warm_up()
             self._pin()
             program.go()
-            with _signals_to(program.pid):
-                self._serve(program.pid, hot, calls, connections, orders)
+            with _signals_to(program.pid, self._wake):
+                self._serve(hot, calls, connections, orders)
             return exit_code(self._status or 0)
         finally:
             connections.close()
@@ -125,13 +132,14 @@ class Rig:
             "events_dropped": self.lines.dropped(),
         }
 
-    def _serve(self, pid: int, hot: HotPath, calls: Calls, connections: Connections, orders: Orders) -> None:
-        """The loop."""
-        ended = os.pidfd_open(pid)
+    def _serve(self, hot: HotPath, calls: Calls, connections: Connections, orders: Orders) -> None:
+        """The loop, until the program has ended and its children with it, or have had their time."""
+        ended = os.pidfd_open(self._pid)
         self._epoll.register(ended, select.EPOLLIN)
         self._epoll.register(connections.listener.fileno(), select.EPOLLIN)
+        self._epoll.register(self._signals.fileno(), select.EPOLLIN)
         message, faults, spi, window = hot.message, self.faults, self._spi, self.wires.window
-        while self._status is None:
+        while self._status is None or time.monotonic_ns() < self._ended_ns + LINGER_NS:
             found = hot.take(self._timeout_ns())
             if self._gpiomem is not None and self._gpiomem.in_use:
                 self._gpiomem.sync()
@@ -145,24 +153,30 @@ class Rig:
             elif found == CALL:
                 calls.handle(hot.note())
             elif found == ASIDE:
-                self._aside(ended, pid, connections, orders)
+                self._aside(ended, connections, orders)
             elif found == IDLE:
                 self._idle()
             elif found == GONE:
-                self._status = os.waitpid(pid, 0)[1]
+                if self._status is None:
+                    self._status = os.waitpid(self._pid, 0)[1]
+                break
         os.close(ended)
 
     def _timeout_ns(self) -> int:
         timeout_ns = self._pace.timeout_ns
+        if self._status is not None:
+            return LINGER_NS
         if self._gpiomem is not None and self._gpiomem.in_use:
             return TICK_NS if timeout_ns < 0 else min(timeout_ns, TICK_NS)
         return timeout_ns
 
-    def _aside(self, ended: int, pid: int, connections: Connections, orders: Orders) -> None:
+    def _aside(self, ended: int, connections: Connections, orders: Orders) -> None:
         """Hang-ups, orders, the program's end."""
         for fd, _ in self._epoll.poll(0):
             if fd == ended:
-                self._status = os.waitpid(pid, 0)[1]
+                self._status = os.waitpid(self._pid, 0)[1]
+                self._ended_ns = time.monotonic_ns()
+                self._epoll.unregister(ended)
             elif fd == connections.listener.fileno():
                 accepted = connections.accept()
                 if accepted is not None:
@@ -172,6 +186,8 @@ class Rig:
                 self._apply_presence()
             elif fd in self._ends:
                 self._hung_up(fd)
+            elif fd == self._signals.fileno():
+                self._signals.recv(4096)  # Python has now run their handlers
 
     def _idle(self) -> None:
         """Nothing was asked for a while: who waits for what?"""
@@ -185,10 +201,12 @@ class Rig:
         watchers = {r.key: r for offset in self._ready for r in self.lines.watchers(offset)}
         if not watchers or any(request.unread for request in watchers.values()):
             return
-        tids = [tid for pid in {r.owner for r in watchers.values()} for tid in process.threads(pid)]
+        tids = [tid for pid in process.family(self._pid) for tid in process.threads(pid)]
         keys = set(watchers)
         waits = any(process.waits_for(tid, keys) for tid in tids)
-        self._pace.idle(waits, waits and any(process.is_running(tid) for tid in tids))
+        before, self._switches = self._switches, sum(map(process.switches, tids)) if waits else 0
+        moved = before != self._switches  # some thread was busy since the last tick
+        self._pace.idle(waits, moved or any(process.is_running(tid) for tid in tids))
 
     def _looked(self, offsets: tuple[int, ...]) -> None:
         """Levels were read."""
@@ -230,17 +248,23 @@ class Rig:
 
 
 @contextlib.contextmanager
-def _signals_to(pid: int) -> Iterator[None]:
-    """SIGTERM and SIGHUP go to the program; Ctrl-C reaches it by itself, from the terminal."""
+def _signals_to(pid: int, wake: socket.socket) -> Iterator[None]:
+    """SIGTERM and SIGHUP go to the program; Ctrl-C reaches it by itself, from the terminal.
+
+    `wake` gets a byte with each, so that compiled code that waits returns and lets the handler run.
+    """
 
     def forward(number: int, frame: object) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
+    wake.setblocking(False)
+    fd_before = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     before = {n: signal.signal(n, forward) for n in (signal.SIGTERM, signal.SIGHUP)}
     before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
+        signal.set_wakeup_fd(fd_before)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -16,6 +16,10 @@ from hw.model.board import ALL_SELECTS, BoardModel, ReadyEdge
 
 READY_PULSE_NS: Final = 1_953
 """Data-ready goes high 4 tCLK before the next conversion ends when nobody has read (facts: hardware 1.1)."""
+SELECT_HOLD_NS: Final = 5_000
+"""A kernel's driver needs some microseconds to raise chip select after the last bit."""
+CALL_NS: Final = 2_000
+"""No two changes of a pin are nearer than a system call takes; RESET needs 1 us low (facts: hardware 1.2)."""
 _STATUS_BYTES: Final = 3
 _RDATA = bytes([Opcode.RDATA])
 _STOP, _BEFORE_STOP = bytes([Opcode.STOP]), bytes([Opcode.SDATAC, 0])
@@ -52,36 +56,25 @@ class Watcher(Protocol):
         ...
 
 
-def unfinished(mosi: bytes) -> bytes:
-    """The last command of a window that further bytes in the same window would go on with; empty for none."""
+def _after_registers(mosi: bytes) -> int:
+    """Where the first command begins that is neither RREG nor WREG."""
     at = 0
-    while at < len(mosi):
-        opcode = mosi[at]
-        if opcode == Opcode.RDATA:
-            return mosi[at:]
-        taken = 1
-        if opcode & 0xE0 in (Opcode.RREG, Opcode.WREG):
-            taken = 2 + (mosi[at + 1] & 0x1F) + 1 if at + 1 < len(mosi) else len(mosi)
-            if at + taken > len(mosi):
-                return mosi[at:]
-        at += taken
-    return b"" if any(mosi) else mosi
+    while at + 1 < len(mosi) and mosi[at] & 0xE0 in (Opcode.RREG, Opcode.WREG):
+        at += 3 + (mosi[at + 1] & 0x1F)
+    return at
 
 
 def asks_frame(mosi: bytes) -> bool:
     """True when the window goes on with a frame: RDATA, or nothing but zeros."""
-    return mosi[0] == Opcode.RDATA or mosi.count(0) == len(mosi) or unfinished(mosi)[:1] == _RDATA
-
-
-def reads_frame(mosi: bytes) -> bool:
-    """True when the window has read at least the status word of a frame."""
-    return len(mosi) >= _STATUS_BYTES and asks_frame(mosi)
+    if mosi[0] == Opcode.RDATA or mosi.count(0) == len(mosi):
+        return True
+    return mosi[_after_registers(mosi) :].lstrip(_BEFORE_STOP)[:1] == _RDATA
 
 
 class Wires:
     """The board behind the nodes and lines. `watcher` is set by the pace. One thread.
 
-    `wire` True: bytes take their time on the wire. Counters: `windows`, `frames`.
+    `wire` True: bytes take their time on the wire. Counters: `windows`, `frames`, `edges`.
     """
 
     def __init__(self, board: BoardModel, lines: Lines, wiring: Wiring, faults: Faults, wire: bool) -> None:
@@ -89,10 +82,11 @@ class Wires:
         self.windows = self.frames = self.edges = 0
         self.watcher: Watcher | None = None
         self._faults, self._wire = faults, wire
-        self._held = b""  # sent so far in a window that is still open
+        self._held: bytes = b""  # sent so far in a window that is still open
         self._held_chips: tuple[int, ...] = ()
         self._stimulus_bits = {offset: 1 << k for k, offset in enumerate(wiring.stimuli)}
         self._stimulus = 0
+        self._powered = True
         self._pins: dict[int, Callable[[bool], None]] = {}
         self._connect()
 
@@ -101,39 +95,44 @@ class Wires:
         chips = self._selected(node, selected)
         if not chips:
             return bytes(len(mosi))  # the data line floats; a pull-down reads as 0
-        if self.wiring.selects:
-            ends = False
         if self._held and self._held_chips != chips:
             self._end()
         self.windows += 1
-        held = unfinished(self._held) if self._held else b""
-        whole = held + mosi
-        frame = reads_frame(whole)
+        whole_window = ends and not self.wiring.selects
         if self.watcher is not None and not self._held:
-            self.watcher.before_window(chips, frame or (not ends and asks_frame(mosi)))
+            asks = asks_frame(mosi) and (len(mosi) >= _STATUS_BYTES or not whole_window)
+            self.watcher.before_window(chips, asks)
         began_ns = time.monotonic_ns() if self._wire else 0
-        select = chips[0] if len(chips) == 1 else ALL_SELECTS
-        miso = self.board.transfer(select, whole, speed_hz if self._wire else 0)[len(held) :]
+        timed_hz = speed_hz if self._wire else 0
+        if whole_window and not self._held:
+            miso = self.board.transfer(_select(chips), mosi, timed_hz, SELECT_HOLD_NS)
+        else:
+            if not self._held:
+                self.board.select(_select(chips))
+            miso = self.board.clock(mosi, timed_hz)
         if self._wire:
-            self._linger(began_ns + len(mosi) * 8_000_000_000 // speed_hz)
-        if ends and not self._held:
-            self._closed(chips, frame, mosi)
+            _linger(began_ns + len(mosi) * 8_000_000_000 // speed_hz)
+        if whole_window and not self._held:
+            self._closed(chips, mosi)
         else:
             self._held, self._held_chips = self._held + mosi, chips
-            if ends:
+            if whole_window:
                 self._end()
         return miso
 
-    def fall(self, edges: list[ReadyEdge]) -> None:
-        """Data-ready of some chips has fallen: levels and events, as the faults let them be seen."""
+    def fall(self, edges: list[ReadyEdge]) -> bool:
+        """Data-ready of some chips has fallen: levels and events, as the faults let them be seen.
+
+        True when a line of them is one that the program hears of: watched, or any when none is.
+        """
+        watched, heard = self.watched, False
         for edge in edges:
             if edge.chip >= len(self.wiring.ready):
                 continue
             offset = self.wiring.ready[edge.chip]
+            heard = heard or not watched or self.lines.watched(offset)
             line = self.lines.lines[offset]
-            seen = 1
-            if self._faults.edges_armed:
-                seen = self._faults.sightings(edge.seq)
+            seen = self._faults.sightings(edge.seq) if self._faults.edges_armed else 1
             if seen and line.driven == 0:  # nobody has read: the pulse between two conversions
                 self.lines.drive(offset, 1, edge.t_ns - READY_PULSE_NS)
             self.edges += seen
@@ -142,6 +141,7 @@ class Wires:
                     self.lines.drive(offset, 1, edge.t_ns)
                 self.lines.drive(offset, 0, edge.t_ns)
         self.show_ready()
+        return heard
 
     def show_ready(self) -> None:
         """Put the levels of data-ready on their lines where they have risen."""
@@ -175,34 +175,29 @@ class Wires:
             if level:
                 self._end()
         elif offset in self._pins:
+            self.board.advance(self.board.now_ns() + CALL_NS)
             self._pins[offset](bool(level))
             self.show_ready()
             if self.watcher is not None:
                 self.watcher.pins_changed()
 
     def _connect(self) -> None:
-        """START, RESET and PWDN as the board has them; unwired pins idle at their inactive level."""
+        """START, RESET and PWDN; data-ready idles high."""
         wiring = self.wiring
         if wiring.start is not None:
-            self._pins[wiring.start] = lambda high: self._command(Opcode.START if high else Opcode.STOP)
+            self._pins[wiring.start] = self.board.set_start
         if wiring.reset is not None:
-            self._pins[wiring.reset] = lambda high: None if high else self._command(Opcode.RESET)
+            self._pins[wiring.reset] = lambda high: self.board.set_reset(not high)
         if wiring.power_down is not None:
             self._pins[wiring.power_down] = self._set_power
         for offset in wiring.ready:
             self.lines.lines[offset].driven = 1
-        self._powered = True
 
     def _set_power(self, up: bool) -> None:
         """PWDN low takes the power away; high applies it again."""
         if up and not self._powered:
-            for chip in self.board.chips:
-                chip.power_up()
+            self.board.power_cycle()
         self._powered = up
-
-    def _command(self, opcode: Opcode) -> None:
-        """A pin that does what an opcode does [DS-A p29, p35]."""
-        self.board.transfer(ALL_SELECTS, bytes([opcode]))
 
     def _selected(self, node: int, selected: bool) -> tuple[int, ...]:
         """The chips that hear the bus of `node`."""
@@ -222,16 +217,24 @@ class Wires:
         if self._held:
             sent, chips = self._held, self._held_chips
             self._held, self._held_chips = b"", ()
-            self._closed(chips, reads_frame(sent), sent)
+            self.board.deselect(timed=self._wire)
+            self._closed(chips, sent)
 
-    def _closed(self, chips: tuple[int, ...], frame: bool, mosi: bytes) -> None:
+    def _closed(self, chips: tuple[int, ...], mosi: bytes) -> None:
+        frame = len(mosi) >= _STATUS_BYTES and asks_frame(mosi)
         self.frames += frame
         self.show_ready()
         if self.watcher is not None:
             stops = not frame and mosi.lstrip(_BEFORE_STOP)[:1] == _STOP
             self.watcher.after_window(chips, frame, stops)
 
-    def _linger(self, until_ns: int) -> None:
-        """The wire is busy until then; microseconds, so that no timer is fine enough."""
-        while time.monotonic_ns() < until_ns:
-            pass
+
+def _select(chips: tuple[int, ...]) -> int:
+    """The board's select for `chips`: one, or all when several chip selects are low."""
+    return chips[0] if len(chips) == 1 else ALL_SELECTS
+
+
+def _linger(until_ns: int) -> None:
+    """The wire is busy until then; microseconds, so that no timer is fine enough."""
+    while time.monotonic_ns() < until_ns:
+        pass

@@ -13,7 +13,7 @@ import scipy
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import chain, edge, latency, loop, replay
+from tests.bench import chain, edge, latency, loop, replay, rig
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,20 @@ def rows(say: Console) -> list[Row]:
         Row("firmware.python_loop_own_cost", own["python_us"], "us per frame"),
         Row("firmware.simulated_loop_per_frame", e["loop_us"], "us"),
         Row("hw.link_speed", e["link"], "x real time"),
+        *_rig_rows(say),
+    ]
+
+
+def _rig_rows(say: Console) -> list[Row]:
+    """The rig's figures; none, with the reason, where no rig can run."""
+    say.print("firmware: a million frames on the rig ...")
+    measured = rig.measure()
+    if isinstance(measured, str):
+        say.print(f"  left out: {measured}")
+        return []
+    return [
+        Row("firmware.rig_frames", measured["frames_per_s"], "frames/s", 15_000.0),
+        Row("firmware.rig_lost", measured["lost"], "frames", 0.0, "<="),
     ]
 
 

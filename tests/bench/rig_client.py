@@ -51,6 +51,8 @@ def prepare():
         spi.xfer2(command)
         time.sleep(0.001)
     time.sleep(0.2)
+    spi.xfer2((0x08,))
+    spi.xfer2((0x0A,))
     setting = gpiod.LineSettings(direction=Direction.INPUT, edge_detection=Edge.FALLING)
     lines = gpiod.request_lines("/dev/gpiochip0", consumer="bench", config={17: setting})
     spi.xfer2((0x08,))

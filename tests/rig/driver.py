@@ -23,6 +23,8 @@ def bring_up(spi):
         spi.xfer2(command)
         time.sleep(0.001)
     time.sleep(0.16)
+    for command in ([0x08], [0x0A]):  # the model takes a started reference over at its first conversion
+        spi.xfer2(command)
 
 
 def sample_of(frame):
