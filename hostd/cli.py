@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if words[:1] == ["rig"]:  # its options are its own, and the program's after them
             return _rig(words[1:])
+        if words[:1] == ["bench"]:  # its options are the edge's
+            return _bench(words[1:])
         args = _parser().parse_args(words)
         command: Command = args.command
         return command(args)
@@ -77,6 +79,7 @@ def _parser() -> options.Parser:
     doctor.add_argument(
         "--data", type=Path, default=options.default_data(), metavar="DIR", help="where cases are recorded"
     )
+    add("bench", lambda args: _bench([]), "hardware self-test against datasheet limits")
     add("rig", lambda args: _rig([]), "run any program against simulated /dev/spidev* and /dev/gpiochip*")
     check = add("check", _check, "validate a case file")
     check.add_argument("case", type=Path, metavar="CASE.toml")
@@ -219,6 +222,19 @@ def _doctor(args: argparse.Namespace) -> int:
 
     report = [] if args.json is None else ["--json", str(args.json)]
     return foreground("firmware.doctor", ["--data", str(args.data), *report])
+
+
+def _bench(words: list[str]) -> int:
+    """The bench is the edge's; `--rig` puts it on the rig's device nodes."""
+    from hostd.run import foreground
+
+    bench = [word for word in words if word != "--rig"]
+    if len(bench) == len(words):
+        return foreground("firmware.bench", bench)
+    if "--source" in bench or any(word.startswith("--source=") for word in bench):
+        raise UsageError("--rig means the rig's device nodes; leave --source out")
+    program = [sys.executable, "-m", "firmware.bench", "--source", "pi", *bench]
+    return foreground("firmware.rig", ["--", *program])
 
 
 def _rig(words: list[str]) -> int:

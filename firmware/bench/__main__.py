@@ -24,6 +24,7 @@ from firmware.bench.campaign import Round, campaign
 from firmware.bench.items import ITEMS, NAMES, Item
 from firmware.bench.page import as_html
 from firmware.bench.report import as_json
+from firmware.bench.rig_board import break_board, on_rig
 from firmware.bench.run import Row, run, verdict_of
 from firmware.bench.sources import Plugged, linux_box, simulated_board, simulated_box
 from firmware.bench.table import Table
@@ -113,7 +114,7 @@ def _check(args: argparse.Namespace) -> tuple[Item, ...]:
     """The items asked for; ConfigError for options that do not go together."""
     if args.source == "pi":
         for name, given in (
-            ("--fault", args.fault),
+            ("--fault", args.fault and not on_rig()),
             ("--campaign", args.campaign),
             ("--chips", args.chips > 1),
         ):
@@ -160,7 +161,10 @@ def _box(args: argparse.Namespace) -> Box:
     if args.source == "pi":
         wiring = Wiring() if args.wiring is None else read_wiring(args.wiring)
         leads = None if args.leads is None else args.leads == "dummy"
-        return linux_box(wiring, Plugged(leads, args.lead_ohm, args.pins_free))
+        box = linux_box(wiring, Plugged(leads, args.lead_ohm, args.pins_free))
+        for text in args.fault:
+            break_board(parse_fault(text))
+        return box
     board = simulated_board(args.seed, args.chips)
     box = simulated_box(board)
     try:

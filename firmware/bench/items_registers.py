@@ -71,7 +71,9 @@ def judge_identity(reads: Sequence[Sequence[int]]) -> Outcome:
 def _wrong_id(chip: int, got: int) -> list[Cause]:
     where = f"chip {chip + 1}: " if chip else ""
     first = cause_of(diagnose(0x3E, got))
-    if got in (0x00, 0xFF):
+    if got == 0xFF:
+        return [Cause(where + first.cause, first.cure)]
+    if got == 0x00:
         din = Cause(
             f"{where}DIN open: the chip hears no command", "check the wire from MOSI to DIN and its joints"
         )

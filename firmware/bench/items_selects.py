@@ -6,6 +6,7 @@ They use no driver, since a driver relies on this. Limits: facts/hardware.md 1.6
 from collections.abc import Sequence
 
 from firmware.bench.bench import Bench
+from firmware.bench.items_registers import MISO_FLIPS
 from firmware.bench.verdicts import Cause, Outcome, Value, Verdict, exactly, judged, listed, skipped, within
 from hw.chips import DECODE_TCLK
 from hw.registers import Address
@@ -13,6 +14,7 @@ from hw.registers import Address
 POWER_UPS, QUICK_POWER_UPS = 250, 50
 """One bad power-up in fifty shows itself among 250 with 99.4 %, among 50 with 64 %."""
 MOST_REPAIRS = 5
+FEW_FLIPS = 3
 
 
 def chip_selects(bench: Bench) -> Outcome:
@@ -103,7 +105,10 @@ def judge_power_ups(seen: Sequence[Sequence[bytes]], how: str) -> Outcome:
         odd = [k for k, dump in enumerate(dumps) if dump != usual]
         silent = sum(not any(dumps[k]) for k in odd)
         values.append(exactly(f"chip {chip + 1}: {how} unlike the others", len(odd), 0))
-        if odd:
+        flips = [sum((a ^ b).bit_count() for a, b in zip(dumps[k], usual, strict=True)) for k in odd]
+        if odd and max(flips) <= FEW_FLIPS:
+            causes.append(MISO_FLIPS)
+        elif odd:
             what = f"{silent} of them without any answer" if silent else "with other registers"
             causes.append(
                 Cause(

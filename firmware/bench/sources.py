@@ -4,7 +4,6 @@ The only place of the bench that knows which one is in use. A simulated box prov
 and nothing about a machine.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware.bench.box import Box
+from firmware.bench.rig_board import give_noise, on_rig
 from firmware.errors import ConfigError
 from firmware.front_end import FrontEndInfo
 from firmware.ports import Edge, EdgePort
@@ -23,8 +23,6 @@ from hw.model.ads1299_options import ChipOptions, Surroundings
 from hw.model.board import BoardModel, BoardSetup
 from hw.model.electrodes import BOARD_SERIES_OHM, Electrode
 
-RIG = "EVOKD_RIG"
-"""Set in the environment of whatever runs on the rig's device nodes."""
 JIG_OHM = 5_000.0
 """What the simulated jig has at every lead, behind the board's own resistor."""
 
@@ -227,7 +225,9 @@ def linux_box(wiring: Wiring, plugged: Plugged) -> Box:
         return line[0]
 
     opened.append(close_line)
-    rig = RIG in os.environ
+    rig = on_rig()
+    if rig:
+        give_noise(len(wiring.spi))
     return Box(
         source="rig" if rig else "pi",
         ports=tuple(ports),
