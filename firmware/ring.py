@@ -9,8 +9,9 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 
-from hw.link import Message
+from hw.link import Message, Timebase
 from hw.samples import Gap, SampleBlock
 
 MOST_GAPS = 1000
@@ -71,6 +72,11 @@ class Ring:
             self._items[after] = _after(gaps, following)
         del self._items[at]
         self._held -= len(block.counts)
+        # Reports of the clock come every second for ever; those of samples that are gone mean nothing now.
+        early = [item for item in islice(self._items, at) if not isinstance(item, Timebase)]
+        for _ in range(at):
+            self._items.popleft()
+        self._items.extendleft(reversed(early))
         return True
 
     def get(self, timeout_s: float) -> SampleBlock | Message | None:

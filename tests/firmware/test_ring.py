@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from firmware import ring as ring_module
 from firmware.ring import MOST_GAPS, Ring, joined
-from hw.link import Ended, Message, Reply
+from hw.link import Ended, Message, Reply, Timebase
 from hw.samples import Gap, SampleBlock
 from tests.support.links import is_true, tiles, true_block
 
@@ -75,6 +75,18 @@ def test_the_oldest_blocks_go_first_and_the_next_one_names_what_is_missing() -> 
     first, *others = [item for item in got if isinstance(item, SampleBlock)]
     assert (first.first_index, first.gaps) == (30, (Gap(0, 30, "overflow"),))
     assert all(block.gaps == () for block in others)
+
+
+def test_reports_of_the_clock_do_not_pile_up_when_nobody_listens() -> None:
+    ring = Ring(30, patient=False)
+    for first in range(0, 1000, 10):
+        ring.put(Timebase(first, first, 1.0, 0.0, 0.0, 0.0, 0, 1))
+        ring.put(Reply(first, ""))
+        ring.put(true_block(first, 10))
+    got = drain(ring)
+    assert [item.index for item in got if isinstance(item, Timebase)] == [970, 980, 990]
+    assert len([item for item in got if isinstance(item, Reply)]) == 100  # answers are never dropped
+    assert [item.first_index for item in got if isinstance(item, SampleBlock)] == [970, 980, 990]
 
 
 def test_gaps_of_dropped_blocks_are_kept_under_their_own_reasons() -> None:
