@@ -252,7 +252,7 @@ class Ads1299Core:
         starts_ns = self._reference_good_ns
         if not self._reference_good and starts_ns is not None and self._now_ns() >= starts_ns:
             self._reference_good = True
-            self.configure(self._now_ns())
+            self.configure(starts_ns)
         if settle and self._settling > 1:
             self._settling -= 1
             self.due_tclk += self._sample_tclk

@@ -441,7 +441,7 @@ def test_a_response_removed_is_absent_in_the_next_average_and_the_other_limbs_is
 
 def test_a_halved_cortical_response_reads_as_half_and_the_nerve_as_whole() -> None:
     half = Change(14.0, site=FAST.tests[0].site, response="cortical", amplitude=0.5)
-    messages = simulate(30.0, FAST, 1, Scenario((half,), (QUIET,)))
+    messages = simulate(30.0, FAST, 1, Scenario((half,), (QUIET,)), converter_noise=False)
     kept = {}
     for test in (LEFT, RIGHT):
         last = {p["name"]: p["change_pct"] for p in of(messages, f"measure.{test}")[-1].fields["peaks"]}
@@ -454,7 +454,7 @@ def test_a_halved_cortical_response_reads_as_half_and_the_nerve_as_whole() -> No
 @pytest.mark.parametrize("later_ms", [0.0, 2.0])
 def test_without_noise_the_latency_is_the_true_one(later_ms: float) -> None:
     scenario = Scenario((Change(0.0, latency_ms=later_ms),), (QUIET,))
-    messages = simulate(9.0, BASE, 1, scenario)
+    messages = simulate(9.0, BASE, 1, scenario, converter_noise=False)
     patient = Patient(BASE.channels, BASE.rate_hz, 1, scenario=scenario)
     for plan in BASE.tests:
         peaks = {p["name"]: p for p in of(messages, f"measure.{plan.name}")[-1].fields["peaks"]}

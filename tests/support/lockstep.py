@@ -24,10 +24,11 @@ def simulate(
     seed: int = 1,
     scenario: Scenario = NO_CHANGE,
     on_block: Callable[[SampleBlock], None] = lambda block: None,
+    converter_noise: bool = True,
 ) -> list[Outgoing]:
     """Every message of `seconds` of a case with all tests started at once."""
     case = case or casefile.procedure("median_ssep")
-    source = SimulatedSource(None, seconds, seed, scenario)
+    source = SimulatedSource(None, seconds, seed, scenario, converter_noise)
     description = source.configure(configure_message(case))
     pipeline = Pipeline(case, description)
     messages: list[Outgoing] = []

@@ -202,7 +202,7 @@ class Bench(SimulatedSource):
         def cut(bits: int) -> None:
             write(bits)
             if not self.wired:
-                box.chip.gpio_pins = 0
+                box.board.chips[0].gpio_pins = 0
 
         box.write = cut  # type: ignore[method-assign]
         return described
