@@ -3,7 +3,8 @@
 A sweep never crosses a gap. Its weight is 1/variance of the interval between the end of the previous response
 (any line) and this stimulus: known at once, and independent of the response it weighs, so that the average is
 not biased (weights from the sweep itself lose 13-16 % of amplitude: facts/dsp 3.1). A short interval tells
-little: its variance is drawn towards the running level as far as its degrees of freedom are few.
+little: its variance is drawn towards the running level as far as its degrees of freedom are few. Samples that
+are told to hold something else than the body (`exclude`) enter no average.
 """
 
 import math
@@ -22,6 +23,7 @@ from dsp.weights import NoiseWeights
 GUARD_S = 0.001
 NOISE_SPAN_S = 0.15
 MIN_NOISE_SAMPLES = 16
+MOST_EXCLUDED = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,17 @@ class SweepCutter:
         self._latest: int | None = None
         self._previous: int | None = None
         self._pending: deque[tuple[Trigger, int | None]] = deque()
+        self._settle = settle_samples(sos)
+        self._excluded: dict[int, tuple[int | None, str]] = {}
+
+    def exclude(self, first: int, end: int | None, reason: str) -> None:
+        """Reject with `reason` every sweep that sees samples from `first` until before `end` (None: not known
+        yet; told again with an `end`, the span closes). To be told before those samples come.
+        """
+        self._excluded.pop(first, None)
+        self._excluded[first] = (end, reason)
+        if len(self._excluded) > MOST_EXCLUDED:
+            del self._excluded[next(iter(self._excluded))]
 
     def trigger(self, trigger: Trigger, taken: bool = True) -> None:
         """Note a stimulus on any line; those on the test's own line become sweeps if `taken`."""
@@ -138,6 +151,8 @@ class SweepCutter:
         first, end = trigger.index - g.pre, trigger.index + g.post
         if first < stream.begin or first < stream.settled:
             return self._rejected(trigger, "settling")
+        if excluded := self._exclusion(trigger.index, end + g.tail):
+            return self._rejected(trigger, excluded)
         segment = stream.rows(first, end + g.tail)
         uv = backward(segment, self._sos)[: g.rows] if len(self._sos) else segment.copy()
         weights, reason = self._weigh(trigger.index, previous, stream)
@@ -150,6 +165,16 @@ class SweepCutter:
             if not weights.any():
                 reason = "amplitude"
         return Sweep(trigger, uv, g.pre, np.zeros(self._n) if reason else weights, reason)
+
+    def _exclusion(self, index: int, end: int) -> str:
+        """Why the sweep of a trigger must not see what it sees, "" when it may. The forward filter remembers
+        a span, and so would the weight; the backward one looks ahead until `end`."""
+        g = self._geometry
+        begin = index - max(g.pre, g.noise_span + g.guard)
+        for first, (last, reason) in self._excluded.items():
+            if first < end and (last is None or begin < last + self._settle):
+                return reason
+        return ""
 
     def _weigh(self, index: int, previous: int | None, stream: Stream) -> tuple[NDArray[np.float64], str]:
         """Weights per derivation, or the reason why there can be none."""

@@ -5,12 +5,13 @@ goes out; the daemon does the commands.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from hostd import wire
 from hostd.bus import MAX_REQUEST_BYTES
+from hw.lead_off import DEFAULT_NA
 
 Code = Literal["bad_request", "unknown_command", "not_allowed", "bad_state", "refused", "busy", "internal"]
 MAX_TEXT = 2000
@@ -41,6 +42,22 @@ class AlertArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
 
 
+class ImpedanceArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Measure electrodes: which current, at which frequency (0: the part's usual one), which inputs (`auto`:
+    those with an electrode of their own); `phantom`: no person is connected."""
+
+    current_na: Annotated[int, msgspec.Meta(ge=1, le=24_000)] = DEFAULT_NA
+    frequency_hz: Annotated[float, msgspec.Meta(ge=0, le=8_000)] = 0.0
+    sides: Literal["auto", "p", "n", "both"] = "auto"
+    phantom: bool = False
+
+
+class WatchArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Watch for open leads by a direct current; 0: no longer."""
+
+    current_na: Annotated[int, msgspec.Meta(ge=0, le=24_000)] = DEFAULT_NA
+
+
 COMMANDS: dict[str, type[msgspec.Struct]] = {
     "hello": NoArgs,
     "snapshot": NoArgs,
@@ -56,7 +73,9 @@ COMMANDS: dict[str, type[msgspec.Struct]] = {
     "baseline.clear": TestArgs,
     "mark": MarkArgs,
     "alert.acknowledge": AlertArgs,
-    "impedance.start": NoArgs,
+    "impedance.start": ImpedanceArgs,
+    "impedance.stop": NoArgs,
+    "leads.watch": WatchArgs,
 }
 
 

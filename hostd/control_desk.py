@@ -18,10 +18,12 @@ from hostd.intake import Intake
 from hostd.processing import Command, Processing
 from hostd.states import Action, CaseState, Event, RefusedError, step
 from hostd.stimulation import Stimulation
-from hw.link import Description, Fault, Reply
+from hw.lead_off import SIDE_N, SIDE_P, refuse_current
+from hw.link import Description, Fault, Impedance, ImpedanceStart, ImpedanceStop, LeadWatch, Reply
 
 Answer = Callable[[dict[str, Any]], None]
 FREE_SOURCES = ("simulated", "file")
+SIDES = {"auto": 0, "p": SIDE_P, "n": SIDE_N, "both": SIDE_P | SIDE_N}
 
 
 class ControlDesk:
@@ -47,8 +49,10 @@ class ControlDesk:
         stopped = tuple((t.name, "stopped") for t in case.tests)
         self.state = CaseState(stopped, description.lines > 0, free)  # type: ignore[arg-type]
         self.faults: list[str] = []
+        self._impedance_number = 0
         processing.on_reply = self._edge_replied
         processing.on_fault = self._edge_fault
+        processing.on_impedance = self._measured
 
     def start_free_tests(self) -> None:
         """Start every test of a simulated box or a recording; on hardware nothing starts by itself."""
@@ -78,9 +82,12 @@ class ControlDesk:
         match request.command:
             case "alert.acknowledge":
                 answer(error_reply(request.id, "bad_state", f"there is no alert {request.args['id']!r}"))
-            case "impedance.start":
-                text = f"source {self._description.source!r} cannot measure impedance"
-                answer(error_reply(request.id, "bad_state", text))
+            case "impedance.start" | "impedance.stop" | "leads.watch" if self._description.source == "file":
+                answer(error_reply(request.id, "bad_state", "a recording has no electrodes to measure"))
+            case "impedance.start" | "leads.watch" if refusal := _refused_current(request):
+                answer(error_reply(request.id, "refused", refusal))
+            case "leads.watch":
+                self._watch(request, answer)
             case "mark" | "baseline.set" | "baseline.clear":
                 self._in_pipeline(request, answer)
             case _:
@@ -152,15 +159,17 @@ class ControlDesk:
         outcome = _Outcome(len(actions), request.id, answer)
         for action in actions:
             try:
-                self._act(action, outcome, before)
+                self._act(action, outcome, before, request.args)
             except LinkError as error:  # what needs no link is done all the same
                 self.faults.append(str(error))
                 if action.kind in ("stim.start", "stim.once"):
                     self._take_back(action.test, before)
+                elif action.kind == "impedance.start":
+                    self._measured()
                 outcome.one(("internal", str(error)))
         outcome.begun()
 
-    def _act(self, action: Action, outcome: "_Outcome", before: CaseState) -> None:
+    def _act(self, action: Action, outcome: "_Outcome", before: CaseState, args: dict[str, Any]) -> None:
         plan = self._plans.get(action.test)
         match action.kind:
             case "average.start" | "average.stop":
@@ -180,9 +189,47 @@ class ControlDesk:
             case "stim.stop" | "stim.stop_all":
                 self._stimulation.stop(plan)
                 outcome.one(None)
+            case "impedance.start":
+
+                def begun(refusal: str) -> None:
+                    if refusal:
+                        self._measured()
+                    outcome.one(("refused", refusal) if refusal else None)
+
+                self._stimulation.ask(lambda number: self._impedance_start(number, args), begun)
+            case "impedance.stop":
+                self._stimulation.ask(ImpedanceStop, lambda refusal: None)
+                outcome.one(None)
             case "close":
                 self._intake.closing.set()
                 outcome.one(None)
+
+    def _watch(self, request: Request, answer: Answer) -> None:
+        """Comparators on or off; the edge decides."""
+        if not self.state.open:
+            answer(error_reply(request.id, "bad_state", "the case is closed"))
+            return
+
+        def told(refusal: str) -> None:
+            answer(error_reply(request.id, "refused", refusal) if refusal else ok_reply(request.id))
+
+        current_na = request.args["current_na"]
+        try:
+            self._stimulation.ask(lambda number: LeadWatch(number, current_na), told)
+        except LinkError as error:
+            self.faults.append(str(error))
+            answer(error_reply(request.id, "internal", str(error)))
+
+    def _impedance_start(self, number: int, args: dict[str, Any]) -> ImpedanceStart:
+        self._impedance_number = number
+        sides, phantom = SIDES[args["sides"]], int(args["phantom"])
+        return ImpedanceStart(number, args["current_na"], args["frequency_hz"], sides, phantom)
+
+    def _measured(self, impedance: Impedance | None = None) -> None:
+        """The measurement asked for last has ended: with this result, or before it began."""
+        if impedance is not None and impedance.command != self._impedance_number:
+            return  # one that was stopped
+        self.state, _ = step(self.state, Event("impedance.done"))
 
     def _take_back(self, test: str, before: CaseState) -> None:
         """The edge did not fire: the test is what it was."""
@@ -196,6 +243,12 @@ class ControlDesk:
     def _edge_fault(self, fault: Fault) -> None:
         """The edge has stopped stimulating: every running test stops with it."""
         self._do(Request(None, "stim.stop"), lambda reply: None)
+
+
+def _refused_current(request: Request) -> str:
+    """Why this current must not flow; the edge asks the same of the same table."""
+    direct, phantom = request.command == "leads.watch", request.args.get("phantom", False)
+    return refuse_current(request.args["current_na"], direct, phantom)
 
 
 class _Outcome:

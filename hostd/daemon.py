@@ -154,6 +154,7 @@ class Daemon:
             "link": p.intake.state,
             "recording": p.folder.recording,
             "timebase": p.timebase.status(index),
+            "leads": {**p.pipeline.leads.status, "measuring": desk.state.measuring},
             "tests": dict(desk.state.tests),
             "faults": [*p.intake.faults, *desk.faults, *processing.faults][-20:],
         }

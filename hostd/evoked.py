@@ -80,6 +80,10 @@ class Evoked:
         self.stream.restart(index)
         return messages
 
+    def exclude(self, first: int, end: int | None, reason: str) -> None:
+        """Keep what sees samples from `first` until before `end` (None: open) out of the average."""
+        self._cutter.exclude(first, end, reason)
+
     def append(self, counts: NDArray[np.int32], triggers: list[Trigger]) -> list[Outgoing]:
         """The next contiguous samples and all stimuli (any line) in them; up to `stream.max_block` rows."""
         for trigger in triggers:

@@ -15,7 +15,21 @@ from hostd.case_folder import CaseFolder
 from hostd.edge_link import EdgeLink
 from hostd.errors import EvokdError, LinkError, RecordingError
 from hostd.timebase import Timebase
-from hw.link import ALL_PLANS, Block, Configure, Description, Ended, Fault, Message, Reply, Start, StimStop
+from hw.link import (
+    ALL_PLANS,
+    Block,
+    Configure,
+    Description,
+    Ended,
+    Excited,
+    Fault,
+    Impedance,
+    Leads,
+    Message,
+    Reply,
+    Start,
+    StimStop,
+)
 from hw.link import Stimulus as Proof
 from hw.link import Timebase as Report
 from hw.samples import SampleBlock
@@ -31,7 +45,7 @@ class End:
     """No more samples will come: the source ended, the case was closed, or we are stopping."""
 
 
-Item = SampleBlock | Proof | Reply | Fault | Report | End
+Item = SampleBlock | Proof | Reply | Fault | Report | Excited | Impedance | Leads | End
 
 
 class Intake:
@@ -120,7 +134,7 @@ class Intake:
             self.faults.append(f"{message.code}: {message.text}")
             if message.fatal:
                 raise LinkError(f"edge: {message.text}")
-        if isinstance(message, Proof | Reply | Fault) or (
+        if isinstance(message, Proof | Reply | Fault | Excited | Impedance | Leads) or (
             isinstance(message, Report) and self._timebase.learn(message)
         ):
             self.items.put(message)

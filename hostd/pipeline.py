@@ -10,6 +10,8 @@ from dsp.stream import Scale
 from dsp.triggers import EdgeFinder
 from hostd.case import Case
 from hostd.evoked import Evoked
+from hostd.leads import COMMANDS as LEAD_COMMANDS
+from hostd.leads import REASON, Leads
 from hostd.outgoing import Outgoing
 from hw.link import NOT_SEEN, Description, Stimulus
 from hw.samples import SampleBlock
@@ -27,6 +29,7 @@ class Pipeline:
         self.tests = {p.name: Evoked(p, description.rate_hz, scale, offset) for p in case.tests}
         self._by_line = {p.line: p for p in case.tests}
         self._edges = EdgeFinder()
+        self.leads = Leads(len(description.channels))
         self._proofs: dict[tuple[int, int], Stimulus] = {}
         self._max_rows = min((t.stream.max_block for t in self.tests.values()), default=1 << 16)
         # Until then every sweep of an earlier stimulus is whole, whatever is interpolated behind it.
@@ -72,6 +75,11 @@ class Pipeline:
         if name == "mark":
             fields = {"text": args["text"], "kind": args["kind"], "author": args["author"]}
             return [Outgoing("event", index, fields)]
+        if name in LEAD_COMMANDS:
+            if name == "impedance.span":
+                for one in self.tests.values():
+                    one.exclude(args["first_index"], args["end_index"], REASON)
+            return self.leads.told(name, args, index)
         test = self.tests[args["test"]]
         messages: list[Outgoing] = []
         match name:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from hostd import leads
 from hostd.bus import Bus
 from hostd.case_folder import CaseFolder
 from hostd.errors import EvokdError, RecordingError
@@ -17,7 +18,7 @@ from hostd.intake import UNEXPECTED, End
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hostd.timebase import Timebase
-from hw.link import Description, Fault, Reply, Stimulus
+from hw.link import Description, Excited, Fault, Impedance, Leads, Reply, Stimulus
 from hw.link import Timebase as Report
 from hw.samples import SampleBlock
 
@@ -52,6 +53,7 @@ class Processing:
         self._last: dict[str, Outgoing] = {}
         self.on_reply: Callable[[Reply], None] = lambda reply: None
         self.on_fault: Callable[[Fault], None] = lambda fault: None
+        self.on_impedance: Callable[[Impedance], None] = lambda impedance: None
         self.failure: EvokdError | None = None
         self.faults: list[str] = []
         self.ended = threading.Event()
@@ -106,9 +108,17 @@ class Processing:
                 self._folder.fitted(item)
             case Reply():
                 self._bus.post(lambda: self.on_reply(item))
+            case Excited():
+                self._command(_of_the_edge("impedance.span", leads.span_args(item)))
+            case Impedance():
+                self._command(_of_the_edge("impedance.result", leads.result_args(item)))
+                self._bus.post(lambda: self.on_impedance(item))
+            case Leads():
+                flags = leads.flag_args(item, self._description.channels)
+                self._command(_of_the_edge("leads", flags))
             case Fault():
                 said = {"text": f"{item.code}: {item.text}", "kind": "fault", "author": "edge"}
-                self._command(Command("mark", said, lambda error: None))
+                self._command(_of_the_edge("mark", said))
                 self._bus.post(lambda: self.on_fault(item))
         if fault := self._folder.take_fault():
             self.faults.append(f"recording: {fault}")
@@ -162,3 +172,8 @@ class Processing:
     def _refuse(self, item: Any) -> None:
         if isinstance(item, Command):
             self._bus.post(lambda: item.done("the case has ended"))
+
+
+def _of_the_edge(name: str, args: dict[str, Any]) -> Command:
+    """What the edge has said, as a command: noted and repeated in replay like any other."""
+    return Command(name, args, lambda error: None)

@@ -64,6 +64,16 @@ class Timebase(msgspec.Struct):
     sample_ns: int
 
 
+class Leads(msgspec.Struct):
+    """Electrodes that the edge sees off ("CP3+": positive input), if asked to watch them (`watched`), and
+    channels at a rail or at one code, which are always told. `measuring`: impedance is being measured."""
+
+    off: list[str]
+    railed: list[str]
+    watched: bool
+    measuring: bool
+
+
 class Status(Header, kw_only=True):
     """1 Hz."""
 
@@ -78,6 +88,7 @@ class Status(Header, kw_only=True):
     link: dict[str, Any]
     recording: Recording
     timebase: Timebase
+    leads: Leads
     tests: dict[str, Literal["stopped", "armed", "running"]]
     faults: list[str]
 
@@ -187,6 +198,35 @@ class Measure(Header, kw_only=True):
     final: bool
 
 
+class LeadImpedance(msgspec.Struct):
+    """One electrode without the board's resistor; null and `note` says why where it was not measured.
+
+    `low_ohm`, `high_ohm`: 95 % of the noise and the current's tolerance, 20 % where it was not calibrated,
+    which `note` says. `drift_deg`: how far the phase moved during the measurement.
+    """
+
+    lead: str
+    ohm: float | None
+    low_ohm: float | None
+    high_ohm: float | None
+    phase_deg: float | None
+    drift_deg: float | None
+    note: str
+
+
+class Impedance(Header, kw_only=True):
+    """When a measurement ends. Samples `first_index` to `last_index` (null: unknown yet) hold its current's
+    tone and enter no average. `board`: whose calibration was used, null for none."""
+
+    command_id: int
+    first_index: int
+    last_index: int | None
+    frequency_hz: float
+    current_na: int
+    board: str | None
+    leads: list[LeadImpedance]
+
+
 class EventMessage(Header, kw_only=True):
     """When somebody or something marks a moment; `kind` is free (`note`, `fault`, `test.start`, ...)."""
 
@@ -200,6 +240,7 @@ TOPICS: dict[str, tuple[str, type[Header]]] = {
     "status": ("events", Status),
     "stim": ("events", Stim),
     "measure.TEST": ("events", Measure),
+    "impedance": ("events", Impedance),
     "event": ("events", EventMessage),
     "sweep.TEST": ("traces", Sweep),
     "average.TEST": ("traces", Average),

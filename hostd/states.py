@@ -20,12 +20,14 @@ class RefusedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class CaseState:
-    """`tests`: state by name. `free`: the source needs no arming (simulation, recording)."""
+    """`tests`: state by name. `free`: the source needs no arming (simulation, recording). `measuring`: a
+    current for impedance flows or is about to, so that no test may run."""
 
     tests: tuple[tuple[str, TestState], ...]
     can_stimulate: bool
     free: bool
     open: bool = True
+    measuring: bool = False
 
     def of(self, test: str) -> TestState:
         """State of one test."""
@@ -38,7 +40,7 @@ class CaseState:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something asked for or happened: `kind` is a control command, `edge.fault` or `case.close`."""
+    """Something asked for or happened: `kind` is a control command, `edge.fault` or `impedance.done`."""
 
     kind: str
     test: str = ""
@@ -47,7 +49,7 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Action:
     """Something to do: `average.start`, `average.stop`, `stim.start`, `stim.once`, `stim.stop`,
-    `stim.stop_all` or `close`."""
+    `stim.stop_all`, `impedance.start`, `impedance.stop` or `close`."""
 
     kind: str
     test: str = ""
@@ -57,6 +59,8 @@ def step(state: CaseState, event: Event) -> tuple[CaseState, tuple[Action, ...]]
     """The next state and what to do. Raises RefusedError, naming why."""
     if event.kind in ("stim.stop", "edge.fault"):
         return _stop_all(state)
+    if event.kind == "impedance.done":
+        return replace(state, measuring=False), ()
     if not state.open:
         raise RefusedError("bad_state", "the case is closed; start evokd again for a new one")
     if event.kind == "case.close":
@@ -64,17 +68,39 @@ def step(state: CaseState, event: Event) -> tuple[CaseState, tuple[Action, ...]]
         return replace(stopped, open=False), (*actions, Action("close"))
     if event.kind == "case.start":
         raise RefusedError("bad_state", "a case is open; close it first")
+    if event.kind.startswith("impedance."):
+        return _impedance_event(state, event)
     return _test_event(state, event)
+
+
+def _impedance_event(state: CaseState, event: Event) -> tuple[CaseState, tuple[Action, ...]]:
+    """The current is in every sample while it flows: with no test running only, and one at a time."""
+    if event.kind == "impedance.stop":
+        if not state.measuring:
+            raise RefusedError("bad_state", "no impedance is being measured")
+        return state, (Action("impedance.stop"),)
+    if event.kind != "impedance.start":
+        raise RefusedError("bad_state", f"{event.kind} has no meaning here")
+    running = [name for name, now in state.tests if now == "running"]
+    if running:
+        text = f"test {running[0]} is running; stop it first, or the impedance current is in its sweeps"
+        raise RefusedError("bad_state", text)
+    if state.measuring:
+        raise RefusedError("bad_state", "impedance is being measured; wait for the result")
+    return replace(state, measuring=True), (Action("impedance.start"),)
 
 
 def _stop_all(state: CaseState) -> tuple[CaseState, tuple[Action, ...]]:
     running = [n for n, s in state.tests if s == "running"]
-    stopped = replace(state, tests=tuple((n, "stopped") for n, _ in state.tests))
-    return stopped, (Action("stim.stop_all"), *(Action("average.stop", n) for n in running))
+    stopped = replace(state, tests=tuple((n, "stopped") for n, _ in state.tests), measuring=False)
+    currents = (Action("impedance.stop"),) if state.measuring else ()
+    return stopped, (Action("stim.stop_all"), *currents, *(Action("average.stop", n) for n in running))
 
 
 def _test_event(state: CaseState, event: Event) -> tuple[CaseState, tuple[Action, ...]]:
     now, test = state.of(event.test), event.test
+    if state.measuring and event.kind in ("test.start", "stim.fire"):
+        raise RefusedError("bad_state", "impedance is being measured; wait for the result, or stop it")
     match event.kind:
         case "test.start":
             if now == "running":

@@ -1,4 +1,4 @@
-"""From a test to what the edge fires: stimulus plans on the sample grid, and the edge's answers to them.
+"""From a test to what the edge fires: stimulus plans on the sample grid, and the edge's answers to commands.
 
 Owns command numbers and who waits for which answer. Limits are checked here before sending and by the edge
 before firing, from one table.
@@ -42,6 +42,14 @@ class Stimulation:
             self._number += 1
             number = self._number
         self._send(StimStop(number, ALL_PLANS if test is None else test.line))
+
+    def ask(self, make: Callable[[int], Message], answered: Answered) -> None:
+        """Send what `make` makes of a command number; `answered` hears the edge's refusal, or empty."""
+        with self._lock:
+            self._number += 1
+            number = self._number
+            self._waiting[number] = answered
+        self._send(make(number))
 
     def answered(self, command: int, refusal: str) -> None:
         """The edge's answer to a command of ours."""

@@ -11,7 +11,7 @@ from scipy import signal
 
 from dsp.filters import band_pass, settle_samples
 from dsp.nouns import Sweep, Trigger
-from dsp.sweeps import MIN_NOISE_SAMPLES, SweepCutter, Window, window
+from dsp.sweeps import MIN_NOISE_SAMPLES, MOST_EXCLUDED, SweepCutter, Window, window
 from dsp.weights import LEVEL_SWEEPS, MIN_VARIANCE_UV2, PRIOR_FREEDOM, NoiseWeights
 from tests.support.streams import LSB_UV, Counts, Floats, cut_sweeps, stream
 
@@ -230,6 +230,59 @@ def test_a_rail_within_the_window_rejects_the_sweep(row: int, reason: str) -> No
     found = run(counts, [400], weighted=False)
     assert found[0].reason == reason
     assert found[0].weights.any() == (not reason)
+
+
+def excluded_at(first: int, end: int | None, sos: Floats, at: int = 500) -> str:
+    """Why the sweep of a trigger at `at` is rejected when a span is excluded."""
+    g = geometry(sos=sos)
+    made, cut = stream(sos, 1, history=g.history), cutter(g, sos=sos)
+    cut.exclude(first, end, "impedance")
+    (sweep,) = cut_sweeps(made, cut, noise_counts(8), [Trigger(at, 1)], ())
+    assert sweep.weights.any() == (not sweep.reason)
+    return sweep.reason
+
+
+@pytest.mark.parametrize("sos", [NO_FILTER, SOS], ids=["raw", "filtered"])
+def test_a_sweep_that_sees_an_excluded_span_anywhere_is_rejected_with_the_reason(sos: Floats) -> None:
+    g, settle = geometry(sos=sos), settle_samples(sos)
+    looks_back = g.noise_span + g.guard
+    last = 500 + g.post + g.tail
+    assert excluded_at(last - 1, last + 50, sos) == "impedance"
+    assert excluded_at(last, last + 50, sos) == ""
+    assert excluded_at(last - 1, None, sos) == "impedance"
+    assert excluded_at(last, None, sos) == ""
+    assert excluded_at(0, 500 - looks_back - settle + 1, sos) == "impedance"
+    assert excluded_at(0, 500 - looks_back - settle, sos) == ""
+
+
+def test_an_excluded_span_closes_and_leaves_no_mark_on_later_weights() -> None:
+    counts = noise_counts(8)
+    loud = counts.copy()
+    loud[300:500] *= 40
+    g = geometry()
+
+    def sweeps(counts: Counts, exclude: bool) -> list[Sweep]:
+        made, cut = stream(NO_FILTER, 1, history=g.history), cutter(g)
+        if exclude:
+            cut.exclude(300, None, "impedance")
+            cut.exclude(300, 500, "impedance")
+        return cut_sweeps(made, cut, counts, [Trigger(t, 1) for t in (160, 400, 900)], ())
+
+    found, without = sweeps(loud, True), sweeps(counts, False)
+    assert [s.reason for s in found] == ["", "impedance", ""]
+    first_two = run(counts, [160, 900], weighted=True)
+    assert found[2].weights == pytest.approx(first_two[1].weights)
+    assert found[0].weights == pytest.approx(without[0].weights)
+
+
+def test_many_spans_are_forgotten_from_the_oldest_on() -> None:
+    g = geometry()
+    made, cut = stream(NO_FILTER, 1, history=g.history), cutter(g)
+    for k in range(MOST_EXCLUDED):
+        cut.exclude(2_000 + k, 2_001 + k, "impedance")
+    cut.exclude(300, 310, "impedance")
+    (sweep,) = cut_sweeps(made, cut, noise_counts(8), [Trigger(400, 1)], ())
+    assert sweep.reason == "impedance"
 
 
 def test_amplitude_rejects_a_derivation_and_the_sweep_only_when_none_is_left() -> None:

@@ -39,6 +39,12 @@ HARDWARE: dict[tuple[str, str], Outcome] = {
     ("case.start", "stopped"): BAD,
     ("case.start", "armed"): BAD,
     ("case.start", "running"): BAD,
+    ("impedance.start", "stopped"): ("stopped", ("impedance.start",)),
+    ("impedance.start", "armed"): ("armed", ("impedance.start",)),
+    ("impedance.start", "running"): BAD,
+    ("impedance.stop", "stopped"): BAD,
+    ("impedance.stop", "armed"): BAD,
+    ("impedance.stop", "running"): BAD,
     ("no.such", "stopped"): BAD,
     ("no.such", "armed"): BAD,
     ("no.such", "running"): BAD,
@@ -77,7 +83,7 @@ SOURCES = {
 
 def test_the_table_is_whole() -> None:
     assert set(HARDWARE) == set(itertools.product(EVENTS, STATES))
-    decided = {c for c in COMMANDS if c.startswith(("test.", "stim.", "case."))}
+    decided = {c for c in COMMANDS if c.startswith(("test.", "stim.", "case.", "impedance."))}
     assert decided < set(EVENTS)
 
 
@@ -88,7 +94,8 @@ def test_every_event_in_every_state(source: str, event: str, first: TestState, s
     stimulate, free, table = SOURCES[source]
     before = state_of(first, second, stimulate, free)
     got, after = outcome(before, event)
-    assert got == table[event, first]
+    refused = event == "impedance.start" and second == "running"
+    assert got == (BAD if refused else table[event, first])
     everything = event in ("stim.stop", "edge.fault", "case.close")
     assert after.of("b") == ("stopped" if everything else second), "the other test"
     assert after.open is (event != "case.close")
@@ -113,6 +120,37 @@ def test_refusals_name_the_test_and_the_cure() -> None:
         step(state_of("stopped", "armed"), Event("test.start", "a"))
     with pytest.raises(RefusedError, match="this source cannot stimulate"):
         step(state_of("stopped", "armed", stimulate=False), Event("stim.arm", "a"))
+
+
+MEASURING: dict[str, Outcome] = {
+    "test.start": BAD,
+    "test.stop": BAD,
+    "stim.fire": BAD,
+    "stim.arm": ("armed", ()),
+    "impedance.start": BAD,
+    "impedance.stop": ("stopped", ("impedance.stop",)),
+    "impedance.done": ("stopped", ()),
+    "stim.stop": ("stopped", ("stim.stop_all", "impedance.stop")),
+    "edge.fault": ("stopped", ("stim.stop_all", "impedance.stop")),
+    "case.close": ("stopped", ("stim.stop_all", "impedance.stop", "close")),
+    "case.start": BAD,
+}
+
+
+@pytest.mark.parametrize("event", MEASURING)
+@pytest.mark.parametrize("free", [False, True])
+def test_no_test_runs_while_impedance_is_measured(event: str, free: bool) -> None:
+    measuring, _ = step(state_of("stopped", "armed", free=free), Event("impedance.start"))
+    assert measuring.measuring and measuring.of("b") == "armed"
+    got, after = outcome(measuring, event)
+    assert got == MEASURING[event]
+    ended = event in ("impedance.done", "stim.stop", "edge.fault", "case.close")
+    assert after.measuring is not ended
+
+
+def test_the_test_that_is_in_the_way_is_named() -> None:
+    with pytest.raises(RefusedError, match="test b is running; stop it first"):
+        step(state_of("armed", "running"), Event("impedance.start"))
 
 
 TEST_EVENTS = st.builds(Event, st.sampled_from(EVENTS), st.sampled_from(["a", "b"]))

@@ -76,6 +76,12 @@ class LeadRig:
         self._started = False
         self._decode = self.monitor.watched(lambda rows: decode_board(rows, self.info.layout))
 
+    def rename(self, names: Sequence[str]) -> None:
+        """The channels of a case instead of E1 and so on; before the first sample."""
+        self.names = tuple(names)
+        self.monitor = LeadMonitor(self.front_end, self.info, names, self.clock)
+        self._decode = self.monitor.watched(lambda rows: decode_board(rows, self.info.layout))
+
     def electrodes(self, *electrodes: Electrode, chip: int = 0, side: str = "p") -> "LeadRig":
         """Put them on the first channels of a chip."""
         for channel, electrode in enumerate(electrodes):
