@@ -39,7 +39,6 @@ def chip_of(id_byte: int) -> ChipSpec:
 def identity(bench: Bench) -> Outcome:
     """The ID of every chip, read several times."""
     reads = []
-    bench.access[0].power_up_wait()
     for access in bench.access:
         access.reset()
         reads.append(tuple(access.read(Address.ID)[0] for _ in range(ID_READS)))

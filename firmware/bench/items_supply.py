@@ -22,6 +22,8 @@ SENSOR_UV, SENSOR_UV_PER_C = 145_300.0, 490.0
 WARN_REFERENCE_PPM, MOST_REFERENCE_PPM = 10.0, 30.0
 """Noise of a large reading beyond the converter's own; ours, a sound reference has a few ppm."""
 APART_V = 0.03
+ALIKE = 0.03
+"""Supplies that are off by factors this close are off by one: the reference."""
 SAMPLES = 128
 REFERENCE_DEAD = Cause(
     "reference dead: inner voltages read full scale or nothing",
@@ -94,7 +96,7 @@ def _odd_channels(row: NDArray[np.float64]) -> list[int]:
 
 def _supply_causes(name: str, digital: float, analogue: float) -> list[Cause]:
     both_off = abs(digital - 1) > SUPPLY and abs(analogue - 1) > SUPPLY
-    if both_off and abs(digital / analogue - 1) < 0.02:
+    if both_off and abs(digital / analogue - 1) < ALIKE:
         return [
             Cause(
                 f"{name}all supplies read {100 * (digital - 1):+.0f} %: reference off the other way",
@@ -227,4 +229,4 @@ def _factor(row: NDArray[np.float64]) -> float:
     analogue = float(np.median([v for k, v in enumerate(row) if k not in DIGITAL_CHANNELS])) / HALF_SUPPLY_V
     if abs(analogue) < 0.04:  # bipolar: nothing to compare with
         return 1.0
-    return (digital + analogue) / 2 if abs(digital / analogue - 1) < 0.02 else 1.0
+    return (digital + analogue) / 2 if abs(digital / analogue - 1) < ALIKE else 1.0

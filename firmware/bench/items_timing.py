@@ -27,7 +27,7 @@ EDGES = 1000
 WARN_RATE, MOST_RATE = 0.005, 0.025
 """The oscillator: within 0.5 % at room temperature, 2.5 % over the range (facts 1.1)."""
 MOST_RESIDUAL_US = 5.0
-WARN_WANDER_PPM, MOST_WANDER_PPM = 300.0, 1000.0
+WARN_WANDER_PPM, MOST_WANDER_PPM = 200.0, 400.0
 """A few 0.1 ms over seconds was seen on sound chips (facts 1.1); the limits are ours."""
 SEGMENT = 100
 NO_EDGE = Cause(

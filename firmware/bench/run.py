@@ -36,6 +36,7 @@ def run(
 ) -> Iterator[Row]:
     """Every item's row as soon as it is there, after `begun` with the item. Outputs are low when it ends."""
     unready = no_reference = ""
+    bench.access[0].power_up_wait()
     try:
         for item in items:
             begun(item)

@@ -1,0 +1,23 @@
+"""The bench on device nodes through unmodified bindings: a sound board passes, a broken one is named."""
+
+import json
+
+PROGRAM = "from firmware.bench.__main__ import main\nraise SystemExit(main({options}))"
+BENCH = ["--source", "pi", "--quick", "--items"]
+
+
+def test_a_sound_board_passes_and_the_rig_proves_nothing_about_the_machine(rig, tmp_path) -> None:
+    report = tmp_path / "report.json"
+    options = [*BENCH, "id,registers,data_ready,noise,trigger_loop,held", "--json", str(report)]
+    ran = rig(PROGRAM.format(options=options), environment={"XDG_STATE_HOME": str(tmp_path)})
+    assert ran.code == 0, ran.out + ran.err
+    found = json.loads(report.read_text())
+    assert found["about"]["proves_machine"] is False
+    assert [item["verdict"] for item in found["items"]] == ["pass"] * 5 + ["skipped"]
+    assert not (tmp_path / "evokd").exists()
+
+
+def test_a_broken_board_is_named(rig) -> None:
+    ran = rig(PROGRAM.format(options=[*BENCH, "noise", "--fault", "dead_channel:1:6"]))
+    assert ran.code == 1, ran.out + ran.err
+    assert "dead channel 6: it gives the same code always" in ran.out
