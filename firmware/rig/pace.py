@@ -24,6 +24,9 @@ class Lockstep:
 
     No conversion may end on a chip whose last data the program has yet to read. Which chips it reads shows:
     all are awaited until a program waits for an edge and leaves one unread. `fresh` chips hold unread data.
+
+    An edge is told as soon as it can be, but the conversion ends when the program knows of it: what it drives
+    onto the stimulus lines between a frame and the next edge is in the next frame, as with real time between.
     """
 
     def __init__(self, wires: Wires, n_chips: int) -> None:
@@ -33,12 +36,14 @@ class Lockstep:
         self._awaited = set(range(n_chips))
         self._fresh: set[int] = set()
         self._converting = self._first_edge_due = False
+        self._told = False  # of an edge whose conversion has not ended
         self._looks = self._quiet = 0
         self._seen_ns = time.monotonic_ns()
 
     def before_window(self, chips: tuple[int, ...], reads_frame: bool) -> None:
         """Before START real time counts; after it, each reading unasked gets a new sample."""
         self._quiet = 0
+        self._fulfil()
         if not self._converting:
             self._pass_real_time()
         elif reads_frame and self._fresh.isdisjoint(chips) and not self._wires.watched:
@@ -64,8 +69,18 @@ class Lockstep:
     def look(self) -> None:
         """The program is about to read levels."""
         self._quiet = 0
+        self._fulfil()
         if not self._converting:
             self._pass_real_time()
+
+    def before_pins(self) -> None:
+        """START, RESET or PWDN is about to be driven."""
+        self.look()
+
+    def before_stimulus(self) -> None:
+        """A stimulus line is about to be driven: the next conversion ends later, unless its edge was read."""
+        if self._told and self._wires.heard_of():
+            self._fulfil()
 
     def looked(self, ready_low: bool) -> None:
         """The program has read levels of data-ready; `ready_low` when one of them said ready.
@@ -84,13 +99,13 @@ class Lockstep:
 
     def pins_changed(self) -> None:
         """START, RESET or PWDN was driven."""
-        self.look()
         self._follow()
         if self._first_edge_due and self._wires.watched:
             self._next_edge()
 
     def watched(self) -> None:
         """Edges were asked for: whoever waits for one shall not need to read first."""
+        self._fulfil()
         if self._converting and not self._fresh:
             self._next_edge()
 
@@ -105,6 +120,7 @@ class Lockstep:
         if computes and self._quiet < PATIENCE_TICKS:
             return
         self._quiet = 0
+        self._fulfil()
         self._awaited -= self._fresh
         self._next_edge()
 
@@ -113,6 +129,7 @@ class Lockstep:
         converting = self._board.next_ready_ns() is not None
         if converting != self._converting:
             self._converting = self._first_edge_due = converting
+            self._told = False
             self._fresh.clear()
             self._seen_ns = time.monotonic_ns()
             self.timeout_ns = TICK_NS if converting else -1
@@ -126,6 +143,12 @@ class Lockstep:
         """Time runs to the next conversion that gives data, and on until one that the program can hear of."""
         self._looks = 0
         self._first_edge_due = False
+        self._fulfil()
+        due_ns = self._board.next_ready_ns()
+        if due_ns is not None and self._certain(due_ns):
+            self._told = True
+            self._wires.announce(due_ns)
+            return
         for _ in range(_TRIES):
             due_ns = self._board.next_ready_ns()
             if due_ns is None:
@@ -137,6 +160,22 @@ class Lockstep:
             self._fresh.update(edge.chip for edge in edges)
             if self._wires.fall(edges) or not self._may_go_on():
                 return
+
+    def _certain(self, due_ns: int) -> bool:
+        """True when it can be told now that the next conversion brings an edge on every line."""
+        steady = all(chip.steady and chip.due_ns == due_ns for chip in self._chips)
+        return steady and self._board.wires is None and self._wires.watched and not self._wires.edges_faulty
+
+    def _fulfil(self) -> None:
+        """The conversion that was told of ends."""
+        if not self._told:
+            return
+        self._told = False
+        due_ns = self._board.next_ready_ns()
+        if due_ns is not None:
+            self._board.advance(due_ns)
+        self._fresh.update(edge.chip for edge in self._board.edges())
+        self._wires.fulfil()
 
     def _may_go_on(self) -> bool:
         """True when the next conversion ends on a chip that holds nothing unread that is awaited."""
@@ -181,8 +220,16 @@ class RealTime:
     def looked(self, ready_low: bool) -> None:
         """Looking changes nothing."""
 
+    def before_pins(self) -> None:
+        """Time has passed."""
+        self.look()
+
+    def before_stimulus(self) -> None:
+        """Time has passed."""
+        self.look()
+
     def pins_changed(self) -> None:
-        """Nor do pins."""
+        """Pins change nothing either."""
 
     def watched(self) -> None:
         """Nor does listening."""

@@ -51,8 +51,16 @@ class Watcher(Protocol):
         """A chip-select window of `chips` is over; `stops`: it ended conversions."""
         ...
 
+    def before_pins(self) -> None:
+        """START, RESET or PWDN is about to be driven."""
+        ...
+
     def pins_changed(self) -> None:
-        """START, RESET or PWDN was driven."""
+        """It was."""
+        ...
+
+    def before_stimulus(self) -> None:
+        """A stimulus line is about to be driven."""
         ...
 
 
@@ -143,6 +151,25 @@ class Wires:
         self.show_ready()
         return heard
 
+    def announce(self, t_ns: int) -> None:
+        """Tell of the edges that all chips will give at `t_ns`, before they do; see Lockstep."""
+        for offset in self.wiring.ready[: len(self.board.chips)]:
+            self.edges += 1
+            if self.lines.lines[offset].driven == 0:
+                self.lines.edge(offset, True, t_ns - READY_PULSE_NS)
+            self.lines.edge(offset, False, t_ns)
+
+    def fulfil(self) -> None:
+        """The edges announced have come: levels, no events."""
+        for chip, offset in enumerate(self.wiring.ready):
+            if not self.board.ready_high(chip):
+                self.lines.lines[offset].driven = 0
+
+    def heard_of(self) -> bool:
+        """True when the program has read every event of data-ready."""
+        watchers = [request for offset in self.wiring.ready for request in self.lines.watchers(offset)]
+        return not any(request.unread for request in watchers)
+
     def show_ready(self) -> None:
         """Put the levels of data-ready on their lines where they have risen."""
         for chip, offset in enumerate(self.wiring.ready):
@@ -159,6 +186,11 @@ class Wires:
                 self.lines.drive(offset, 1, self.board.now_ns())
 
     @property
+    def edges_faulty(self) -> bool:
+        """True while edges may not be seen as they come."""
+        return self._faults.edges_armed
+
+    @property
     def watched(self) -> bool:
         """True while somebody listens for edges of data-ready."""
         return any(self.lines.watched(offset) for offset in self.wiring.ready)
@@ -169,12 +201,16 @@ class Wires:
             bit = self._stimulus_bits[offset]
             bits = self._stimulus | bit if level else self._stimulus & ~bit
             if bits != self._stimulus:
+                if self.watcher is not None:
+                    self.watcher.before_stimulus()
                 self._stimulus = bits
                 self.board.set_stimulus(bits)
         elif offset in self.wiring.selects:
             if level:
                 self._end()
         elif offset in self._pins:
+            if self.watcher is not None:
+                self.watcher.before_pins()
             self.board.advance(self.board.now_ns() + CALL_NS)
             self._pins[offset](bool(level))
             self.show_ready()

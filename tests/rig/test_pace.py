@@ -20,11 +20,13 @@ class Board:
 
     def __init__(self, *phases_ns):
         self.phases = phases_ns
-        self.chips = [SimpleNamespace(due_ns=None) for _ in phases_ns]
+        self.chips = [SimpleNamespace(due_ns=None, steady=True) for _ in phases_ns]
         self.drdy = [False] * len(phases_ns)
         self.sent, self.t_ns, self.waiting = [], 0, []
         self.seq = [0] * len(phases_ns)
         self.overwritten = 0
+        self.wires = None
+        self.stimuli = []
         self.stopping = False
         self.periods = [PERIOD_NS] * len(phases_ns)
 
@@ -58,11 +60,18 @@ class Board:
         self.drdy[select] = False
         if mosi == START:
             self.stopping = False
+            for chip in self.chips:
+                chip.steady = True
             for chip, phase in zip(self.chips, self.phases, strict=True):
                 chip.due_ns = self.t_ns + PERIOD_NS + phase
         if mosi in (STOP, SDATAC + STOP):
             self.stopping = True
+            for chip in self.chips:
+                chip.steady = False
         return bytes(len(mosi))
+
+    def set_stimulus(self, bits):
+        self.stimuli.append((bits, self.seq[0]))
 
 
 class Bench:
@@ -70,7 +79,7 @@ class Bench:
 
     def __init__(self, *phases_ns, watched=(), ready=(17, 27)):
         self.board, self.lines, self.faults = Board(*phases_ns), Lines(Faults()), Faults()
-        wiring = Wiring(ready[: len(phases_ns)])
+        wiring = Wiring(ready[: len(phases_ns)], (22,))
         self.wires = Wires(self.board, self.lines, wiring, self.faults, False)
         self.pace = Lockstep(self.wires, len(phases_ns))
         self.wires.watcher = self.pace
@@ -83,7 +92,8 @@ class Bench:
             if not rising:
                 self.heard.append((at, t_ns - self.start_ns))
 
-        self.lines._watchers[offset].append(SimpleNamespace(edge=edge))
+        self.watcher = SimpleNamespace(edge=edge, unread=0)
+        self.lines._watchers[offset].append(self.watcher)
 
     def send(self, mosi, node=0):
         if mosi == START:
@@ -218,6 +228,23 @@ def test_who_waits_without_reading_gets_the_next_edge():
     assert bench.heard == milliseconds(1, 2), "another thread computes"
     bench.pace.idle(True, True)
     assert bench.heard == milliseconds(1, 2, 3)
+
+
+def test_a_stimulus_before_the_next_edge_is_known_is_in_the_next_sample():
+    bench = Bench(0, watched=(17,))
+    bench.send(START)
+    bench.send(RDATA)
+    assert bench.heard == milliseconds(1, 2)
+    bench.watcher.unread = 1
+    bench.wires.set_output(22, 1)
+    assert bench.board.stimuli == [(1, 1)], "one conversion has ended: the second will show it"
+    bench.watcher.unread = 0
+    bench.wires.set_output(22, 0)
+    assert bench.board.stimuli == [(1, 1), (0, 2)], "its edge was read: only the third will"
+    bench.wires.set_output(22, 0)
+    assert len(bench.board.stimuli) == 2
+    bench.send(RDATA)
+    assert bench.heard == milliseconds(1, 2, 3) and bench.board.seq == [2]
 
 
 def test_nobody_listens_no_time_passes():
