@@ -122,7 +122,7 @@ def _check(args: argparse.Namespace) -> tuple[Item, ...]:
                 raise ConfigError(f"{name} belongs to --source simulated: a real board is as it is")
     elif args.wiring or args.leads or args.lead_ohm or args.pins_free:
         raise ConfigError("--wiring, --leads, --lead-ohm and --pins-free belong to --source pi")
-    if args.rate not in RATES_HZ and args.rate != 32_000:
+    if args.rate not in RATES_HZ:
         raise ConfigError(f"--rate {args.rate:g} is none of {', '.join(f'{r:g}' for r in RATES_HZ)}")
     if not 1 <= args.chips <= MOST_CHIPS:
         raise ConfigError(f"--chips {args.chips}: a board has 1 to {MOST_CHIPS}")
@@ -196,7 +196,7 @@ def _bench(args: argparse.Namespace, items: Sequence[Item], reports: _Reports) -
         _keep(bench, started, out)
     about = _about(args, bench, started)
     if reports.json is not None:
-        json.dump(_finite(as_json(rows, about, held)), reports.json, indent=1, allow_nan=False)
+        json.dump(as_json(rows, about, held), reports.json, indent=1, allow_nan=False)
         reports.json.write("\n")
     if reports.html is not None:
         reports.html.write(as_html(rows, about))
@@ -239,15 +239,6 @@ def _about(args: argparse.Namespace, bench: Bench, started: str) -> dict[str, An
         "started_utc": started,
         "machine": machine_identity(),
     }
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity and no NaN: null says that it was no number."""
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _campaign(args: argparse.Namespace, items: Sequence[Item]) -> int:

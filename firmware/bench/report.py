@@ -1,5 +1,6 @@
 """The bench's report as plain values for JSON; `firmware.bench` documents it. Adds nothing."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,7 +14,7 @@ SCHEMA = 1
 def as_json(rows: Sequence[Row], about: Mapping[str, Any], held: Mapping[str, Any] | None) -> dict[str, Any]:
     """The whole report. `about`: source, options and board; `held`: the machine's rates, or None."""
     counts = {str(verdict): sum(row.verdict is verdict for row in rows) for verdict in Verdict}
-    return {
+    content = {
         "schema": SCHEMA,
         "about": dict(about),
         "verdict": str(verdict_of(rows)),
@@ -25,6 +26,7 @@ def as_json(rows: Sequence[Row], about: Mapping[str, Any], held: Mapping[str, An
         "items": [_item(row) for row in rows],
         "held": None if held is None else dict(held),
     }
+    return {key: _finite(value) for key, value in content.items()}
 
 
 def _item(row: Row) -> dict[str, Any]:
@@ -63,3 +65,12 @@ def _plot(plot: Plot) -> dict[str, Any]:
         "y_label": plot.y_label,
         "series": [{"name": line.name, "x": list(line.x), "y": list(line.y)} for line in plot.series],
     }
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity and no NaN: null says that it was no number."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,7 @@
 """The command: exit codes, one line for bad options, a table, a documented report, a page by itself."""
 
 import json
+import math
 import re
 from html.parser import HTMLParser
 
@@ -12,10 +13,11 @@ from firmware.bench.bench import Bench
 from firmware.bench.items import ITEMS, NAMES
 from firmware.bench.page import as_html
 from firmware.bench.plots import as_svg
-from firmware.bench.run import run
+from firmware.bench.report import as_json
+from firmware.bench.run import Row, run
 from firmware.bench.sources import simulated_board, simulated_box
 from firmware.bench.table import Table
-from firmware.bench.verdicts import Plot, Series
+from firmware.bench.verdicts import Plot, Series, judged, within
 from firmware.errors import ConfigError
 from hw.model.faults import Fault, FaultKind
 
@@ -97,7 +99,11 @@ def test_the_report_has_every_key_that_is_documented(tmp_path, capsys) -> None:
     assert values["channel 3"]["high"] == pytest.approx(0.30, rel=0.01)
 
 
-def test_nothing_that_is_no_number_is_in_the_report(tmp_path, capsys) -> None:
+def test_what_is_no_number_is_null_in_the_report(tmp_path, capsys) -> None:
+    value = within("x", math.inf, "V", None, 1.0)
+    row = Row(ITEMS[0], judged("x", [value, within("y", math.nan, "V")]), 0.0)
+    item = as_json([row], {}, None)["items"][0]
+    assert [value["measured"] for value in item["values"]] == [None, None]
     path = tmp_path / "report.json"
     main(
         [

@@ -123,6 +123,9 @@ def test_what_cannot_be_measured_is_skipped_with_the_reason_and_blames_nothing_e
     assert {row.outcome.reason for row in rows if row.item.name in ("noise", "soak")} == {
         "the chips could not be brought up"
     }
+    rows = rows_of(Fault(K.REFERENCE_DEAD), 1, ("reference", "noise", "gpio_idle", "bias"))
+    assert [str(row.verdict) for row in rows] == ["pass", "fail", "skipped", "skipped"]
+    assert rows[2].outcome.reason == "the reference is dead: no voltage can be measured"
 
 
 def test_a_chip_that_resets_itself_once_spoils_one_item_and_not_the_others() -> None:
