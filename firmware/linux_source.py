@@ -7,11 +7,15 @@ chip that falls silent or loses its registers is brought up anew, and what was n
 import contextlib
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
+from firmware import held
 from firmware.acquisition import Acquisition, acquisition_state
 from firmware.blocks import Assembler
+from firmware.calibration import UNCALIBRATED, read_calibration
 from firmware.errors import ChipError, ConfigError, PortError
 from firmware.front_end import FrontEnd, FrontEndInfo, FrontEndSetup
+from firmware.lead_monitor import LeadMonitor
 from firmware.linux import (
     GpiodEdges,
     GpiodOutputs,
@@ -23,7 +27,7 @@ from firmware.linux import (
 from firmware.linux_loop import ChipRead, LinuxLoop
 from firmware.loop_linux import HEADERLESS, STOPPED
 from firmware.loop_state import EXPECTED
-from firmware.ports import Command, Put
+from firmware.ports import Command, LeadCommand, Put
 from firmware.realtime import claim
 from firmware.timebase import TimebaseReporter
 from firmware.wiring import Wiring
@@ -56,6 +60,9 @@ class LinuxSource:
         self._info: FrontEndInfo | None = None
         self._channels = 0
         self._loop: LinuxLoop | Acquisition | None = None
+        self._leads: LeadMonitor | None = None
+        calibration = Path(wiring.calibration) if wiring.calibration else None
+        self._calibration = UNCALIBRATED if calibration is None else read_calibration(calibration)
 
     def configure(self, wanted: Configure) -> Description:
         """Open the devices and bring the chips up. Raises ConfigError, ChipError, PortError."""
@@ -64,6 +71,9 @@ class LinuxSource:
             raise ConfigError(
                 f"{len(wanted.lines)} stimulus lines wanted, {len(wiring.lines)} are wired; remove some"
             )
+        refusal = held.refuse(wanted.rate_hz, len(wiring.spi))
+        if refusal:
+            raise ConfigError(refusal)
         self.close()
         try:
             chip = gpio_chip(wiring.gpio)
@@ -94,7 +104,8 @@ class LinuxSource:
             self.close()
             raise
         self._info, self._channels = info, len(wanted.channels)
-        self._loop = self._make_loop(info)
+        self._leads = LeadMonitor(self._front_end, info, wanted.channels, self._clock, self._calibration)
+        self._loop = self._make_loop(info, self._leads)
         n = self._channels
         return Description(
             "pi",
@@ -106,7 +117,7 @@ class LinuxSource:
             len(wiring.lines),
         )
 
-    def _make_loop(self, info: FrontEndInfo) -> LinuxLoop | Acquisition:
+    def _make_loop(self, info: FrontEndInfo, leads: LeadMonitor) -> LinuxLoop | Acquisition:
         """The compiled loop, or the one over ports for outputs that have no descriptor."""
         edges, outputs, front_end = self._edges, self._outputs, self._front_end
         if edges is None or outputs is None or front_end is None:
@@ -122,7 +133,7 @@ class LinuxSource:
                 self._channels,
                 layout.row_bytes,
                 layout.first_bits,
-                lambda rows: decode_board(rows, layout),
+                leads.watched(lambda rows: decode_board(rows, layout)),
             )
         self._state = acquisition_state(rate_hz, len(self._wiring.lines), layout.row_bytes, layout.first_bits)
         reads = [
@@ -136,28 +147,36 @@ class LinuxSource:
         if self._loop is not None:
             self._loop.command(command)
 
+    def lead_command(self, command: LeadCommand) -> None:
+        """Queue a command about the leads."""
+        if self._leads is not None:
+            self._leads.command(command)
+
     def run(self, put: Put, stop: threading.Event) -> None:
         """Acquire until `stop` or the configured seconds are over; PortError when a device is gone."""
-        loop, front_end, info = self._loop, self._front_end, self._info
-        if loop is None or front_end is None or info is None:
+        loop, front_end, leads = self._loop, self._front_end, self._leads
+        if loop is None or front_end is None or leads is None:
             raise ConfigError("not configured")
         try:
-            if isinstance(loop, Acquisition):
-                front_end.start()
-                loop.run(put, stop)
-            else:
-                self._run_compiled(loop, front_end, info, put, stop)
+            with leads.tapped(put) as tapped:
+                if isinstance(loop, Acquisition):
+                    front_end.start()
+                    loop.run(tapped, stop)
+                else:
+                    self._run_compiled(loop, front_end, leads, tapped, stop)
         finally:
             self.close()
 
     def _run_compiled(
-        self, loop: LinuxLoop, front_end: FrontEnd, info: FrontEndInfo, put: Put, stop: threading.Event
+        self, loop: LinuxLoop, front_end: FrontEnd, leads: LeadMonitor, put: Put, stop: threading.Event
     ) -> None:
+        info = self._info
+        if info is None:
+            raise ConfigError("not configured")
         layout, over = info.layout, threading.Event()
+        decode = leads.watched(lambda rows: decode_board(rows, layout))
         watch = TimebaseReporter(info.rate_hz).watch
-        assembler = Assembler(
-            self._state, info.rate_hz, self._channels, lambda rows: decode_board(rows, layout), watch
-        )
+        assembler = Assembler(self._state, info.rate_hz, self._channels, decode, watch)
         # START comes when the loop waits for edges, so that the first sample is the first one that it sees.
         wanted = (assembler, put, stop, over, self._last(info.rate_hz), front_end.start)
         drain = threading.Thread(target=loop.drain, args=wanted, name="blocks")
@@ -166,7 +185,7 @@ class LinuxSource:
             granted = claim(self._wiring.priority, self._wiring.cpu)
             self._say(f"sample loop: {granted.text()}")
             while (why := loop.serve()) != STOPPED:
-                self._revive(why, put, stop)
+                self._revive(why, leads, put, stop)
         finally:
             self._outputs_low()
             over.set()
@@ -175,7 +194,7 @@ class LinuxSource:
         if not stop.is_set():
             put(Ended(int(self._state.scalars[EXPECTED])))
 
-    def _revive(self, why: int, put: Put, stop: threading.Event) -> None:
+    def _revive(self, why: int, leads: LeadMonitor, put: Put, stop: threading.Event) -> None:
         """The loop has lost its samples: look at the chips, and bring up what has lost its registers."""
         front_end, setup = self._front_end, self._setup
         if front_end is None or setup is None:
@@ -185,8 +204,9 @@ class LinuxSource:
                 finding = front_end.still_configured()
                 if not finding and why != HEADERLESS:
                     return  # the chip is well: the clock, START or the line is not, and may come back
-                front_end.bring_up(setup)
-                front_end.start()
+                with leads.renewed():
+                    front_end.bring_up(setup)
+                    front_end.start()
             except (ChipError, PortError) as error:
                 finding = str(error)
                 if stop.wait(RETRY_S):

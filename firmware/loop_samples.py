@@ -1,8 +1,8 @@
 """The sample loop's steps, compiled: what one data-ready edge and one board row mean.
 
 Kernels over `LoopState`, the same for every backend. The index is the edge's own count, never a count of
-successful reads; a row that was not read or lacks a 1100 header is a loss with its reason, never a sample;
-half a second without any good one ends all stimulation, since nothing could prove it.
+successful reads; a row that was not read, lacks a 1100 header or is the last one again is a loss with its
+reason, never a sample; half a second without any good one ends all stimulation: nothing could prove it.
 """
 
 import numpy as np
@@ -13,6 +13,7 @@ from firmware.loop_pulses import lost, step, stop, tell
 from firmware.loop_state import (
     BLIND,
     BLOCK,
+    CHANGE,
     EXPECTED,
     FAULT,
     FIRST,
@@ -40,6 +41,7 @@ from hw.link import ALL_PLANS
 ROW = types.Array(types.uint8, 1, "C", readonly=True)
 TRIGGER_BITS = 0x0F
 HEADER = 0xC
+STALE_BITS = 32
 
 
 @njit(boolean(LOOP_STATE, ROW), nogil=True, cache=True)
@@ -53,6 +55,28 @@ def whole(st: LoopState, row: NDArray[np.uint8]) -> bool:
         if word >> (12 - (st.headers[k] & 7)) & 0xF != HEADER:
             return False
     return True
+
+
+@njit(boolean(LOOP_STATE, ROW), nogil=True, cache=True)
+def stale(st: LoopState, row: NDArray[np.uint8]) -> bool:
+    """Whether a row is the last one again, bit for bit, although chance cannot have made it so.
+
+    The step before must have changed by STALE_BITS (about log2 of each channel's change, summed): with noise
+    of that size two equal rows come by chance once in 2^STALE_BITS. Quiet inputs are never judged.
+    """
+    last, change, equal = st.last, 0, True
+    for k in range(3, len(row) - 2, 3):
+        now = int64(row[k]) << 16 | int64(row[k + 1]) << 8 | int64(row[k + 2])
+        before = int64(last[k]) << 16 | int64(last[k + 1]) << 8 | int64(last[k + 2])
+        step_counts = abs(((now - before + 0x800000) & 0xFFFFFF) - 0x800000)
+        while step_counts:
+            change, step_counts, equal = change + 1, step_counts >> 1, False
+    equal = equal and row[0] == last[0] and row[1] == last[1] and row[2] == last[2]
+    if equal and st.scalars[CHANGE] >= STALE_BITS:
+        return True
+    st.scalars[CHANGE] = change
+    last[:] = row
+    return False
 
 
 @njit(boolean(LOOP_STATE, int64, int64, int64, int64), nogil=True, cache=True)
@@ -119,7 +143,7 @@ def unread(st: LoopState, index: int, kind: int) -> None:
 def arrive(st: LoopState, index: int, t_ns: int, row: NDArray[np.uint8]) -> int:
     """Take the row read after edge `index` (not before the expected one); the output bits from now on."""
     s = st.scalars
-    if not whole(st, row):
+    if not whole(st, row) or stale(st, row):
         unread(st, index, LOST_TORN)
         return int(s[OUTPUTS])
     if index != s[EXPECTED]:

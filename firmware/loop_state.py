@@ -25,9 +25,8 @@ OUTPUTS, SEEN, NEXT, LAST_FIRED, INDEX, FAULTED, SPACING, LINES, RATE_MHZ = rang
 # scalars: the samples
 EXPECTED, TORN, MOST_TORN, BLIND, BLOCK, NOTIFY, LOST_FROM = range(9, 16)
 # scalars: counters of the two rings, and what was counted on the way
-EVENTS_IN, EVENTS_OUT, EVENTS_LOST, RECORDS_IN, RECORDS_OUT, SPURIOUS, LATE, READ_ERRORS, ERRNO = range(
-    16, 25
-)
+EVENTS_IN, EVENTS_OUT, EVENTS_LOST, RECORDS_IN, RECORDS_OUT = range(16, 21)
+SPURIOUS, LATE, READ_ERRORS, ERRNO, CHANGE = range(21, 26)
 N_SCALARS = 32
 
 # a row of plans; PLAN is -1 in a free row
@@ -56,7 +55,8 @@ FAULT_CODES = (
 
 
 class LoopState(NamedTuple):
-    """`raw` (slots, bytes of one board row); `headers`: bit offsets in a row where a chip's 1100 stands."""
+    """`raw` (slots, bytes of one board row); `headers`: bit offsets in a row where a chip's 1100 stands;
+    `last`: the newest row that was believed, from which CHANGE bits separate the one before it."""
 
     scalars: NDArray[np.int64]
     plans: NDArray[np.int64]
@@ -65,11 +65,19 @@ class LoopState(NamedTuple):
     records: NDArray[np.int64]
     raw: NDArray[np.uint8]
     headers: NDArray[np.int64]
+    last: NDArray[np.uint8]
 
 
 _TABLE = types.int64[:, ::1]
 LOOP_STATE = types.NamedTuple(  # type: ignore[no-untyped-call]
-    [types.int64[::1], _TABLE, _TABLE, _TABLE, _TABLE, types.uint8[:, ::1], types.int64[::1]], LoopState
+    [
+        types.int64[::1],
+        *(_TABLE,) * 4,
+        types.uint8[:, ::1],
+        types.int64[::1],
+        types.uint8[::1],
+    ],
+    LoopState,
 )
 
 
@@ -87,6 +95,7 @@ def loop_state(
         np.zeros((slots, 4), np.int64),
         np.zeros((slots, row_bytes), np.uint8),
         np.array(headers, np.int64),
+        np.zeros(row_bytes, np.uint8),
     )
     scalars = state.scalars
     scalars[LINES], scalars[MOST_TORN] = lines, most_torn

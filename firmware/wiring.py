@@ -20,7 +20,8 @@ MOST_CHIPS = 4
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """The defaults are our board's. `spi`: BUS.SELECT of each chip; `gpio`: label or path of the chip that
-    has the lines ("" finds the header); `start`: line of the START pins, or None; `cpu`: where the loop runs.
+    has the lines ("" finds the header); `start`: line of the START pins, or None; `cpu`: where the loop runs;
+    `calibration`: file of the board's lead-off currents.
     """
 
     spi: tuple[str, ...] = ("0.0",)
@@ -34,6 +35,7 @@ class Wiring:
     outputs: Literal["gpiod", "rpi-gpio"] = "gpiod"
     priority: int = 50
     cpu: int | None = None
+    calibration: str = ""
 
     def __post_init__(self) -> None:
         """Raises ConfigError, in one line, for what cannot be wired."""

@@ -16,7 +16,8 @@ GapReason = Literal["missed", "torn", "link", "overflow", "file"]
 class Gap:
     """`length` samples from `index` on were converted but never arrived.
 
-    Reasons: `missed` data-ready edge not served, `torn` frame without the 1100 header, `link` block lost
+    Reasons: `missed` data-ready edge not served, `torn` frame without the 1100 header or
+    the one before again, `link` block lost
     between edge and host, `overflow` edge ring full, `file` marked as a gap in a recording.
     """
 

@@ -128,6 +128,32 @@ def test_edges_told_twice_and_storms_move_no_index() -> None:
     assert sum(gap[1] for gap in account["gaps"]) <= 2
 
 
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("stale_frame", "torn"), ("header_corrupted", "torn"), ("lost_data_ready", "missed")],
+)
+def test_one_bad_sample_in_a_hundred_is_one_gap_in_a_hundred(fault: str, reason: str) -> None:
+    account = edge({"rate_hz": 4000, "samples": 8000, "at": {"500": ["chip", fault, {"value": 100}]}})
+    lost = [gap[0] for gap in account["gaps"]]
+    assert {tuple(gap[1:]) for gap in account["gaps"]} == {(1, reason)}
+    assert {b - a for a, b in pairwise(lost)} == {100}
+    assert len(lost) >= 40
+    assert right(account)
+
+
+@pytest.mark.parametrize("read", ["rdata", "rdatac"])
+def test_a_chip_that_resets_itself_is_brought_up_anew_and_the_hole_is_a_gap(read: str) -> None:
+    job = {"rate_hz": 4000, "samples": 60_000, "at": {"1000": ["chip", "chip_reset", {"value": 100}]}}
+    account = edge(job | {"wiring": {"read": read}})
+    assert account["error"] == ""
+    codes = [fault[0] for fault in account["faults"]]
+    assert codes[-1] == "chip_restarted"
+    assert "brought up anew" in account["faults"][-1][1]
+    assert account["end"] >= 60_000
+    assert sum(gap[1] for gap in account["gaps"]) > 0
+    assert right(account)
+
+
 def test_data_ready_that_sticks_is_told_and_goes_on_when_it_is_freed() -> None:
     job = {"rate_hz": 4000, "samples": 60_000, "at": {"500": ["stuck_ready", 1]}}
     account = edge(job | {"on": {"no_data_ready": ["clear"]}})
