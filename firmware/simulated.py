@@ -11,12 +11,12 @@ import time
 from collections.abc import Sequence
 
 from firmware.acquisition import Acquisition
-from firmware.ads1299 import Ads1299
 from firmware.errors import ConfigError
-from firmware.ports import Command, Edge, Put
+from firmware.front_end import FrontEnd, FrontEndSetup
+from firmware.lead_monitor import LeadMonitor
+from firmware.ports import Command, Edge, LeadCommand, Put
 from hw.board import LATENCY_OFFSET_SAMPLES, N_LINES
-from hw.chips import VREF_V
-from hw.frames import lsb_uv
+from hw.frames import decode_frames
 from hw.link import Configure, Description
 from hw.model.ads1299_options import ChipOptions, Surroundings
 from hw.model.board import BoardModel, BoardSetup
@@ -134,6 +134,7 @@ class SimulatedSource:
         self._noise = converter_noise
         self._box: SimulatedBox | None = None
         self._acquisition: Acquisition | None = None
+        self._leads: LeadMonitor | None = None
 
     def configure(self, wanted: Configure) -> Description:
         """Power a board up and bring its chip up. Raises ConfigError for unknown electrodes or sites."""
@@ -146,19 +147,27 @@ class SimulatedSource:
             raise ConfigError(f"simulated patient: seed = {self._seed} is impossible; give 0 or more")
         options = ChipOptions(noise=self._noise, seed=self._seed)
         box = SimulatedBox(self._speed, self._seconds, wanted.lines, options)
-        driver = Ads1299(box, box)
-        chip = driver.bring_up(wanted.rate_hz, wanted.gain)
-        if len(channels) > chip.channels:
-            raise ConfigError(
-                f"{len(channels)} channels wanted, the simulated box has {chip.channels}; remove some"
-            )
-        box.board.body = _Wired(self._patient(wanted), chip.channels)
+        front_end = FrontEnd([box], box)
+        info = front_end.bring_up(FrontEndSetup(wanted.rate_hz, wanted.gain))
+        n, has = len(channels), len(info.lsb_uv)
+        if n > has:
+            raise ConfigError(f"{n} channels wanted, the simulated box has {has}; remove some")
+        box.board.body = _Wired(self._patient(wanted), has)
+        front_end.start()
         self._box = box
-        self._acquisition = Acquisition(driver.read_frame, box, box, wanted.rate_hz, N_LINES, len(channels))
-        scale = lsb_uv(wanted.gain, VREF_V)
-        n = len(channels)
+        self._leads = LeadMonitor(front_end, info, channels, box)
+        decode = self._leads.watched(decode_frames)
+        self._acquisition = Acquisition(
+            front_end.read_frame, box, box, wanted.rate_hz, N_LINES, n, decode=decode
+        )
         return Description(
-            "simulated", wanted.rate_hz, channels, (scale,) * n, (0.0,) * n, LATENCY_OFFSET_SAMPLES, N_LINES
+            "simulated",
+            wanted.rate_hz,
+            channels,
+            info.lsb_uv[:n],
+            (0.0,) * n,
+            LATENCY_OFFSET_SAMPLES,
+            N_LINES,
         )
 
     def command(self, command: Command) -> None:
@@ -166,12 +175,18 @@ class SimulatedSource:
         if self._acquisition is not None:
             self._acquisition.command(command)
 
+    def lead_command(self, command: LeadCommand) -> None:
+        """Queue a command about electrodes."""
+        if self._leads is not None:
+            self._leads.command(command)
+
     def run(self, put: Put, stop: threading.Event) -> None:
         """Acquire until `stop` or the configured seconds are over."""
-        if self._acquisition is None or self._box is None:
+        if self._acquisition is None or self._box is None or self._leads is None:
             raise ConfigError("not configured")
         self._box.stop = stop
-        self._acquisition.run(put, stop)
+        with self._leads.tapped(put) as tapped:
+            self._acquisition.run(tapped, stop)
 
     def _patient(self, wanted: Configure) -> Patient:
         """The model patient; ConfigError for what it does not have."""

@@ -74,6 +74,7 @@ class Leads:
 
 
 def plain_leads(channels: int, board_ohm: float = BOARD_SERIES_OHM) -> Leads:
-    """Leads with good electrodes everywhere."""
+    """Leads with good electrodes everywhere; the reference, told by its identity, is nobody else's."""
     good = Lead(Electrode(), board_ohm)
-    return Leads([good] * channels, [good] * channels, good, good)
+    reference, bias = Lead(Electrode(), board_ohm), Lead(Electrode(), board_ohm)
+    return Leads([good] * channels, [good] * channels, reference, bias)
