@@ -76,6 +76,7 @@ class Lines:
         self.on_looked: Callable[[tuple[int, ...]], None] = lambda offsets: None
         self._sent = self._dropped = 0  # by requests that are gone
         self._faults = faults
+        self.watching: set[int] = set()  # offsets whose edges somebody listens for
         self._watchers: list[list[LineRequest]] = [[] for _ in range(N_LINES)]
 
     def check_free(self, offsets: tuple[int, ...]) -> None:
@@ -120,6 +121,7 @@ class Lines:
             line.debounce_us = 0
             if request in self._watchers[offset]:
                 self._watchers[offset].remove(request)
+        self._list_watched(request.offsets)
         return request
 
     def values(self, request: LineRequest, mask: int) -> int:
@@ -163,7 +165,7 @@ class Lines:
 
     def watched(self, offset: int) -> bool:
         """True while somebody listens for edges at `offset`."""
-        return bool(self._watchers[offset])
+        return offset in self.watching
 
     def watchers(self, offset: int) -> list[LineRequest]:
         """Who listens for edges at `offset`."""
@@ -192,5 +194,13 @@ class Lines:
             if request.flags[at] & EDGES:
                 watchers.append(request)
                 heard = True
+        self._list_watched(request.offsets)
         if heard:
             self.on_watch()
+
+    def _list_watched(self, offsets: tuple[int, ...]) -> None:
+        for offset in offsets:
+            if self._watchers[offset]:
+                self.watching.add(offset)
+            else:
+                self.watching.discard(offset)

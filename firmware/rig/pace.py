@@ -163,8 +163,11 @@ class Lockstep:
 
     def _certain(self, due_ns: int) -> bool:
         """True when it can be told now that the next conversion brings an edge on every line."""
-        steady = all(chip.steady and chip.due_ns == due_ns for chip in self._chips)
-        return steady and self._board.wires is None and self._wires.watched and not self._wires.edges_faulty
+        if self._board.wires is not None or self._wires.edges_faulty or not self._wires.watched:
+            return False
+        if len(self._chips) == 1:
+            return self._chips[0].steady
+        return all(chip.steady and chip.due_ns == due_ns for chip in self._chips)
 
     def _fulfil(self) -> None:
         """The conversion that was told of ends."""

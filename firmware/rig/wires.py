@@ -94,6 +94,7 @@ class Wires:
         self._held_chips: tuple[int, ...] = ()
         self._stimulus_bits = {offset: 1 << k for k, offset in enumerate(wiring.stimuli)}
         self._stimulus = 0
+        self._ready = frozenset(wiring.ready)
         self._powered = True
         self._pins: dict[int, Callable[[bool], None]] = {}
         self._connect()
@@ -193,7 +194,7 @@ class Wires:
     @property
     def watched(self) -> bool:
         """True while somebody listens for edges of data-ready."""
-        return any(self.lines.watched(offset) for offset in self.wiring.ready)
+        return not self._ready.isdisjoint(self.lines.watching)
 
     def set_output(self, offset: int, level: int) -> None:
         """The program drives `offset`."""

@@ -94,6 +94,7 @@ class Bench:
 
         self.watcher = SimpleNamespace(edge=edge, unread=0)
         self.lines._watchers[offset].append(self.watcher)
+        self.lines.watching.add(offset)
 
     def send(self, mosi, node=0):
         if mosi == START:
