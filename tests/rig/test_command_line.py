@@ -85,9 +85,12 @@ def test_sigterm_goes_to_the_program_and_nothing_stays():
     text = "trap 'echo $EVOKD_RIG; exit 5' TERM; echo up; while :; do sleep 0.05; done"
     command = [sys.executable, "-m", "firmware.rig", "--", "sh", "-c", text]
     rig = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert rig.stdout.readline() == "up\n"
-    rig.send_signal(signal.SIGTERM)
-    out, _ = rig.communicate(timeout=30)
+    try:
+        assert rig.stdout.readline() == "up\n"
+        rig.send_signal(signal.SIGTERM)
+        out, _ = rig.communicate(timeout=30)
+    finally:
+        rig.kill()
     assert rig.returncode == 5 and not Path(out.strip()).parent.exists()
 
 
