@@ -7,7 +7,7 @@ Refuses to know of patients and of the wires to other chips: `hw.model.board` ha
 from collections.abc import Callable
 from dataclasses import replace
 
-from hw.chips import ADS1299, POWER_UP_TCLK, ChipSpec, Opcode, tclk_to_ns
+from hw.chips import ADS1299, POWER_UP_TCLK, ChipSpec, Opcode
 from hw.model.ads1299_core import Ads1299Core
 from hw.model.ads1299_options import (
     MARGINAL_POWER_UP,
@@ -52,6 +52,7 @@ class Ads1299Model(Ads1299Core):
         self._start_pin = False
         self._held_since_ns: int | None = None
         self._serial = SerialInterface(self)
+        self._first = True  # no byte of this window yet
         self.power_up()
 
     @property
@@ -127,8 +128,8 @@ class Ads1299Model(Ads1299Core):
     def power_up(self) -> None:
         """Supplies applied now: commands are valid 2^18 tCLK later."""
         now_ns = self._now_ns()
-        self._ready_ns = now_ns + tclk_to_ns(POWER_UP_TCLK)
-        self._early_ns = now_ns + tclk_to_ns(MARGINAL_POWER_UP_TCLK)
+        self._ready_ns = now_ns + self.oscillator.lasts_ns(POWER_UP_TCLK)
+        self._early_ns = now_ns + self.oscillator.lasts_ns(MARGINAL_POWER_UP_TCLK)
         luck = float(self._luck.uniform())
         self._unlucky = self._options.power_up == "strict" or luck < MARGINAL_POWER_UP
         one_in = self.trouble.bad_power_up_one_in
@@ -154,7 +155,7 @@ class Ads1299Model(Ads1299Core):
             self._held_since_ns = now_ns
         elif not low and self._held_since_ns is not None:
             held_ns, self._held_since_ns = now_ns - self._held_since_ns, None
-            if held_ns < tclk_to_ns(_RESET_PULSE_TCLK):
+            if held_ns < self.oscillator.lasts_ns(_RESET_PULSE_TCLK):
                 return
             self._upset = self._rushed(now_ns)
             self.reset(now_ns)

@@ -75,7 +75,7 @@ class Converter:
 
     def _choose_way(self) -> None:
         now, trouble = self._setup, self._trouble
-        special = trouble.dead_codes or trouble.reference_noise or self._past
+        special = trouble.dead_codes or trouble.reference_noise or trouble.crosstalk or self._past
         self._plain = not (special or now is None or now.inputs.mixing)
 
     def frame(self, volts: Sequence[float], elapsed_tclk: int) -> bytes:
@@ -125,6 +125,9 @@ class Converter:
         if trouble.reference_noise:
             factor = 1 + trouble.reference_noise * float(self._generator.standard_normal())
             exact = [x * factor for x in exact]
+        if trouble.crosstalk is not None:
+            source, into, share = trouble.crosstalk
+            exact[into] += share * exact[source]
         for channel, code in trouble.dead_codes.items():
             exact[channel] = code
         return exact

@@ -13,7 +13,6 @@ from hw.chips import (
     SETTLING_CONVERSIONS,
     ChipSpec,
     Opcode,
-    tclk_to_ns,
 )
 from hw.model.ads1299_converter import READY_TCLK, Converter
 from hw.model.ads1299_inputs import Chain, inputs
@@ -154,7 +153,7 @@ class Ads1299Core:
     def reset(self, t_ns: int) -> None:
         """RESET by command or pin: 18 tCLK until the next command [DS-A p29]."""
         self._set_defaults()
-        self.busy_until_ns = t_ns + tclk_to_ns(RESET_TCLK)
+        self.busy_until_ns = t_ns + self.oscillator.lasts_ns(RESET_TCLK)
 
     def start(self, t_ns: int) -> None:
         """START by command or pin: the filter begins anew, waves begin with it."""

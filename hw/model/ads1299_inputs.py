@@ -204,15 +204,11 @@ def _waves(
 
 
 def _mixing(now: Settings, chain: Chain) -> Matrix | None:
-    """Positive inputs tied together over an unconnected SRB2 pin see their mean; crosstalk adds a share."""
+    """Positive inputs tied together over an unconnected SRB2 pin see their mean."""
     n = len(now.channels)
     rows = [[float(j == k) for j in range(n)] for k in range(n)]
     tied = [k for k, c in enumerate(now.channels) if c.srb2 and chain.around.negative_input != "srb2"]
     for k in tied:
         for j in tied:
             rows[k][j] = 1 / len(tied)
-    crosstalk = chain.trouble.crosstalk
-    if crosstalk is not None:
-        source, into, share = crosstalk
-        rows[into] = [a + share * b for a, b in zip(rows[into], rows[source], strict=True)]
-    return tuple(map(tuple, rows)) if len(tied) > 1 or crosstalk is not None else None
+    return tuple(map(tuple, rows)) if len(tied) > 1 else None

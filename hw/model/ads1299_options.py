@@ -73,8 +73,8 @@ class Trouble:
     """What is broken in one chip and its analogue side; as built, nothing. Set through `BoardModel.apply`.
 
     Channels count from 0. Factors multiply, `reference_noise` is rms relative to the signal, `mains_uv` a
-    50 Hz amplitude on electrode and shorted inputs, `crosstalk` (from, to, share), `register_stuck` address
-    -> (mask, levels), `dead_codes` channel -> the code it always gives.
+    50 Hz amplitude on electrode and shorted inputs, `crosstalk` (from, to, share of its counts),
+    `register_stuck` address -> (mask, levels), `dead_codes` channel -> the code it always gives.
     """
 
     dead_codes: dict[int, int]

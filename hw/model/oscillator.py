@@ -7,7 +7,7 @@ within 0.5 % at room temperature and 2.5 % over the range, and was seen to wande
 
 import math
 
-from hw.chips import FCLK_HZ
+from hw.chips import FCLK_HZ, tclk_to_ns
 from hw.model.stochastic import child
 
 _NS_PER_S = 1_000_000_000
@@ -60,6 +60,10 @@ class Oscillator:
         while t_ns - self._from_ns >= _SPAN_TCLK * self._period_ns:
             self._next_span()
         return self._from_tclk + math.floor((t_ns - self._from_ns) / self._period_ns + _ROUNDING_TCLK)
+
+    def lasts_ns(self, tclk: int) -> int:
+        """How long `tclk` ticks take at the present frequency, rounded up."""
+        return tclk_to_ns(tclk) if self._exact else math.ceil(tclk * self._period_ns)
 
     def _precise_ns(self, tclk: int) -> float:
         if self._exact:
