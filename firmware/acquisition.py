@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from firmware import loop_pulses, loop_samples
 from firmware.blocks import Assembler, Decode
 from firmware.errors import PortError
-from firmware.loop_state import EXPECTED, LINES, NOTIFY, OUTPUTS, LoopState, loop_state
+from firmware.loop import pulses as loop_pulses
+from firmware.loop import samples as loop_samples
+from firmware.loop.state import EXPECTED, LINES, NOTIFY, OUTPUTS, LoopState, loop_state
 from firmware.ports import Command, EdgePort, OutputPort, Put
 from firmware.sequencer import plan_row, prepare
 from firmware.timebase import TimebaseReporter
@@ -23,7 +24,7 @@ from hw.link import Ended, Reply, StimPlan
 
 RING_S = 10.0
 LEAST_SLOTS = 1 << 16
-"""A slow converter's ten seconds are few rows; a consumer that is late by many of them costs little memory."""
+"""A slow converter's ten seconds are few rows, and to hold more of them costs little memory."""
 EDGE_TIMEOUT_S = 0.5
 
 

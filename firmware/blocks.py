@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware.loop_state import (
+from firmware.loop.state import (
     BLOCK,
     FIRST,
     KIND,

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from firmware.errors import ConfigError, PortError
-from firmware.loop_grid import DOUBTFUL, NEXT_MAY_COME, PERIOD_NS, SPURIOUS, edge_grid, place
+from firmware.loop.grid import DOUBTFUL, NEXT_MAY_COME, PERIOD_NS, SPURIOUS, edge_grid, place
 from firmware.ports import Edge
 from firmware.wiring import HEADER_LABELS
 

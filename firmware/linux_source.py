@@ -24,9 +24,9 @@ from firmware.linux import (
     SpidevPort,
     gpio_chip,
 )
-from firmware.linux_loop import ChipRead, LinuxLoop
-from firmware.loop_linux import HEADERLESS, STOPPED
-from firmware.loop_state import EXPECTED
+from firmware.loop.nodes import HEADERLESS, STOPPED
+from firmware.loop.runner import ChipRead, LinuxLoop
+from firmware.loop.state import EXPECTED
 from firmware.ports import Command, LeadCommand, Put
 from firmware.realtime import claim
 from firmware.timebase import TimebaseReporter

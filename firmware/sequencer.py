@@ -1,6 +1,6 @@
 """Fires stimuli on the sample grid, and believes in none that the samples do not show.
 
-The Python side of `loop_pulses`: what one thread may ask of the compiled steps while no loop is running on
+The Python side of `loop.pulses`: what one thread may ask of the compiled steps while no loop is running on
 them, and the limits of one plan. Refuses plans beyond `hw.limits`.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware import loop_pulses
-from firmware.loop_state import (
+from firmware.loop import pulses as loop_pulses
+from firmware.loop.state import (
     ACCEPTED,
     LINES,
     OUTPUTS,

@@ -170,7 +170,7 @@ def linux_box(wiring: Wiring, plugged: Plugged) -> Box:
         SpidevPort,
         gpio_chip,
     )
-    from firmware.linux_loop import ChipRead
+    from firmware.loop.runner import ChipRead
     from firmware.realtime import claim
 
     if wiring.start is None and len(wiring.spi) > 1:

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from firmware.acquisition import acquisition_state
 from firmware.errors import PortError
-from firmware.linux_loop import ChipRead, LinuxLoop
-from firmware.loop_linux import (
+from firmware.loop.nodes import (
     CARRIED,
     CARRIED_NS,
     LOOP_IO,
@@ -21,8 +20,9 @@ from firmware.loop_linux import (
     transfer,
     wait_for_edge,
 )
-from firmware.loop_samples import arrive
-from firmware.loop_state import LOOP_STATE, RECORDS_IN, RECORDS_OUT, LoopState
+from firmware.loop.runner import ChipRead, LinuxLoop
+from firmware.loop.samples import arrive
+from firmware.loop.state import LOOP_STATE, RECORDS_IN, RECORDS_OUT, LoopState
 from hw.frames import FrameLayout
 
 INDEX, EDGE_NS, BEGUN_NS, DONE_NS = range(4)

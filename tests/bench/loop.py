@@ -17,9 +17,9 @@ import numpy as np
 
 from firmware.acquisition import Acquisition, acquisition_state
 from firmware.errors import PortError
-from firmware.linux_loop import ChipRead, LinuxLoop
-from firmware.loop_grid import edge_grid, place
-from firmware.loop_state import EXPECTED, RECORDS_IN, RECORDS_OUT
+from firmware.loop.grid import edge_grid, place
+from firmware.loop.runner import ChipRead, LinuxLoop
+from firmware.loop.state import EXPECTED, RECORDS_IN, RECORDS_OUT
 from firmware.ports import Edge
 from hw.frames import encode_frame
 

@@ -13,7 +13,7 @@ from firmware.acquisition import acquisition_state
 from firmware.bench.item_held import rate_of
 from firmware.bench.stopwatch import BEGUN_NS, DONE_NS, EDGE_NS, INDEX, run_timed
 from firmware.errors import PortError
-from firmware.linux_loop import ChipRead, LinuxLoop
+from firmware.loop.runner import ChipRead, LinuxLoop
 from hw.frames import encode_frame
 
 RATE_HZ, T_NS = 4000.0, 250_000

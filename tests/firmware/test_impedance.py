@@ -7,7 +7,7 @@ import pytest
 
 from firmware.calibration import Calibration, Excited, Pin
 from firmware.errors import ChipError
-from hw.chips import ADS1298, ADS1299, ADS1299_4, Opcode
+from hw.chips import ADS1298, ADS1299, ADS1299_4, SETTLING_CONVERSIONS, Opcode
 from hw.lead_off import SIDE_N, SIDE_P
 from hw.link import NOT_SEEN, Fault, Impedance, ImpedanceStart, ImpedanceStop, Message, Reply
 from hw.model.ads1299_options import Surroundings
@@ -158,11 +158,10 @@ def test_a_lead_that_is_off_is_not_excited_and_spoils_no_other() -> None:
     assert [w[2] for w in written(rig, Address.LOFF_SENSP)] == [0xFB, 0]
 
 
-def written(rig: LeadRig, address: int) -> list[bytes]:
+def written(rig: LeadRig, address: int, chip: int = 0) -> list[bytes]:
     """Writes to one register after the chips were brought up."""
-    return [
-        mosi for mosi in rig.wires[0].sent[rig.brought_up :] if mosi[:1] == bytes([Opcode.WREG | address])
-    ]
+    sent = rig.wires[chip].sent[rig.brought_up[chip] :]
+    return [mosi for mosi in sent if mosi[:1] == bytes([Opcode.WREG | address])]
 
 
 def test_a_lead_that_comes_off_in_the_window_is_dropped_and_the_others_measured_again() -> None:
@@ -222,6 +221,19 @@ def test_only_the_channels_of_the_case_are_excited() -> None:
     assert [w[2] for w in written(rig, Address.LOFF_SENSP)] == [0x07, 0]
 
 
+def test_what_switching_a_current_on_disturbs_is_waited_for() -> None:
+    rig = LeadRig().electrodes(*NETWORKS)
+    rig.volts = lambda n: [5e-3 if 0 < n < 55 else 0.0] * 8
+    within(rig, rig.measure(START), 2.0)
+
+
+def test_bits_of_the_second_chip_count_from_its_own_first_channel() -> None:
+    rig = LeadRig(500.0, (ADS1299, ADS1299), channels=10)
+    rig.measure(START)
+    for chip, bits in ((0, 0xFF), (1, 0x03)):
+        assert [w[2] for w in written(rig, Address.LOFF_SENSP, chip)] == [bits, 0]
+
+
 def test_two_chips_each_lead_at_its_place_and_its_own_calibration() -> None:
     currents = {
         Excited(Pin(chip, channel, "p"), 6, 31.25): 6e-9 * (0.9 if chip == 1 else 1.1) + 0j
@@ -256,6 +268,7 @@ def test_the_span_holds_every_sample_that_the_current_has_touched() -> None:
     ]
     assert ended.first_index <= min(touched) and max(touched) < ended.end_index
     assert len(touched) > 0.95 * (ended.end_index - ended.first_index)
+    assert ended.end_index - max(touched) > SETTLING_CONVERSIONS, "the converter's filter remembers"
 
 
 def test_blocks_that_wait_on_their_way_are_in_the_span_and_spoil_nothing() -> None:
@@ -376,6 +389,7 @@ def test_registers_that_do_not_come_back_are_a_fault_and_tried_until_they_do() -
     assert rig.said(Impedance)[0].end_index == NOT_SEEN
     assert [span.end_index == NOT_SEEN for span in rig.spans] == [True, False]
     assert rig.spans[-1].end_index >= 1_300
+    assert 9 <= len([w for w in written(rig, Address.LOFF_SENSP) if w[2] == 0]) <= 20, "tried now and then"
     assert rig.registers() == before
 
 
@@ -397,8 +411,10 @@ def test_chips_brought_up_anew_end_the_measurement_and_the_phase_is_not_known_af
             rig.front_end.stop()
             rig.front_end.bring_up(rig.front_end._setup)
             rig.front_end.start()
+        writes = len(written(rig, Address.LOFF_SENSP))
         put(rig.block(10))
         assert rig.registers() == before
+        assert len(written(rig, Address.LOFF_SENSP)) == writes, "nothing of the lost chip is put back"
     assert all("brought up anew" in note for note in rig.said(Impedance)[0].notes[:8])
     rig.block(7)
     result = rig.measure(ImpedanceStart(2, 6, 0.0, 0, 0))

@@ -1,12 +1,17 @@
 """Leads while recording: railed channels always, open ones by choice, told once and true to the bytes."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from hw.chips import ADS1298, ADS1299
+from hw.frames import decode_frames
 from hw.link import Fault, ImpedanceStart, Leads, LeadWatch, Reply
 from hw.model.ads1299_options import Surroundings
 from hw.registers import Address
 from tests.support.leads import OFF, LeadRig, resistor
+from tests.support.links import true_block
 
 PINS = Surroundings(negative_input="pins")
 LOFF = (Address.LOFF, Address.LOFF_SENSP, Address.LOFF_SENSN, Address.CONFIG4)
@@ -151,6 +156,46 @@ def test_a_chip_that_does_not_obey_is_not_watched() -> None:
     rig.play(0.1, LeadWatch(1, 6))
     assert "LOFF_SENSP" in rig.said(Reply)[0].refusal
     assert rig.registers() == before and not rig.said(Leads)
+
+
+def test_other_bits_of_config4_are_kept() -> None:
+    rig = LeadRig(1000.0, (ADS1298,), around=PINS)
+    rig.front_end.write_registers(0, {Address.CONFIG4: 0x04})
+    with rig.running() as put:
+        rig.monitor.command(LeadWatch(1, 6))
+        put(rig.block(10))
+        assert loff(rig)[3] == 0x06
+    assert loff(rig)[3] == 0x04
+
+
+def test_an_impedance_current_says_nothing_about_open_leads() -> None:
+    rig = LeadRig(1000.0, bias=False)
+    with rig.running() as put:
+        rig.monitor.command(LeadWatch(1, 6))
+        put(rig.block(10))
+        rig.electrodes(OFF)
+        for block in rig.blocks(0.1):
+            put(block)
+        told = rig.said(Leads)
+        rig.monitor.command(ImpedanceStart(2, 6, 0.0, 0, 0))
+        for block in rig.blocks(1.0):
+            put(block)
+    assert told[-1].off_p == 1 and rig.said(Leads) == told, (
+        "its flag is not looked at while it is not excited"
+    )
+
+
+def test_a_lead_that_flickers_within_a_block_changes_nothing() -> None:
+    rig = LeadRig(1000.0)
+    with rig.running() as put:
+        rig.monitor.command(LeadWatch(1, 6))
+        put(rig.block(10))
+        for flags in ([1, 0, 1], [1, 1, 1], [1, 0, 1], [0, 0, 0]):
+            decoded = decode_frames(np.zeros((3, 27), np.uint8))
+            off_p = replace(decoded, lead_off_p=np.array(flags, np.uint8))
+            rig.monitor.watched(lambda rows, frames=off_p: frames)(np.zeros((3, 27), np.uint8))  # type: ignore[misc]
+            rig.items += rig.monitor.block(true_block(rig.index, 10, 8))
+    assert [m.off_p for m in rig.said(Leads)] == [0, 1, 0]
 
 
 def test_two_chips_bits_of_the_board() -> None:

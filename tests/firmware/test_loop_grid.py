@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware.loop_grid import DOUBTFUL, PERIOD_NS, SPURIOUS, edge_grid, place
+from firmware.loop.grid import DOUBTFUL, PERIOD_NS, SPURIOUS, edge_grid, place
 
 RATE_HZ = 4000.0
 T_NS = 250_000

@@ -66,7 +66,7 @@ class LeadRig:
         parts = tuple(chip.name for chip in chips)
         setup = FrontEndSetup(rate_hz, gain, read_mode, parts=parts, srb1=srb1, bias=bias)
         self.info = self.front_end.bring_up(setup)
-        self.brought_up = len(self.wires[0].log)
+        self.brought_up = [len(wire.log) for wire in self.wires]
         self.names = tuple(f"E{k + 1}" for k in range(channels or len(self.info.lsb_uv)))
         self.monitor = LeadMonitor(self.front_end, self.info, self.names, self.clock, calibration)
         self.rate_hz = rate_hz

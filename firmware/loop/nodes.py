@@ -11,10 +11,10 @@ import numpy as np
 from numba import int64, njit, types, void
 from numpy.typing import NDArray
 
-from firmware.loop_grid import DOUBTFUL, GRID_NS, NEXT_MAY_COME, PERIOD_NS, SPURIOUS, place
-from firmware.loop_pulses import lower, obey, tell
-from firmware.loop_samples import arrive, silence, unread
-from firmware.loop_state import (
+from firmware.loop.grid import DOUBTFUL, GRID_NS, NEXT_MAY_COME, PERIOD_NS, SPURIOUS, place
+from firmware.loop.pulses import lower, obey, tell
+from firmware.loop.samples import arrive, silence, unread
+from firmware.loop.state import (
     ERRNO,
     FAULT,
     INDEX,
@@ -31,7 +31,7 @@ from firmware.loop_state import (
     TORN,
     LoopState,
 )
-from firmware.loop_state import SPURIOUS as COUNT_SPURIOUS
+from firmware.loop.state import SPURIOUS as COUNT_SPURIOUS
 
 STOPPED, SILENT, EDGE_GONE, SPI_GONE, OUTPUT_GONE, HEADERLESS = range(6)
 """Why `acquire` returned."""

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from firmware import loop_linux as loop
 from firmware.blocks import Assembler
 from firmware.errors import PortError
-from firmware.loop_grid import edge_grid
-from firmware.loop_state import EXPECTED, LINES, NOTIFY, LoopState
+from firmware.loop import nodes as loop
+from firmware.loop.grid import edge_grid
+from firmware.loop.state import EXPECTED, LINES, NOTIFY, LoopState
 from firmware.ports import Command, Put
 from firmware.sequencer import plan_row
 from hw import limits

@@ -9,8 +9,8 @@ import numpy as np
 from numba import boolean, int64, njit, types, void
 from numpy.typing import NDArray
 
-from firmware.loop_pulses import lost, step, stop, tell
-from firmware.loop_state import (
+from firmware.loop.pulses import lost, step, stop, tell
+from firmware.loop.state import (
     BLIND,
     BLOCK,
     CHANGE,

@@ -13,13 +13,13 @@ import time
 import numpy as np
 import pytest
 
-from firmware import loop_linux
 from firmware.acquisition import acquisition_state
 from firmware.blocks import Assembler
 from firmware.errors import PortError
-from firmware.linux_loop import ChipRead, LinuxLoop
-from firmware.loop_linux import HEADERLESS, SILENT, STOPPED
-from firmware.loop_state import BLIND, EXPECTED, OUTPUTS, READ_ERRORS, RECORDS_IN, SPURIOUS
+from firmware.loop import nodes as loop_linux
+from firmware.loop.nodes import HEADERLESS, SILENT, STOPPED
+from firmware.loop.runner import ChipRead, LinuxLoop
+from firmware.loop.state import BLIND, EXPECTED, OUTPUTS, READ_ERRORS, RECORDS_IN, SPURIOUS
 from hw.frames import decode_frames, encode_frame
 from hw.link import ALL_PLANS, Fault, Message, Reply, StimStop
 from hw.samples import Gap, SampleBlock

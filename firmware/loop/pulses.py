@@ -9,7 +9,7 @@ import numpy as np
 from numba import int64, njit, void
 from numpy.typing import NDArray
 
-from firmware.loop_state import (
+from firmware.loop.state import (
     ACCEPTED,
     AW_COMMAND,
     AW_NUMBER,
