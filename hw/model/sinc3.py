@@ -1,8 +1,7 @@
-"""The converter's third-order sinc filter in closed form: magnitude, step, square waves, a body behind it.
+"""What the converter's filter does to signals, in closed form: steps, square waves, a body behind it.
 
-Owns what the filter does to a signal; refuses to know of counts and registers. Three running means over one
-sample period each: response sinc3(f / fDR), group delay 1.5 periods, settled 3 periods after a step
-(facts/hardware.md 1.1; the discrete filter of 64 to 4096 modulator samples differs by less than 1e-4).
+Owns the signals; the filter's gain at a frequency is `hw.sinc3`. Refuses to know of counts and registers.
+Three running means over one sample period each: settled 3 periods after a step (facts/hardware.md 1.1).
 """
 
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hw import sinc3
 from hw.board import SINC3_DELAY_SAMPLES
 from hw.chips import FCLK_HZ
 
@@ -37,7 +37,7 @@ class _Rows(Protocol):
 
 def magnitude(frequency_hz: float, rate_hz: float) -> float:
     """The filter's gain at `frequency_hz`: 0.9255 at fDR / 8, 0.730 at fDR / 4 (facts 1.1)."""
-    return float(np.sinc(frequency_hz / rate_hz) ** 3)
+    return float(sinc3.magnitude(np.asarray(frequency_hz / rate_hz)))
 
 
 def step_response(periods: float) -> float:
@@ -65,8 +65,8 @@ def square_wave(
         raise ValueError(f"a wave of {period_tclk} tCLK is no multiple of a sample of {sample_tclk} tCLK")
     n = period_tclk // sample_tclk
     k: Floats = np.arange(1, max(_FEWEST_HARMONICS, 16 * n), 2).astype(np.float64)
-    delay = offset_tclk / period_tclk - SINC3_DELAY_SAMPLES / n
-    harmonics = 4 / (np.pi * k) * np.sinc(k / n) ** 3 * np.exp(2j * np.pi * k * delay)
+    turned = np.exp(2j * np.pi * k * (offset_tclk / period_tclk))
+    harmonics = 4 / (np.pi * k) * sinc3.response(k / n) * turned
     if network is not None:
         frequency_hz: Floats = np.multiply(k, FCLK_HZ / period_tclk)
         harmonics = harmonics * network.impedance_ohm(frequency_hz)
