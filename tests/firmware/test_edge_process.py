@@ -91,12 +91,12 @@ def bad_starts(folder: Path) -> list[tuple[list[object], int, str]]:
     ]
 
 
-@pytest.mark.parametrize("case", range(24))
+@pytest.mark.parametrize("case", range(26))
 def test_a_bad_start_is_one_line_with_its_exit_code(
     case: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cases = bad_starts(tmp_path)
-    assert len(cases) == 24
+    assert len(cases) == 26
     args, code, says = cases[case]
     got, line = complaint(capsys, *args)
     assert got == code
