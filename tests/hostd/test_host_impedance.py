@@ -13,6 +13,7 @@ import pytest
 
 from firmware.ports import Command, LeadCommand, Put
 from hostd import casefile, daemon, leads
+from hostd.cli import main
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hostd.replay import Replay
@@ -160,13 +161,27 @@ def test_what_must_not_be_done_is_refused_with_the_reason(
         code, text = host.error("impedance.start", **args)
         assert code == "refused" and "not for people" in text
     assert host.error("leads.watch", current_na=24_000)[0] == "refused"
-    for args in ({"current_na": -1}, {"sides": "left"}, {"frequency_hz": -1.0}, {"ohm": 3}, {"phantom": 1}):
+    for args in (
+        {"current_na": -1},
+        {"sides": "left"},
+        {"frequency_hz": -1.0},
+        {"ohm": 3},
+        {"phantom": "so"},
+    ):
         assert host.error("impedance.start", **args)[0] == "bad_request"
     assert source.asked.empty(), "the edge was not asked"
     code, text = host.error("impedance.start", frequency_hz=50.0)
     assert code == "refused" and "31.25" in text, "the edge's refusal"
     ear.until(lambda m: m.topic == "status" and not m.header["leads"]["measuring"], "not measuring", True)
     assert host.error("impedance.stop") == ("bad_state", "no impedance is being measured")
+
+
+def test_the_command_line_sends_numbers_as_text(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    host, source, _ = bench
+    words = ["current_na=24000", "frequency_hz=7.8125", "sides=both", "phantom=true"]
+    assert main(["ctl", "--bus", host.bus, "impedance.start", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+    assert source.asked.get(timeout=DEADLINE_S) == ImpedanceStart(1, 24_000, 7.8125, 3, 1)
 
 
 def test_stopping_everything_stops_the_current_too(bench: Bench) -> None:
@@ -317,3 +332,17 @@ def test_flags_in_words(said: Leads, text: str) -> None:
     known = leads.Leads(3)
     (event,) = known.told("leads", leads.flag_args(said, ("A", "B", "C")), 9)
     assert event == Outgoing("event", 9, {"text": text, "kind": "leads", "author": "edge"})
+
+
+def test_the_simulated_box_is_measured_on_a_living_patient_with_its_tests_stopped() -> None:
+    with LiveHost(CASE, speed=None) as host, Ear(host.bus, ("impedance",)) as ear:
+        assert host.error("impedance.start")[0] == "bad_state"
+        host.ok("test.stop", test=LEFT)
+        host.ok("impedance.start")
+        said = ear.until(lambda m: m.topic == "impedance", "the result")
+        check(said)
+        *leads_of_patient, reference = said.header["leads"]
+        assert [lead["lead"] for lead in leads_of_patient] == [f"{name}+" for name in CASE.channels]
+        for lead in leads_of_patient:  # the board model's good electrodes, under the patient's own activity
+            assert lead["ohm"] == pytest.approx(4_995, rel=0.1)
+        assert reference["lead"] == "REF" and "SRB1" in reference["note"]
