@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SECONDS_ARG := $(if $(filter command line environment,$(origin SECONDS)),--seconds $(SECONDS))
 RUN_ARGS ?=
+# Two at a time, each file in one process.
+TEST_ARGS ?= -n auto --dist loadfile
 
 .PHONY: setup run test rig lint bench format clean
 
@@ -19,6 +21,8 @@ setup: .venv/.ready
 
 .venv/.ready-dev: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[rig]' || \
+		echo "no spidev (it needs a C compiler and Python's headers): the rig's tests will be skipped" >&2
 	@touch $@
 
 # A simulated case end to end, recorded, with the web display; SECONDS=n ends it.
@@ -27,11 +31,11 @@ run: .venv/.ready
 
 # Everything that CI runs.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TEST_ARGS)
 
 # Only the rig: unmodified bindings and programs on simulated device nodes (Linux, root).
 rig: .venv/.ready-dev
-	$(BIN)/python -m pytest tests/rig
+	$(BIN)/python -m pytest $(TEST_ARGS) tests/rig
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff format --check --quiet .

@@ -87,14 +87,14 @@ _errno: Any = types.ExternalFunction("__errno_location", types.CPointer(_i32)())
 CLOCK_MONOTONIC = 1
 
 
-@njit(int64(LOOP_IO), nogil=True, cache=True)
+@njit(int64(LOOP_IO), nogil=True, cache=True, forceinline=True)
 def now_ns(io: LoopIo) -> int:
     """CLOCK_MONOTONIC, the clock of the kernel's edge stamps."""
     _clock_gettime(CLOCK_MONOTONIC, io.words.ctypes.data)
     return int(io.words[0] * 1_000_000_000 + io.words[1])
 
 
-@njit(int64(LOOP_STATE, LOOP_IO), nogil=True, cache=True)
+@njit(int64(LOOP_STATE, LOOP_IO), nogil=True, cache=True, forceinline=True)
 def drive(st: LoopState, io: LoopIo) -> int:
     """Put the lines where the sequencer wants them; 0, or the errno of a line that cannot be driven."""
     outputs = st.scalars[OUTPUTS]
@@ -106,7 +106,7 @@ def drive(st: LoopState, io: LoopIo) -> int:
     return 0
 
 
-@njit(void(LOOP_STATE, LOOP_IO), nogil=True, cache=True)
+@njit(void(LOOP_STATE, LOOP_IO), nogil=True, cache=True, forceinline=True)
 def notify(st: LoopState, io: LoopIo) -> None:
     """Wake the consumer when there is a block or something to say."""
     if st.scalars[NOTIFY]:
@@ -115,7 +115,7 @@ def notify(st: LoopState, io: LoopIo) -> None:
         _write(io.wiring[NOTE_FD], io.words.ctypes.data + 32, 8)
 
 
-@njit(void(LOOP_STATE, LOOP_IO), nogil=True, cache=True)
+@njit(void(LOOP_STATE, LOOP_IO), nogil=True, cache=True, forceinline=True)
 def take_mail(st: LoopState, io: LoopIo) -> None:
     """Obey the commands that are complete: serial number and checksum must be there, in whatever order."""
     while True:
@@ -127,7 +127,7 @@ def take_mail(st: LoopState, io: LoopIo) -> None:
         io.wiring[MAIL_OUT] = position + 1
 
 
-@njit(int64(LOOP_IO), nogil=True, cache=True)
+@njit(int64(LOOP_IO), nogil=True, cache=True, forceinline=True)
 def transfer(io: LoopIo) -> int:
     """One board row: every chip's frame in turn. 0, an errno, or -1 when fewer bytes came than asked for."""
     wiring = io.wiring
@@ -144,7 +144,7 @@ def transfer(io: LoopIo) -> int:
     return short
 
 
-@njit(int64(LOOP_STATE, LOOP_IO), nogil=True, cache=True)
+@njit(int64(LOOP_STATE, LOOP_IO), nogil=True, cache=True, forceinline=True)
 def wait_for_edge(st: LoopState, io: LoopIo) -> int:
     """Sleep until edges can be read: 1, 0 (woken, or look again), -1 (silent), -2 (the line is gone).
 
@@ -172,7 +172,7 @@ def wait_for_edge(st: LoopState, io: LoopIo) -> int:
         return -2 if io.polls[6] & POLLERR_HUP_NVAL else 0
 
 
-@njit(int64(LOOP_STATE, LOOP_IO), nogil=True, cache=True)
+@njit(int64(LOOP_STATE, LOOP_IO), nogil=True, cache=True, forceinline=True)
 def read_edges(st: LoopState, io: LoopIo) -> int:
     """Read what edges there are, keep the newest as CARRIED; how many were real, or -2: the line is gone."""
     wiring = io.wiring
@@ -209,7 +209,7 @@ def whose_row(st: LoopState, io: LoopIo, start_ns: int, end_ns: int) -> int:
     return whose
 
 
-@njit(int64(LOOP_STATE, LOOP_IO), nogil=True, cache=True)
+@njit(int64(LOOP_STATE, LOOP_IO), nogil=True, cache=True, forceinline=True)
 def take_sample(st: LoopState, io: LoopIo) -> int:
     """Read and judge the row of the CARRIED edge; 0, or why the loop must return."""
     s, wiring = st.scalars, io.wiring

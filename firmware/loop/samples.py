@@ -42,9 +42,10 @@ ROW = types.Array(types.uint8, 1, "C", readonly=True)
 TRIGGER_BITS = 0x0F
 HEADER = 0xC
 STALE_BITS = 32
+FULL_SCALE = 0x800000
 
 
-@njit(boolean(LOOP_STATE, ROW), nogil=True, cache=True)
+@njit(boolean(LOOP_STATE, ROW), nogil=True, cache=True, forceinline=True)
 def whole(st: LoopState, row: NDArray[np.uint8]) -> bool:
     """Whether every chip's header stands where it must (at any bit, with a gap bit in a daisy chain)."""
     for k in range(len(st.headers)):
@@ -57,29 +58,32 @@ def whole(st: LoopState, row: NDArray[np.uint8]) -> bool:
     return True
 
 
-@njit(boolean(LOOP_STATE, ROW), nogil=True, cache=True)
+@njit(boolean(LOOP_STATE, ROW), nogil=True, cache=True, forceinline=True)
 def stale(st: LoopState, row: NDArray[np.uint8]) -> bool:
     """Whether a row is the last one again, bit for bit, although chance cannot have made it so.
 
     The step before must have changed by STALE_BITS (about log2 of each channel's change, summed): with noise
-    of that size two equal rows come by chance once in 2^STALE_BITS. Quiet inputs are never judged.
+    of that size two equal rows come by chance once in 2^STALE_BITS. Quiet inputs are never judged, clipped
+    ones are no evidence, and a third equal row is believed: then the inputs do stand still.
     """
     last, change, equal = st.last, 0, True
     for k in range(3, len(row) - 2, 3):
         now = int64(row[k]) << 16 | int64(row[k + 1]) << 8 | int64(row[k + 2])
         before = int64(last[k]) << 16 | int64(last[k + 1]) << 8 | int64(last[k + 2])
         step_counts = abs(((now - before + 0x800000) & 0xFFFFFF) - 0x800000)
-        while step_counts:
-            change, step_counts, equal = change + 1, step_counts >> 1, False
+        equal = equal and not step_counts
+        while step_counts and now != FULL_SCALE and now != FULL_SCALE - 1:
+            change, step_counts = change + 1, step_counts >> 1
     equal = equal and row[0] == last[0] and row[1] == last[1] and row[2] == last[2]
-    if equal and st.scalars[CHANGE] >= STALE_BITS:
-        return True
+    before_bits = st.scalars[CHANGE]
     st.scalars[CHANGE] = change
+    if equal and before_bits >= STALE_BITS:
+        return True
     last[:] = row
     return False
 
 
-@njit(boolean(LOOP_STATE, int64, int64, int64, int64), nogil=True, cache=True)
+@njit(boolean(LOOP_STATE, int64, int64, int64, int64), nogil=True, cache=True, forceinline=True)
 def record(st: LoopState, kind: int, first: int, length: int, t_ns: int) -> bool:
     """Append a record; with no room the samples are lost from here on, said as soon as there is room."""
     s = st.scalars

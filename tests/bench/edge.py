@@ -33,7 +33,7 @@ class _Scripted:
             self.exhausted = True
             return None
         self._seq += 1
-        return Edge(self._seq - 1, self._seq)
+        return Edge(self._seq - 1, self._seq * 250_000)
 
     def write(self, bits: int) -> None:
         """Outputs go nowhere."""

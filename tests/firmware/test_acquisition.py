@@ -8,6 +8,7 @@ import pytest
 
 from firmware.errors import PortError
 from firmware.ports import Command
+from hw.frames import encode_frame
 from hw.link import ALL_PLANS, Ended, Fault, Reply, StimStop, Stimulus
 from hw.samples import Gap, SampleBlock
 from tests.support.board import PERIOD_NS, SILENCE, Board, Step, Torn
@@ -214,3 +215,48 @@ def test_stop_ends_the_loop_with_low_outputs_and_all_samples_delivered() -> None
 def test_silence_after_stop_is_no_fault() -> None:
     stop = threading.Event()
     assert Board([SILENCE, 0], hooks={0: stop.set}).run(stop=stop).items == []
+
+
+class Played(Board):
+    """A board whose frames are what the test says, one for each index."""
+
+    def __init__(self, rows: list[list[int]]) -> None:
+        super().__init__(range(len(rows)), loops=False)
+        self._rows = rows
+
+    def read_frame(self) -> bytes:
+        return encode_frame(self._rows[self._now])
+
+
+def noise(n: int, size: int = 5000) -> list[list[int]]:
+    """Rows of eight channels that never repeat by chance."""
+    return np.random.default_rng(7).integers(-size, size, (n, 8)).tolist()
+
+
+def test_a_frame_that_comes_again_is_torn_and_the_next_one_is_right() -> None:
+    rows = noise(40)
+    rows[20] = rows[19]
+    board = Played(rows).run()
+    assert [(b.first_index, b.end_index, b.gaps) for b in board.blocks] == [
+        (0, 20, ()),
+        (21, 40, (Gap(20, 1, "torn"),)),
+    ]
+    assert board.blocks[1].counts.tolist() == rows[21:]
+
+
+def test_inputs_that_stand_still_cost_one_sample_at_most() -> None:
+    rows = noise(20) + [[5000] * 8] * 60
+    board = Played(rows).run()
+    assert [gap for b in board.blocks for gap in b.gaps] == [Gap(21, 1, "torn")]
+
+
+def test_inputs_that_clip_all_at_once_cost_none() -> None:
+    rows = noise(20) + [[8388607, -8388608] * 4] * 60 + noise(20)
+    board = Played(rows).run()
+    assert [gap for b in board.blocks for gap in b.gaps] == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_quiet_inputs_that_repeat_by_chance_are_believed(size: int) -> None:
+    board = Played(noise(4000, size)).run()
+    assert [gap for b in board.blocks for gap in b.gaps] == []

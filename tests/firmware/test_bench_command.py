@@ -24,7 +24,8 @@ from hw.model.faults import Fault, FaultKind
 QUICK = ["--quick", "--items", "id,registers,temperature"]
 
 
-def test_exit_0_when_all_pass_with_a_line_per_item_and_a_table(capsys) -> None:
+def test_exit_0_when_all_pass_with_a_line_per_item_and_a_table(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     assert main(QUICK) == 0
     out = capsys.readouterr().out
     assert re.search(r"^pass +temperature +[\d.]+ C$", out, re.MULTILINE)
