@@ -1,5 +1,6 @@
 """The rig as a fixture: a program text in, what it printed out; skips, with the reason, where none runs."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -53,6 +54,9 @@ def spawn(*arguments: str, environment: dict[str, str] | None = None) -> Ran:
 @cache
 def why_not() -> str:
     """Why no rig can run here, "" when one can."""
+    for package in ("spidev", "gpiod", "lgpio"):
+        if importlib.util.find_spec(package) is None:
+            return f"{package} is not installed: pip install -e '.[rig]' (spidev needs a C compiler)"
     ran = spawn("--", "true")
     return "" if ran.code == 0 else ran.err.strip()
 
