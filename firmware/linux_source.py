@@ -12,10 +12,10 @@ from pathlib import Path
 from firmware import held
 from firmware.acquisition import Acquisition, acquisition_state
 from firmware.blocks import Assembler
-from firmware.calibration import UNCALIBRATED, read_calibration
 from firmware.errors import ChipError, ConfigError, PortError
 from firmware.front_end import FrontEnd, FrontEndInfo, FrontEndSetup
-from firmware.lead_monitor import LeadMonitor
+from firmware.leads.calibration import UNCALIBRATED, read_calibration
+from firmware.leads.monitor import LeadMonitor
 from firmware.linux import (
     GpiodEdges,
     GpiodOutputs,

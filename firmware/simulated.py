@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from firmware.acquisition import Acquisition
 from firmware.errors import ConfigError
 from firmware.front_end import FrontEnd, FrontEndSetup
-from firmware.lead_monitor import LeadMonitor
+from firmware.leads.monitor import LeadMonitor
 from firmware.ports import Command, Edge, LeadCommand, Put
 from hw.board import LATENCY_OFFSET_SAMPLES, N_LINES
 from hw.frames import decode_frames

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from firmware import calibrate
-from firmware.calibrate import seen_leads
-from firmware.calibration import (
+from firmware.errors import ConfigError
+from firmware.leads import calibrate
+from firmware.leads.calibrate import seen_leads
+from firmware.leads.calibration import (
     UNCALIBRATED,
     Calibration,
     Excited,
@@ -18,7 +19,6 @@ from firmware.calibration import (
     parse_calibration,
     read_calibration,
 )
-from firmware.errors import ConfigError
 from firmware.ports import Source
 from hw.link import ImpedanceStart
 from tests.firmware.test_impedance import NETWORKS

@@ -1,7 +1,7 @@
 """What the doctor tries on this very machine: figures that add up, and everything put back."""
 
-import errno
 import contextlib
+import errno
 import gc
 import json
 import os

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from firmware.calibration import Calibration, Excited, Pin
 from firmware.errors import ChipError
+from firmware.leads.calibration import Calibration, Excited, Pin
 from hw.chips import ADS1298, ADS1299, ADS1299_4, SETTLING_CONVERSIONS, Opcode
 from hw.lead_off import SIDE_N, SIDE_P
 from hw.link import NOT_SEEN, Fault, Impedance, ImpedanceStart, ImpedanceStop, Message, Reply

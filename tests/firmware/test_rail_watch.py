@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware.rail_watch import RAIL_COUNTS, RailWatch
+from firmware.leads.rails import RAIL_COUNTS, RailWatch
 from hw.chips import COUNTS_MAX, COUNTS_MIN
 
 RATE_HZ = 1000.0

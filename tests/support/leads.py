@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from firmware.calibration import UNCALIBRATED, Calibration
 from firmware.front_end import FrontEnd, FrontEndSetup
-from firmware.lead_monitor import LeadMonitor
+from firmware.leads.calibration import UNCALIBRATED, Calibration
+from firmware.leads.monitor import LeadMonitor
 from firmware.ports import Command, LeadCommand, Put
 from hw.chips import ADS1299, ChipSpec
 from hw.frames import decode_board

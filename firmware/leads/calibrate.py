@@ -1,4 +1,4 @@
-"""`python -m firmware.calibrate OHM --board SERIAL --out FILE`: lead-off currents from a known resistor.
+"""`python -m firmware.leads.calibrate OHM --board SERIAL --out FILE`: currents from a known resistor.
 
 One resistor of OHM from every lead to the reference; what each lead then reads gives its current. Runs the
 same source and measurement as a case, writes the board's calibration file, and touches no person: the
@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from firmware.calibration import (
+from firmware.compose import EdgeOptions, build
+from firmware.errors import ChipError, ConfigError, EdgeError
+from firmware.leads.calibration import (
     UNCALIBRATED,
     Calibration,
     Excited,
@@ -23,9 +25,7 @@ from firmware.calibration import (
     calibration_text,
     read_calibration,
 )
-from firmware.compose import EdgeOptions, build
-from firmware.errors import ChipError, ConfigError, EdgeError
-from firmware.impedance_report import PHASE_UNKNOWN, lead_name
+from firmware.leads.report import PHASE_UNKNOWN, lead_name
 from firmware.ports import LeadSource, Source
 from hw.lead_off import DEFAULT_NA
 from hw.link import Configure, Fault, Impedance, ImpedanceStart, Message, Reply
@@ -40,12 +40,14 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises ConfigError."""
-        raise ConfigError(f"{message}; see python -m firmware.calibrate --help")
+        raise ConfigError(f"{message}; see python -m firmware.leads.calibrate --help")
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    p = _Parser(prog="python -m firmware.calibrate", description="Lead-off currents from a known resistor.")
+    p = _Parser(
+        prog="python -m firmware.leads.calibrate", description="Lead-off currents from a known resistor."
+    )
     p.add_argument("ohm", type=float, help="the resistor from every lead to the reference, 1 to 50 kohm")
     p.add_argument("--board", required=True, help="the board's serial number")
     p.add_argument("--out", type=Path, required=True, help="calibration file; one that exists is completed")

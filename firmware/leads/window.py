@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware.calibration import Calibration, Excited, Pin, Side
 from firmware.front_end import FrontEndInfo
-from firmware.impedance_report import Verdict, measured, not_measured
-from firmware.rail_watch import RAIL_COUNTS
+from firmware.leads.calibration import Calibration, Excited, Pin, Side
+from firmware.leads.rails import RAIL_COUNTS
+from firmware.leads.report import Verdict, measured, not_measured
 from hw.impedance import Reading, electrode_ohms, missing, read_tone, unit_response
 from hw.lead_off import Tone
 from hw.samples import SampleBlock

@@ -9,12 +9,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from firmware.calibration import UNCALIBRATED, Calibration, Side
 from firmware.errors import EdgeError
-from firmware.excitation import Excitation, refuse_front_end
 from firmware.front_end import FrontEnd, FrontEndInfo
-from firmware.impedance_report import REFERENCE, Verdict, lead_name, not_measured, report
-from firmware.impedance_window import Judge, Window
+from firmware.leads.calibration import UNCALIBRATED, Calibration, Side
+from firmware.leads.excitation import Excitation, refuse_front_end
+from firmware.leads.report import REFERENCE, Verdict, lead_name, not_measured, report
+from firmware.leads.window import Judge, Window
 from firmware.ports import Clock
 from hw.chips import SETTLING_CONVERSIONS, Family
 from hw.lead_off import CURRENTS_NA, SIDE_N, SIDE_P, refuse_current, tone

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
-from firmware.calibration import Side
+from firmware.leads.calibration import Side
 from hw.impedance import CALIBRATED_TOLERANCE, Ohms
 from hw.link import Impedance, ImpedanceStart
 

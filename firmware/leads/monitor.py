@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware.blocks import Decode
-from firmware.calibration import UNCALIBRATED, Calibration
 from firmware.errors import EdgeError
-from firmware.excitation import Excitation, refuse_front_end
 from firmware.front_end import FrontEnd, FrontEndInfo
-from firmware.impedance import ImpedanceRun
+from firmware.leads.calibration import UNCALIBRATED, Calibration
+from firmware.leads.excitation import Excitation, refuse_front_end
+from firmware.leads.impedance import ImpedanceRun
+from firmware.leads.rails import RailWatch
 from firmware.ports import Clock, LeadCommand, Put
-from firmware.rail_watch import RailWatch
 from hw.chips import Family
 from hw.frames import DecodedFrames
 from hw.lead_off import CURRENTS_NA, direct_code, refuse_current
