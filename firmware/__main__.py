@@ -9,8 +9,8 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from firmware.command_line import Parser
 from firmware.compose import EdgeOptions, build
 from firmware.errors import ConfigError, EdgeError
 from firmware.server import Server
@@ -19,17 +19,9 @@ from firmware.transport import Listener
 STDIN = 0
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, like everything else."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises ConfigError."""
-        raise ConfigError(f"{message}; see python -m firmware --help")
-
-
 def parser() -> argparse.ArgumentParser:
     """The edge's options."""
-    p = _Parser(prog="python -m firmware", description="The acquisition and stimulation edge.")
+    p = Parser(prog="python -m firmware", description="The acquisition and stimulation edge.")
     p.add_argument("--source", default="simulated", help="simulated, pi or file:RECORDING")
     p.add_argument(
         "--link", required=True, help="where hosts connect: unix:PATH, tcp:HOST:PORT or serial:URL"

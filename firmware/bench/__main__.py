@@ -8,15 +8,14 @@ import json
 import math
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 from firmware.bench.bench import Bench
 from firmware.bench.box import Box
@@ -29,6 +28,7 @@ from firmware.bench.run import Row, run, verdict_of
 from firmware.bench.sources import Plugged, linux_box, simulated_board, simulated_box
 from firmware.bench.table import Table
 from firmware.bench.verdicts import Verdict
+from firmware.command_line import Parser, stopping_by_signal
 from firmware.errors import ChipError, ConfigError, EdgeError, PortError
 from firmware.held import as_json as held_as_json
 from firmware.held import machine_identity, write_held
@@ -42,21 +42,9 @@ FAULTS = tuple(str(kind) for kind in FaultKind)
 MOST_CHIPS = 4
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises ConfigError."""
-        raise ConfigError(f"{message}; see python -m firmware.bench --help")
-
-
-class _StoppedError(EdgeError):
-    """A signal came before the end."""
-
-
 def parser() -> argparse.ArgumentParser:
     """The bench's options."""
-    p = _Parser(prog="python -m firmware.bench", description="Hardware self-test against datasheet limits.")
+    p = Parser(prog="python -m firmware.bench", description="Hardware self-test against datasheet limits.")
     p.add_argument("--source", choices=("simulated", "pi"), default="simulated")
     p.add_argument("--wiring", type=Path, metavar="FILE", help="the board's wiring, for --source pi")
     p.add_argument(
@@ -92,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parser().parse_args(argv)
         items = _check(args)
-        with _stopping_by_signal(), ExitStack() as stack:
+        with stopping_by_signal(), ExitStack() as stack:
             reports = _Reports(*(_opened(stack, args, name) for name in ("json", "html")))
             if args.campaign is not None:
                 return _campaign(args, items)
@@ -270,23 +258,6 @@ def _opened(stack: ExitStack, args: argparse.Namespace, name: str) -> TextIO | N
         return stack.enter_context(path.open("w", encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"--{name} {path}: {error.strerror}; choose another file") from None
-
-
-@contextmanager
-def _stopping_by_signal() -> Iterator[None]:
-    """The first signal leaves through the front door, so that outputs go low and devices are given back."""
-
-    def stop(number: int, _frame: object) -> NoReturn:
-        for other in before:
-            signal.signal(other, signal.SIG_IGN)
-        raise _StoppedError(f"stopped by {signal.Signals(number).name} before the end")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

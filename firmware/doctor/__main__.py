@@ -7,14 +7,14 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
+from firmware.command_line import Parser, stopping_by_signal
 from firmware.doctor.boot import raspberry
 from firmware.doctor.checks import examine
 from firmware.doctor.findings import Row, State
@@ -27,21 +27,9 @@ PAPER_WIDTH = 100
 """Columns where there is no terminal to ask."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises ConfigError."""
-        raise ConfigError(f"{message}; see python -m firmware.doctor --help")
-
-
-class _StoppedError(EdgeError):
-    """A signal came before the end."""
-
-
 def parser() -> argparse.ArgumentParser:
     """The doctor's options."""
-    p = _Parser(prog="python -m firmware.doctor", description="Is this machine fit to be an edge?")
+    p = Parser(prog="python -m firmware.doctor", description="Is this machine fit to be an edge?")
     p.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
     p.add_argument(
         "--data", type=Path, default=Path(), metavar="DIR", help="where cases are recorded (default: here)"
@@ -54,7 +42,7 @@ def main(argv: Sequence[str] | None = None, machine: Machine | None = None) -> i
     try:
         args = parser().parse_args(argv)
         _check_data(args.data)
-        with _stopping_by_signal(), _report(args.json) as report:
+        with stopping_by_signal(), _report(args.json) as report:
             return _examine(machine or this_machine(args.data), sys.stdout, report)
     except BrokenPipeError:
         return 1
@@ -135,23 +123,6 @@ def _report(path: Path | None) -> Iterator[TextIO | None]:
         raise ConfigError(f"--json {path}: {error.strerror}; choose another file") from None
     with file:
         yield file
-
-
-@contextmanager
-def _stopping_by_signal() -> Iterator[None]:
-    """The first signal leaves through the front door, so that what was written for measuring is removed."""
-
-    def stop(number: int, _frame: object) -> NoReturn:
-        for other in before:
-            signal.signal(other, signal.SIG_IGN)
-        raise _StoppedError(f"stopped by {signal.Signals(number).name} before the end")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

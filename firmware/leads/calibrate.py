@@ -10,8 +10,8 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from firmware.command_line import Parser
 from firmware.compose import EdgeOptions, build
 from firmware.errors import ChipError, ConfigError, EdgeError
 from firmware.leads.calibration import (
@@ -35,17 +35,9 @@ COMMAND = 1
 SIDES: tuple[Side, ...] = ("p", "n")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, like everything else."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises ConfigError."""
-        raise ConfigError(f"{message}; see python -m firmware.leads.calibrate --help")
-
-
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    p = _Parser(
+    p = Parser(
         prog="python -m firmware.leads.calibrate", description="Lead-off currents from a known resistor."
     )
     p.add_argument("ohm", type=float, help="the resistor from every lead to the reference, 1 to 50 kohm")

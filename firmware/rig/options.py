@@ -12,8 +12,9 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
+from firmware.command_line import Parser
 from firmware.errors import ConfigError
 from firmware.rig.bodies import PatientBody, Ramp, RecordingBody, Steady, check_sites
 from firmware.rig.faults import Faults
@@ -34,17 +35,9 @@ says it may be: how long this machine took is not the board's business.
 _HELP = "Run PROGRAM on simulated SPI and GPIO device nodes, served by the model of the board."
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, like everything else."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises ConfigError."""
-        raise ConfigError(f"{message}; see python -m firmware.rig --help")
-
-
 def parser() -> argparse.ArgumentParser:
     """All options; `program` is what follows `--`."""
-    p = _Parser(prog="python -m firmware.rig", description=_HELP)
+    p = Parser(prog="python -m firmware.rig", description=_HELP)
     p.add_argument(
         "--chips", default="ADS1299", metavar="A,B", help=f"{', '.join(CHIPS)}; one chip select each"
     )
