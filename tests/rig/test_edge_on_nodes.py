@@ -178,6 +178,7 @@ def test_devices_that_vanish_end_the_edge_with_their_name() -> None:
         (["--fault", "busy_lines=17"], {}, "data-ready (/dev/gpiochip"),
         (["--fault", "busy_lines=22"], {}, "stimulus lines (/dev/gpiochip"),
         (["--fault", "open_errno=EACCES"], {}, "add the user to the groups spi and gpio"),
+        (["--spi-max-hz", "1000000"], {}, "/dev/spidev0.0 at 8000000 Hz: Invalid argument; this kernel's"),
         ([], {"spi": ["0.7"]}, "/dev/spidev0.7 at 8000000 Hz: No such file or directory"),
         ([], {"gpio": "pinctrl-none"}, "no GPIO chip labelled pinctrl-none; there is pinctrl-"),
         ([], {"lines": [99]}, "line 99"),
