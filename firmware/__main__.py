@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from firmware.command_line import Parser
-from firmware.compose import EdgeOptions, build
 from firmware.errors import ConfigError, EdgeError
+from firmware.loop import COMPILES
 from firmware.server import Server
 from firmware.transport import Listener
 
@@ -79,6 +79,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.seconds is not None and not 0 < args.seconds < math.inf:
             raise ConfigError(f"--seconds {args.seconds:g} is not a positive number")
         speed = parse_speed(args.speed)
+        if COMPILES:
+            _say("compiling the sample loop for this machine, once; this takes some seconds")
+        # Not above: it is this import that compiles.
+        from firmware.compose import EdgeOptions, build
+
         options = EdgeOptions(args.source, speed, args.seconds, args.seed, args.scenario, args.wiring)
         source = build(options, _say)
         listener = Listener(args.link)

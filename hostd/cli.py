@@ -62,6 +62,7 @@ def _parser() -> options.Parser:
     options.link_option(host)
     host.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds of samples")
     host.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+    host.add_argument("--edge-starts", action="store_true", help=argparse.SUPPRESS)
     replay = add("replay", _replay, "run a recording through the same pipeline, as fast as it goes")
     replay.add_argument("recording", type=Path, help="a case's directory, or an EDF+/BDF+ file")
     replay.add_argument("--case", type=Path, metavar="CASE.toml", help="instead of the case beside it")
@@ -159,11 +160,14 @@ def _edge(args: argparse.Namespace) -> int:
 
 def _host(args: argparse.Namespace) -> int:
     from hostd.daemon import Daemon, HostOptions
+    from hostd.edge_link import COMPILES_S, CONNECT_S
 
     stop = stop_event(args.supervised)
     case, where = _case(args)
     seconds = options.positive_seconds(args.seconds)
-    host = HostOptions(case, where, args.link, args.bus, options.data_folder(args.data), seconds)
+    within_s = COMPILES_S if args.edge_starts else CONNECT_S
+    data = options.data_folder(args.data)
+    host = HostOptions(case, where, args.link, args.bus, data, seconds, within_s)
     try:
         Daemon(host, stop).run()
     except EvokdError:

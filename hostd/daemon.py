@@ -17,6 +17,7 @@ from hostd.bus import Bus
 from hostd.case import Case
 from hostd.case_folder import CaseFolder, new_case_id
 from hostd.control_desk import ControlDesk
+from hostd.edge_link import CONNECT_S
 from hostd.endpoints import parse_bus
 from hostd.errors import UsageError
 from hostd.intake import Intake
@@ -34,7 +35,8 @@ POLL_MS = 20
 
 @dataclass(frozen=True, slots=True)
 class HostOptions:
-    """What the host was asked to be. `where` names the case file in messages; `data` None records nothing."""
+    """What the host was asked to be. `where` names the case file in messages; `data` None records nothing;
+    an edge that is not there `edge_within_s` after the start is missing."""
 
     case: Case
     where: str
@@ -42,6 +44,7 @@ class HostOptions:
     bus: str
     data: Path | None
     seconds: float | None = None
+    edge_within_s: float = CONNECT_S
 
 
 def configure_message(case: Case) -> Configure:
@@ -85,7 +88,7 @@ class Daemon:
         endpoints = parse_bus(options.bus)
         if options.data is not None and options.data.exists():
             repair_unclosed(options.data)
-        intake = Intake(options.edge, self._stop)
+        intake = Intake(options.edge, self._stop, options.edge_within_s)
         try:
             description = intake.open(configure_message(options.case))
             case = fitted(options.case, description, options.where)

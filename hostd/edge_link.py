@@ -31,6 +31,8 @@ from hw.link import (
 Answer = TypeVar("Answer", Hello, Description)
 
 CONNECT_S = 10.0
+COMPILES_S = 300.0
+"""How long an edge that was just started may take: the first time it compiles its loop for the machine."""
 ANSWER_S = 10.0
 SERIAL_BAUD = 921600
 ASK_AGAIN_NS = 500_000_000
@@ -91,9 +93,11 @@ class _SerialWire:
 class EdgeLink:
     """One connection to an edge. Raises UsageError for a bad address, LinkError when nobody is there."""
 
-    def __init__(self, address: str, give_up: threading.Event | None = None) -> None:
+    def __init__(
+        self, address: str, give_up: threading.Event | None = None, within_s: float = CONNECT_S
+    ) -> None:
         self.address = address
-        self._wire = _open(address, give_up or threading.Event())
+        self._wire = _open(address, give_up or threading.Event(), within_s)
         self._sender, self._receiver = Sender(), Receiver()
         self._lock = threading.Lock()
         self._beat_ns = 0
@@ -167,7 +171,7 @@ class EdgeLink:
         self._wire.close()
 
 
-def _open(address: str, give_up: threading.Event) -> _Wire:
+def _open(address: str, give_up: threading.Event, within_s: float) -> _Wire:
     kind, _, rest = address.partition(":")
     if kind == "serial" and rest:
         try:
@@ -177,10 +181,11 @@ def _open(address: str, give_up: threading.Event) -> _Wire:
                 f"cannot open serial port {rest}: {error}; check its name and permissions"
             ) from None
     if kind == "unix" and rest:
-        return _connect(address, lambda: _unix(rest), give_up)
+        return _connect(address, lambda: _unix(rest), give_up, within_s)
     host, _, port = rest.rpartition(":")
     if kind == "tcp" and host and port.isdecimal() and 0 < int(port) < 65536:
-        return _connect(address, lambda: socket.create_connection((host, int(port)), CONNECT_S), give_up)
+        where = (host, int(port))
+        return _connect(address, lambda: socket.create_connection(where, CONNECT_S), give_up, within_s)
     raise UsageError(f"{address!r} is no edge; write unix:PATH, tcp:HOST:PORT or serial:DEVICE")
 
 
@@ -199,9 +204,9 @@ class _Dial(Protocol):
     def __call__(self) -> socket.socket: ...
 
 
-def _connect(address: str, dial: _Dial, give_up: threading.Event) -> _Wire:
+def _connect(address: str, dial: _Dial, give_up: threading.Event, within_s: float) -> _Wire:
     """Connect, trying again while the edge is still starting."""
-    deadline_ns = time.monotonic_ns() + round(CONNECT_S * 1e9)
+    deadline_ns = time.monotonic_ns() + round(within_s * 1e9)
     while True:
         try:
             return _SocketWire(address, dial())

@@ -12,7 +12,7 @@ from typing import Any
 
 from hostd.blocks import Reassembler
 from hostd.case_folder import CaseFolder
-from hostd.edge_link import EdgeLink
+from hostd.edge_link import CONNECT_S, EdgeLink
 from hostd.errors import EvokdError, LinkError, RecordingError
 from hostd.timebase import Timebase
 from hw.link import (
@@ -51,9 +51,9 @@ Item = SampleBlock | Proof | Reply | Fault | Report | Excited | Impedance | Lead
 class Intake:
     """Receives from `address` into `items`. `failure` holds the first error; `items` always ends with End."""
 
-    def __init__(self, address: str, stop: threading.Event) -> None:
+    def __init__(self, address: str, stop: threading.Event, within_s: float = CONNECT_S) -> None:
         self._address, self._stop = address, stop
-        self._link = EdgeLink(address, stop)
+        self._link = EdgeLink(address, stop, within_s)
         self._wanted: Configure | None = None
         self._blocks = Reassembler()
         self._thread: threading.Thread | None = None

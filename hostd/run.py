@@ -63,7 +63,8 @@ def run(options: RunOptions, stop: threading.Event) -> int:
         children: list[Child] = []
         if options.edge is not None:
             children.append(_start("edge", "firmware", [*options.edge, "--link", link]))
-        host = _start("host", "hostd", ["host", *options.host, "--link", link])
+        starts = [] if options.edge is None else ["--edge-starts"]
+        host = _start("host", "hostd", ["host", *options.host, "--link", link, *starts])
         children.insert(0, host)  # stopped first: it stops stimulation and closes the files
         if options.web is not None:
             children.append(_start("web", "hostd", ["web", *options.web]))

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 from firmware.errors import ConfigError
 from firmware.simulated import SimulatedSource
 from hostd import edge_link
+from hostd import run as run_module
 from hostd.blocks import Reassembler
 from hostd.edge_link import EdgeLink
 from hostd.errors import LinkError, UsageError
+from hostd.run import Child
 from hw import limits
 from hw.link import (
     ALL_PLANS,
@@ -247,3 +250,25 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
         with pytest.raises(LinkError):
             EdgeLink(unix(tmp_path / "none"), give_up)
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+def test_how_long_an_edge_may_take_to_start_is_the_callers(tmp_path: Path) -> None:
+    with pytest.raises(LinkError, match="no edge at"):
+        EdgeLink(unix(tmp_path / "none"), within_s=0.0)
+
+
+def test_a_run_that_starts_its_own_edge_lets_it_compile_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts: list[list[str]] = []
+
+    def start(name: str, module: str, args: list[str]) -> Child:
+        if name == "host":
+            hosts.append(args)
+            raise KeyboardInterrupt
+        return Child(name, subprocess.Popen(["true"], stdin=subprocess.PIPE))
+
+    monkeypatch.setattr(run_module, "_start", start)
+    for edge in (["--source", "simulated"], None):
+        options = run_module.RunOptions(edge, [], None, "tcp:127.0.0.1:1", "tcp://127.0.0.1:1", {})
+        with pytest.raises(KeyboardInterrupt):
+            run_module.run(options, threading.Event())
+    assert ["--edge-starts" in args for args in hosts] == [True, False]
