@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.seconds is not None and not 0 < args.seconds < math.inf:
             raise ConfigError(f"--seconds {args.seconds:g} is not a positive number")
         speed = parse_speed(args.speed)
-        if COMPILES:
+        if COMPILES and "firmware.loop.pulses" not in sys.modules:
             _say("compiling the sample loop for this machine, once; this takes some seconds")
         # Not above: it is this import that compiles.
         from firmware.compose import EdgeOptions, build
