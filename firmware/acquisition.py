@@ -14,7 +14,7 @@ from firmware.blocks import Assembler, Decode
 from firmware.errors import PortError
 from firmware.loop import pulses as loop_pulses
 from firmware.loop import samples as loop_samples
-from firmware.loop.state import EXPECTED, LINES, NOTIFY, OUTPUTS, LoopState, loop_state
+from firmware.loop.state import EDGE_TIMEOUT_S, EXPECTED, LINES, NOTIFY, OUTPUTS, LoopState, loop_state
 from firmware.ports import Command, EdgePort, OutputPort, Put
 from firmware.sequencer import plan_row, prepare
 from firmware.timebase import TimebaseReporter
@@ -25,7 +25,6 @@ from hw.link import Ended, Reply, StimPlan
 RING_S = 10.0
 LEAST_SLOTS = 1 << 16
 """A slow converter's ten seconds are few rows, and to hold more of them costs little memory."""
-EDGE_TIMEOUT_S = 0.5
 
 
 def acquisition_state(

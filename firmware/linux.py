@@ -4,6 +4,7 @@ The one door to these bindings. Every refusal of the kernel becomes a PortError 
 and how to cure it. Decides nothing about samples.
 """
 
+import errno
 import importlib
 import os
 import select
@@ -15,12 +16,11 @@ from typing import Any
 
 from firmware.errors import ConfigError, PortError
 from firmware.loop.grid import DOUBTFUL, NEXT_MAY_COME, PERIOD_NS, SPURIOUS, edge_grid, place
+from firmware.loop.runner import HOLD_SELECT_US
 from firmware.ports import Edge
 from firmware.wiring import HEADER_LABELS
 
 SPI_MODE_1 = 1
-HOLD_SELECT_US = 2
-"""tSCCS: chip select stays low 4 tCLK after the last byte (facts: hardware 1.3)."""
 EVENT_BUFFER = 1024
 CONSUMER = "evokd"
 SPIN_NS = 1_000_000
@@ -51,8 +51,6 @@ def port_error(what: str, error: OSError) -> PortError:
 
 
 def _errno_name(number: int | None) -> str:
-    import errno
-
     return errno.errorcode.get(number or 0, "")
 
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from firmware.errors import ConfigError
 from hw.board import N_LINES
+from hw.frames import MOST_CHIPS
 
 HEADER_LABELS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
 """The chip behind the 40-pin header: Pi 5, Pi 4, older ones."""
-MOST_CHIPS = 4
 
 
 @dataclass(frozen=True, slots=True)

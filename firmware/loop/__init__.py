@@ -11,7 +11,13 @@ from firmware.loop.freshness import forget_stale
 _HERE = Path(__file__).parent
 _BENCH, _HW = _HERE.parent / "bench", _HERE.parents[1] / "hw"
 COMPILES = forget_stale(
-    [*_HERE.glob("*.py"), _BENCH / "stopwatch.py", _HW / "limits.py", _HW / "link_messages.py"],
+    [
+        *_HERE.glob("*.py"),
+        _BENCH / "stopwatch.py",
+        _HW / "limits.py",
+        _HW / "link_messages.py",
+        _HW / "frames.py",
+    ],
     [_HERE, _BENCH],
 )
 """True when what is imported from here must be compiled first, which takes some seconds."""

@@ -15,6 +15,7 @@ from firmware.loop.grid import DOUBTFUL, GRID_NS, NEXT_MAY_COME, PERIOD_NS, SPUR
 from firmware.loop.pulses import lower, obey, tell
 from firmware.loop.samples import arrive, silence, unread
 from firmware.loop.state import (
+    EDGE_TIMEOUT_S,
     ERRNO,
     FAULT,
     INDEX,
@@ -46,7 +47,7 @@ NONE_CARRIED = -1
 
 EVENT_WORDS, MOST_EVENTS = 6, 64
 MAIL_SLOTS, MAIL_WORDS = 64, 12
-WAIT_MS, WAIT_HIGH_MS = 500, 20
+WAIT_MS, WAIT_HIGH_MS = round(EDGE_TIMEOUT_S * 1000), 20
 GPIO_V2_LINE_SET_VALUES_IOCTL = 0xC010B40F
 SPI_IOC_MESSAGE_1 = 0x40206B00
 POLLIN, POLLERR_HUP_NVAL = 0x1, 0x38

@@ -26,6 +26,7 @@ POLL_S, BEGIN_S = 0.1, 5.0
 SPI_IOC_TRANSFER = struct.Struct("=QQIIHBBBBBB")
 POLLFD = struct.Struct("=ihh")
 HOLD_SELECT_US = 2
+"""tSCCS: chip select stays low 4 tCLK after the last byte (facts: hardware 1.3)."""
 GONE = {
     loop.EDGE_GONE: "the data-ready line is gone; check the GPIO driver and who else uses the line",
     loop.SPI_GONE: "the SPI device is gone; check overlay and wiring, then start again",

@@ -36,11 +36,11 @@ from firmware.loop.state import (
     TORN_FRAMES,
     LoopState,
 )
+from hw.frames import HEADER
 from hw.link import ALL_PLANS
 
 ROW = types.Array(types.uint8, 1, "C", readonly=True)
 TRIGGER_BITS = 0x0F
-HEADER = 0xC
 STALE_BITS = 32
 FULL_SCALE = 0x800000
 

@@ -12,12 +12,15 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from hw import limits
 from hw.link import NOT_SEEN, Fault, Message, Reply, Stimulus
 
 MOST_PLANS = 64
 MOST_LINES = 8
 MOST_EVENTS = 1024
 NEVER = 1 << 62
+EDGE_TIMEOUT_S = 0.5
+"""So long without an edge, or without a good row, and nothing can be proven any more."""
 UNKNOWN = 0xFF
 
 # scalars: the sequencer
@@ -136,7 +139,7 @@ def refusal_text(code: int, line: int, rate_mhz: int) -> str:
     if code == REFUSED_FULL:
         return f"{MOST_PLANS} plans are running; stop one first"
     if code == REFUSED_CROWDED:
-        rate, limit = f"{rate_mhz / 1000:g} pulses a second", "the rate limit of 100 Hz"
+        rate, limit = f"{rate_mhz / 1000:g} pulses a second", f"the rate limit of {limits.MAX_RATE_HZ:g} Hz"
         return f"line {line} would have {rate}, which exceeds {limit}"
     return ""
 
@@ -150,7 +153,7 @@ def fault_text(code: int, line: int, index: int, number: int) -> str:
     if code == STUCK:
         return f"line {line} is still high in the samples at {index}"
     if code == NO_DATA_READY:
-        return "no data-ready edge for 0.5 s; check the converter's clock, START and the line"
+        return f"no data-ready edge for {EDGE_TIMEOUT_S:g} s; check the converter's clock, START and the line"
     if code == TORN_FRAMES:
-        return "no frame with its header for 0.5 s; check the chip's supply and SPI lines"
+        return f"no frame with its header for {EDGE_TIMEOUT_S:g} s; check the chip's supply and SPI lines"
     return f"the SPI transfer of sample {index} failed with errno {number}; check the bus and its driver"
