@@ -149,6 +149,23 @@ class Lines:
         line.flags = line.flags & ~DIRECTIONS | (V2_OUTPUT if output else V2_INPUT)
         self._put(offset, value)
 
+    def driven(self, offset: int) -> int | None:
+        """What a wire from outside puts on the line, None for nothing."""
+        return self.lines[offset].driven
+
+    def put(self, offset: int, level: int) -> None:
+        """A wire from outside is at `level`; nobody hears how it came there."""
+        self.lines[offset].driven = level
+
+    def puts_low(self, offset: int) -> bool:
+        """True while the program drives the line low."""
+        line = self.lines[offset]
+        return line.is_output and not line.level
+
+    def levels(self) -> list[int]:
+        """The level of every line."""
+        return [line.level for line in self.lines]
+
     def drive(self, offset: int, level: int, t_ns: int) -> None:
         """A wire from outside changes to `level` at `t_ns`; edges are heard by those who asked."""
         line = self.lines[offset]

@@ -13,7 +13,7 @@ from firmware.errors import ConfigError
 from firmware.rig.bodies import PatientBody, Ramp, Steady
 from firmware.rig.control import encode
 from firmware.rig.faults import Faults
-from firmware.rig.lines import N_LINES, Lines
+from firmware.rig.lines import N_LINES
 from firmware.rig.wires import Wires
 from hw.model.faults import Fault, FaultKind
 from hw.model.scenario import NO_CHANGE
@@ -25,10 +25,8 @@ Order = Mapping[str, object]
 class Orders:
     """What can be ordered of one rig. `counters` gives the figures of the moment. One thread."""
 
-    def __init__(
-        self, wires: Wires, lines: Lines, faults: Faults, counters: Callable[[], dict[str, int]]
-    ) -> None:
-        self._wires, self._lines, self._faults, self._counters = wires, lines, faults, counters
+    def __init__(self, wires: Wires, faults: Faults, counters: Callable[[], dict[str, int]]) -> None:
+        self._pins, self._faults = wires.pins, faults
         self._board = wires.board
         self._channels = sum(chip.channels for chip in self._board.setup.chips)
         self._table: dict[str, Callable[[Order], Mapping[str, object]]] = {
@@ -73,11 +71,11 @@ class Orders:
         return {}
 
     def _levels(self, order: Order) -> Order:
-        return {str(offset): line.level for offset, line in enumerate(self._lines.lines)}
+        return {str(offset): level for offset, level in enumerate(self._pins.levels())}
 
     def _drive(self, order: Order) -> Order:
         offset, level = _integer(order, "offset", N_LINES - 1), _integer(order, "level", 1)
-        self._lines.drive(offset, level, self._board.now_ns())
+        self._pins.drive(offset, level, self._board.now_ns())
         return {}
 
     def _body(self, order: Order) -> Order:

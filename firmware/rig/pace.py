@@ -6,9 +6,11 @@ to lateness.
 """
 
 import time
+from collections.abc import Callable
 from typing import Final
 
-from firmware.rig.wires import Wires
+from firmware.rig.lines import Lines
+from firmware.rig.wires import READY_PULSE_NS, Wires
 
 TICK_NS: Final = 10_000_000
 """Lockstep looks this often whether the program waits for an edge that its reading will not bring."""
@@ -29,9 +31,9 @@ class Lockstep:
     onto the stimulus lines between a frame and the next edge is in the next frame, as with real time between.
     """
 
-    def __init__(self, wires: Wires, n_chips: int) -> None:
+    def __init__(self, wires: Wires, lines: Lines, n_chips: int) -> None:
         self.timeout_ns = -1
-        self._wires, self._board = wires, wires.board
+        self._wires, self._board, self._lines = wires, wires.board, lines
         self._chips = wires.board.chips
         self._awaited = set(range(n_chips))
         self._fresh: set[int] = set()
@@ -79,7 +81,7 @@ class Lockstep:
 
     def before_stimulus(self) -> None:
         """A stimulus line is about to be driven: the next conversion ends later, unless its edge was read."""
-        if self._told and self._wires.heard_of():
+        if self._told and self._heard_of():
             self._fulfil()
 
     def looked(self, ready_low: bool) -> None:
@@ -147,7 +149,7 @@ class Lockstep:
         due_ns = self._board.next_ready_ns()
         if due_ns is not None and self._certain(due_ns):
             self._told = True
-            self._wires.announce(due_ns)
+            self._announce(due_ns)
             return
         for _ in range(_TRIES):
             due_ns = self._board.next_ready_ns()
@@ -178,7 +180,22 @@ class Lockstep:
         if due_ns is not None:
             self._board.advance(due_ns)
         self._fresh.update(edge.chip for edge in self._board.edges())
-        self._wires.fulfil()
+        for chip, offset in enumerate(self._wires.wiring.ready):
+            if not self._board.ready_high(chip):
+                self._lines.put(offset, 0)  # its edge was heard when it was told of
+
+    def _announce(self, t_ns: int) -> None:
+        """Tell of the edges that all chips will give at `t_ns`, before they do."""
+        for offset in self._wires.wiring.ready[: len(self._chips)]:
+            self._wires.edges += 1
+            if self._lines.driven(offset) == 0:
+                self._lines.edge(offset, True, t_ns - READY_PULSE_NS)
+            self._lines.edge(offset, False, t_ns)
+
+    def _heard_of(self) -> bool:
+        """True when the program has read every event of data-ready."""
+        watchers = [r for offset in self._wires.wiring.ready for r in self._lines.watchers(offset)]
+        return not any(request.unread for request in watchers)
 
     def _may_go_on(self) -> bool:
         """True when the next conversion ends on a chip that holds nothing unread that is awaited."""
@@ -188,12 +205,12 @@ class Lockstep:
 
 
 class RealTime:
-    """Edges come by the clock, `speed` times as fast as it; see wires.Watcher. One thread."""
+    """Edges come by `clock` (ns), `speed` times as fast as it; see wires.Watcher. One thread."""
 
-    def __init__(self, wires: Wires, speed: float) -> None:
+    def __init__(self, wires: Wires, speed: float, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._wires, self._board = wires, wires.board
-        self._speed = speed
-        self._origin_ns = time.monotonic_ns()
+        self._speed, self._clock = speed, clock
+        self._origin_ns = clock()
         self._board_origin_ns = wires.board.now_ns()
 
     @property
@@ -203,7 +220,7 @@ class RealTime:
         if due_ns is None:
             return -1
         return max(
-            0, round((due_ns - self._board_origin_ns) / self._speed) + self._origin_ns - time.monotonic_ns()
+            0, round((due_ns - self._board_origin_ns) / self._speed) + self._origin_ns - self._clock()
         )
 
     def before_window(self, chips: tuple[int, ...], reads_frame: bool) -> None:
@@ -216,7 +233,7 @@ class RealTime:
 
     def look(self) -> None:
         """Time has passed."""
-        real_ns = time.monotonic_ns() - self._origin_ns
+        real_ns = self._clock() - self._origin_ns
         self._board.advance(self._board_origin_ns + round(real_ns * self._speed))
         self._emit()
 

@@ -100,21 +100,25 @@ class SpiNode:
         return 0
 
     def read(self, pid: int, address: int, count: int) -> int:
-        """read(2): zeros go out. Raises OSError."""
-        if count > BUFSIZ:
-            raise OSError(errno.EMSGSIZE, "longer than bufsiz")
-        if not count:
-            return 0
-        miso = self._sent(self._faulted(bytes(count)), self.speed_hz, True)
+        """read(2) into the program's memory. Raises OSError."""
+        miso = self.received(count)
         write_memory(pid, address, miso)
         return len(miso)
 
     def write(self, pid: int, address: int, count: int) -> int:
-        """write(2): what comes in is lost. Raises OSError."""
-        if count > BUFSIZ:
-            raise OSError(errno.EMSGSIZE, "longer than bufsiz")
-        mosi = read_memory(pid, address, count)
-        return len(self._sent(self._faulted(mosi), self.speed_hz, True)) if count else 0
+        """write(2) from the program's memory. Raises OSError."""
+        _check_count(count)
+        return self.sent(read_memory(pid, address, count))
+
+    def received(self, count: int) -> bytes:
+        """read(2): zeros go out; what came in. Raises OSError."""
+        _check_count(count)
+        return self._window(self._faulted(bytes(count)), self.speed_hz, True) if count else b""
+
+    def sent(self, mosi: bytes) -> int:
+        """write(2): what comes in is lost; how much was sent. Raises OSError."""
+        _check_count(len(mosi))
+        return len(self._window(self._faulted(mosi), self.speed_hz, True)) if mosi else 0
 
     def check_speed(self, speed_hz: int) -> None:
         """Raises OSError EINVAL for a speed that the controller was said not to have."""
@@ -128,7 +132,7 @@ class SpiNode:
         moved = self._faults.next_transfer()
         return mosi if moved is None else mosi[:moved]
 
-    def _sent(self, mosi: bytes, speed_hz: int, ends: bool) -> bytes:
+    def _window(self, mosi: bytes, speed_hz: int, ends: bool) -> bytes:
         return self._bus.window(self.node, mosi, speed_hz, self.selected, ends)
 
     def _setting(self, number: int) -> int:
@@ -182,7 +186,7 @@ class SpiNode:
             mosi = b"".join(sent[first : last + 1])
             mosi = mosi if moved is None else mosi[: max(moved - total, 0)]
             speed_hz = transfer.speed_hz or self.speed_hz
-            miso = self._sent(mosi, speed_hz, ends) if mosi else b""
+            miso = self._window(mosi, speed_hz, ends) if mosi else b""
             self._hand_over(pid, transfers[first : last + 1], miso)
             total, first = total + len(miso), last + 1
         return total
@@ -204,3 +208,9 @@ class SpiNode:
             if t.bits not in (0, 8) or (self.mode & SPI_3WIRE and t.tx_buf and t.rx_buf):
                 raise OSError(errno.EINVAL, "transfer not supported")
             self.check_speed(t.speed_hz or self.speed_hz)
+
+
+def _check_count(count: int) -> None:
+    """read and write are one message. Raises OSError EMSGSIZE for a longer one."""
+    if count > BUFSIZ:
+        raise OSError(errno.EMSGSIZE, "longer than bufsiz")

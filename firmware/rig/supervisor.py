@@ -69,7 +69,7 @@ class Rig:
         self.lines = Lines(faults)
         self.wires = Wires(board, self.lines, options.wiring, faults, options.wire)
         self._pace: Pace = (
-            Lockstep(self.wires, len(options.spi))
+            Lockstep(self.wires, self.lines, len(options.spi))
             if options.speed is None
             else RealTime(self.wires, options.speed)
         )
@@ -100,7 +100,7 @@ class Rig:
             names = NodePlan(self._options.spi, self._options.gpio, REVISION)
             program = start(command, environment, names, self._options.core)
             self._pid = program.pid
-            orders = Orders(self.wires, self.lines, self.faults, self.counters)
+            orders = Orders(self.wires, self.faults, self.counters)
             hot = self._hot = HotPath(program.listener, self._epoll.fileno(), os.getpid())
             stand_ins = [program.nodes[k : k + 3] for k in range(0, len(program.nodes), 3)]
             for node, fds in enumerate(stand_ins):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from firmware.rig.faults import Faults
-from firmware.rig.lines import Lines
 from hw.chips import Opcode
 from hw.model.board import ALL_SELECTS, BoardModel, ReadyEdge
 
@@ -38,6 +37,34 @@ class Wiring:
     start: int | None = None
     reset: int | None = None
     power_down: int | None = None
+
+
+class Pins(Protocol):
+    """The header's lines as the board meets them: ours, or a kernel's."""
+
+    def driven(self, offset: int) -> int | None:
+        """What the board puts on the line, None for nothing."""
+        ...
+
+    def put(self, offset: int, level: int) -> None:
+        """The board's end is at `level`; nobody hears how it came there."""
+        ...
+
+    def drive(self, offset: int, level: int, t_ns: int) -> None:
+        """The board's end changes to `level` at `t_ns`; edges are heard by those who asked."""
+        ...
+
+    def watched(self, offset: int) -> bool:
+        """True while somebody listens for edges of the line."""
+        ...
+
+    def puts_low(self, offset: int) -> bool:
+        """True while the program drives the line low."""
+        ...
+
+    def levels(self) -> list[int]:
+        """The level of every line."""
+        ...
 
 
 class Watcher(Protocol):
@@ -85,8 +112,8 @@ class Wires:
     `wire` True: bytes take their time on the wire. Counters: `windows`, `frames`, `edges`.
     """
 
-    def __init__(self, board: BoardModel, lines: Lines, wiring: Wiring, faults: Faults, wire: bool) -> None:
-        self.board, self.lines, self.wiring = board, lines, wiring
+    def __init__(self, board: BoardModel, pins: Pins, wiring: Wiring, faults: Faults, wire: bool) -> None:
+        self.board, self.pins, self.wiring = board, pins, wiring
         self.windows = self.frames = self.edges = 0
         self.watcher: Watcher | None = None
         self._faults, self._wire = faults, wire
@@ -94,7 +121,6 @@ class Wires:
         self._held_chips: tuple[int, ...] = ()
         self._stimulus_bits = {offset: 1 << k for k, offset in enumerate(wiring.stimuli)}
         self._stimulus = 0
-        self._ready = frozenset(wiring.ready)
         self._powered = True
         self._pins: dict[int, Callable[[bool], None]] = {}
         self._connect()
@@ -139,52 +165,32 @@ class Wires:
             if edge.chip >= len(self.wiring.ready):
                 continue
             offset = self.wiring.ready[edge.chip]
-            heard = heard or not watched or self.lines.watched(offset)
-            line = self.lines.lines[offset]
+            heard = heard or not watched or self.pins.watched(offset)
             seen = self._faults.sightings(edge.seq) if self._faults.edges_armed else 1
-            if seen and line.driven == 0:  # nobody has read: the pulse between two conversions
-                self.lines.drive(offset, 1, edge.t_ns - READY_PULSE_NS)
+            if seen and self.pins.driven(offset) == 0:  # nobody has read: the pulse between two conversions
+                self.pins.drive(offset, 1, edge.t_ns - READY_PULSE_NS)
             self.edges += seen
             for k in range(seen):
                 if k:
-                    self.lines.drive(offset, 1, edge.t_ns)
-                self.lines.drive(offset, 0, edge.t_ns)
+                    self.pins.drive(offset, 1, edge.t_ns)
+                self.pins.drive(offset, 0, edge.t_ns)
         self.show_ready()
         return heard
-
-    def announce(self, t_ns: int) -> None:
-        """Tell of the edges that all chips will give at `t_ns`, before they do; see Lockstep."""
-        for offset in self.wiring.ready[: len(self.board.chips)]:
-            self.edges += 1
-            if self.lines.lines[offset].driven == 0:
-                self.lines.edge(offset, True, t_ns - READY_PULSE_NS)
-            self.lines.edge(offset, False, t_ns)
-
-    def fulfil(self) -> None:
-        """The edges announced have come: levels, no events."""
-        for chip, offset in enumerate(self.wiring.ready):
-            if not self.board.ready_high(chip):
-                self.lines.lines[offset].driven = 0
-
-    def heard_of(self) -> bool:
-        """True when the program has read every event of data-ready."""
-        watchers = [request for offset in self.wiring.ready for request in self.lines.watchers(offset)]
-        return not any(request.unread for request in watchers)
 
     def show_ready(self) -> None:
         """Put the levels of data-ready on their lines where they have risen."""
         for chip, offset in enumerate(self.wiring.ready):
             high = self.board.ready_high(chip)
             if self._faults.stuck_ready >= 0:
-                self.lines.lines[offset].driven = self._faults.stuck_ready
+                self.pins.put(offset, self._faults.stuck_ready)
             elif high:
-                self.lines.drive(offset, 1, self.board.now_ns())
+                self.pins.drive(offset, 1, self.board.now_ns())
 
     def pulse_ready(self) -> None:
         """Data-ready rises on all lines, as it does before a conversion ends that nobody has read for."""
         for offset in self.wiring.ready:
             if self._faults.stuck_ready < 0:
-                self.lines.drive(offset, 1, self.board.now_ns())
+                self.pins.drive(offset, 1, self.board.now_ns())
 
     @property
     def edges_faulty(self) -> bool:
@@ -194,7 +200,7 @@ class Wires:
     @property
     def watched(self) -> bool:
         """True while somebody listens for edges of data-ready."""
-        return not self._ready.isdisjoint(self.lines.watching)
+        return any(self.pins.watched(offset) for offset in self.wiring.ready)
 
     def set_output(self, offset: int, level: int) -> None:
         """The program drives `offset`."""
@@ -228,7 +234,7 @@ class Wires:
         if wiring.power_down is not None:
             self._pins[wiring.power_down] = self._set_power
         for offset in wiring.ready:
-            self.lines.lines[offset].driven = 1
+            self.pins.put(offset, 1)
 
     def _set_power(self, up: bool) -> None:
         """PWDN low takes the power away; high applies it again."""
@@ -242,11 +248,8 @@ class Wires:
             return ()
         if not self.wiring.selects:
             return (node,) if selected else ()
-        lines = self.lines.lines
         return tuple(
-            chip
-            for chip, offset in enumerate(self.wiring.selects)
-            if lines[offset].is_output and not lines[offset].level
+            chip for chip, offset in enumerate(self.wiring.selects) if self.pins.puts_low(offset)
         )
 
     def _end(self) -> None:

@@ -21,7 +21,7 @@ def parts():
     faults = Faults()
     lines = Lines(faults)
     wires = Wires(BoardModel(), lines, Wiring(), faults, False)
-    return Orders(wires, lines, faults, lambda: {"frames": 3}), wires, lines, faults
+    return Orders(wires, faults, lambda: {"frames": 3}), wires, lines, faults
 
 
 def ask(orders, **order):

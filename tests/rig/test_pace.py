@@ -81,7 +81,7 @@ class Bench:
         self.board, self.lines, self.faults = Board(*phases_ns), Lines(Faults()), Faults()
         wiring = Wiring(ready[: len(phases_ns)], (22,))
         self.wires = Wires(self.board, self.lines, wiring, self.faults, False)
-        self.pace = Lockstep(self.wires, len(phases_ns))
+        self.pace = Lockstep(self.wires, self.lines, len(phases_ns))
         self.wires.watcher = self.pace
         self.heard = []
         for offset in watched:
@@ -349,7 +349,7 @@ def test_faults_of_edges():
 
 def test_real_time_edges_come_by_the_clock(no_real_time):
     bench = Bench(0, watched=(17,))
-    bench.pace = RealTime(bench.wires, 2.0)
+    bench.pace = RealTime(bench.wires, 2.0, lambda: no_real_time.t)
     bench.wires.watcher = bench.pace
     assert bench.pace.timeout_ns == -1
     bench.send(START)
