@@ -1,4 +1,4 @@
-"""The regression under the timebase: a quadratic of time on index that forgets, how it starts, robust spread.
+"""The regression under the timebase: quadratics of time on index that forget, how they start, robust spread.
 
 Pure arithmetic of one clock against one count; decides nothing about which edges to believe.
 """
@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-MEMORY_S = 0.15
+MEMORY_S = 0.15  # while the oscillator is calm
+QUICK_S = 0.03  # while it wanders
+KEPT_OF_MISSES = 0.96  # by every piece of 10 ms: which memory is right is judged over a quarter of a second
+MOST_MISSED_NS = 25_000.0
 START_POINTS = 64
-# Weight, in edges, of "the rate is what it was" and "it does not change": felt only while edges are few.
-RATE_WEIGHT = 4e-5
-BEND_WEIGHT = 1.6e-5
+# Weight, in edges a memory away, of "the rate is what it was" and "it does not change": felt only while they
+# are few.
+RATE_WEIGHT = 0.0018
+BEND_WEIGHT = 0.0316
 RECENT = 512
 # Standard deviation of a normal distribution over the magnitude below which that part of it lies.
 NORMAL_SD = {2: 1.4826, 4: 3.1383}
@@ -28,36 +32,44 @@ class Line:
     New edges are seen as residuals, so sums stay small and int64 keeps its last nanosecond at any index.
     """
 
-    def __init__(self, rate_hz: float, index: int = 0, t_ns: int = 0, rate_off: float = 0.0) -> None:
-        self._rate_hz, self._index, self._t_ns = rate_hz, index, t_ns
+    def __init__(
+        self,
+        rate_hz: float,
+        index: int = 0,
+        t_ns: int = 0,
+        rate_off: float = 0.0,
+        memory_s: float = MEMORY_S,
+    ) -> None:
+        self._rate_hz, self._index, self._t_ns, self._memory_s = rate_hz, index, t_ns, memory_s
+        self._rate_weight, self._bend_weight = RATE_WEIGHT * memory_s**2, BEND_WEIGHT * memory_s**4
         self._off, self.rate_off, self._bend = 0.0, rate_off, 0.0
         self._s = (0.0, 0.0, 0.0, 0.0, 0.0)  # weighted sums of x^0 .. x^4
 
     def at(self, index: int) -> int:
         """Time of `index`: along the curve within the memory, straight on beyond."""
         x = (index - self._index) / self._rate_hz
-        near = max(-MEMORY_S, min(MEMORY_S, x))
+        near = max(-self._memory_s, min(self._memory_s, x))
         bent = self._bend * near * (2.0 * x - near)
         return self._t_ns + round(self._off + (1e9 + self.rate_off) * x + bent)
 
     def advance(self, index: int) -> None:
         """Let `index` be the origin; what is behind fades."""
         x = (index - self._index) / self._rate_hz
-        near = min(MEMORY_S, x)
+        near = min(self._memory_s, x)
         ahead = self._off + (1e9 + self.rate_off) * x + self._bend * near * (2.0 * x - near)
         whole = round(ahead)
         self._index, self._t_ns, self._off = index, self._t_ns + whole, ahead - whole
         self.rate_off += 2.0 * self._bend * near
-        if x > MEMORY_S:
+        if x > self._memory_s:
             self._bend = 0.0
-        s0, s1, s2, s3, s4 = (s * math.exp(-x / MEMORY_S) for s in self._s)
-        x2 = x * x
+        s0, s1, s2, s3, s4 = self._s
+        kept, x2 = math.exp(-x / self._memory_s), x * x
         self._s = (
-            s0,
-            s1 - x * s0,
-            s2 - 2.0 * x * s1 + x2 * s0,
-            s3 - 3.0 * x * s2 + 3.0 * x2 * s1 - x2 * x * s0,
-            s4 - 4.0 * x * s3 + 6.0 * x2 * s2 - 4.0 * x2 * x * s1 + x2 * x2 * s0,
+            kept * s0,
+            kept * (s1 - x * s0),
+            kept * (s2 - 2.0 * x * s1 + x2 * s0),
+            kept * (s3 - 3.0 * x * s2 + 3.0 * x2 * s1 - x2 * x * s0),
+            kept * (s4 - 4.0 * x * s3 + 6.0 * x2 * s2 - 4.0 * x2 * x * s1 + x2 * x2 * s0),
         )
 
     def residuals(self, indices: Ints, times_ns: Ints) -> tuple[Floats, Floats]:
@@ -66,14 +78,24 @@ class Line:
         fitted = self._off + x_s * ((1e9 + self.rate_off) + self._bend * x_s)
         return x_s, (times_ns - self._t_ns) - fitted
 
+    def with_memory(self, memory_s: float) -> "Line":
+        """One that begins like this one did and has its own memory."""
+        return Line(self._rate_hz, self._index, self._t_ns, self.rate_off, memory_s)
+
+    def ahead_of(self, other: "Line", x: float) -> float:
+        """ns by which this one says later than `other`, of the same origin, `x` seconds from it."""
+        rate, bend = self.rate_off - other.rate_off, self._bend - other._bend
+        return (self._t_ns - other._t_ns) + (self._off - other._off) + x * (rate + x * bend)
+
     def learn(self, n: int, x: float, residual_ns: float) -> None:
         """`n` edges lie about `x` seconds from the origin, `residual_ns` off the fit in the mean."""
         x2 = x * x
         s0, s1, s2, s3, s4 = self._s
         s0, s1, s2, s3, s4 = s0 + n, s1 + n * x, s2 + n * x2, s3 + n * x2 * x, s4 + n * x2 * x2
         self._s = (s0, s1, s2, s3, s4)
-        t0, t1, t2 = n * residual_ns, n * residual_ns * x, n * residual_ns * x2 - BEND_WEIGHT * self._bend
-        a, b = s2 + RATE_WEIGHT, s4 + BEND_WEIGHT
+        t0, t1 = n * residual_ns, n * residual_ns * x
+        t2 = t1 * x - self._bend_weight * self._bend
+        a, b = s2 + self._rate_weight, s4 + self._bend_weight
         # Cramer's rule on [[s0 s1 s2] [s1 a s3] [s2 s3 b]]: the damped sums are positive definite.
         m0, m1, m2 = a * b - s3 * s3, s1 * b - s2 * s3, s1 * s3 - s2 * a
         det = s0 * m0 - s1 * m1 + s2 * m2
@@ -81,6 +103,35 @@ class Line:
         self._off += (t0 * m0 - t1 * m1 + t2 * m2) / det
         self.rate_off += (-t0 * m1 + t1 * m3 - t2 * m4) / det
         self._bend += (t0 * m2 - t1 * m4 + t2 * m5) / det
+
+
+class Fit:
+    """Two lines over the same edges, a calm one and a quick one; `line` is that which foresees edges better.
+
+    The calm one has a tenth of the noise in its rate; a wandering oscillator leaves either by the third power
+    of its memory.
+    """
+
+    def __init__(self, start: Line) -> None:
+        self.line, self._other = start, start.with_memory(QUICK_S)
+        self._missed = self._other_missed = 0.0
+
+    def advance(self, index: int) -> None:
+        """Let `index` be the origin."""
+        self.line.advance(index)
+        self._other.advance(index)
+
+    def learn(self, n: int, x: float, residual_ns: float) -> None:
+        """`n` edges lie about `x` seconds from the origin, in the mean `residual_ns` off `line`."""
+        line, other = self.line, self._other
+        other_ns = residual_ns + line.ahead_of(other, x)
+        line.learn(n, x, residual_ns)
+        other.learn(n, x, other_ns)
+        self._missed = KEPT_OF_MISSES * self._missed + n * min(abs(residual_ns), MOST_MISSED_NS) ** 2
+        self._other_missed = KEPT_OF_MISSES * self._other_missed + n * min(abs(other_ns), MOST_MISSED_NS) ** 2
+        if self._other_missed < self._missed:
+            self.line, self._other = other, line
+            self._missed, self._other_missed = self._other_missed, self._missed
 
 
 class Recent:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from firmware.blocks import Watch
 from firmware.timebase import Timebase, TimebaseReporter
-from firmware.timebase_line import MEMORY_S, Line
+from firmware.timebase_line import MEMORY_S, Floats, Line
+from hostd.timebase import Timebase as Host
 from hw import link
 
 FLOOR_NS = 5_000.0  # facts/hardware 6: standard deviation of the time of a sample
@@ -149,6 +150,74 @@ def test_a_wandering_oscillator_is_followed(size_ns: float, period_s: float, rat
     true_sd_ppm = size_ns * turn * 1e-3 / np.sqrt(2) * np.sinc(1 / period_s)
     assert fit.wander_ppm == pytest.approx(true_sd_ppm, rel=0.1)
     assert fit.restarts == 0
+
+
+def told_errors_ns(converter: Converter, from_s: float) -> tuple[Floats, Floats]:
+    """Errors of the time of about every millisecond's sample, on the edge and as the host states it, which
+    gets nothing but reports, each before the block that it was due with."""
+    reporter, host = TimebaseReporter(converter.rate_hz), Host(converter.rate_hz, 0.0)
+    every, found = max(1, converter.rate_hz // 1000), []
+    for indices, times_ns in converter.blocks():
+        told = reporter.watch(indices, times_ns)
+        assert told is None or host.learn(told)
+        host.follow(int(indices[-1]), int(times_ns[-1]))
+        if indices[0] >= from_s * converter.rate_hz:
+            for i in indices[::every].tolist():
+                true_ns = converter.truth_of(i) + BORN_NS
+                found.append((reporter.timebase.at(i) - true_ns, host.at(i)[0] - true_ns))
+    edge_ns, host_ns = np.array(found).T
+    return edge_ns, host_ns
+
+
+@pytest.mark.parametrize("rate_hz", [250, 500, 1000, 4000, 16000])
+@pytest.mark.parametrize("period_s", [1.0, 2.0, 3.0, 5.0, 10.0])
+@pytest.mark.parametrize("size_ns", [1e5, 2e5, 3e5])
+def test_edge_and_host_know_a_wandering_oscillator_to_the_floor_though_edges_are_late(
+    size_ns: float, period_s: float, rate_hz: int
+) -> None:
+    """facts/hardware 1.1 and 6, with a tenth of all edges late, and ten bursts a second."""
+    turn = 2 * np.pi / period_s
+    truth: Truth = lambda x: x * 1e9 + size_ns * np.sin(turn * x + 1.7)  # noqa: E731
+    converter = Converter(truth, 6.0, rate_hz, outliers=0.1)
+    for at_s in np.arange(0.4, 5.5, 0.1):
+        converter.burst(float(at_s), float(converter.rng.uniform(2.0, 7.0)))
+    edge_ns, host_ns = told_errors_ns(converter, 1.0)
+    assert edge_ns.std() < FLOOR_NS / 2
+    assert host_ns.std() < FLOOR_NS
+
+
+@pytest.mark.parametrize("rate_hz", [250, 500, 1000, 4000, 16000])
+@pytest.mark.parametrize(("size_ns", "period_s"), [(3e5, 1.0), (2e5, 2.0), (3e5, 5.0)])
+def test_what_an_oscillator_did_in_a_gap_is_believed_at_once(
+    size_ns: float, period_s: float, rate_hz: int
+) -> None:
+    turn = 2 * np.pi / period_s
+    converter = Converter(lambda x: x * 1e9 + size_ns * np.sin(turn * x), 10.0, rate_hz)
+    for at_s, lasting_s in zip(np.arange(1.0, 9.5, 0.9), [0.02, 0.05, 0.1, 0.2, 0.4] * 2, strict=True):
+        converter.there[round(at_s * rate_hz) : round((at_s + lasting_s) * rate_hz)] = False
+    fit = Timebase(rate_hz)
+    assert errors_ns(converter, 1.0, fit).std() < FLOOR_NS
+    assert fit.restarts == 0
+
+
+def test_a_calm_oscillator_keeps_the_long_memory_through_late_edges() -> None:
+    for rate_hz, floor_ns in ((250, 700.0), (1000, 300.0), (16000, 100.0)):
+        edge_ns, host_ns = told_errors_ns(Converter(steady(-40.0), 12.0, rate_hz, outliers=0.1), 2.0)
+        assert edge_ns.std() < floor_ns
+        assert host_ns.std() < FLOOR_NS / 2
+
+
+def test_the_lines_change_places_when_the_oscillator_begins_to_wander_and_when_it_ends() -> None:
+    wander: Truth = lambda x: np.where((x > 4.0) & (x < 8.0), 2e5 * (1.0 - np.cos(np.pi * x)), 0.0)  # noqa: E731
+    converter = Converter(lambda x: x * 1e9 + wander(x), 12.0)
+    fit, noise_ns = Timebase(1000), []
+    for indices, times_ns in converter.blocks():
+        fit.follow_many(indices, times_ns)
+        noise_ns.append([fit.at(i) - BORN_NS - converter.truth_of(i) for i in indices.tolist()])
+    before, during, after = (np.std(noise_ns[a:b]) for a, b in ((200, 400), (400, 800), (1000, 1200)))
+    assert before < 300.0
+    assert during < 2000.0
+    assert after < 300.0
 
 
 def test_bursts_of_late_edges_are_refused_and_leave_no_trace() -> None:
