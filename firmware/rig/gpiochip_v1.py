@@ -1,16 +1,17 @@
 """The GPIO character device's uAPI v1: line handles and line events, which programs in the field still use.
 
 Owns v1's structures and rules, in terms of v2's flags; refuses to know levels.
-Source: drivers/gpio/gpiolib-cdev.c of Linux 6 (CONFIG_GPIO_CDEV_V1).
+Source: drivers/gpio/gpiolib-cdev.c of Linux 6.1 (CONFIG_GPIO_CDEV_V1).
 """
 
 import errno
 import socket
 
 from firmware.rig import uapi as u
-from firmware.rig.gpiochip import AddFd, ChipHandle, GpioChip, check_flags
+from firmware.rig.gpiochip import AddFd, ChipHandle, Config, GpioChip, check_flags
 from firmware.rig.kernel import read_memory, write_memory
-from firmware.rig.line_request import LineRequest, key_of, open_pair
+from firmware.rig.line_request import LineRequest, consumer_of, key_of, open_pair
+from firmware.rig.lines import DIRECTIONS
 
 _HANDLE_FLAGS = (
     (u.V1_REQUEST_INPUT, u.V2_INPUT),
@@ -77,8 +78,10 @@ class GpioChipV1:
         elif command == u.GPIOHANDLE_SET_CONFIG_IOCTL and not is_event:
             packed = read_memory(pid, address, u.GPIOHANDLE_CONFIG.size)
             handle_flags, levels, _ = u.GPIOHANDLE_CONFIG.unpack(packed)
-            self._configure(request, flags_v2(handle_flags), levels)
-            self._chip.changed(request.offsets, u.CHANGED_CONFIG)
+            flags = flags_v2(handle_flags)
+            if not flags & DIRECTIONS:
+                raise OSError(errno.EINVAL, "neither input nor output")
+            self._chip.reconfigure(request, _config(flags, levels, len(request.offsets)))
         else:
             raise OSError(errno.EINVAL, "no line request")
         return 0
@@ -91,13 +94,10 @@ class GpioChipV1:
         if not 0 < n_lines <= u.GPIOHANDLES_MAX:
             raise OSError(errno.EINVAL, "line handle")
         flags, offsets = flags_v2(handle_flags), words[:n_lines]
-        self._lines.check_free(offsets)
         ours, theirs = open_pair()
         request = self._request(ours, theirs, offsets, [flags] * n_lines, consumer, pid)
-        number = self._chip.add_request(request, theirs, add_fd)
-        self._configure(request, flags, levels)
+        number = self._chip.add_request(request, _config(flags, levels, n_lines), theirs, add_fd)
         write_memory(pid, address, packed[:-4] + number.to_bytes(4, "little"))
-        self._chip.changed(offsets, u.CHANGED_REQUESTED)
 
     def _get_event(self, pid: int, address: int, add_fd: AddFd) -> None:
         """GPIO_GET_LINEEVENT_IOCTL: one input line with a queue of 16 events."""
@@ -109,15 +109,12 @@ class GpioChipV1:
         flags = flags_v2(handle_flags | u.V1_REQUEST_INPUT)
         flags |= u.V2_EDGE_RISING if event_flags & u.V1_EVENT_RISING else 0
         flags |= u.V2_EDGE_FALLING if event_flags & u.V1_EVENT_FALLING else 0
-        self._lines.check_free((offset,))
         ours, theirs = open_pair()
         request = self._request(ours, theirs, (offset,), [flags], consumer, pid)
         request.capacity = u.V1_EVENT_DEPTH
         request.make_room()
-        number = self._chip.add_request(request, theirs, add_fd)
-        self._configure(request, flags, bytes(1))
+        number = self._chip.add_request(request, _config(flags, bytes(1), 1), theirs, add_fd)
         write_memory(pid, address, packed[:-4] + number.to_bytes(4, "little"))
-        self._chip.changed((offset,), u.CHANGED_REQUESTED)
 
     def _request(
         self,
@@ -128,12 +125,12 @@ class GpioChipV1:
         consumer: bytes,
         pid: int,
     ) -> LineRequest:
-        return LineRequest(ours, key_of(theirs), offsets, flags, consumer.split(b"\0")[0][:31], 1, pid)
+        return LineRequest(ours, key_of(theirs), offsets, flags, consumer_of(consumer), 1, pid)
 
-    def _configure(self, request: LineRequest, flags: int, levels: bytes) -> None:
-        count = len(request.offsets)
-        values = [int(bool(level)) for level in levels[:count]]
-        self._lines.configure(request, [flags] * count, values, [0] * count)
+
+def _config(flags: int, levels: bytes, n_lines: int) -> Config:
+    """The same v2 `flags` for all lines; any level but 0 is 1."""
+    return Config([flags] * n_lines, [int(bool(level)) for level in levels[:n_lines]], [0] * n_lines)
 
 
 def _bits(levels: bytes) -> int:

@@ -18,6 +18,7 @@ from firmware.rig.process import FileKey
 from firmware.rig.uapi import (
     EVENT_FALLING_EDGE,
     EVENT_RISING_EDGE,
+    GPIO_MAX_NAME_SIZE,
     GPIO_V2_LINE_EVENT,
     GPIOEVENT_DATA,
     SIOCOUTQ,
@@ -28,7 +29,10 @@ from firmware.rig.uapi import (
 )
 
 _SO_SNDBUFFORCE = 32
-EVENTS_MOST = 1024
+EVENTS_LEAST, EVENTS_MOST = 2, 1024
+"""A kfifo holds at least two; the uAPI gives no more."""
+_UNNAMED = b"?"
+"""What gpiolib calls a consumer without a name."""
 
 
 def open_pair(blocking: bool = True) -> tuple[socket.socket, socket.socket]:
@@ -50,6 +54,16 @@ def queued_bytes(ours: socket.socket) -> int:
     count = array.array("i", [0])
     fcntl.ioctl(ours.fileno(), SIOCOUTQ, count)
     return count[0]
+
+
+def consumer_of(label: bytes) -> bytes:
+    """The name that info tells for a request's `label`."""
+    return label.split(b"\0")[0][: GPIO_MAX_NAME_SIZE - 1] or _UNNAMED
+
+
+def queued(ours: socket.socket, message_bytes: int) -> int:
+    """How many messages of that many bytes our end has sent and the program has not read."""
+    return queued_bytes(ours) // _account_of(message_bytes)
 
 
 @cache
@@ -110,7 +124,7 @@ class LineRequest:
     @property
     def unread(self) -> int:
         """Events that the program has not read."""
-        return queued_bytes(self.ours) // _account_of(self._event_bytes)
+        return queued(self.ours, self._event_bytes)
 
     @property
     def _event_bytes(self) -> int:

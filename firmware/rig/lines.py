@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from firmware.rig.faults import Faults
-from firmware.rig.line_request import LineRequest
+from firmware.rig.line_request import EVENTS_LEAST, LineRequest
 from firmware.rig.process import FileKey
 from firmware.rig.uapi import (
     V2_ACTIVE_LOW,
+    V2_CLOCK_REALTIME,
     V2_EDGE_FALLING,
     V2_EDGE_RISING,
     V2_INPUT,
@@ -31,9 +32,9 @@ LINE_NAMES: Final = ("ID_SDA", "ID_SCL", *(f"GPIO{k}" for k in range(2, N_LINES)
 
 @dataclass(slots=True)
 class Line:
-    """One line. `flags` are v2 flags without USED; `driven`: what a wire from outside puts on it, or None.
+    """One line. `flags`: what info tells, v2 flags without USED. `value`: what the program last put out.
 
-    `value` is what the program last put out (physical level).
+    `driven`: what a wire from outside puts on it, or None. Both are physical levels.
     """
 
     flags: int = V2_INPUT
@@ -79,49 +80,64 @@ class Lines:
         self.watching: set[int] = set()  # offsets whose edges somebody listens for
         self._watchers: list[list[LineRequest]] = [[] for _ in range(N_LINES)]
 
-    def check_free(self, offsets: tuple[int, ...]) -> None:
-        """Raises OSError: EINVAL for a line that is not there or named twice, EBUSY for one that is held."""
-        if any(offset >= N_LINES for offset in offsets):
+    def take(self, request: LineRequest, at: int) -> None:
+        """`request` holds its line `at` from now on. Raises OSError EINVAL (no such line) or EBUSY."""
+        offset = request.offsets[at]
+        if offset >= N_LINES:
             raise OSError(errno.EINVAL, "no such line")
-        held = any(self.lines[offset].request is not None for offset in offsets)
-        if held or len(set(offsets)) != len(offsets) or set(offsets) & set(self._faults.busy_lines):
+        if self.lines[offset].request is not None or offset in self._faults.busy_lines:
             raise OSError(errno.EBUSY, "line in use")
+        self.lines[offset].request = request
+
+    def configure(self, request: LineRequest, at: int, flags: int, value: int, debounce_us: int) -> None:
+        """Set line `at` of the request; `value`: logical level of an output. No direction: as it is.
+
+        Raises OSError EINVAL for edges that the request's queue cannot hold: info tells of them all the same.
+        """
+        offset = request.offsets[at]
+        line, wanted = self.lines[offset], flags
+        if not flags & DIRECTIONS:
+            wanted |= line.flags & DIRECTIONS
+        request.flags[at] = wanted
+        if request.version == 1:  # neither touches the event clock nor tells of its edges
+            wanted = wanted & ~EDGES | line.flags & V2_CLOCK_REALTIME
+        line.flags = wanted
+        line.debounce_us = debounce_us
+        if flags & V2_OUTPUT:
+            self._put(offset, value ^ bool(wanted & V2_ACTIVE_LOW))
+        if flags & EDGES and request.capacity < EVENTS_LEAST:
+            request.flags[at] &= ~EDGES
+            raise OSError(errno.EINVAL, "no queue is that short")
 
     def hold(self, request: LineRequest) -> None:
-        """`request` holds its lines from now on. Directions and values are set by `configure`."""
+        """All lines of `request` are taken and set, or set anew: hear the edges that it asks for."""
         self.requests[request.key] = request
-        for offset in request.offsets:
-            self.lines[offset].request = request
-
-    def configure(
-        self, request: LineRequest, flags: list[int], values: list[int], debounce_us: list[int]
-    ) -> None:
-        """Set the request's lines; `values`: logical levels of outputs. No direction: as it is."""
-        for at, offset in enumerate(request.offsets):
-            line, wanted = self.lines[offset], flags[at]
-            if not wanted & DIRECTIONS:
-                wanted |= line.flags & DIRECTIONS
-            request.flags[at] = line.flags = wanted
-            line.debounce_us = debounce_us[at]
-            if flags[at] & V2_OUTPUT:
-                self._put(offset, values[at] ^ bool(wanted & V2_ACTIVE_LOW))
         self._rewatch(request)
 
+    def free(self, request: LineRequest) -> tuple[int, ...]:
+        """The lines that `request` has taken are free and stay as they are; their offsets."""
+        freed = []
+        for offset in request.offsets:
+            if offset >= N_LINES or self.lines[offset].request is not request:
+                continue
+            line = self.lines[offset]
+            line.request = None
+            line.flags &= DIRECTIONS | V2_CLOCK_REALTIME  # gpiod_free leaves the event clock set
+            line.debounce_us = 0
+            if request in self._watchers[offset]:
+                self._watchers[offset].remove(request)
+            freed.append(offset)
+        self._list_watched(tuple(freed))
+        return tuple(freed)
+
     def release(self, key: FileKey) -> LineRequest | None:
-        """The program's last copy of the descriptor is closed: its lines are free and stay as they are."""
+        """The program's last copy of the descriptor is closed: its lines are free."""
         request = self.requests.pop(key, None)
         if request is None:
             return None
         self._sent += request.sent
         self._dropped += request.dropped
-        for offset in request.offsets:
-            line = self.lines[offset]
-            line.request = None
-            line.flags &= DIRECTIONS
-            line.debounce_us = 0
-            if request in self._watchers[offset]:
-                self._watchers[offset].remove(request)
-        self._list_watched(request.offsets)
+        self.free(request)
         return request
 
     def values(self, request: LineRequest, mask: int) -> int:
@@ -169,10 +185,8 @@ class Lines:
     def drive(self, offset: int, level: int, t_ns: int) -> None:
         """A wire from outside changes to `level` at `t_ns`; edges are heard by those who asked."""
         line = self.lines[offset]
-        if line.driven == level:
-            return
-        line.driven = level
-        if not line.is_output:
+        before, line.driven = line.level, level
+        if not line.is_output and before != level:
             self.edge(offset, bool(level), t_ns)
 
     def edge(self, offset: int, rising: bool, t_ns: int) -> None:

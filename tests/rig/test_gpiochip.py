@@ -37,12 +37,13 @@ class Chip:
         self.fds.append(os.dup(theirs.fileno()))
         return self.fds[-1]
 
-    def request(self, flags, *offsets, attributes=(), size=0, padding=0):
+    def request(self, flags, *offsets, attributes=(), size=0, padding=0, unused=0, consumer=b"test"):
         """(request, descriptor) of a v2 line request."""
         flat = [word for attribute in attributes for word in attribute] + [0] * (40 - 4 * len(attributes))
+        flat[-1] = flat[-1] or unused
         config = u.GPIO_V2_LINE_CONFIG.pack(flags, len(attributes), padding, 0, 0, 0, 0, *flat)
         numbers = [*offsets, *[0] * (64 - len(offsets))]
-        packed = u.GPIO_V2_LINE_REQUEST.pack(*numbers, b"test", config, len(offsets), size, *[0] * 5, 0)
+        packed = u.GPIO_V2_LINE_REQUEST.pack(*numbers, consumer, config, len(offsets), size, *[0] * 5, 0)
         fd = u.GPIO_V2_LINE_REQUEST.unpack(self.call(u.GPIO_V2_GET_LINE_IOCTL, packed))[-1]
         status = os.fstat(fd)
         return self.lines.requests[(status.st_dev, status.st_ino)], fd
@@ -58,6 +59,31 @@ class Chip:
 
     def put(self, request, bits, mask):
         self.line(request, u.GPIO_V2_LINE_SET_VALUES_IOCTL, u.GPIO_V2_LINE_VALUES.pack(bits, mask))
+
+    def configure(self, request, flags, *attributes):
+        """GPIO_V2_LINE_SET_CONFIG_IOCTL."""
+        flat = [word for attribute in attributes for word in attribute] + [0] * (40 - 4 * len(attributes))
+        packed = u.GPIO_V2_LINE_CONFIG.pack(flags, len(attributes), *[0] * 5, *flat)
+        self.line(request, u.GPIO_V2_LINE_SET_CONFIG_IOCTL, packed)
+
+    def info(self, offset, command=u.GPIO_V2_GET_LINEINFO_IOCTL):
+        """(consumer, flags) that info tells; `command` may watch too."""
+        told = self.call(command, u.GPIO_V2_LINE_INFO.pack(b"", b"", offset, 0, 0, b""))
+        words = u.GPIO_V2_LINE_INFO.unpack(told)
+        return words[1].rstrip(b"\0"), words[4]
+
+    def changes(self):
+        """(what, offset, flags) that was told to who watches in version 2."""
+        try:
+            told = u.GPIO_V2_LINE_INFO_CHANGED.iter_unpack(self.end.recv(1 << 16))
+        except BlockingIOError:
+            return []
+        return [(kind, *u.GPIO_V2_LINE_INFO.unpack(info)[2:5:2]) for info, _, kind in told]
+
+    def close(self, request):
+        """As the supervisor does when the program's last copy is closed."""
+        self.lines.release(request.key)
+        self.chip.changed(request.offsets, u.CHANGED_RELEASED)
 
     def events(self, fd):
         """(time, id, offset, seqno, line_seqno) of what is queued."""
@@ -103,6 +129,8 @@ def test_flags_that_do_not_go_together(flags):
 
 def test_flags_that_do():
     assert refusal(check_flags, IN | u.V2_CLOCK_HTE) == "ENOTSUP"
+    assert refusal(check_flags, IN | OUT | u.V2_CLOCK_HTE) == "ENOTSUP", "looked at before directions"
+    assert refusal(check_flags, u.V2_USED | u.V2_CLOCK_HTE) == "EINVAL", "but after flags that are none"
     for flags in (0, IN, OUT | LOW | u.V2_OPEN_DRAIN, IN | RISE | FALL | u.V2_PULL_UP | u.V2_CLOCK_REALTIME):
         check_flags(flags)
 
@@ -116,7 +144,54 @@ def test_requests_that_are_refused(chip):
     assert refusal(chip.request, IN, 5, padding=1) == "EINVAL"
     assert refusal(chip.request, OUT, 5, attributes=[(u.ATTR_DEBOUNCE, 0, 10, 1)]) == "EINVAL"
     assert refusal(chip.request, IN, 5, attributes=[(u.ATTR_FLAGS, 0, IN | OUT, 1)]) == "EINVAL"
+    assert refusal(chip.request, IN, 5, unused=1) == "EINVAL", "attributes that do not count must be zero"
+    assert refusal(chip.request, IN, 4, 54) == "EBUSY", "lines are taken in order"
+    assert refusal(chip.request, IN, 54, 4) == "EINVAL"
     chip.request(IN, 5)
+
+
+def test_a_request_that_fails_half_way_frees_what_it_took(chip):
+    chip.request(IN, 5)
+    chip.info(4, u.GPIO_V2_GET_LINEINFO_WATCH_IOCTL)
+    assert refusal(chip.request, OUT | LOW, 4, 5, 6) == "EBUSY"
+    assert chip.changes() == [
+        (u.CHANGED_REQUESTED, 4, OUT | LOW | u.V2_USED),
+        (u.CHANGED_RELEASED, 4, OUT),
+    ]
+    assert chip.lines.lines[4].level == 1 and chip.lines.lines[6].flags == IN
+    assert refusal(chip.request, IN, 4, 4) == "EBUSY"
+    chip.request(IN, 4, 6)
+    assert len(chip.lines.requests) == 2 and len(chip.fds) == 2
+
+
+def test_no_request_without_room_for_its_descriptor(chip, monkeypatch):
+    def full(theirs):
+        raise OSError(errno.EMFILE, "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(chip, "add", full)
+        assert refusal(chip.request, IN | FALL, 4) == "EMFILE"
+    assert chip.lines.requests == {} and not chip.lines.watched(4)
+    chip.request(IN, 4)
+
+
+def test_a_queue_holds_two_or_is_refused(chip):
+    chip.info(4, u.GPIO_V2_GET_LINEINFO_WATCH_IOCTL)
+    assert refusal(chip.request, IN | FALL, 4, size=1) == "EINVAL"
+    assert chip.changes() == [(u.CHANGED_RELEASED, 4, IN)], "it fails before anybody is told of the request"
+    request, fd = chip.request(IN, 4, size=1)
+    chip.changes()
+    assert refusal(chip.configure, request, IN | FALL) == "EINVAL"
+    assert chip.info(4)[1] == IN | FALL | u.V2_USED and chip.changes() == []
+    chip.lines.drive(4, 1, 1)
+    chip.lines.drive(4, 0, 2)
+    assert chip.events(fd) == [] and not chip.lines.watched(4)
+
+
+def test_a_consumer_without_name(chip):
+    chip.request(IN, 4, consumer=b"")
+    chip.request(IN, 5, consumer=b"x" * 32)
+    assert chip.info(4)[0] == b"?" and chip.info(5)[0] == b"x" * 31
 
 
 def test_attributes_go_to_their_lines_and_the_first_wins(chip):
@@ -147,6 +222,9 @@ def test_values(chip):
     assert seen == [(20, 1), (21, 0), (22, 1)]
     assert chip.values(request, 0b111) == 0b101 and chip.values(request, 0b110) == 0b100
     assert refusal(chip.put, request, 1, 0) == refusal(chip.values, request, 1 << 3) == "EINVAL"
+    asked = u.GPIO_V2_LINE_VALUES.pack(0, 1 << 63 | 1)
+    told = chip.line(request, u.GPIO_V2_LINE_GET_VALUES_IOCTL, asked)
+    assert u.GPIO_V2_LINE_VALUES.unpack(told) == (1, 1 << 63 | 1), "the mask comes back as it was"
     assert refusal(chip.put, mixed, 3, 3) == "EPERM" and chip.lines.lines[30].level == 0
     assert chip.values(mixed, 0b10) == 0b10, "a low line that is active low reads active"
 
@@ -170,6 +248,13 @@ def test_edges_by_line_and_polarity(chip):
         chip.lines.drive(offset, level, t_ns)
     rise, fall = u.EVENT_RISING_EDGE, u.EVENT_FALLING_EDGE
     assert chip.events(fd) == [(0, rise, 1, 1, 1), (1, rise, 2, 2, 1), (4, rise, 3, 3, 1), (5, fall, 1, 4, 2)]
+
+
+def test_a_line_that_floats_is_no_edge_from_its_level(chip):
+    _, fd = chip.request(IN | RISE | FALL, 1, 2, attributes=[(1, 0, IN | RISE | FALL | u.V2_PULL_UP, 0b10)])
+    for t_ns, (offset, level) in enumerate([(1, 0), (2, 1), (2, 0), (1, 1)]):
+        chip.lines.drive(offset, level, t_ns)
+    assert [event[:3] for event in chip.events(fd)] == [(2, 2, 2), (3, 1, 1)]
 
 
 @pytest.mark.parametrize(("wanted", "kept"), [(0, 16), (4, 4), (5, 8), (5000, 1024)])
@@ -199,13 +284,26 @@ def test_set_config_turns_a_line_round(chip):
     chip.lines.drive(6, 1, 5)
     chip.lines.drive(6, 0, 7)
     assert [event[:2] for event in chip.events(fd)] == [(7, u.EVENT_FALLING_EDGE)]
-    config = u.GPIO_V2_LINE_CONFIG.pack(0, 0, *[0] * 45)
-    chip.line(request, u.GPIO_V2_LINE_SET_CONFIG_IOCTL, config)
-    assert chip.lines.lines[6].flags == IN, "without direction a line stays as it is"
+    chip.configure(request, IN)
     chip.lines.drive(6, 1, 8)
     chip.lines.drive(6, 0, 9)
     assert chip.events(fd) == [] and not chip.lines.watched(6)
     assert refusal(chip.line, request, u.GPIO_V2_LINE_SET_CONFIG_IOCTL + 1, config) == "EINVAL"
+
+
+def test_a_line_that_is_given_no_direction_stays_as_it_is(chip):
+    attributes = [(u.ATTR_FLAGS, 0, OUT, 0b10), (u.ATTR_OUTPUT_VALUES, 0, 0b10, 0b10)]
+    request, fd = chip.request(IN | FALL, 6, 7, attributes=attributes)
+    for offset in (6, 7):
+        chip.info(offset, u.GPIO_V2_GET_LINEINFO_WATCH_IOCTL)
+    chip.configure(request, LOW)
+    assert [line.flags for line in chip.lines.lines[6:8]] == [IN | FALL, OUT] and chip.lines.lines[7].level
+    assert chip.changes() == []
+    chip.configure(request, 0, (u.ATTR_FLAGS, 0, OUT | LOW, 0b10))
+    assert chip.changes() == [(u.CHANGED_CONFIG, 7, OUT | LOW | u.V2_USED)] and chip.lines.lines[7].level
+    chip.lines.drive(6, 1, 8)
+    chip.lines.drive(6, 0, 9)
+    assert [event[0] for event in chip.events(fd)] == [9]
 
 
 def test_release_frees_the_line_and_keeps_its_state(chip):
@@ -214,6 +312,48 @@ def test_release_frees_the_line_and_keeps_its_state(chip):
     line = chip.lines.lines[6]
     assert line.request is None and line.flags == OUT and line.level == 1
     chip.request(IN, 6)
+
+
+def test_the_event_clock_is_told_until_a_version_2_request_says_otherwise(chip):
+    request, _ = chip.request(IN | RISE | u.V2_CLOCK_REALTIME, 6)
+    chip.close(request)
+    assert chip.info(6)[1] == IN | u.V2_CLOCK_REALTIME
+    packed = u.GPIOEVENT_REQUEST.pack(6, 0, 3, b"", 0)
+    fd = u.GPIOEVENT_REQUEST.unpack(chip.call(u.GPIO_GET_LINEEVENT_IOCTL, packed, chip.v1))[-1]
+    assert chip.info(6)[1] == IN | u.V2_CLOCK_REALTIME | u.V2_USED, "and of version 1 no edges are told"
+    chip.lines.drive(6, 1, 5)
+    assert u.GPIOEVENT_DATA.unpack(os.read(fd, 16)) == (5, u.EVENT_RISING_EDGE)
+    chip.close(next(iter(chip.lines.requests.values())))
+    chip.close(chip.request(0, 6)[0])
+    assert chip.info(6)[1] == IN
+
+
+def test_one_open_watches_in_one_version(chip):
+    asked = u.GPIOLINE_INFO.pack(8, 0, b"", b"")
+    far = u.GPIO_V2_LINE_INFO.pack(b"", b"", 54, 0, 0, b"")
+    assert refusal(chip.call, u.GPIO_V2_GET_LINEINFO_WATCH_IOCTL, far) == "EINVAL"
+    chip.call(u.GPIO_GET_LINEINFO_WATCH_IOCTL, asked, chip.v1)
+    for offset in (8, 9):
+        assert refusal(chip.info, offset, u.GPIO_V2_GET_LINEINFO_WATCH_IOCTL) == "EPERM"
+    chip.call(u.GPIO_GET_LINEINFO_UNWATCH_IOCTL, (8).to_bytes(4, "little"))
+    assert refusal(chip.info, 8, u.GPIO_V2_GET_LINEINFO_WATCH_IOCTL) == "EPERM", "for good"
+    chip.call(u.GPIO_GET_LINEINFO_WATCH_IOCTL, asked, chip.v1)
+
+
+def test_32_changes_are_kept(chip):
+    chip.info(8, u.GPIO_V2_GET_LINEINFO_WATCH_IOCTL)
+    for _ in range(20):
+        chip.close(chip.request(IN, 8)[0])
+    assert [change[0] for change in chip.changes()] == [u.CHANGED_REQUESTED, u.CHANGED_RELEASED] * 16
+    chip.close(chip.request(OUT, 8)[0])
+    assert [change[2] for change in chip.changes()] == [OUT | u.V2_USED, OUT], "reading makes room"
+
+
+def test_line_info_wants_its_padding_zero(chip):
+    asked = u.GPIO_V2_LINE_INFO.pack(b"", b"", 8, 0, 0, b"")[:-1] + b"\1"
+    for command in (u.GPIO_V2_GET_LINEINFO_IOCTL, u.GPIO_V2_GET_LINEINFO_WATCH_IOCTL):
+        assert refusal(chip.call, command, asked) == "EINVAL"
+    assert chip.handle.watched == set()
 
 
 def test_watching_a_line(chip):
@@ -269,3 +409,6 @@ def test_version_1_handles_turn_round(chip):
     chip.line(request, u.GPIOHANDLE_SET_CONFIG_IOCTL, config, chip.v1)
     assert [chip.lines.lines[k].level for k in (2, 3)] == [0, 1]
     assert refusal(chip.line, request, u.GPIO_V2_LINE_GET_VALUES_IOCTL, bytes(16), chip.v1) == "EINVAL"
+    aimless = u.GPIOHANDLE_CONFIG.pack(u.V1_ACTIVE_LOW, bytes(64), bytes(16))
+    assert refusal(chip.line, request, u.GPIOHANDLE_SET_CONFIG_IOCTL, aimless, chip.v1) == "EINVAL"
+    assert [chip.lines.lines[k].flags for k in (2, 3)] == [OUT, OUT]
