@@ -95,7 +95,7 @@ class Bench:
             rate_hz=QUIET_RATE_HZ,
             gain=1,
             read_mode="rdatac" if read_mode == "rdatac" else "rdata",
-            chips=self.box.chips,
+            chips=None if self.box.daisy else self.box.chips,  # a chain has as many as answer
             daisy=self.box.daisy,
             srb1=False,
             bias=False,

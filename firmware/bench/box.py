@@ -26,9 +26,10 @@ def nothing() -> None:
 class Box:
     """One board and the machine that it hangs on.
 
-    `edges` opens the first chip's data-ready line for samples of about that rate. `own_time`: a simulated
-    box, whose time says nothing about a machine. `one_time`: stamps of edges and the clock can be compared;
-    not so on nodes whose edges wait for their reader. `power_cycle`: supplies off and on, where wired.
+    `edges` opens the first chip's data-ready line for samples of about that rate. `chips`: one for each port;
+    in a `daisy` chain as many count as answer. `own_time`: a simulated box, whose time says nothing about a
+    machine. `one_time`: stamps of edges and the clock can be compared; not so on nodes whose edges wait for
+    their reader. `power_cycle`: supplies off and on, where wired.
     `connect`: plugs the jig's leads in (True) or out; `leads_on` says how they are without it, None unknown.
     `lead_ohm`: what the jig has from every lead to the reference. `pins_free`: nothing but pull-downs and
     series resistors drives the GPIO pins, so that the chip may drive them too. `timed_rows`: rows of a rate

@@ -19,6 +19,7 @@ from firmware.front_end import FrontEndInfo
 from firmware.ports import Edge, EdgePort
 from firmware.wiring import Wiring
 from hw.chips import ADS1299
+from hw.frames import MOST_CHIPS
 from hw.model.ads1299_options import ChipOptions, Surroundings
 from hw.model.board import BoardModel, BoardSetup
 from hw.model.electrodes import BOARD_SERIES_OHM, Electrode
@@ -227,7 +228,7 @@ def linux_box(wiring: Wiring, plugged: Plugged) -> Box:
     opened.append(close_line)
     rig = on_rig()
     if rig:
-        give_noise(len(wiring.spi))
+        give_noise(MOST_CHIPS if wiring.daisy else len(wiring.spi))
     return Box(
         source="rig" if rig else "pi",
         ports=tuple(ports),

@@ -19,6 +19,7 @@ from firmware.rig.uapi import (
     SECCOMP_IOCTL_NOTIF_RECV,
     SECCOMP_IOCTL_NOTIF_SEND,
     SECCOMP_USER_NOTIF_FLAG_CONTINUE,
+    SPI_BUFSIZ,
     SPI_IOC_MESSAGE_1,
 )
 
@@ -26,8 +27,6 @@ Page = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 Word = int | np.int64
 
-BUFSIZ: Final = 4096
-"""spidev's default for the longest message, and the size of the buffers here."""
 FDS_READ_WRITE: Final = 10
 """Of a node's descriptors, the first ones are open for reading and writing."""
 
@@ -112,7 +111,7 @@ def _is_message(page: Page, tx: Bytes) -> bool:
         return False
     length = np.int64(page[XFER + 2] & np.uint64(0xFFFFFFFF))
     form = page[XFER + 3] >> np.uint64(16) & np.uint64(0xFFFF)  # bits_per_word, cs_change
-    if length == 0 or length > BUFSIZ or page[XFER] == 0 or (form != 0 and form != 8):
+    if length == 0 or length > SPI_BUFSIZ or page[XFER] == 0 or (form != 0 and form != 8):
         return False
     return _copy_in(page, tx.ctypes.data, np.int64(page[XFER]), length)
 
@@ -176,8 +175,8 @@ class HotPath:
 
     def __init__(self, listener: int, aside: int, own_pid: int) -> None:
         self.page: Page = np.zeros(PAGE_WORDS, np.uint64)
-        self.tx: Bytes = np.zeros(BUFSIZ, np.uint8)
-        self.rx: Bytes = np.zeros(BUFSIZ, np.uint8)
+        self.tx: Bytes = np.zeros(SPI_BUFSIZ, np.uint8)
+        self.rx: Bytes = np.zeros(SPI_BUFSIZ, np.uint8)
         self._mosi, self._miso = self.tx.data, self.rx.data
         self.page[LISTENER], self.page[SELF] = listener, own_pid
         poll_in = 1 << 32

@@ -19,7 +19,7 @@ from firmware.errors import ConfigError
 from firmware.rig.bodies import PatientBody, Ramp, RecordingBody, Steady, check_sites
 from firmware.rig.faults import Faults
 from firmware.rig.lines import N_LINES
-from firmware.rig.supervisor import DEFAULT_GPIO, RigOptions
+from firmware.rig.setup import DEFAULT_GPIO, RigOptions
 from firmware.rig.wires import Wiring
 from hw.board import N_LINES as N_STIMULI
 from hw.chips import CHIPS, ChipSpec
@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--spi", default="0.0", metavar="BUS.SELECT", help="of the first chip (/dev/spidev0.0)")
     p.add_argument("--spi-max-hz", type=int, default=0, metavar="HZ", help="a higher speed is EINVAL")
     p.add_argument("--drdy", default="17", metavar="N,M", help="data-ready lines, chip by chip")
+    p.add_argument("--daisy", action="store_true", help="the chips are a chain: one select, one data-ready")
+    p.add_argument("--daisy-gap", type=int, choices=(0, 1), metavar="BITS", help="between its frames: 0 or 1")
     p.add_argument("--start", type=int, metavar="N", help="the line wired to START")
     p.add_argument("--reset", type=int, metavar="N", help="the line wired to RESET")
     p.add_argument("--pwdn", type=int, metavar="N", help="the line wired to PWDN")
@@ -51,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--stim", default="22,23,24,25", metavar="N,..", help="stimulus lines 1 to 4 (none: -)")
     p.add_argument("--sites", default=DEFAULT_SITES, metavar="A,..", help="what the stimulus lines stimulate")
     p.add_argument("--label", help="of both GPIO chips, instead of a Pi 4's and a Pi 5's")
+    p.add_argument(
+        "--kernel", action="store_true", help="nodes of this machine's kernel: gpio-sim and CUSE, real time"
+    )
     pace = p.add_mutually_exclusive_group()
     pace.add_argument("--lockstep", action="store_true", help="edges follow the program's reading (default)")
     pace.add_argument("--realtime", action="store_true", help="edges come by the clock")
@@ -82,6 +87,9 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
         del command[0]
     if not command:
         raise ConfigError("no program to run; write it after --, for example: -- python3 my_driver.py")
+    if args.kernel and args.lockstep:
+        raise ConfigError("--lockstep is not for --kernel: a kernel keeps its own time; leave it out")
+    args.realtime = args.realtime or args.kernel
     if args.speed != 1.0 and not args.realtime:
         raise ConfigError("--speed belongs to --realtime; lockstep is as fast as the program")
     if not 0 < args.speed < math.inf:
@@ -90,12 +98,13 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
         raise ConfigError("--recording replaces --body and --scenario; give one of them")
     if args.scenario and args.body != "patient":
         raise ConfigError(f"--scenario belongs to --body patient, not to {args.body}")
+    _check_chain(args)
     return args, command
 
 
 def rig_options(args: argparse.Namespace) -> RigOptions:
     """Nodes, wires and pace. Raises ConfigError."""
-    count = len(_chips(args))
+    count = 1 if args.daisy else len(_chips(args))
     gpio = tuple(replace(node, label=args.label) for node in DEFAULT_GPIO) if args.label else DEFAULT_GPIO
     wiring = Wiring(
         _offsets("--drdy", args.drdy, count),
@@ -127,7 +136,8 @@ def board(args: argparse.Namespace) -> BoardModel:
         raise ConfigError(f"--seed {args.seed} is below 0; give 0 or more")
     sites += ("",) * (N_STIMULI - len(sites))
     ahead_ns = 0 if args.realtime else LOCKSTEP_AHEAD_NS
-    model = BoardModel(BoardSetup(chips, sites=sites), now_ns=time.monotonic_ns() + ahead_ns)
+    setup = BoardSetup(chips, sites=sites, daisy=args.daisy, daisy_gap_bits=args.daisy_gap or 0)
+    model = BoardModel(setup, now_ns=time.monotonic_ns() + ahead_ns)
     model.body = _body(args, sum(chip.channels for chip in chips), model)
     return model
 
@@ -155,6 +165,16 @@ def _body(args: argparse.Namespace, channels: int, model: BoardModel) -> Body:
     electrodes = tuple(name.strip() for name in args.electrodes.split(",")) if args.electrodes else ()
     scenario = _scenario(args.scenario) if args.scenario else NO_CHANGE
     return PatientBody(channels, lambda: model.rate_hz, args.seed, scenario, electrodes)
+
+
+def _check_chain(args: argparse.Namespace) -> None:
+    """What cannot be a daisy chain; that it has one data-ready line is checked with the lines."""
+    if args.daisy_gap is not None and not args.daisy:
+        raise ConfigError("--daisy-gap belongs to --daisy")
+    if args.daisy and "," not in args.chips:
+        raise ConfigError(f"--daisy: {args.chips} alone is no chain; name two chips or more with --chips")
+    if args.daisy and args.cs_gpio:
+        raise ConfigError("--cs-gpio is not for --daisy: a chain has one select, the controller's own")
 
 
 def _scenario(path: Path) -> Scenario:

@@ -219,9 +219,7 @@ class RealTime:
         due_ns = self._board.next_ready_ns()
         if due_ns is None:
             return -1
-        return max(
-            0, round((due_ns - self._board_origin_ns) / self._speed) + self._origin_ns - self._clock()
-        )
+        return max(0, round((due_ns - self._board_origin_ns) / self._speed) + self._origin_ns - self._clock())
 
     def before_window(self, chips: tuple[int, ...], reads_frame: bool) -> None:
         """Time has passed."""

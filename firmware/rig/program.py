@@ -66,7 +66,11 @@ def start(
 
 def exit_code(status: int) -> int:
     """A shell's code for the status of waitpid: 128 and the signal's number when one has ended it."""
-    code = os.waitstatus_to_exitcode(status)
+    return shell_code(os.waitstatus_to_exitcode(status))
+
+
+def shell_code(code: int) -> int:
+    """A shell's code for Python's, which is below 0 for a signal."""
     return 128 - code if code < 0 else code
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from firmware.rig.faults import Faults
-from firmware.rig.hotpath import BUFSIZ
 from firmware.rig.kernel import read_memory, write_memory
 from firmware.rig.uapi import (
     IOC_READ,
     IOC_WRITE,
     SPI_3WIRE,
+    SPI_BUFSIZ,
     SPI_CPHA,
     SPI_CPOL,
     SPI_CS_HIGH,
@@ -202,7 +202,7 @@ class SpiNode:
         """What spidev and the SPI core refuse before anything is clocked. Raises OSError."""
         for buffers in ([t.length for t in transfers if t.rx_buf], [t.length for t in transfers if t.tx_buf]):
             placed = sum(-(-length // _DMA_ALIGN) * _DMA_ALIGN for length in buffers)
-            if placed > BUFSIZ or sum(buffers) > BUFSIZ:
+            if placed > SPI_BUFSIZ or sum(buffers) > SPI_BUFSIZ:
                 raise OSError(errno.EMSGSIZE, "longer than bufsiz")
         for t in transfers:
             if t.bits not in (0, 8) or (self.mode & SPI_3WIRE and t.tx_buf and t.rx_buf):
@@ -212,5 +212,5 @@ class SpiNode:
 
 def _check_count(count: int) -> None:
     """read and write are one message. Raises OSError EMSGSIZE for a longer one."""
-    if count > BUFSIZ:
+    if count > SPI_BUFSIZ:
         raise OSError(errno.EMSGSIZE, "longer than bufsiz")

@@ -12,7 +12,6 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,41 +23,20 @@ from firmware.rig.gpiochip import GpioChip
 from firmware.rig.gpiomem import TICK_NS, GpioMem
 from firmware.rig.hotpath import ASIDE, CALL, GONE, IDLE, MESSAGE, HotPath
 from firmware.rig.lines import Lines
-from firmware.rig.namespace import GpioNode, NodePlan
+from firmware.rig.namespace import NodePlan
 from firmware.rig.orders import Connections, Orders
 from firmware.rig.pace import Lockstep, Pace, RealTime
 from firmware.rig.process import FileKey
 from firmware.rig.program import exit_code, start
+from firmware.rig.setup import REVISION, RigOptions
 from firmware.rig.spidev import SpiNode
 from firmware.rig.uapi import CHANGED_RELEASED
-from firmware.rig.wires import Wires, Wiring
+from firmware.rig.wires import Wires
 from hw.model.board import BoardModel
 
-DEFAULT_GPIO: Final = (
-    GpioNode("gpiochip0", "pinctrl-bcm2711", "raspberrypi,bcm2711-gpio"),
-    GpioNode("gpiochip4", "pinctrl-rp1", "raspberrypi,rp1-gpio"),
-)
-REVISION: Final = "c03111"
 LINGER_NS: Final = 1_000_000_000
 """What the program has left running is served so much longer: a helper of its own that cleans up."""
 _HANG_UP: Final = select.EPOLLHUP | select.EPOLLERR
-
-
-@dataclass(frozen=True, slots=True)
-class RigOptions:
-    """How the rig is set up. `spi`: names in /dev, one per chip select. `speed` None: lockstep.
-
-    `core`: the processor that program and rig share in lockstep, None leaves it to the system. `wire`:
-    bytes take their time. `spi_max_hz` 0: no limit.
-    """
-
-    spi: tuple[str, ...] = ("spidev0.0",)
-    gpio: tuple[GpioNode, ...] = DEFAULT_GPIO
-    wiring: Wiring = field(default_factory=Wiring)
-    speed: float | None = None
-    core: int | None = None
-    wire: bool = False
-    spi_max_hz: int = 0
 
 
 class Rig:

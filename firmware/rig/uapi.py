@@ -37,6 +37,8 @@ def ioc_number(command: int) -> int:
 
 # ---- spidev ----
 SPI_IOC_MAGIC: Final = ord("k")
+SPI_BUFSIZ: Final = 4096
+"""spidev's default for the longest message."""
 SPI_IOC_TRANSFER = struct.Struct("<QQIIHBBBBBB")
 """tx_buf, rx_buf, len, speed_hz, delay_usecs, bits_per_word, cs_change, tx_nbits, rx_nbits, word_delay."""
 SPI_IOC_MESSAGE_1: Final = _ioc(IOC_WRITE, SPI_IOC_MAGIC, 0, 32)

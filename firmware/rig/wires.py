@@ -248,9 +248,7 @@ class Wires:
             return ()
         if not self.wiring.selects:
             return (node,) if selected else ()
-        return tuple(
-            chip for chip, offset in enumerate(self.wiring.selects) if self.pins.puts_low(offset)
-        )
+        return tuple(chip for chip, offset in enumerate(self.wiring.selects) if self.pins.puts_low(offset))
 
     def _end(self) -> None:
         """Chip select goes high on a window held open."""

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WITHIN_S = 120
+ON_KERNEL = os.environ.get("EVOKD_RIG_NODES") == "kernel"
+"""The nodes are a real kernel's (tests.guest): it stamps edges by its own clock and keeps real time."""
+WITHIN_S = 2400 if ON_KERNEL else 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,9 @@ class Ran:
 
 def spawn(*arguments: str, environment: dict[str, str] | None = None) -> Ran:
     """`python -m firmware.rig` with `arguments`."""
+    nodes = ["--kernel"] if ON_KERNEL else []
     ran = subprocess.run(
-        [sys.executable, "-m", "firmware.rig", *arguments],
+        [sys.executable, "-m", "firmware.rig", *nodes, *arguments],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {}),
         capture_output=True,
@@ -59,6 +62,11 @@ def why_not() -> str:
             return f"{package} is not installed: pip install -e '.[rig]' (spidev needs a C compiler)"
     ran = spawn("--", "true")
     return "" if ran.code == 0 else ran.err.strip()
+
+
+def lockstep_only(reason: str) -> pytest.MarkDecorator:
+    """Not on a real kernel, which keeps its own time."""
+    return pytest.mark.skipif(ON_KERNEL, reason=f"a real kernel keeps its own time: {reason}")
 
 
 @pytest.fixture

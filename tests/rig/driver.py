@@ -1,9 +1,17 @@
 """The least of a driver, for programs on the rig: bring a chip up, know a sample by the ramp it is of."""
 
 import itertools
+import os
 import time
 
+from firmware.rig.options import LOCKSTEP_AHEAD_NS
+
 RATE_CODE = 0x96  # 250 SPS
+ON_KERNEL = os.environ.get("EVOKD_RIG_NODES") == "kernel"
+AHEAD_NS = 0 if ON_KERNEL else LOCKSTEP_AHEAD_NS
+"""What stamps of edges are ahead of the clock."""
+JITTER_NS = 1_000_000 if ON_KERNEL else 0
+"""How far the time between edges may be off."""
 RAMP_V, START_V, LSB_V = 100e-6, -4.0, 4.5 / (1 << 23)
 
 
@@ -33,6 +41,12 @@ def sample_of(frame):
         return None
     counts = int.from_bytes(bytes(frame[3:6]), "big", signed=True)
     return round((counts * LSB_V - START_V) / RAMP_V)
+
+
+def off_period_ns(stamps, period_ns=4_000_000):
+    """By how much the times between neighbours are off at most, beyond JITTER_NS."""
+    off = max(abs(b - a - period_ns) for a, b in itertools.pairwise(stamps))
+    return max(off - JITTER_NS, 0)
 
 
 def steps(samples):

@@ -1,9 +1,13 @@
 """The bench on device nodes through unmodified bindings: a sound board passes, a broken one is named."""
 
 import json
+from pathlib import Path
+
+import pytest
 
 PROGRAM = "from firmware.bench.__main__ import main\nraise SystemExit(main({options}))"
 BENCH = ["--source", "pi", "--quick", "--items"]
+CHAIN = ("--body", "beaker", "--chips", "ADS1299,ADS1299", "--daisy", "--daisy-gap", "1")
 
 
 def test_a_sound_board_passes_and_the_rig_proves_nothing_about_the_machine(rig, tmp_path) -> None:
@@ -21,3 +25,25 @@ def test_a_broken_board_is_named(rig) -> None:
     ran = rig(PROGRAM.format(options=[*BENCH, "noise", "--fault", "dead_channel:1:6"]))
     assert ran.code == 1, ran.out + ran.err
     assert "dead channel 6: it gives the same code always" in ran.out
+
+
+@pytest.fixture
+def chain_wiring(tmp_path: Path) -> list[str]:
+    """The bench's option for a daisy chain."""
+    path = tmp_path / "chain.toml"
+    path.write_text("daisy = true\n")
+    return ["--wiring", str(path)]
+
+
+def test_a_sound_chain_passes_with_all_its_chips(rig, chain_wiring: list[str]) -> None:
+    ran = rig(PROGRAM.format(options=["--source", "pi", "--quick", *chain_wiring]), *CHAIN)
+    assert ran.code == 0, ran.out + ran.err
+    assert "bring_up          ADS1299, ADS1299" in ran.out
+    assert "22 pass, 6 skipped" in ran.out
+
+
+def test_a_dead_channel_of_the_second_chip_is_named(rig, chain_wiring: list[str]) -> None:
+    options = [*BENCH, "noise", *chain_wiring, "--fault", "dead_channel:2:6"]
+    ran = rig(PROGRAM.format(options=options), *CHAIN)
+    assert ran.code == 1, ran.out + ran.err
+    assert "dead channel 2.6: it gives the same code always" in ran.out

@@ -26,6 +26,14 @@ from tests.rig.conftest import ROOT, spawn, why_not
         (["--drdy", "17,27", "--", "true"], "2 lines, 1 can be wired"),
         (["--drdy", "22", "--", "true"], "line 22 is wired twice"),
         (["--cs-gpio", "8", "--chips", "ADS1299,ADS1299", "--", "true"], "1 lines for 2 chips"),
+        (
+            ["--chips", "ADS1299,ADS1299", "--daisy", "--drdy", "17,18", "--", "true"],
+            "2 lines, 1 can be wired",
+        ),
+        (["--chips", "ADS1299,ADS1299", "--daisy", "--cs-gpio", "8", "--", "true"], "--cs-gpio is not for"),
+        (["--daisy", "--", "true"], "--daisy: ADS1299 alone is no chain"),
+        (["--chips", "ADS1299,ADS1299", "--daisy-gap", "1", "--", "true"], "--daisy-gap belongs to --daisy"),
+        (["--chips", "ADS1299,ADS1299", "--daisy", "--daisy-gap", "2", "--", "true"], "--daisy-gap"),
         (["--speed", "2", "--", "true"], "--speed belongs to --realtime"),
         (["--realtime", "--speed", "0", "--", "true"], "not a positive number"),
         (["--realtime", "--lockstep", "--", "true"], "not allowed with"),
@@ -64,7 +72,8 @@ def test_no_privilege_is_one_line_with_the_cure():
     if os.geteuid() != 0 or why_not():
         pytest.skip("needs root to give it up")
     code = (
-        "import os, sys, firmware.rig.__main__ as rig; os.setuid(65534); sys.exit(rig.main(['--', 'true']))"
+        "import locale, os, sys, firmware.rig.__main__ as rig, firmware.rig.supervisor\n"
+        "os.setuid(65534); sys.exit(rig.main(['--', 'true']))"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 1 and ran.stderr.count("\n") == 1

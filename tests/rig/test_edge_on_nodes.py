@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.rig.conftest import ROOT, spawn, why_not
+from tests.rig.conftest import ON_KERNEL, ROOT, spawn, why_not
 
+RATE_HZ = 1000 if ON_KERNEL else 4000
+MANY, LONG, LONGER = (2_000, 5_000, 8_000) if ON_KERNEL else (20_000, 8_000, 60_000)
+PYTHON_HZ = 250 if ON_KERNEL else 1000
+SPUN = 1_000 if ON_KERNEL else 8_000
 PROGRAM = [sys.executable, str(ROOT / "tests" / "support" / "edge_on_nodes.py")]
 
 
@@ -34,18 +38,18 @@ def right(account: dict[str, Any]) -> bool:
 
 
 def test_every_sample_in_order_and_none_lost() -> None:
-    account = edge({"rate_hz": 4000, "samples": 20_000})
+    account = edge({"rate_hz": RATE_HZ, "samples": MANY})
     assert account["error"] == ""
-    assert account["samples"] >= 20_000
+    assert account["samples"] >= MANY
     assert account["gaps"] == account["faults"] == []
     assert right(account)
     assert account["said"][0].startswith("sample loop: ")
 
 
-@pytest.mark.parametrize("rate_hz", [250, 16_000])
+@pytest.mark.parametrize("rate_hz", [250, 1000 if ON_KERNEL else 16_000])
 def test_another_python_thread_that_never_rests_costs_no_sample(rate_hz: int) -> None:
-    account = edge({"rate_hz": rate_hz, "samples": 8000, "spin": True})
-    assert account["samples"] >= 8000
+    account = edge({"rate_hz": rate_hz, "samples": SPUN, "spin": True})
+    assert account["samples"] >= SPUN
     assert account["gaps"] == account["faults"] == []
     assert right(account)
 
@@ -65,11 +69,58 @@ def test_two_chips_with_a_common_start_are_one_board() -> None:
     assert right(account)
 
 
+CHAIN = {"rate_hz": 1000, "samples": 3000, "channels": 16, "wiring": {"daisy": True}}
+
+
+def chained(job: dict[str, Any], gap_bits: int, chips: int = 2) -> dict[str, Any]:
+    """The account of `job` on a daisy chain of so many chips."""
+    account = edge(job, "--chips", ",".join(["ADS1299"] * chips), "--daisy", "--daisy-gap", str(gap_bits))
+    assert account["error"] == ""
+    assert account["channels"] == job["channels"]
+    assert right(account)
+    return account
+
+
+@pytest.mark.parametrize("read", ["rdata", "rdatac"])
+@pytest.mark.parametrize(("gap_bits", "chips"), [(0, 2), (1, 2), (0, 4), (1, 4)])
+def test_a_daisy_chain_is_one_board_and_the_first_chip_sees_the_stimuli(
+    gap_bits: int, chips: int, read: str
+) -> None:
+    wiring = {"daisy": True, "read": read}
+    job = CHAIN | {"channels": 8 * chips, "wiring": wiring, "plans": [PLAN]}
+    account = chained(job, gap_bits, chips)
+    assert account["samples"] >= 3000
+    assert account["gaps"] == account["faults"] == []
+    assert all(seen == at + 1 for _, at, seen in account["stimuli"])
+    assert len(account["stimuli"]) >= 7
+
+
+@pytest.mark.parametrize("gap_bits", [0, 1])
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("stale_frame", "torn"), ("header_corrupted", "torn"), ("lost_data_ready", "missed")],
+)
+def test_a_bad_frame_of_a_chain_is_one_gap(fault: str, reason: str, gap_bits: int) -> None:
+    account = chained(CHAIN | {"at": {"500": ["chip", fault, {"value": 100}]}}, gap_bits)
+    lost = [gap[0] for gap in account["gaps"]]
+    assert {tuple(gap[1:]) for gap in account["gaps"]} == {(1, reason)}
+    assert {b - a for a, b in pairwise(lost)} == {100}
+    assert len(lost) >= 20
+
+
+@pytest.mark.parametrize("gap_bits", [0, 1])
+def test_a_short_transfer_of_a_chain_is_a_torn_sample(gap_bits: int) -> None:
+    """The second chip's bytes are missing: the first chip's header alone would not tell."""
+    job = CHAIN | {"at": {"1000": ["short_bytes", 30], "1001": ["short_in", 20]}}
+    account = chained(job, gap_bits)
+    assert [gap[1:] for gap in account["gaps"]] == [[1, "torn"]]
+
+
 PLAN = {"command": 5, "plan": 1, "line": 1, "period": 400, "phase": 100, "hold": 4, "count": 0}
 
 
 def test_pulses_leave_on_their_sample_and_come_back_in_the_next() -> None:
-    account = edge({"rate_hz": 4000, "samples": 8000, "plans": [PLAN]})
+    account = edge({"rate_hz": RATE_HZ, "samples": 8000, "plans": [PLAN]})
     assert account["replies"] == [[5, ""]]
     assert account["faults"] == []
     commanded = [at for _, at, _ in account["stimuli"]]
@@ -81,7 +132,7 @@ def test_pulses_leave_on_their_sample_and_come_back_in_the_next() -> None:
 
 def test_outputs_by_rpi_gpio_fire_the_same_pulses() -> None:
     pytest.importorskip("lgpio")
-    job = {"rate_hz": 1000, "samples": 3000, "plans": [PLAN], "wiring": {"outputs": "rpi-gpio"}}
+    job = {"rate_hz": PYTHON_HZ, "samples": 3000, "plans": [PLAN], "wiring": {"outputs": "rpi-gpio"}}
     account = edge(job, env={"RPI_LGPIO_REVISION": "c03111"})
     assert account["error"] == ""
     assert account["gaps"] == account["faults"] == []
@@ -91,7 +142,7 @@ def test_outputs_by_rpi_gpio_fire_the_same_pulses() -> None:
 
 
 def test_a_transfer_that_fails_is_one_gap_and_one_fault() -> None:
-    account = edge({"rate_hz": 4000, "samples": 8000, "at": {"1000": ["transfer_error_in", 50]}})
+    account = edge({"rate_hz": RATE_HZ, "samples": LONG, "at": {"1000": ["transfer_error_in", 50]}})
     assert account["error"] == ""
     (gap,) = account["gaps"]
     assert gap[1:] == [1, "missed"]
@@ -101,14 +152,14 @@ def test_a_transfer_that_fails_is_one_gap_and_one_fault() -> None:
 
 
 def test_a_short_transfer_is_a_torn_sample() -> None:
-    job = {"rate_hz": 4000, "samples": 6000, "at": {"1000": ["short_bytes", 9], "1001": ["short_in", 20]}}
+    job = {"rate_hz": RATE_HZ, "samples": 3000, "at": {"1000": ["short_bytes", 9], "1001": ["short_in", 20]}}
     account = edge(job)
     assert [gap[1:] for gap in account["gaps"]] == [[1, "torn"]]
     assert right(account)
 
 
 def test_interrupts_that_are_never_seen_are_gaps_at_their_index() -> None:
-    account = edge({"rate_hz": 4000, "samples": 4000, "at": {"1000": ["missing_edge_every", 100]}})
+    account = edge({"rate_hz": RATE_HZ, "samples": 4000, "at": {"1000": ["missing_edge_every", 100]}})
     lost = [gap[0] for gap in account["gaps"]]
     assert len(lost) >= 20
     assert {gap[1] for gap in account["gaps"]} == {1}
@@ -118,7 +169,7 @@ def test_interrupts_that_are_never_seen_are_gaps_at_their_index() -> None:
 
 def test_edges_told_twice_and_storms_move_no_index() -> None:
     job = {
-        "rate_hz": 4000,
+        "rate_hz": RATE_HZ,
         "samples": 6000,
         "at": {"1000": ["double_edge_every", 7], "3000": ["storm_edges", 500]},
     }
@@ -133,7 +184,7 @@ def test_edges_told_twice_and_storms_move_no_index() -> None:
     [("stale_frame", "torn"), ("header_corrupted", "torn"), ("lost_data_ready", "missed")],
 )
 def test_one_bad_sample_in_a_hundred_is_one_gap_in_a_hundred(fault: str, reason: str) -> None:
-    account = edge({"rate_hz": 4000, "samples": 8000, "at": {"500": ["chip", fault, {"value": 100}]}})
+    account = edge({"rate_hz": RATE_HZ, "samples": LONG, "at": {"500": ["chip", fault, {"value": 100}]}})
     lost = [gap[0] for gap in account["gaps"]]
     assert {tuple(gap[1:]) for gap in account["gaps"]} == {(1, reason)}
     assert {b - a for a, b in pairwise(lost)} == {100}
@@ -143,30 +194,30 @@ def test_one_bad_sample_in_a_hundred_is_one_gap_in_a_hundred(fault: str, reason:
 
 @pytest.mark.parametrize("read", ["rdata", "rdatac"])
 def test_a_chip_that_resets_itself_is_brought_up_anew_and_the_hole_is_a_gap(read: str) -> None:
-    job = {"rate_hz": 4000, "samples": 60_000, "at": {"1000": ["chip", "chip_reset", {"value": 100}]}}
+    job = {"rate_hz": RATE_HZ, "samples": LONGER, "at": {"1000": ["chip", "chip_reset", {"value": 100}]}}
     account = edge(job | {"wiring": {"read": read}})
     assert account["error"] == ""
     codes = [fault[0] for fault in account["faults"]]
     assert codes[-1] == "chip_restarted"
     assert "brought up anew" in account["faults"][-1][1]
-    assert account["end"] >= 60_000
+    assert account["end"] >= LONGER
     assert sum(gap[1] for gap in account["gaps"]) > 0
     assert right(account)
 
 
 def test_data_ready_that_sticks_is_told_and_goes_on_when_it_is_freed() -> None:
-    job = {"rate_hz": 4000, "samples": 60_000, "at": {"500": ["stuck_ready", 1]}}
+    job = {"rate_hz": RATE_HZ, "samples": LONGER, "at": {"500": ["stuck_ready", 1]}}
     account = edge(job | {"on": {"no_data_ready": ["clear"]}})
     assert account["error"] == ""
     assert [fault[0] for fault in account["faults"]] == ["no_data_ready"]
-    assert account["end"] >= 60_000
+    assert account["end"] >= LONGER
     (gap,) = account["gaps"]
     assert gap[1] > 0 and gap[2] == "missed"
     assert right(account)
 
 
 def test_devices_that_vanish_end_the_edge_with_their_name() -> None:
-    account = edge({"rate_hz": 4000, "samples": 1_000_000, "at": {"2000": ["vanished", True]}})
+    account = edge({"rate_hz": RATE_HZ, "samples": 1_000_000, "at": {"2000": ["vanished", True]}})
     assert account["error"].startswith("PortError: the SPI device is gone")
     assert account["samples"] >= 2000
     assert right(account)
