@@ -14,7 +14,7 @@ import pytest
 
 from firmware.rig import uapi as u
 from tests.rig.conftest import ROOT, spawn, why_not
-from tests.rig.kernel_rules import CASES, RIG_DIFFERS, record
+from tests.rig.kernel_rules.registry import CASES, RIG_DIFFERS, record
 
 RECORD = Path(__file__).with_name("linux_6_1.json")
 OPTIONS = ("--body", "beaker", "--stim", "-")
@@ -127,12 +127,13 @@ def test_a_case_can_be_asked_alone_and_recorded(rig, tmp_path):
     file = tmp_path / "record.json"
     text = f"""
         import sys
-        from tests.rig.kernel_rules import main
+        from tests.rig.kernel_rules.registry import main
         sys.exit(main(["--record", {str(file)!r}, "chip_info"]))
     """
     said = rig(text, *OPTIONS).said
     assert list(said) == ["chip_info"] and json.loads(file.read_text()) == said
-    assert rig("from tests.rig.kernel_rules import main; raise SystemExit(main(['nonsense']))").code == 2
+    unknown = "from tests.rig.kernel_rules.registry import main; raise SystemExit(main(['nonsense']))"
+    assert rig(unknown).code == 2
 
 
 def test_differences_are_told_by_their_place():
