@@ -152,14 +152,15 @@ class GpiodEdges:
 
         Older ones that nobody served, and doubtful ones, are left out, so that they become a gap.
         """
+        passed: list[int] = []
         while not self.exhausted:
-            index, t_ns = self._newest(timeout_s)
+            index, t_ns = self._newest(timeout_s, passed)
             if t_ns == 0:
                 return None
             self.exhausted = self._last is not None and self._last <= index < DOUBTFUL
             if index != SPURIOUS and index < DOUBTFUL and not self.exhausted:
                 self._served_ns = t_ns
-                return Edge(index, t_ns)
+                return Edge(index, t_ns, tuple(passed[:-1]))
         return None
 
     def checked(self, read: Callable[[], bytes]) -> bytes:
@@ -175,8 +176,11 @@ class GpiodEdges:
         except OSError as error:
             raise port_error("data-ready line", error) from None
 
-    def _newest(self, timeout_s: float) -> tuple[int, int]:
-        """(index, time) of the newest edge told so far; SPURIOUS when all were; time 0 when none came."""
+    def _newest(self, timeout_s: float, passed: list[int]) -> tuple[int, int]:
+        """(index, time) of the newest edge told so far; SPURIOUS when all were; time 0 when none came.
+
+        The times of all that are neither bounces nor doubtful are added to `passed`.
+        """
         newest, t_ns = SPURIOUS, 0
         while self._ready(0 if t_ns else timeout_s):
             try:
@@ -187,6 +191,8 @@ class GpiodEdges:
                 t_ns = event.timestamp_ns
                 index = int(place(self._grid, self._clock, event.line_seqno, t_ns))
                 newest = newest if index == SPURIOUS else index
+                if index != SPURIOUS and index < DOUBTFUL:
+                    passed.append(t_ns)
         return newest, t_ns
 
     def close(self) -> None:

@@ -27,10 +27,14 @@ Put = Callable[[SampleBlock | Message], None]
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One falling data-ready edge: `seq` counts every edge the kernel saw, from 0; `t_ns` is monotonic."""
+    """One falling data-ready edge: `seq` counts every edge the kernel saw, from 0; `t_ns` is monotonic.
+
+    `passed_ns`: times of the edges before it that were told too late for anybody to read their sample.
+    """
 
     seq: int
     t_ns: int
+    passed_ns: tuple[int, ...] = ()
 
 
 class SpiPort(Protocol):

@@ -61,6 +61,7 @@ class Box:
 class Capture:
     """n rows as read: `rows` (n, bytes), decoded `frames`, edge number `index` (n,) and its time `t_ns` (n,).
 
+    `told_ns` (>= n,): every edge that was told, with those that this machine was too late to read for.
     `timed_out`: edges ceased before all were there.
     """
 
@@ -69,7 +70,13 @@ class Capture:
     frames: BoardFrames
     index: NDArray[np.int64]
     t_ns: NDArray[np.int64]
+    told_ns: NDArray[np.int64]
     timed_out: bool
+
+    @property
+    def read_late(self) -> int:
+        """How many samples this machine was too late to read."""
+        return len(self.told_ns) - len(self.t_ns)
 
     def __len__(self) -> int:
         """Rows captured."""
@@ -96,7 +103,7 @@ def capture(
     """
     discard(edges)
     rows: list[bytes] = []
-    index, t_ns = [], []
+    index, t_ns, told_ns = [], [], []
     timeout_s = max(EDGE_TIMEOUT_S, 8 / rate_hz)
     while len(rows) < n:
         edge = edges.wait(timeout_s)
@@ -105,13 +112,15 @@ def capture(
         rows.append(read_frame())
         index.append(edge.seq)
         t_ns.append(edge.t_ns)
+        told_ns += [*edge.passed_ns, edge.t_ns]
         if on_sample is not None:
             on_sample(len(rows) - 1, edge)
     raw = np.zeros((0, layout.row_bytes), np.uint8)
     if rows:
         raw = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1)
     decoded = decode_board(raw, layout)
-    return Capture(rate_hz, raw, decoded, np.array(index, np.int64), np.array(t_ns, np.int64), len(rows) < n)
+    seq, t, told = (np.array(numbers, np.int64) for numbers in (index, t_ns, told_ns))
+    return Capture(rate_hz, raw, decoded, seq, t, told, len(rows) < n)
 
 
 def discard(edges: EdgePort) -> None:

@@ -111,12 +111,17 @@ def data_ready(bench: Bench) -> Outcome:
     rate_hz = bench.rate_hz
     taken = bench.record(Inputs(rate_hz=rate_hz), EDGES)
     if len(taken) >= 8:
-        return judge_data_ready(taken.t_ns, rate_hz, taken.timed_out)
+        return judge_data_ready(taken.told_ns, rate_hz, taken.timed_out, taken.read_late)
     return failed(f"{len(taken)} of {EDGES} edges", NOT_CONVERTING)
 
 
-def judge_data_ready(t_ns: NDArray[np.int64], rate_hz: float, timed_out: bool = False) -> Outcome:
-    """`t_ns` of successive edges of nominally `rate_hz`."""
+def judge_data_ready(
+    t_ns: NDArray[np.int64], rate_hz: float, timed_out: bool = False, read_late: int = 0
+) -> Outcome:
+    """`t_ns` of successive edges of nominally `rate_hz`; `read_late` of them the bench was too slow for.
+
+    That is no fault of the line, nor of the product's compiled loop; what it holds is the item `held`.
+    """
     train = edges_of(t_ns)
     measured_hz = 1 / train.period_s if train.period_s else 0.0
     off = measured_hz / rate_hz - 1
@@ -140,8 +145,13 @@ def judge_data_ready(t_ns: NDArray[np.int64], rate_hz: float, timed_out: bool = 
         causes.append(_wrong_clock(off))
     if robust_sd(train.residual_us) > MOST_RESIDUAL_US:
         causes.append(Cause("time stamps jitter", "use kernel stamps of the edge line; check its slopes"))
-    text = f"{measured_hz:.3f} Hz ({off * 1e6:+.0f} ppm), {train.missing} missing"
+    text = f"{measured_hz:.3f} Hz ({off * 1e6:+.0f} ppm), {train.missing} missing{_late(read_late)}"
     return judged(text, values, causes, [histogram_of_intervals(train)])
+
+
+def _late(read_late: int) -> str:
+    """A word about samples that the bench's own reading was too late for."""
+    return f", {read_late} read late" if read_late else ""
 
 
 def _wrong_clock(off: float) -> Cause:
@@ -176,7 +186,7 @@ def judge_soak(taken: Capture, wanted: int, lost_registers: str) -> Outcome:
     """`lost_registers`: what the driver found afterwards, "" when the chips still hold what was written."""
     if len(taken) < 8:
         return failed(f"{len(taken)} of {wanted} samples", NOT_CONVERTING)
-    train = edges_of(taken.t_ns)
+    train = edges_of(taken.told_ns)
     stale = stale_rows(taken)
     residual_us = robust_sd(train.residual_us)
     values = [
@@ -208,7 +218,8 @@ def judge_soak(taken: Capture, wanted: int, lost_registers: str) -> Outcome:
                 "feed a crystal's 2.048 MHz to CLK; keep the oscillator's supply quiet",
             )
         )
-    text = f"{len(taken)} samples, {train.missing} gaps, {stale} stale, wander {train.wander_ppm:.0f} ppm"
+    gaps = f"{train.missing} gaps{_late(taken.read_late)}"
+    text = f"{len(taken)} samples, {gaps}, {stale} stale, wander {train.wander_ppm:.0f} ppm"
     return judged(text, values, causes)
 
 

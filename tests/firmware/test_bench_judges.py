@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from firmware.bench.box import capture
 from firmware.bench.item_held import judge_held, rate_of
 from firmware.bench.items_filter import couplings
 from firmware.bench.items_leads import Flags, judge_bias, judge_current, judge_lead_off, tone_uv
@@ -15,6 +16,8 @@ from firmware.bench.items_supply import judge_reference, judge_supply, judge_tem
 from firmware.bench.items_timing import edges_of, judge_continuous, judge_data_ready, judge_headers, robust_sd
 from firmware.bench.verdicts import Verdict, within, worst
 from firmware.held import RateHeld
+from firmware.ports import Edge
+from hw.frames import FrameLayout
 from hw.registers import REGISTERS
 
 NAMES = [str(k + 1) for k in range(8)]
@@ -51,6 +54,32 @@ def test_every_missing_edge_is_counted_and_late_stamps_are_not_taken_for_jitter(
     late[50] += 150_000  # one interrupt that came late
     assert judge_data_ready(late, 500).verdict is PASS
     assert edges_of(t).period_s == pytest.approx(0.002)
+
+
+class ReadLate:
+    """An edge port of 250 SPS whose reader serves only every fourth edge."""
+
+    exhausted = False
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    def wait(self, timeout_s: float) -> Edge | None:
+        if timeout_s == 0:
+            return None
+        times = [4_000_000 * (self.told + k) for k in range(1, 5)]
+        self.told += 4
+        return Edge(self.told, times[-1], tuple(times[:-1]))
+
+
+def test_what_the_bench_reads_too_late_is_not_taken_for_a_bad_line() -> None:
+    layout = FrameLayout((8,))
+    taken = capture(ReadLate(), lambda: b"\xc0" + bytes(26), layout, 250.0, 40)
+    assert (len(taken), taken.read_late, len(taken.told_ns)) == (40, 120, 160)
+    judged = judge_data_ready(taken.told_ns, 250.0, taken.timed_out, taken.read_late)
+    assert judged.verdict is Verdict.PASS
+    assert "0 missing, 120 read late" in judged.measured
+    assert judge_data_ready(taken.t_ns, 250.0).verdict is Verdict.FAIL
 
 
 def test_jitter_fails_above_five_microseconds() -> None:
