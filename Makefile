@@ -8,7 +8,7 @@ RUN_ARGS ?=
 # Two at a time, each file in one process.
 TEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: setup run test rig lint bench format clean
+.PHONY: setup run test rig rig-qemu lint bench format clean
 
 setup: .venv/.ready
 
@@ -36,6 +36,10 @@ test: lint
 # Only the rig: unmodified bindings and programs on simulated device nodes (Linux, root).
 rig: .venv/.ready-dev
 	$(BIN)/python -m pytest $(TEST_ARGS) tests/rig
+
+# The same on a real kernel's GPIO and CUSE, in a QEMU guest (Debian; fetches a kernel once; about 15 minutes).
+rig-qemu: .venv/.ready-dev
+	$(BIN)/python -m tests.guest $(GUEST_ARGS)
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff format --check --quiet .

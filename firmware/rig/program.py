@@ -66,11 +66,7 @@ def start(
 
 def exit_code(status: int) -> int:
     """A shell's code for the status of waitpid: 128 and the signal's number when one has ended it."""
-    return shell_code(os.waitstatus_to_exitcode(status))
-
-
-def shell_code(code: int) -> int:
-    """A shell's code for Python's, which is below 0 for a signal."""
+    code = os.waitstatus_to_exitcode(status)
     return 128 - code if code < 0 else code
 
 

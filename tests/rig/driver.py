@@ -43,6 +43,21 @@ def sample_of(frame):
     return round((counts * LSB_V - START_V) / RAMP_V)
 
 
+class Ready:
+    """Waits for data-ready by its level, as a program without edges does."""
+
+    def __init__(self, offset=17):
+        import gpiod
+
+        self._request = gpiod.request_lines("/dev/gpiochip0", config={offset: None})
+        self._offset, self._high = offset, gpiod.line.Value.ACTIVE
+
+    def wait(self):
+        """Until it is low."""
+        while self._request.get_value(self._offset) == self._high:
+            pass
+
+
 def off_period_ns(stamps, period_ns=4_000_000):
     """By how much the times between neighbours are off at most, beyond JITTER_NS."""
     off = max(abs(b - a - period_ns) for a, b in itertools.pairwise(stamps))

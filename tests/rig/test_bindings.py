@@ -11,7 +11,8 @@ RAMP = ("--body", "ramp")
 
 SPIDEV = """
     import errno, json, spidev
-    from tests.rig.driver import bring_up, sample_of
+    from tests.rig.driver import Ready, bring_up, sample_of
+    ready = Ready()
     spi = spidev.SpiDev(); spi.open(0, 0)
     bring_up(spi)
     said = {"mode": spi.mode, "speed": spi.max_speed_hz, "bits": spi.bits_per_word}
@@ -22,9 +23,11 @@ SPIDEV = """
     spi.writebytes2(b"\\x4c\\x00\\x30")
     said["written"] = spi.xfer2([0x2B, 1, 0, 0])[2:]
     spi.xfer2([0x08]); spi.xfer2([0x10])
-    frames = [spi.readbytes(27) for _ in range(5)]
-    said["read"] = [sample_of(f) for f in frames]
-    said["xfers"] = [sample_of(spi.xfer2([0] * 27)) for _ in range(5)]
+    def sample(read):
+        ready.wait()
+        return sample_of(read())
+    said["read"] = [sample(lambda: spi.readbytes(27)) for _ in range(5)]
+    said["xfers"] = [sample(lambda: spi.xfer2([0] * 27)) for _ in range(5)]
     said["big"] = len(spi.xfer3([0] * 5000))
     def refused(action):
         try:
@@ -105,6 +108,9 @@ GPIOD = """
         levels = rig.levels()
         said["after"] = [levels[22], levels[5]]
         rig.drive(6, 1)
+        until = time.monotonic() + 1.0  # a kernel waits for the level to stand still
+        while mixed.get_value(6) != Value.ACTIVE and time.monotonic() < until:
+            pass
         said["input"] = mixed.get_value(6) == Value.ACTIVE
     try:
         mixed.set_value(6, Value.ACTIVE)

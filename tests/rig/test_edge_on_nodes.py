@@ -9,10 +9,11 @@ import pytest
 
 from tests.rig.conftest import ON_KERNEL, ROOT, spawn, why_not
 
-RATE_HZ = 1000 if ON_KERNEL else 4000
-MANY, LONG, LONGER = (2_000, 5_000, 8_000) if ON_KERNEL else (20_000, 8_000, 60_000)
-PYTHON_HZ = 250 if ON_KERNEL else 1000
-SPUN = 1_000 if ON_KERNEL else 8_000
+# A kernel keeps real time, and the guest's processor is a slow one.
+RATE_HZ, SEVERAL_HZ, PYTHON_HZ = (500, 250, 250) if ON_KERNEL else (4000, 1000, 1000)
+SPUN, SEVERAL, MANY, LONG, LONGER = (
+    (1_000, 1_000, 2_000, 5_000, 8_000) if ON_KERNEL else (8_000, 4_000, 20_000, 8_000, 60_000)
+)
 PROGRAM = [sys.executable, str(ROOT / "tests" / "support" / "edge_on_nodes.py")]
 
 
@@ -46,7 +47,7 @@ def test_every_sample_in_order_and_none_lost() -> None:
     assert account["said"][0].startswith("sample loop: ")
 
 
-@pytest.mark.parametrize("rate_hz", [250, 1000 if ON_KERNEL else 16_000])
+@pytest.mark.parametrize("rate_hz", [250, RATE_HZ if ON_KERNEL else 16_000])
 def test_another_python_thread_that_never_rests_costs_no_sample(rate_hz: int) -> None:
     account = edge({"rate_hz": rate_hz, "samples": SPUN, "spin": True})
     assert account["samples"] >= SPUN
@@ -55,21 +56,22 @@ def test_another_python_thread_that_never_rests_costs_no_sample(rate_hz: int) ->
 
 
 def test_continuous_reading_gives_the_same_samples() -> None:
-    account = edge({"rate_hz": 1000, "samples": 4000, "wiring": {"read": "rdatac"}})
+    account = edge({"rate_hz": SEVERAL_HZ, "samples": SEVERAL, "wiring": {"read": "rdatac"}})
     assert account["error"] == ""
     assert account["gaps"] == []
     assert right(account)
 
 
 def test_two_chips_with_a_common_start_are_one_board() -> None:
-    job = {"rate_hz": 1000, "samples": 4000, "channels": 16, "wiring": {"spi": ["0.0", "0.1"], "start": 27}}
+    wiring = {"spi": ["0.0", "0.1"], "start": 27}
+    job = {"rate_hz": SEVERAL_HZ, "samples": SEVERAL, "channels": 16, "wiring": wiring}
     account = edge(job, "--chips", "ADS1299,ADS1299", "--drdy", "17,18", "--start", "27")
     assert account["error"] == ""
     assert (account["channels"], account["gaps"]) == (16, [])
     assert right(account)
 
 
-CHAIN = {"rate_hz": 1000, "samples": 3000, "channels": 16, "wiring": {"daisy": True}}
+CHAIN = {"rate_hz": SEVERAL_HZ, "samples": SEVERAL, "channels": 16, "wiring": {"daisy": True}}
 
 
 def chained(job: dict[str, Any], gap_bits: int, chips: int = 2) -> dict[str, Any]:
@@ -89,10 +91,10 @@ def test_a_daisy_chain_is_one_board_and_the_first_chip_sees_the_stimuli(
     wiring = {"daisy": True, "read": read}
     job = CHAIN | {"channels": 8 * chips, "wiring": wiring, "plans": [PLAN]}
     account = chained(job, gap_bits, chips)
-    assert account["samples"] >= 3000
+    assert account["samples"] >= SEVERAL
     assert account["gaps"] == account["faults"] == []
     assert all(seen == at + 1 for _, at, seen in account["stimuli"])
-    assert len(account["stimuli"]) >= 7
+    assert len(account["stimuli"]) >= SEVERAL // PLAN["period"] - 1
 
 
 @pytest.mark.parametrize("gap_bits", [0, 1])
@@ -101,17 +103,17 @@ def test_a_daisy_chain_is_one_board_and_the_first_chip_sees_the_stimuli(
     [("stale_frame", "torn"), ("header_corrupted", "torn"), ("lost_data_ready", "missed")],
 )
 def test_a_bad_frame_of_a_chain_is_one_gap(fault: str, reason: str, gap_bits: int) -> None:
-    account = chained(CHAIN | {"at": {"500": ["chip", fault, {"value": 100}]}}, gap_bits)
+    account = chained(CHAIN | {"at": {"200": ["chip", fault, {"value": 100}]}}, gap_bits)
     lost = [gap[0] for gap in account["gaps"]]
     assert {tuple(gap[1:]) for gap in account["gaps"]} == {(1, reason)}
     assert {b - a for a, b in pairwise(lost)} == {100}
-    assert len(lost) >= 20
+    assert len(lost) >= (SEVERAL - 300) // 100
 
 
 @pytest.mark.parametrize("gap_bits", [0, 1])
 def test_a_short_transfer_of_a_chain_is_a_torn_sample(gap_bits: int) -> None:
     """The second chip's bytes are missing: the first chip's header alone would not tell."""
-    job = CHAIN | {"at": {"1000": ["short_bytes", 30], "1001": ["short_in", 20]}}
+    job = CHAIN | {"at": {"300": ["short_bytes", 30], "301": ["short_in", 20]}}
     account = chained(job, gap_bits)
     assert [gap[1:] for gap in account["gaps"]] == [[1, "torn"]]
 

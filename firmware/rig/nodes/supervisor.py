@@ -9,10 +9,9 @@ import os
 import select
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +25,7 @@ from firmware.rig.nodes.output_trace import OutputTrace
 from firmware.rig.nodes.pins import KernelPins
 from firmware.rig.orders import Connections, Orders
 from firmware.rig.pace import RealTime
-from firmware.rig.program import shell_code
+from firmware.rig.program import exit_code
 from firmware.rig.setup import REVISION, RigOptions
 from firmware.rig.spidev import SpiNode
 from firmware.rig.wires import Wires
@@ -68,9 +67,9 @@ class KernelRig:
             self._chip, self._pins = chip, KernelPins(chip)
             self._wire_up(stack)
             environment = {"RPI_LGPIO_REVISION": REVISION} | os.environ | {control.ENVIRONMENT: path}
-            program = subprocess.Popen(list(command), env=environment)
-            with _first_in_line(), _signals_to(program.pid):
-                code = self._serve(program, connections)
+            pid = begin(command, environment)
+            with _first_in_line(), _signals_to(pid):
+                code = self._serve(pid, connections)
         return code
 
     def counters(self) -> dict[str, int]:
@@ -102,8 +101,8 @@ class KernelRig:
         """The clock of the pace: the moment that is being taken in, otherwise now."""
         return time.monotonic_ns() if self._pinned_ns is None else self._pinned_ns
 
-    def _serve(self, program: subprocess.Popen[bytes], connections: Connections) -> int:
-        ended = os.pidfd_open(program.pid)
+    def _serve(self, pid: int, connections: Connections) -> int:
+        ended = os.pidfd_open(pid)
         nodes = {node.fileno(): node for node in self._nodes}
         asked: set[int] = set()
         try:
@@ -123,7 +122,7 @@ class KernelRig:
                         self._apply_faults()
                         asked = {fd for fd in asked if fd in connections}
                 if ended in ready:
-                    return shell_code(program.wait())
+                    return exit_code(os.waitpid(pid, 0)[1])
         finally:
             os.close(ended)
 
@@ -155,6 +154,11 @@ class KernelRig:
         if busy != self._busy and self._present:
             self._pins.hold(busy)
             self._busy = busy
+
+
+def begin(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Start the program; its process."""
+    return os.posix_spawnp(command[0], list(command), dict(environment))
 
 
 @contextlib.contextmanager
