@@ -260,6 +260,8 @@ class RealTime:
         edges = self._board.edges()
         if edges:
             self._wires.fall(edges)
+        else:
+            self._wires.show_ready()  # high for 2 us before a conversion ends that nobody has read for
 
 
 Pace = Lockstep | RealTime

@@ -365,3 +365,22 @@ def test_real_time_edges_come_by_the_clock(no_real_time):
     assert bench.pace.timeout_ns == 0
     bench.send(RDATA)
     assert bench.heard == milliseconds(*range(1, 12)), "a late program finds what came meanwhile"
+
+
+def test_real_time_shows_the_short_rise_of_a_line_that_nobody_reads_for(no_real_time):
+    """A program that polls for high waits for it; a look in those 2 us sees it, and no edge comes of it."""
+    bench = Bench(0)
+    bench.pace = RealTime(bench.wires, 1.0, lambda: no_real_time.t)
+    bench.wires.watcher = bench.pace
+    bench.send(START)
+    no_real_time.t += PERIOD_NS
+    bench.pace.look()
+    assert bench.level == 0
+    bench.board.ready_high = lambda chip: True
+    no_real_time.t += PERIOD_NS - 1_000
+    bench.pace.look()
+    assert bench.level == 1
+    bench.board.ready_high = lambda chip: False
+    no_real_time.t += 1_000
+    bench.pace.look()
+    assert bench.level == 0
