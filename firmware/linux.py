@@ -24,14 +24,16 @@ SPI_MODE_1 = 1
 EVENT_BUFFER = 1024
 CONSUMER = "evokd"
 SPIN_NS = 1_000_000
+_GONE = "the device is gone: check overlay and wiring, then start again"
 CURES = {
-    "ENOENT": "enable it (dtparam=spi=on in config.txt) and reboot",
+    "ENOENT": "enable it (SPI: dtparam=spi=on in config.txt, then reboot) or name another in the wiring",
     "EACCES": "add the user to the groups spi and gpio, or check the udev rules",
     "EPERM": "add the user to the groups spi and gpio, or check the udev rules",
     "EBUSY": "another program holds it: end that one (gpioinfo shows who)",
     "EIO": "check wiring and supply of the board",
     "EINVAL": "this kernel's driver does not offer it: lower the speed or check line and mode",
-    "ENODEV": "the device is gone: check overlay and wiring, then start again",
+    "ENODEV": _GONE,
+    "ESHUTDOWN": _GONE,
 }
 
 
@@ -108,6 +110,8 @@ def gpio_chip(wanted: str) -> str:
         try:
             with gpiod.Chip(str(path)) as chip:
                 found.setdefault(chip.get_info().label, str(path))
+        except FileNotFoundError:  # it has gone since, or a link leads nowhere
+            continue
         except OSError as error:
             refused = error
     for label in labels:
@@ -115,8 +119,10 @@ def gpio_chip(wanted: str) -> str:
             return found[label]
     if refused is not None:
         raise port_error("GPIO chips", refused)
-    there = ", ".join(found) if found else "none at all"
-    raise PortError(f"no GPIO chip labelled {' or '.join(labels)}; there is {there}: name it in the wiring")
+    there, cure = ", ".join(found), "name it in the wiring"
+    if not found:
+        there, cure = "none at all", "its driver is not loaded, or the device is gone; see dmesg"
+    raise PortError(f"no GPIO chip labelled {' or '.join(labels)}; there is {there}: {cure}")
 
 
 def _request(path: str, lines: dict[int, Any], what: str, **options: Any) -> Any:

@@ -16,7 +16,10 @@ NONE: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Abi:
-    """One way into the kernel. `pointer_bytes` is the size of a pointer in its structures."""
+    """One way into the kernel. `pointer_bytes` is the size of a pointer in its structures.
+
+    `positioned`: what no stream has: lseek, _llseek, pread64, pwrite64, preadv, pwritev, preadv2, pwritev2.
+    """
 
     audit: int
     pointer_bytes: int
@@ -30,6 +33,7 @@ class Abi:
     ioctl: int
     dup: int
     fcntl: tuple[int, ...]
+    positioned: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,14 @@ class Machine:
     epoll: tuple[int, ...]
 
 
-_X86_64 = Abi(0xC000003E, 8, 0, 1, 19, 20, 2, 257, 437, 16, 32, (72,))
-_I386 = Abi(0x40000003, 4, 3, 4, 145, 146, 5, 295, 437, 54, 41, (55, 221))
-_AARCH64 = Abi(0xC00000B7, 8, 63, 64, 65, 66, NONE, 56, 437, 29, 23, (25,))
-_ARM = Abi(0x40000028, 4, 3, 4, 145, 146, 5, 322, 437, 54, 41, (55, 221))
+_AT_X86_64 = (8, 17, 18, 295, 296, 327, 328)
+_AT_I386 = (19, 140, 180, 181, 333, 334, 378, 379)
+_AT_AARCH64 = (62, 67, 68, 69, 70, 286, 287)
+_AT_ARM = (19, 140, 180, 181, 361, 362, 392, 393)
+_X86_64 = Abi(0xC000003E, 8, 0, 1, 19, 20, 2, 257, 437, 16, 32, (72,), _AT_X86_64)
+_I386 = Abi(0x40000003, 4, 3, 4, 145, 146, 5, 295, 437, 54, 41, (55, 221), _AT_I386)
+_AARCH64 = Abi(0xC00000B7, 8, 63, 64, 65, 66, NONE, 56, 437, 29, 23, (25,), _AT_AARCH64)
+_ARM = Abi(0x40000028, 4, 3, 4, 145, 146, 5, 322, 437, 54, 41, (55, 221), _AT_ARM)
 MACHINES: Final = {
     "x86_64": Machine((_X86_64, _I386), 317, 312, 438, (7, 271), (23, 270), (232, 281, 441)),
     "aarch64": Machine((_AARCH64, _ARM), 277, 272, 438, (73,), (72,), (22, 441)),

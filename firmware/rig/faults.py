@@ -14,8 +14,9 @@ class Faults:
 
     `transfer_error_in`: the N-th message from now fails with `transfer_errno`, then every
     `transfer_error_every`-th when that is set. `short_in`, `short_bytes`: the N-th message from now moves
-    only so many bytes. `vanished`: devices are gone (ENODEV). `open_errno`: opens fail. `busy_lines`:
-    requests of these offsets fail with EBUSY. `spi_max_hz`: a higher speed is EINVAL. `missing_edge_every`,
+    only so many bytes. `vanished`: devices and nodes are gone; what was open of them stays dead when they
+    come back. `open_errno`: opens fail. `busy_lines`: requests of these offsets fail with EBUSY.
+    `spi_max_hz`: a higher speed is EINVAL, as a driver may say that clips nothing. `missing_edge_every`,
     `double_edge_every`: one edge in so many is not seen, or seen twice. `storm_edges`: so many false edges
     with the next true one. `stuck_ready`: -1 no, 0 data-ready stays low, 1 stays high, and no edges come.
     """
@@ -62,8 +63,6 @@ class Faults:
 
     def next_transfer(self) -> int | None:
         """A message is about to be sent: None for all of it, else how many bytes move. Raises OSError."""
-        if self.vanished:
-            raise OSError(errno.ENODEV, "vanished")
         if self.transfer_error_in:
             self.transfer_error_in -= 1
             if not self.transfer_error_in:
@@ -74,11 +73,6 @@ class Faults:
             if not self.short_in:
                 return self.short_bytes
         return None
-
-    def check_present(self) -> None:
-        """Raises OSError ENODEV while the devices have vanished."""
-        if self.vanished:
-            raise OSError(errno.ENODEV, "vanished")
 
     def sightings(self, edge: int) -> int:
         """How often edge number `edge` (from 0) is seen: 1 when healthy."""

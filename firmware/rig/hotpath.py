@@ -29,6 +29,8 @@ Word = int | np.int64
 
 FDS_READ_WRITE: Final = 10
 """Of a node's descriptors, the first ones are open for reading and writing."""
+SHORT_US: Final = 5
+"""A delay after the last byte that a driver needs anyway to raise chip select (see wires.SELECT_HOLD_NS)."""
 
 IDLE, ASIDE, CALL, MESSAGE, GONE = range(5)
 """`take` found: nothing in time, another descriptor ready, a call to think about, a message, no program."""
@@ -110,8 +112,11 @@ def _is_message(page: Page, tx: Bytes) -> bool:
     if not _copy_in(page, base + 8 * XFER, np.int64(page[NOTE + 6]), 32):
         return False
     length = np.int64(page[XFER + 2] & np.uint64(0xFFFFFFFF))
-    form = page[XFER + 3] >> np.uint64(16) & np.uint64(0xFFFF)  # bits_per_word, cs_change
-    if length == 0 or length > SPI_BUFSIZ or page[XFER] == 0 or (form != 0 and form != 8):
+    pause_us = page[XFER + 3] & np.uint64(0xFFFF)
+    form = page[XFER + 3] >> np.uint64(16) & np.uint64(0xFFFFFFFF)  # bits, cs_change, tx_nbits, rx_nbits
+    if pause_us > SHORT_US or (form != 0 and form != 8):
+        return False
+    if length == 0 or length > SPI_BUFSIZ or page[XFER] == 0:
         return False
     return _copy_in(page, tx.ctypes.data, np.int64(page[XFER]), length)
 
@@ -182,9 +187,9 @@ class HotPath:
         poll_in = 1 << 32
         self.page[POLL], self.page[POLL + 1] = listener | poll_in, aside | poll_in
 
-    def set_node(self, node: int, fd: int) -> None:
-        """Node `node` is our descriptor `fd`, open for reading and writing."""
-        self.page[NODE_FDS + node] = fd + 1
+    def set_node(self, node: int, fd: int | None) -> None:
+        """Node `node` is our descriptor `fd`, open for reading and writing; None: it needs thought."""
+        self.page[NODE_FDS + node] = 0 if fd is None else fd + 1
 
     def warm_up(self) -> None:
         """Compile, or read from the cache, before the program runs."""

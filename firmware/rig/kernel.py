@@ -110,14 +110,19 @@ def read_memory(pid: int, address: int, length: int) -> bytes:
     return buffer.raw
 
 
-def write_memory(pid: int, address: int, content: bytes) -> None:
-    """Put `content` at `address` of process `pid`. Raises OSError EFAULT when not all fits."""
-    if not content:
-        return
+def write_some(pid: int, address: int, content: bytes) -> int:
+    """Put `content` at `address` of process `pid`, as far as there is memory; how many bytes that was."""
+    if not content or not address:
+        return 0
     buffer = ctypes.create_string_buffer(content, len(content))
     local, remote = _IoVec(ctypes.addressof(buffer), len(content)), _IoVec(address, len(content))
     vectors = (ctypes.addressof(local), 1, ctypes.addressof(remote), 1, 0)
-    if not address or _libc.process_vm_writev(pid, *vectors) != len(content):
+    return max(int(_libc.process_vm_writev(pid, *vectors)), 0)
+
+
+def write_memory(pid: int, address: int, content: bytes) -> None:
+    """Put `content` at `address` of process `pid`. Raises OSError EFAULT when not all fits."""
+    if write_some(pid, address, content) != len(content):
         raise OSError(errno.EFAULT, "bad address")
 
 

@@ -1,9 +1,11 @@
 """The device nodes and files that the program sees: a /dev, parts of /sys and /proc of its own.
 
 Owns mounts and nodes inside the child's mount namespace; refuses to answer calls on them. The kernel never
-opens our spidev and gpiochip nodes: calls are stopped before.
+opens our spidev and gpiochip nodes: calls are stopped before. Folders are handed out as descriptors, through
+which the rig, which is outside, makes and takes away nodes.
 """
 
+import contextlib
 import os
 import stat
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ _LINKS: Final = {
 }
 _MODE: Final = 0o660
 _HIDDEN: Final = ".rig"
+_NULL: Final = (1, 3)
+"""/dev/null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,7 @@ class NodePlan:
 def enter(plan: NodePlan) -> list[int]:
     """Change what this process sees, already in a mount namespace of its own. Raises OSError.
 
-    Returns descriptors: of each SPI node's stand-in, open for reading and writing, reading, writing; last
-    gpiomem.
+    Returns descriptors: of gpiomem, of /dev and of a folder that the process cannot see.
     """
     root = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")
     base = root / f"evokd-rig-{os.getpid()}"
@@ -67,6 +70,36 @@ def enter(plan: NodePlan) -> list[int]:
     return fds
 
 
+def make_nodes(dev: int, plan: NodePlan) -> None:
+    """SPI's and GPIO's nodes in the folder `dev`, unless somebody has put something there. Raises OSError."""
+    for major, names in _nodes_of(plan):
+        for minor, name in enumerate(names):
+            with contextlib.suppress(FileExistsError):
+                os.mknod(name, stat.S_IFCHR | _MODE, os.makedev(major, minor), dir_fd=dev)
+                os.chmod(name, _MODE, dir_fd=dev)
+
+
+def remove_nodes(dev: int, plan: NodePlan) -> None:
+    """Take them away, where they still are. Raises OSError."""
+    for _, names in _nodes_of(plan):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=dev)
+
+
+def stand_ins(hidden: int, name: str) -> tuple[int, int, int]:
+    """What a program holds instead of SPI node `name`: descriptors for both ways, for reading, for writing.
+
+    Each time a /dev/null with an inode of its own, by which it is known; in the folder `hidden`. Raises
+    OSError.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=hidden)
+    os.mknod(name, stat.S_IFCHR | _MODE, os.makedev(*_NULL), dir_fd=hidden)
+    both, reads, writes = (os.open(name, way, dir_fd=hidden) for way in (os.O_RDWR, os.O_RDONLY, os.O_WRONLY))
+    return both, reads, writes
+
+
 def tidy(child_pid: int) -> None:
     """Remove the empty mount point that `enter` in process `child_pid` has left behind."""
     for root in ("/dev/shm", "/tmp"):
@@ -82,20 +115,19 @@ def _fill_dev(base: Path, plan: NodePlan) -> list[int]:
         _keep(Path("/dev") / name, dev / name)
     for name, target in _LINKS.items():
         (dev / name).symlink_to(target)
-    for minor, name in enumerate(plan.spi):
-        _node(dev / name, SPIDEV_MAJOR, minor)
-    for minor, node in enumerate(plan.gpio):
-        _node(dev / node.name, GPIOCHIP_MAJOR, minor)
     memory = dev / "gpiomem"
     memory.write_bytes(bytes(BLOCK_BYTES))
     memory.chmod(_MODE)
     hidden = base / _HIDDEN
     hidden.mkdir()
-    fds = []
-    for name in plan.spi:  # each a /dev/null with an inode of its own, by which it is known
-        _node(hidden / name, 1, 3)
-        fds += [os.open(hidden / name, mode) for mode in (os.O_RDWR, os.O_RDONLY, os.O_WRONLY)]
-    return [*fds, os.open(memory, os.O_RDWR)]
+    folders = [os.open(folder, os.O_RDONLY | os.O_DIRECTORY) for folder in (dev, hidden)]
+    make_nodes(folders[0], plan)
+    return [os.open(memory, os.O_RDWR), *folders]
+
+
+def _nodes_of(plan: NodePlan) -> tuple[tuple[int, list[str]], ...]:
+    """Major number and names, in the order of minor numbers."""
+    return (SPIDEV_MAJOR, list(plan.spi)), (GPIOCHIP_MAJOR, [node.name for node in plan.gpio])
 
 
 def _keep(source: Path, target: Path) -> None:
@@ -108,11 +140,6 @@ def _keep(source: Path, target: Path) -> None:
     elif source.exists():
         target.touch()
         mount(str(source), str(target), "", MS_BIND)
-
-
-def _node(path: Path, major: int, minor: int) -> None:
-    os.mknod(path, stat.S_IFCHR | _MODE, os.makedev(major, minor))
-    path.chmod(_MODE)
 
 
 def _fill_sys(sysfs: Path, plan: NodePlan) -> None:

@@ -42,14 +42,21 @@ def parser() -> argparse.ArgumentParser:
         "--chips", default="ADS1299", metavar="A,B", help=f"{', '.join(CHIPS)}; one chip select each"
     )
     p.add_argument("--spi", default="0.0", metavar="BUS.SELECT", help="of the first chip (/dev/spidev0.0)")
-    p.add_argument("--spi-max-hz", type=int, default=0, metavar="HZ", help="a higher speed is EINVAL")
+    p.add_argument(
+        "--spi-max-hz", type=int, default=0, metavar="HZ", help="the controller's fastest clock (0: any)"
+    )
     p.add_argument("--drdy", default="17", metavar="N,M", help="data-ready lines, chip by chip")
     p.add_argument("--daisy", action="store_true", help="the chips are a chain: one select, one data-ready")
     p.add_argument("--daisy-gap", type=int, choices=(0, 1), metavar="BITS", help="between its frames: 0 or 1")
     p.add_argument("--start", type=int, metavar="N", help="the line wired to START")
     p.add_argument("--reset", type=int, metavar="N", help="the line wired to RESET")
     p.add_argument("--pwdn", type=int, metavar="N", help="the line wired to PWDN")
-    p.add_argument("--cs-gpio", default="", metavar="N,M", help="chip selects that the program drives itself")
+    p.add_argument(
+        "--cs-gpio",
+        default="",
+        metavar="N,M",
+        help="chip selects that the program drives itself (- for none)",
+    )
     p.add_argument("--stim", default="22,23,24,25", metavar="N,..", help="stimulus lines 1 to 4 (none: -)")
     p.add_argument("--sites", default=DEFAULT_SITES, metavar="A,..", help="what the stimulus lines stimulate")
     p.add_argument("--label", help="of both GPIO chips, instead of a Pi 4's and a Pi 5's")
@@ -109,7 +116,7 @@ def rig_options(args: argparse.Namespace) -> RigOptions:
     wiring = Wiring(
         _offsets("--drdy", args.drdy, count),
         _offsets("--stim", "" if args.stim == "-" else args.stim, N_STIMULI),
-        _offsets("--cs-gpio", args.cs_gpio, count),
+        _selects(args.cs_gpio),
         *(
             None if n is None else _offsets("--start, --reset and --pwdn", str(n), 1)[0]
             for n in (args.start, args.reset, args.pwdn)
@@ -215,9 +222,15 @@ def _offsets(option: str, text: str, most: int) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def _selects(text: str) -> tuple[int | None, ...]:
+    """--cs-gpio: a line for each chip, - for one on the controller's own select. Raises ConfigError."""
+    parts = [part.strip() for part in text.split(",")] if text else []
+    return tuple(None if part == "-" else _offsets("--cs-gpio", part or "?", 1)[0] for part in parts)
+
+
 def _distinct(wiring: Wiring) -> None:
     single = [n for n in (wiring.start, wiring.reset, wiring.power_down) if n is not None]
-    used = [*wiring.ready, *wiring.stimuli, *wiring.selects, *single]
+    used = [*wiring.ready, *wiring.stimuli, *single, *(n for n in wiring.selects if n is not None)]
     twice = sorted({n for n in used if used.count(n) > 1})
     if twice:
         raise ConfigError(

@@ -23,10 +23,14 @@ Order = Mapping[str, object]
 
 
 class Orders:
-    """What can be ordered of one rig. `counters` gives the figures of the moment. One thread."""
+    """What can be ordered of one rig. `counters` gives the figures of the moment. One thread.
+
+    `on_faults()` hears, before the reply, that the faults have changed.
+    """
 
     def __init__(self, wires: Wires, faults: Faults, counters: Callable[[], dict[str, int]]) -> None:
         self._pins, self._faults = wires.pins, faults
+        self.on_faults: Callable[[], None] = lambda: None
         self._board = wires.board
         self._channels = sum(chip.channels for chip in self._board.setup.chips)
         self._table: dict[str, Callable[[Order], Mapping[str, object]]] = {
@@ -54,6 +58,7 @@ class Orders:
 
     def _fault(self, order: Order) -> Order:
         self._faults.set(str(order.get("name")), order.get("value", True))
+        self.on_faults()
         return {}
 
     def _chip_fault(self, order: Order) -> Order:
@@ -68,6 +73,7 @@ class Orders:
 
     def _clear(self, order: Order) -> Order:
         self._faults.clear()
+        self.on_faults()
         return {}
 
     def _levels(self, order: Order) -> Order:

@@ -19,18 +19,22 @@ from firmware.rig.arch import this_machine
 from firmware.rig.namespace import NodePlan
 from firmware.rig.seccomp import FD_END, filter_program
 
-_MOST_FDS = 64
+_MOST_FDS = 4
 _READY, _GO = b"ready", b"go"
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A child stopped before its exec: `listener` hears its calls, `nodes` are the stand-ins' descriptors."""
+    """A child stopped before its exec.
+
+    `listener` hears its calls; gpiomem, /dev and the hidden folder are as namespace.enter hands them out.
+    """
 
     pid: int
     listener: int
-    nodes: list[int]
     gpiomem: int
+    dev: int
+    hidden: int
     line: socket.socket
 
     def go(self) -> None:
@@ -61,7 +65,8 @@ def start(
         os.waitpid(pid, 0)
         reason = said.decode(errors="replace") or "the child ended"
         raise PortError(f"the rig needs {reason}; run it as root on Linux 5.19 or newer")
-    return Program(pid, fds[0], fds[1:-1], fds[-1], ours)
+    listener, gpiomem, dev, hidden = fds
+    return Program(pid, listener, gpiomem, dev, hidden, ours)
 
 
 def exit_code(status: int) -> int:

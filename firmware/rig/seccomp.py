@@ -1,8 +1,8 @@
 """The filter that stops the program's calls on our nodes, and the answers to calls stopped.
 
 Owns the BPF program and the notification's life; refuses to know what a call means. Stopped are: every
-open, ioctl of spidev's and gpio's kind on any descriptor, and read, write and duplication of descriptors in
-the range that spidev nodes are opened at. All else runs untouched at full speed.
+open, ioctl of spidev's and gpio's kind on any descriptor, and read, write, seeking and duplication of
+descriptors in the range that spidev nodes are opened at. All else runs untouched at full speed.
 """
 
 import errno
@@ -92,7 +92,8 @@ def filter_program(machine: Machine) -> bytes:
 def _one_abi(a: _Assembler, abi: Abi, name: str) -> None:
     """Where a call of `abi` goes by its number."""
     targets = [(abi.ioctl, "ioctl"), *((number, "fcntl") for number in abi.fcntl)]
-    targets += [(number, "fd") for number in (abi.read, abi.write, abi.readv, abi.writev, abi.dup)]
+    in_range = (abi.read, abi.write, abi.readv, abi.writev, abi.dup, *abi.positioned)
+    targets += [(number, "fd") for number in in_range]
     targets += [(number, "stop") for number in (abi.openat, abi.openat2, abi.open)]
     a.place(name)
     a.add(_LOAD, _NR)

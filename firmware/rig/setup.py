@@ -21,7 +21,7 @@ class RigOptions:
     """How the rig is set up. `spi`: names in /dev, one per chip select. `speed` None: lockstep.
 
     `core`: the processor that program and rig share in lockstep, None leaves it to the system. `wire`:
-    bytes take their time. `spi_max_hz` 0: no limit.
+    bytes take their time. `spi_max_hz`: the fastest clock that SPI has, 0 for any.
     """
 
     spi: tuple[str, ...] = ("spidev0.0",)

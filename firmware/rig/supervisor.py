@@ -26,6 +26,7 @@ from firmware.rig.lines import Lines
 from firmware.rig.namespace import NodePlan
 from firmware.rig.orders import Connections, Orders
 from firmware.rig.pace import Lockstep, Pace, RealTime
+from firmware.rig.presence import Presence
 from firmware.rig.process import FileKey
 from firmware.rig.program import exit_code, start
 from firmware.rig.setup import REVISION, RigOptions
@@ -53,7 +54,6 @@ class Rig:
         )
         self.wires.watcher = self._pace
         self._chip = GpioChip(self.lines)
-        self._spi = [SpiNode(k, self.wires, faults, options.spi_max_hz) for k in range(len(options.spi))]
         self.lines.on_output = self.wires.set_output
         self.lines.on_watch = self._pace.watched
         self.lines.on_look = self._pace.look
@@ -75,25 +75,22 @@ class Rig:
         connections = Connections(path)
         try:
             environment = {"RPI_LGPIO_REVISION": REVISION} | os.environ | {control.ENVIRONMENT: path}
-            names = NodePlan(self._options.spi, self._options.gpio, REVISION)
-            program = start(command, environment, names, self._options.core)
+            plan = NodePlan(self._options.spi, self._options.gpio, REVISION)
+            program = start(command, environment, plan, self._options.core)
             self._pid = program.pid
-            orders = Orders(self.wires, self.faults, self.counters)
             hot = self._hot = HotPath(program.listener, self._epoll.fileno(), os.getpid())
-            stand_ins = [program.nodes[k : k + 3] for k in range(0, len(program.nodes), 3)]
-            for node, fds in enumerate(stand_ins):
-                hot.set_node(node, fds[0])
-            spi = {f"/dev/{name}": self._spi[k] for k, name in enumerate(self._options.spi)}
-            calls = Calls(
-                program.listener, this_machine(), spi, stand_ins, self._options.gpio, self._chip, self.faults
-            )
+            calls = Calls(program, this_machine(), self._options.gpio, self._chip, self.faults)
             self._gpiomem = calls.gpiomem = GpioMem(program.gpiomem, self.lines)
             self._chip.on_open = self._watch_end
+            presence = Presence(plan, program, calls, hot, self._chip, self._spi_device, self._unwatch_end)
+            presence.follow(self.faults)
+            orders = Orders(self.wires, self.faults, self.counters)
+            orders.on_faults = lambda: presence.follow(self.faults)
             hot.warm_up()
             self._pin()
             program.go()
             with _signals_to(program.pid, self._wake):
-                self._serve(hot, calls, connections, orders)
+                self._serve(hot, calls, presence.devices, connections, orders)
             return exit_code(self._status or 0)
         finally:
             connections.close()
@@ -110,13 +107,19 @@ class Rig:
             "events_dropped": self.lines.dropped(),
         }
 
-    def _serve(self, hot: HotPath, calls: Calls, connections: Connections, orders: Orders) -> None:
+    def _spi_device(self, node: int) -> SpiNode:
+        """A new SPI device behind node `node`."""
+        return SpiNode(node, self.wires, self.faults, self._options.spi_max_hz)
+
+    def _serve(
+        self, hot: HotPath, calls: Calls, spi: list[SpiNode], connections: Connections, orders: Orders
+    ) -> None:
         """The loop, until the program has ended and its children with it, or have had their time."""
         ended = os.pidfd_open(self._pid)
         self._epoll.register(ended, select.EPOLLIN)
         self._epoll.register(connections.listener.fileno(), select.EPOLLIN)
         self._epoll.register(self._signals.fileno(), select.EPOLLIN)
-        message, faults, spi, window = hot.message, self.faults, self._spi, self.wires.window
+        message, faults, window = hot.message, self.faults, self.wires.window
         while self._status is None or time.monotonic_ns() < self._ended_ns + LINGER_NS:
             found = hot.take(self._timeout_ns())
             if self._gpiomem is not None and self._gpiomem.in_use:
@@ -127,7 +130,7 @@ class Rig:
                 if faults.transfers_armed or not node.plain:
                     calls.handle(hot.note())
                 else:
-                    hot.give(window(number, mosi, speed_hz or node.speed_hz, node.selected, True))
+                    hot.give(window(number, mosi, node.clock_hz(speed_hz), node.selected, True))
             elif found == CALL:
                 calls.handle(hot.note())
             elif found == ASIDE:
@@ -161,7 +164,6 @@ class Rig:
                     self._epoll.register(accepted, select.EPOLLIN)
             elif fd in connections:
                 connections.serve(fd, orders)
-                self._apply_presence()
             elif fd in self._ends:
                 self._hung_up(fd)
             elif fd == self._signals.fileno():
@@ -200,6 +202,11 @@ class Rig:
         self._ends[end.fileno()] = key
         self._epoll.register(end.fileno(), _HANG_UP)
 
+    def _unwatch_end(self, end: socket.socket) -> None:
+        """We hang up ourselves: the program has not closed its own."""
+        del self._ends[end.fileno()]
+        self._epoll.unregister(end.fileno())
+
     def _hung_up(self, fd: int) -> None:
         key = self._ends.pop(fd)
         self._epoll.unregister(fd)
@@ -210,13 +217,6 @@ class Rig:
         if request is not None:
             request.ours.close()
             self._chip.changed(request.offsets, CHANGED_RELEASED)
-
-    def _apply_presence(self) -> None:
-        """Devices that have vanished hang up on those who wait for them."""
-        if self.faults.vanished:
-            for request in self.lines.requests.values():
-                with contextlib.suppress(OSError):
-                    request.ours.shutdown(socket.SHUT_WR)
 
     def _pin(self) -> None:
         """In lockstep one processor does both sides in turn: no wake-up ever crosses to another."""

@@ -44,9 +44,9 @@ SPI_IOC_TRANSFER = struct.Struct("<QQIIHBBBBBB")
 SPI_IOC_MESSAGE_1: Final = _ioc(IOC_WRITE, SPI_IOC_MAGIC, 0, 32)
 SPI_NR_MESSAGE, SPI_NR_MODE, SPI_NR_LSB_FIRST, SPI_NR_BITS, SPI_NR_MAX_SPEED, SPI_NR_MODE32 = range(6)
 SPI_CPHA, SPI_CPOL, SPI_CS_HIGH, SPI_LSB_FIRST, SPI_3WIRE, SPI_LOOP, SPI_NO_CS = (1 << k for k in range(7))
+SPI_TX_DUAL, SPI_TX_QUAD, SPI_RX_DUAL, SPI_RX_QUAD = (1 << k for k in range(8, 12))
 SPI_MULTI_WIRE: Final = 0x7F00 & ~(1 << 12)
 """SPI_TX_DUAL to SPI_RX_OCTAL without SPI_CS_WORD: a controller that lacks them drops them."""
-SPI_MODE_USER_MASK: Final = (1 << 17) - 1
 
 # ---- gpio, both versions ----
 GPIO_MAGIC: Final = 0xB4

@@ -28,12 +28,12 @@ _STOP, _BEFORE_STOP = bytes([Opcode.STOP]), bytes([Opcode.SDATAC, 0])
 class Wiring:
     """GPIO offsets; `ready` and `selects` one per chip, `stimuli` one per stimulus line, None: not wired.
 
-    Empty `selects`: the controller's own chip selects are used, one node per chip.
+    Empty `selects`: the controller's own chip selects are used, one node per chip; None in it says so of one.
     """
 
     ready: tuple[int, ...] = (17,)
     stimuli: tuple[int, ...] = ()
-    selects: tuple[int, ...] = ()
+    selects: tuple[int | None, ...] = ()
     start: int | None = None
     reset: int | None = None
     power_down: int | None = None
@@ -133,7 +133,7 @@ class Wires:
         if self._held and self._held_chips != chips:
             self._end()
         self.windows += 1
-        whole_window = ends and not self.wiring.selects
+        whole_window = ends and not self._by_program(chips)
         if self.watcher is not None and not self._held:
             asks = asks_frame(mosi) and (len(mosi) >= _STATUS_BYTES or not whole_window)
             self.watcher.before_window(chips, asks)
@@ -154,6 +154,18 @@ class Wires:
             if whole_window:
                 self._end()
         return miso
+
+    def release(self, node: int) -> None:
+        """See spidev.Bus: a window that was left open ends, unless the program drives the selects itself."""
+        if self._held_chips == (node,) and not self._by_program(self._held_chips):
+            self._end()
+
+    def pause(self, duration_ns: int) -> None:
+        """See spidev.Bus: it lasts where bytes do."""
+        if self._wire:
+            began_ns = time.monotonic_ns()
+            self.board.advance(self.board.now_ns() + duration_ns)
+            _linger(began_ns + duration_ns)
 
     def fall(self, edges: list[ReadyEdge]) -> bool:
         """Data-ready of some chips has fallen: levels and events, as the faults let them be seen.
@@ -248,7 +260,16 @@ class Wires:
             return ()
         if not self.wiring.selects:
             return (node,) if selected else ()
-        return tuple(chip for chip, offset in enumerate(self.wiring.selects) if self.pins.puts_low(offset))
+        return tuple(
+            chip
+            for chip, offset in enumerate(self.wiring.selects)
+            if (selected and chip == node if offset is None else self.pins.puts_low(offset))
+        )
+
+    def _by_program(self, chips: tuple[int, ...]) -> bool:
+        """True when the program drives the select of one of `chips` itself."""
+        selects = self.wiring.selects
+        return bool(selects) and any(selects[chip] is not None for chip in chips)
 
     def _end(self) -> None:
         """Chip select goes high on a window held open."""

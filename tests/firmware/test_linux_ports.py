@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,18 @@ def test_a_missing_gpio_chip_names_what_was_looked_for() -> None:
     assert "no GPIO chip labelled no-such-label" in one_line(caught)
 
 
+def test_no_gpio_chip_at_all_says_where_to_look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A chip that was removed leaves its other names behind: links that lead nowhere."""
+    pytest.importorskip("gpiod")
+    (tmp_path / "gpiochip4").symlink_to(tmp_path / "gpiochip0")
+    monkeypatch.setattr(linux, "Path", lambda path: tmp_path)
+    with pytest.raises(PortError) as caught:
+        gpio_chip("")
+    assert one_line(caught).endswith(
+        "there is none at all: its driver is not loaded, or the device is gone; see dmesg"
+    )
+
+
 def test_a_path_is_taken_as_it_is() -> None:
     pytest.importorskip("gpiod")
     assert gpio_chip("/dev/gpiochip7") == "/dev/gpiochip7"
@@ -51,6 +64,8 @@ def test_a_missing_binding_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
         (errno.EIO, "wiring and supply"),
         (errno.EINVAL, "lower the speed"),
         (errno.ENODEV, "overlay"),
+        (errno.ESHUTDOWN, "the device is gone: check overlay"),
+        (errno.ENOENT, "dtparam=spi=on"),
         (errno.EXDEV, "check the device"),
     ],
 )

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.rig.conftest import ON_KERNEL
+
 PROGRAM = "from firmware.bench.__main__ import main\nraise SystemExit(main({options}))"
-BENCH = ["--source", "pi", "--quick", "--items"]
+BENCH = ["--source", "pi", "--quick", *(["--rate", "250"] if ON_KERNEL else []), "--items"]
 CHAIN = ("--body", "beaker", "--chips", "ADS1299,ADS1299", "--daisy", "--daisy-gap", "1")
 
 
@@ -36,7 +38,7 @@ def chain_wiring(tmp_path: Path) -> list[str]:
 
 
 def test_a_sound_chain_passes_with_all_its_chips(rig, chain_wiring: list[str]) -> None:
-    ran = rig(PROGRAM.format(options=["--source", "pi", "--quick", *chain_wiring]), *CHAIN)
+    ran = rig(PROGRAM.format(options=[*BENCH[:-1], *chain_wiring]), *CHAIN)
     assert ran.code == 0, ran.out + ran.err
     assert "bring_up          ADS1299, ADS1299" in ran.out
     assert "22 pass, 6 skipped" in ran.out

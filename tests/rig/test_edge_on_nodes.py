@@ -12,8 +12,10 @@ from tests.rig.conftest import ON_KERNEL, ROOT, spawn, why_not
 # A kernel keeps real time, and the guest's processor is a slow one.
 RATE_HZ, SEVERAL_HZ, PYTHON_HZ = (500, 250, 250) if ON_KERNEL else (4000, 1000, 1000)
 SPUN, SEVERAL, MANY, LONG, LONGER = (
-    (1_000, 1_000, 2_000, 5_000, 8_000) if ON_KERNEL else (8_000, 4_000, 20_000, 8_000, 60_000)
+    (1_000, 1_000, 2_000, 2_000, 4_000) if ON_KERNEL else (8_000, 4_000, 20_000, 8_000, 60_000)
 )
+FIRST_HELD = 5 if ON_KERNEL else 0
+"""A loop in Python may miss a first sample while its code is loaded."""
 PROGRAM = [sys.executable, str(ROOT / "tests" / "support" / "edge_on_nodes.py")]
 
 
@@ -89,9 +91,10 @@ def test_a_daisy_chain_is_one_board_and_the_first_chip_sees_the_stimuli(
     gap_bits: int, chips: int, read: str
 ) -> None:
     wiring = {"daisy": True, "read": read}
-    job = CHAIN | {"channels": 8 * chips, "wiring": wiring, "plans": [PLAN]}
+    job = CHAIN | {"channels": 8 * chips, "wiring": wiring, "plans": [PLAN | {"hold": 2}]}
     account = chained(job, gap_bits, chips)
     assert account["samples"] >= SEVERAL
+    assert account["replies"] == [[5, ""]]
     assert account["gaps"] == account["faults"] == []
     assert all(seen == at + 1 for _, at, seen in account["stimuli"])
     assert len(account["stimuli"]) >= SEVERAL // PLAN["period"] - 1
@@ -122,22 +125,24 @@ PLAN = {"command": 5, "plan": 1, "line": 1, "period": 400, "phase": 100, "hold":
 
 
 def test_pulses_leave_on_their_sample_and_come_back_in_the_next() -> None:
-    account = edge({"rate_hz": RATE_HZ, "samples": 8000, "plans": [PLAN]})
+    account = edge({"rate_hz": RATE_HZ, "samples": LONG, "plans": [PLAN]})
     assert account["replies"] == [[5, ""]]
     assert account["faults"] == []
     commanded = [at for _, at, _ in account["stimuli"]]
     assert commanded == list(range(100, account["end"] - 3, 400))[: len(commanded)]
-    assert len(commanded) >= 19
+    assert len(commanded) >= LONG // 400 - 1
     assert all(seen == at + 1 for _, at, seen in account["stimuli"])
     assert account["high_at"][: len(commanded)] == [at + 1 for at in commanded]
 
 
 def test_outputs_by_rpi_gpio_fire_the_same_pulses() -> None:
     pytest.importorskip("lgpio")
-    job = {"rate_hz": PYTHON_HZ, "samples": 3000, "plans": [PLAN], "wiring": {"outputs": "rpi-gpio"}}
+    wiring = {"outputs": "rpi-gpio"}
+    job = {"rate_hz": PYTHON_HZ, "samples": 3000, "plans": [PLAN | {"hold": 2}], "wiring": wiring}
     account = edge(job, env={"RPI_LGPIO_REVISION": "c03111"})
     assert account["error"] == ""
-    assert account["gaps"] == account["faults"] == []
+    assert account["faults"] == []
+    assert [gap for gap in account["gaps"] if gap[0] >= FIRST_HELD] == []
     assert right(account)
     assert [seen - at for _, at, seen in account["stimuli"]] == [1] * len(account["stimuli"])
     assert len(account["stimuli"]) >= 6
@@ -161,7 +166,7 @@ def test_a_short_transfer_is_a_torn_sample() -> None:
 
 
 def test_interrupts_that_are_never_seen_are_gaps_at_their_index() -> None:
-    account = edge({"rate_hz": RATE_HZ, "samples": 4000, "at": {"1000": ["missing_edge_every", 100]}})
+    account = edge({"rate_hz": RATE_HZ, "samples": 3500, "at": {"1000": ["missing_edge_every", 100]}})
     lost = [gap[0] for gap in account["gaps"]]
     assert len(lost) >= 20
     assert {gap[1] for gap in account["gaps"]} == {1}
@@ -178,7 +183,9 @@ def test_edges_told_twice_and_storms_move_no_index() -> None:
     account = edge(job)
     assert account["error"] == ""
     assert right(account)
-    assert sum(gap[1] for gap in account["gaps"]) <= 2
+    assert sum(gap[1] for gap in account["gaps"]) <= (30 if ON_KERNEL else 2), (
+        "a kernel's storm takes its time"
+    )
 
 
 @pytest.mark.parametrize(
@@ -190,7 +197,7 @@ def test_one_bad_sample_in_a_hundred_is_one_gap_in_a_hundred(fault: str, reason:
     lost = [gap[0] for gap in account["gaps"]]
     assert {tuple(gap[1:]) for gap in account["gaps"]} == {(1, reason)}
     assert {b - a for a, b in pairwise(lost)} == {100}
-    assert len(lost) >= 40
+    assert len(lost) >= (LONG - 600) // 100
     assert right(account)
 
 
@@ -220,7 +227,8 @@ def test_data_ready_that_sticks_is_told_and_goes_on_when_it_is_freed() -> None:
 
 def test_devices_that_vanish_end_the_edge_with_their_name() -> None:
     account = edge({"rate_hz": RATE_HZ, "samples": 1_000_000, "at": {"2000": ["vanished", True]}})
-    assert account["error"].startswith("PortError: the SPI device is gone")
+    devices = ["the SPI device is gone", "the data-ready line is gone"]
+    assert account["error"].startswith(tuple(f"PortError: {device}; check" for device in devices))
     assert account["samples"] >= 2000
     assert right(account)
 
@@ -231,11 +239,20 @@ def test_devices_that_vanish_end_the_edge_with_their_name() -> None:
         (["--fault", "busy_lines=17"], {}, "data-ready (/dev/gpiochip"),
         (["--fault", "busy_lines=22"], {}, "stimulus lines (/dev/gpiochip"),
         (["--fault", "open_errno=EACCES"], {}, "add the user to the groups spi and gpio"),
-        (["--spi-max-hz", "1000000"], {}, "/dev/spidev0.0 at 8000000 Hz: Invalid argument; this kernel's"),
+        (
+            ["--fault", "spi_max_hz=1000000"],
+            {},
+            "/dev/spidev0.0 at 8000000 Hz: Invalid argument; this kernel's",
+        ),
         ([], {"spi": ["0.7"]}, "/dev/spidev0.7 at 8000000 Hz: No such file or directory"),
         ([], {"gpio": "pinctrl-none"}, "no GPIO chip labelled pinctrl-none; there is pinctrl-"),
         ([], {"lines": [99]}, "line 99"),
-        (["--fault", "vanished"], {}, "the device is gone"),
+        (
+            ["--fault", "vanished"],
+            {},
+            "there is none at all: its driver is not loaded, or the device is gone",
+        ),
+        (["--fault", "vanished"], {"gpio": "/dev/gpiochip0"}, "(/dev/gpiochip0 line 22"),
     ],
 )
 def test_what_cannot_be_opened_is_named_with_its_cure(options: list[str], wiring: dict, words: str) -> None:

@@ -3,6 +3,7 @@
 That the kernel talks like this is shown in the guest (tests.guest), where the whole suite runs on it.
 """
 
+import ctypes
 import errno
 import os
 import socket
@@ -19,7 +20,7 @@ from firmware.rig.nodes.pins import KernelPins
 from firmware.rig.spidev import SpiNode
 
 INIT, OPEN, READ, WRITE, RELEASE, INTERRUPT, IOCTL, POLL = 4096, 14, 15, 16, 18, 36, 39, 40
-WRITE_MODE, READ_MODE = 0x40016B01, 0x80016B01
+WRITE_MODE, READ_MODE, WRITE_SPEED, READ_SPEED = 0x40016B01, 0x80016B01, 0x40046B04, 0x80046B04
 
 
 class Bus:
@@ -28,6 +29,12 @@ class Bus:
     def window(self, node, mosi, speed_hz, selected, ends):
         return bytes(255 - byte for byte in mosi)
 
+    def release(self, node):
+        pass
+
+    def pause(self, duration_ns):
+        pass
+
 
 class Kernel:
     """The other end of /dev/cuse."""
@@ -35,7 +42,8 @@ class Kernel:
     def __init__(self):
         self.end, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.faults = Faults()
-        self.node = CuseNode(ours.detach(), SpiNode(0, Bus(), self.faults, 0), self.faults)
+        self.node = CuseNode(ours.detach(), lambda: SpiNode(0, Bus(), self.faults, 0), self.faults)
+        self.handle = 0
         self.end.settimeout(5)
         self.unique = 0
 
@@ -55,9 +63,22 @@ class Kernel:
         assert (length, unique) == (len(answer), self.unique)
         return error, answer[16:]
 
-    def ioctl(self, command, memory=None):
-        address = memory if isinstance(memory, int) else 0
-        answer = self.ask(IOCTL, struct.pack("<QIIQII", 0, 0, command, address, 0, 0))
+    def open(self):
+        """The handle of a new open, also `self.handle`; below 0 an errno."""
+        error, body = self.ask(OPEN, bytes(8))
+        self.handle = error or struct.unpack("<QII", body)[0]
+        return self.handle
+
+    def sized(self, opcode, size, content=b""):
+        """A read or write of so many bytes."""
+        return self.ask(opcode, struct.pack("<QQIIQII", self.handle, 0, size, 0, 0, 0, 0) + content)
+
+    def release(self):
+        """The last copy of the descriptor is closed."""
+        return self.ask(RELEASE, struct.pack("<QIIQ", self.handle, 0, 0, 0))
+
+    def ioctl(self, command, address=0, flags=0):
+        answer = self.ask(IOCTL, struct.pack("<QIIQII", self.handle, flags, command, address, 0, 0))
         return answer[0] if answer[0] else struct.unpack("<iIII", answer[1])[0]
 
 
@@ -83,20 +104,38 @@ def test_a_kernel_of_another_protocol_is_refused_in_one_line(kernel):
 
 
 def test_reading_writing_and_closing(kernel):
-    assert kernel.ask(OPEN, bytes(8)) == (0, struct.pack("<QII", 0, 0, 0))
-    sized = struct.pack("<QQIIQII", 0, 0, 3, 0, 0, 0, 0)
-    assert kernel.ask(READ, sized) == (0, b"\xff\xff\xff")
-    assert kernel.ask(WRITE, sized + b"\1\2\3") == (0, struct.pack("<II", 3, 0))
-    assert kernel.ask(READ, struct.pack("<QQIIQII", 0, 0, 5000, 0, 0, 0, 0)) == (-errno.EMSGSIZE, b"")
+    assert kernel.open() == 1
+    assert kernel.sized(READ, 3) == (0, b"\xff\xff\xff")
+    assert kernel.sized(WRITE, 3, b"\1\2\3") == (0, struct.pack("<II", 3, 0))
+    assert kernel.sized(READ, 5000) == (-errno.EMSGSIZE, b"")
     assert kernel.ask(INTERRUPT, bytes(8)) is None
     assert kernel.ask(POLL, bytes(24)) == (-errno.ENOSYS, b"")
-    assert kernel.ask(RELEASE, bytes(24)) == (0, b"")
+    assert kernel.release() == (0, b"")
     assert kernel.node.requests == 7
 
 
-def test_ioctls_move_the_programs_memory(kernel):
-    import ctypes
+def test_the_speed_is_forgotten_with_the_last_close(kernel):
+    speed = ctypes.create_string_buffer((1_000_000).to_bytes(4, "little"), 4)
+    told = ctypes.create_string_buffer(4)
 
+    def now():
+        assert kernel.ioctl(READ_SPEED, ctypes.addressof(told)) == 0
+        return int.from_bytes(told.raw, "little")
+
+    first = kernel.open()
+    own = now()
+    assert kernel.ioctl(WRITE_SPEED, ctypes.addressof(speed)) == 0
+    kernel.open()
+    assert now() == 1_000_000, "somebody else has it open"
+    kernel.release()
+    kernel.handle = first
+    kernel.release()
+    kernel.open()
+    assert now() == own != 1_000_000
+
+
+def test_ioctls_move_the_programs_memory(kernel):
+    kernel.open()
     mode = ctypes.create_string_buffer(b"\1", 1)
     assert kernel.ioctl(WRITE_MODE, ctypes.addressof(mode)) == 0
     told = ctypes.create_string_buffer(1)
@@ -109,12 +148,29 @@ def test_ioctls_move_the_programs_memory(kernel):
     assert kernel.ioctl(0x80046B09, 1) == -errno.ENOTTY
 
 
-def test_faults_reach_the_node(kernel):
+def test_programs_of_32_bits_have_pointers_of_four_bytes(kernel):
+    kernel.open()
+    sent = ctypes.create_string_buffer(b"\1", 1)
+    message = struct.pack("<QQIIHBBBBH", ctypes.addressof(sent) | 1 << 63, 0, 1, 0, 0, 0, 0, 0, 0, 0)
+    packed = ctypes.create_string_buffer(message, 32)
+    assert kernel.ioctl(0x40206B00, ctypes.addressof(packed)) == -errno.EFAULT
+    low = ctypes.addressof(sent) < 1 << 32
+    assert kernel.ioctl(0x40206B00, ctypes.addressof(packed), flags=8) == (1 if low else -errno.EFAULT)
+
+
+def test_what_is_gone_is_dead_for_good(kernel):
     kernel.faults.set("open_errno", "EACCES")
-    assert kernel.ask(OPEN, bytes(8)) == (-errno.EACCES, b"")
-    kernel.faults.set("vanished", True)
-    assert kernel.ask(OPEN, bytes(8)) == (-errno.ENODEV, b"")
-    assert kernel.ask(RELEASE, bytes(24)) == (0, b""), "what is gone can still be closed"
+    assert kernel.open() == -errno.EACCES
+    kernel.faults.clear()
+    old = kernel.open()
+    kernel.node.remove()
+    assert kernel.sized(READ, 3) == (-errno.ESHUTDOWN, b"")
+    kernel.node.renew()
+    assert kernel.sized(READ, 3) == (-errno.ESHUTDOWN, b"")
+    kernel.open()
+    assert kernel.sized(READ, 3)[0] == 0
+    kernel.handle = old
+    assert kernel.release() == (0, b""), "it can still be closed"
 
 
 class Fed(OutputTrace):

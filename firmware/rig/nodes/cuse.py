@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from firmware.errors import PortError
@@ -27,11 +28,14 @@ _OPEN_OUT = struct.Struct("<QI4x")
 _READ_IN = struct.Struct("<QQI20x")
 """fh, offset, size; the same for a write."""
 _WRITE_OUT = struct.Struct("<I4x")
+_HANDLE = struct.Struct("<Q")
+"""fh, with which a release begins."""
 _IOCTL_IN = struct.Struct("<QIIQII")
 """fh, flags, cmd, arg, in_size, out_size."""
 _IOCTL_OUT = struct.Struct("<iIII")
 """result, flags, in_iovs, out_iovs."""
 _OPEN, _READ, _WRITE, _RELEASE, _INTERRUPT, _IOCTL, _CUSE_INIT = 14, 15, 16, 18, 36, 39, 4096
+_IOCTL_32BIT: Final = 1 << 3
 _PROTOCOL: Final = (7, 31)
 _MOST_BYTES: Final = 1 << 16
 _REQUEST_BYTES: Final = _MOST_BYTES + 4096
@@ -47,10 +51,16 @@ def open_cuse() -> int:
 
 
 class CuseNode:
-    """A node in /dev over `fd` of /dev/cuse, answered by `node`, until `close`. One thread."""
+    """A node in /dev over `fd` of /dev/cuse, until `close`; `make` makes the device behind it. One thread.
 
-    def __init__(self, fd: int, node: SpiNode, faults: Faults) -> None:
-        self._fd, self._node, self._faults = fd, node, faults
+    Who has it open keeps the device that he opened: one that was removed refuses him for good.
+    """
+
+    def __init__(self, fd: int, make: Callable[[], SpiNode], faults: Faults) -> None:
+        self._fd, self._make, self._faults = fd, make, faults
+        self._device = make()
+        self._open: dict[int, SpiNode] = {}
+        self._opened = 0
         self.requests = 0
 
     def fileno(self) -> int:
@@ -60,6 +70,14 @@ class CuseNode:
     def close(self) -> None:
         """The node goes away; whoever has it open finds it gone."""
         os.close(self._fd)
+
+    def remove(self) -> None:
+        """The device is gone."""
+        self._device.remove()
+
+    def renew(self) -> None:
+        """Another one is there."""
+        self._device = self._make()
 
     def serve(self) -> None:
         """Answer one request. Raises PortError when the kernel has let the device go."""
@@ -100,19 +118,28 @@ class CuseNode:
         """The body of the answer, None for a request that wants none. Raises OSError."""
         if opcode == _INTERRUPT:
             return None
-        if opcode == _RELEASE:
-            return b""
-        self._faults.check_present()
         if opcode == _OPEN:
-            if self._faults.open_errno:
-                raise OSError(self._faults.open_errno, "injected")
-            return _OPEN_OUT.pack(0, 0)
-        if opcode == _READ:
-            return self._node.received(_READ_IN.unpack_from(body)[2])
-        if opcode == _WRITE:
-            size = _READ_IN.unpack_from(body)[2]
-            return _WRITE_OUT.pack(self._node.sent(body[_READ_IN.size : _READ_IN.size + size]))
+            return self._reply_open()
         if opcode == _IOCTL:
-            _, _, command, address, _, _ = _IOCTL_IN.unpack_from(body)
-            return _IOCTL_OUT.pack(self._node.ioctl(pid, command, address), 0, 0, 0)
+            handle, flags, command, address, _, _ = _IOCTL_IN.unpack_from(body)
+            pointer_bytes = 4 if flags & _IOCTL_32BIT else 8
+            result = self._open[handle].ioctl(pid, command, address, pointer_bytes)
+            return _IOCTL_OUT.pack(result, 0, 0, 0)
+        if opcode == _RELEASE:
+            del self._open[_HANDLE.unpack_from(body)[0]]
+            return b""
+        if opcode in (_READ, _WRITE):
+            handle, _, size = _READ_IN.unpack_from(body)
+            if opcode == _READ:
+                return self._open[handle].received(size)
+            return _WRITE_OUT.pack(self._open[handle].sent(body[_READ_IN.size : _READ_IN.size + size]))
         raise OSError(errno.ENOSYS, "no such request")
+
+    def _reply_open(self) -> bytes:
+        if self._faults.open_errno:
+            raise OSError(self._faults.open_errno, "injected")
+        if self._device not in self._open.values():
+            self._device.opened_alone()
+        self._opened += 1
+        self._open[self._opened] = self._device
+        return _OPEN_OUT.pack(self._opened, 0)

@@ -9,9 +9,11 @@ import os
 import select
 import shutil
 import signal
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +36,7 @@ from hw.model.board import BoardModel
 PRIORITY: Final = 60
 """SCHED_FIFO, above a driver's own: data-ready comes from outside, no program can hold it up."""
 _LOOK_S: Final = 0.1
+_MODE: Final = 0o600
 
 
 class KernelRig:
@@ -44,6 +47,7 @@ class KernelRig:
         self._pinned_ns: int | None = None
         self._wires: Wires | None = None
         self._nodes: list[CuseNode] = []
+        self._device_of: dict[Path, int] = {}
         self._present = True
         self._busy: tuple[int, ...] = ()
 
@@ -88,14 +92,23 @@ class KernelRig:
         self._pace = wires.watcher = RealTime(wires, options.speed or 1.0, self._now_ns)
         self._wires = wires
         for k, name in enumerate(options.spi):
-            node = CuseNode(open_cuse(), SpiNode(k, wires, self.faults, options.spi_max_hz), self.faults)
+            node = CuseNode(open_cuse(), partial(self._spi_device, k), self.faults)
             stack.callback(node.close)
             node.appear(name)
-            if not Path("/dev", name).exists():
-                raise PortError(f"/dev/{name} did not appear; is /dev a devtmpfs and the name free?")
+            path = Path("/dev", name)
+            if not path.exists():
+                raise PortError(f"{path} did not appear; is /dev a devtmpfs and the name free?")
             self._nodes.append(node)
+            self._device_of[path] = path.stat().st_rdev
         self._orders = Orders(wires, self.faults, self.counters)
+        self._orders.on_faults = self._apply_faults
         self._apply_faults()
+
+    def _spi_device(self, node: int) -> SpiNode:
+        """A new SPI device behind node `node`."""
+        if self._wires is None:
+            raise RuntimeError("an SPI device before its wires")
+        return SpiNode(node, self._wires, self.faults, self._options.spi_max_hz)
 
     def _now_ns(self) -> int:
         """The clock of the pace: the moment that is being taken in, otherwise now."""
@@ -119,7 +132,6 @@ class KernelRig:
                         asked |= set() if accepted is None else {accepted}
                     elif fd in asked:
                         connections.serve(fd, self._orders)
-                        self._apply_faults()
                         asked = {fd for fd in asked if fd in connections}
                 if ended in ready:
                     return exit_code(os.waitpid(pid, 0)[1])
@@ -146,14 +158,26 @@ class KernelRig:
         if self.faults.vanished == self._present:
             self._present = not self.faults.vanished
             if self._present:
-                self._chip.appear()
-                self._pins.forget()
+                self._come_back()
             else:
-                self._chip.vanish()
+                self._go_away()
         busy = tuple(self.faults.busy_lines)
         if busy != self._busy and self._present:
             self._pins.hold(busy)
             self._busy = busy
+
+    def _go_away(self) -> None:
+        self._chip.vanish()
+        for node, path in zip(self._nodes, self._device_of, strict=True):
+            node.remove()
+            path.unlink(missing_ok=True)
+
+    def _come_back(self) -> None:
+        self._chip.appear()
+        self._pins.forget()
+        for node, (path, device) in zip(self._nodes, self._device_of.items(), strict=True):
+            node.renew()
+            os.mknod(path, stat.S_IFCHR | _MODE, device)
 
 
 def begin(command: Sequence[str], environment: Mapping[str, str]) -> int:

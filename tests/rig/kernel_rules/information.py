@@ -22,7 +22,7 @@ def chip_info() -> Any:
         with Chip(flags) as chip:
             packed = chip.ioctl(u.GPIO_GET_CHIPINFO_IOCTL, b"x" * u.GPIOCHIP_INFO.size)
             name, label, n_lines = u.GPIOCHIP_INFO.unpack(packed)
-            told.append([text(name), bool(text(label)), n_lines])
+            told.append([text(name).rstrip("0123456789"), bool(text(label)), n_lines])
     return {"read_write": told[0], "read_only": told[1]}
 
 

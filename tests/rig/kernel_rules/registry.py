@@ -29,7 +29,7 @@ SOCKET_DIFFERS: Final = {
     "watch_reads_odd": "the rig's descriptors are stream sockets: any number of bytes can be read",
     "v1_event_reads_odd": "the rig's descriptors are stream sockets: any number of bytes can be read",
     "descriptors": "the rig's descriptors are stream sockets: they take writes and sockets' own ioctls",
-    "removal_reads": "the rig hangs up on line requests only, and a socket's hang-up reads as its end",
+    "removal_reads": "a socket's hang-up is IN and HUP, and reads as its end",
 }
 """Cases in which it shows that the rig's descriptors are sockets."""
 RIG_DIFFERS: Final = LOCKSTEP_DIFFERS | DRIVER_DIFFERS | SOCKET_DIFFERS
