@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         "--cs-gpio",
         default="",
         metavar="N,M",
-        help="chip selects that the program drives itself (- for none)",
+        help="chip selects that the program drives; - for one of CE0.. (=-,19)",
     )
     p.add_argument("--stim", default="22,23,24,25", metavar="N,..", help="stimulus lines 1 to 4 (none: -)")
     p.add_argument("--sites", default=DEFAULT_SITES, metavar="A,..", help="what the stimulus lines stimulate")

@@ -43,10 +43,10 @@ class Lockstep:
         self._seen_ns = time.monotonic_ns()
 
     def before_window(self, chips: tuple[int, ...], reads_frame: bool) -> None:
-        """Before START real time counts; after it, each reading unasked gets a new sample."""
+        """To a chip before its START real time counts; after it, each reading unasked gets a new sample."""
         self._quiet = 0
         self._fulfil()
-        if not self._converting:
+        if not self._converting or any(self._chips[chip].due_ns is None for chip in chips):
             self._pass_real_time()
         elif reads_frame and self._fresh.isdisjoint(chips) and not self._wires.watched:
             self._awaited -= self._fresh  # again the same chip: it is read alone
@@ -57,6 +57,7 @@ class Lockstep:
         self._follow()
         if not self._converting:
             return
+        self._seen_ns = time.monotonic_ns()
         if stops:  # the conversion under way still completes
             self._next_edge()
             self._follow()
@@ -137,9 +138,14 @@ class Lockstep:
             self.timeout_ns = TICK_NS if converting else -1
 
     def _pass_real_time(self) -> None:
+        """Since the last window; another chip that converts meanwhile goes on."""
         now_ns = time.monotonic_ns()
         self._board.advance(self._board.now_ns() + now_ns - self._seen_ns)
         self._seen_ns = now_ns
+        edges = self._board.edges()
+        if edges:
+            self._fresh.update(edge.chip for edge in edges)
+            self._wires.fall(edges)
 
     def _next_edge(self) -> None:
         """Time runs to the next conversion that gives data, and on until one that the program can hear of."""

@@ -384,3 +384,19 @@ def test_real_time_shows_the_short_rise_of_a_line_that_nobody_reads_for(no_real_
     no_real_time.t += 1_000
     bench.pace.look()
     assert bench.level == 0
+
+
+def test_a_chip_that_is_set_up_after_another_has_started_gets_its_time(no_real_time):
+    """Free-running chips: RESET of the second needs its microseconds although the first converts already."""
+    bench = Bench(0, 0)
+    bench.send(START)
+    bench.board.chips[1].due_ns = None
+    before = bench.board.now_ns()
+    no_real_time.t += 50_000
+    bench.send(SDATAC, 1)
+    assert bench.board.now_ns() == before + 50_000
+    bench.board.chips[1].due_ns = bench.board.chips[0].due_ns
+    before = bench.board.now_ns()
+    no_real_time.t += 50_000
+    bench.send(SDATAC, 1)
+    assert bench.board.now_ns() == before, "once all convert the program's reading alone lets time go on"

@@ -426,27 +426,39 @@ def test_chip_selects_driven_as_gpio(rig):
     assert said == [[0x3E], [0x3C], [0, 0, 0], [1], True]
 
 
-def test_one_chip_select_of_the_program_and_one_of_the_controller(rig):
-    """PiEEG-16: the first chip's select is a GPIO line, the second's is CE1."""
+def test_free_running_chips_one_selected_by_the_program(rig):
+    """PiEEG-16: the first chip is on CE0 and starts first, the second one's select is a GPIO line."""
     text = """
         import json, gpiod, spidev
         from gpiod.line import Direction, Value
-        from tests.rig.driver import bring_up
+        from tests.rig.driver import Ready, bring_up, sample_of, steps
         one, two = spidev.SpiDev(0, 0), spidev.SpiDev(0, 1)
         high = gpiod.LineSettings(direction=Direction.OUTPUT, output_value=Value.ACTIVE)
         lines = gpiod.request_lines("/dev/gpiochip0", config={19: high})
         class Selected:
             def xfer2(self, sent):
                 lines.set_value(19, Value.INACTIVE)
-                found = one.xfer2(list(sent))
+                found = two.xfer2(list(sent))
                 lines.set_value(19, Value.ACTIVE)
                 return found
-        bring_up(Selected()); bring_up(two)
-        first, second = Selected().xfer2([0x20, 0, 0]), two.xfer2([0x20, 0, 0])
-        print(json.dumps([first[2], second[2], one.xfer2([0x20, 0, 0])]))
+        second = Selected()
+        readies = Ready(26), Ready(13)
+        for chip in (one, second):
+            bring_up(chip)
+            chip.xfer2([0x08])
+        ids = [chip.xfer2([0x20, 0, 0])[2] for chip in (one, second)]
+        unselected = two.xfer2([0x20, 0, 0])
+        def read():
+            found = []
+            for ready, chip, size in zip(readies, (one, second), (27, 15)):
+                ready.wait()
+                found.append(sample_of(chip.xfer2([0x12] + [0] * size)[1:]))
+            return found
+        rows = [read() for _ in range(60)][10:]
+        print(json.dumps([ids, unselected, [steps(column) for column in zip(*rows)]]))
     """
-    options = ("--chips", "ADS1299,ADS1299-4", "--cs-gpio", "19,-", "--drdy", "26,13")
-    assert rig(text, *RAMP, *options).said == [0x3E, 0x3C, [0, 0, 0]]
+    options = ("--chips", "ADS1299,ADS1299-4", "--cs-gpio=-,19", "--drdy", "26,13", "--stim", "-")
+    assert rig(text, *RAMP, *options).said == [[0x3E, 0x3C], [0, 0, 0], [[1], [1]]]
 
 
 def test_start_reset_and_power_pins(rig):
