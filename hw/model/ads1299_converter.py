@@ -18,7 +18,7 @@ from hw.model.ads1299_options import Trouble
 from hw.model.ads1299_registers import RegisterFile
 from hw.model.sinc3 import square_wave, step_response
 
-_BLOCK = 32  # longer ones save a tenth of the time, and make a rig in real time late at each
+_BLOCK = 128  # twice as long ones cost as much in all, and make a rig in real time late at each
 _STILL_BLOCK = 4096
 _MAINS_HZ = 50.0
 READY_TCLK = 9
