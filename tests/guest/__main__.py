@@ -17,7 +17,10 @@ from tests.guest import debian, machine
 ROOT: Final = Path(__file__).parents[2]
 SUITE: Final = tuple(
     f"tests/rig/test_{name}.py"
-    for name in ("bindings", "programs", "edge_on_nodes", "bench_on_nodes", "kernel_rules")
+    for name in (
+        *("bindings", "programs", "program_faults", "program_pins"),
+        *("edge_on_nodes", "bench_on_nodes", "kernel_rules"),
+    )
 )
 """The rules come last: they take the chip away, and this kernel then gives its number to no other."""
 COMPILED_FOR: Final = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}

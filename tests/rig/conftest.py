@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.rig.driver import ON_KERNEL
+
 ROOT = Path(__file__).parents[2]
-ON_KERNEL = os.environ.get("EVOKD_RIG_NODES") == "kernel"
-"""The nodes are a real kernel's (tests.guest): it stamps edges by its own clock and keeps real time."""
 WITHIN_S = 120
 
 

@@ -8,6 +8,7 @@ from firmware.rig.options import LOCKSTEP_AHEAD_NS
 
 RATE_CODE = 0x96  # 250 SPS
 ON_KERNEL = os.environ.get("EVOKD_RIG_NODES") == "kernel"
+"""The nodes are a real kernel's (tests.guest): it stamps edges by its own clock and keeps real time."""
 AHEAD_NS = 0 if ON_KERNEL else LOCKSTEP_AHEAD_NS
 """What stamps of edges are ahead of the clock."""
 JITTER_NS = 1_000_000 if ON_KERNEL else 0
