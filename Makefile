@@ -37,7 +37,7 @@ test: lint
 rig: .venv/.ready-dev
 	$(BIN)/python -m pytest $(TEST_ARGS) tests/rig
 
-# The same on a real kernel's GPIO and CUSE, in a QEMU guest (Debian; fetches a kernel once; about 15 minutes).
+# The same on a real kernel's GPIO and CUSE, in a QEMU guest (Debian; fetches a kernel once; about 12 minutes).
 rig-qemu: .venv/.ready-dev
 	$(BIN)/python -m tests.guest $(GUEST_ARGS)
 

@@ -26,7 +26,10 @@ SUITE: Final = tuple(
 COMPILED_FOR: Final = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 """Code that host and guest can both run, so that the host compiles it: the guest would take minutes."""
 LIBRARIES: Final = ("numpy", "numba", "llvmlite", "gpiod", "spidev", "lgpio", "_lgpio")
-SYSTEM: Final = ("/lib/x86_64-linux-gnu/",)
+SYSTEM: Final = tuple(
+    f"lib{name}.so"
+    for name in ("c", "m", "dl", "pthread", "rt", "util", "stdc++", "gcc_s", "z", "ffi", "lzma")
+)
 _WARM_UP: Final = '{"rate_hz": 1000, "samples": 200}'
 
 
@@ -96,8 +99,9 @@ def _read_first() -> str:
     """Compiled code into the guest's memory: its clock runs on while it waits for a page of the host's."""
     packages = Path(sysconfig.get_path("platlib"))
     places = [str(path) for name in LIBRARIES for path in packages.glob(f"{name}*")]
-    places += [sysconfig.get_config_var("DESTSHARED"), str(Path(sys.executable).resolve()), *SYSTEM]
-    return f"find {shlex.join(places)} -type f -name '*[.o]*' -size +8k -exec cat {{}} + > /dev/null 2>&1"
+    places += [str(path) for name in SYSTEM for path in Path("/lib/x86_64-linux-gnu").glob(f"{name}*")]
+    places += [sysconfig.get_config_var("DESTSHARED"), str(Path(sys.executable).resolve())]
+    return f"find -L {shlex.join(places)} -type f -name '*[.o]*' -size +8k -exec cat {{}} + > /dev/null 2>&1"
 
 
 if __name__ == "__main__":
