@@ -14,8 +14,8 @@ RATE_HZ, SEVERAL_HZ, PYTHON_HZ = (500, 250, 250) if ON_KERNEL else (4000, 1000, 
 SPUN, SEVERAL, MANY, LONG, LONGER = (
     (1_000, 1_000, 2_000, 2_000, 4_000) if ON_KERNEL else (8_000, 4_000, 20_000, 8_000, 60_000)
 )
-FIRST_HELD = 5 if ON_KERNEL else 0
-"""A loop in Python may miss a first sample while its code is loaded."""
+LOST_BY_PYTHON = 30 if ON_KERNEL else 0
+"""A loop in Python is late now and then in real time: counted, a percent at most."""
 PROGRAM = [sys.executable, str(ROOT / "tests" / "support" / "edge_on_nodes.py")]
 
 
@@ -142,7 +142,7 @@ def test_outputs_by_rpi_gpio_fire_the_same_pulses() -> None:
     account = edge(job, env={"RPI_LGPIO_REVISION": "c03111"})
     assert account["error"] == ""
     assert account["faults"] == []
-    assert [gap for gap in account["gaps"] if gap[0] >= FIRST_HELD] == []
+    assert sum(gap[1] for gap in account["gaps"]) <= LOST_BY_PYTHON
     assert right(account)
     assert [seen - at for _, at, seen in account["stimuli"]] == [1] * len(account["stimuli"])
     assert len(account["stimuli"]) >= 6
