@@ -185,7 +185,8 @@ class GpiodEdges:
     def _newest(self, timeout_s: float, passed: list[int]) -> tuple[int, int]:
         """(index, time) of the newest edge told so far; SPURIOUS when all were; time 0 when none came.
 
-        The times of all that are neither bounces nor doubtful are added to `passed`.
+        The times of all but bounces are added to `passed`: one of a doubtful number is an edge all the same,
+        as the first ones after a new START are.
         """
         newest, t_ns = SPURIOUS, 0
         while self._ready(0 if t_ns else timeout_s):
@@ -197,7 +198,7 @@ class GpiodEdges:
                 t_ns = event.timestamp_ns
                 index = int(place(self._grid, self._clock, event.line_seqno, t_ns))
                 newest = newest if index == SPURIOUS else index
-                if index != SPURIOUS and index < DOUBTFUL:
+                if index != SPURIOUS:
                     passed.append(t_ns)
         return newest, t_ns
 

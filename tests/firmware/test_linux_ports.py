@@ -3,12 +3,13 @@
 import errno
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from firmware import linux
 from firmware.errors import PortError
-from firmware.linux import MonotonicClock, SpidevPort, binding, gpio_chip, port_error
+from firmware.linux import GpiodEdges, MonotonicClock, SpidevPort, binding, edge_grid, gpio_chip, port_error
 
 
 def one_line(caught: pytest.ExceptionInfo[PortError]) -> str:
@@ -85,3 +86,36 @@ def test_a_wait_is_never_too_short(duration_ns: int) -> None:
     before = clock.now_ns()
     clock.wait_ns(duration_ns)
     assert clock.now_ns() - before >= duration_ns
+
+
+class Told:
+    """A line request that has `events` of (line_seqno, timestamp_ns) queued, one a read."""
+
+    def __init__(self, events: list[tuple[int, int]]) -> None:
+        self.events = events
+
+    def wait_edge_events(self, timeout_s: float) -> bool:
+        return bool(self.events)
+
+    def read_edge_events(self) -> list[SimpleNamespace]:
+        seqno, t_ns = self.events.pop(0)
+        return [SimpleNamespace(line_seqno=seqno, timestamp_ns=t_ns)]
+
+
+def test_edges_after_a_new_start_are_told_although_their_number_is_in_doubt() -> None:
+    """STOP and START shift the phase: no index can be given at once, but no edge is missing on the line."""
+    shifted = [4_000_000 * k + (1_800_000 if k > 20 else 0) for k in range(1, 41)]
+    edges = GpiodEdges.__new__(GpiodEdges)
+    edges.exhausted, edges._last, edges._served_ns = False, None, 0
+    edges._grid, edges._clock = edge_grid(250.0)
+    told: list[int] = []
+    for seqno, t_ns in enumerate(shifted, 1):
+        edges._request = Told([(seqno, t_ns)])
+        edge = edges.wait(0.0)
+        told += [] if edge is None else [*edge.passed_ns, edge.t_ns]
+        assert edge is None or edge.t_ns == t_ns
+    assert len(told) >= 35
+    edges._request = Told([(seqno, t_ns) for seqno, t_ns in enumerate(shifted, 1)])
+    edges._grid, edges._clock = edge_grid(250.0)
+    edge = edges.wait(0.0)
+    assert edge is not None and [*edge.passed_ns, edge.t_ns] == shifted
