@@ -15,6 +15,7 @@ from struct import Struct
 import numpy as np
 from numpy.typing import NDArray
 
+from hw.board import LINES_PER_CHIP
 from hw.chips import COUNTS_MAX, COUNTS_MIN, FULL_SCALE_COUNTS, VREF_V
 
 STATUS_BYTES = 3
@@ -187,19 +188,20 @@ class FrameLayout:
 class BoardFrames(DecodedFrames):
     """n rows of a board: `counts` (n, channels of all chips) int32, in the order of the chips.
 
-    `trigger_bits` are the first chip's; `lead_off_p` and `lead_off_n` (n,) uint32 have one bit per channel
-    of the board, bit 0 = the first; `header_ok` (n,) is True when every chip's header is there. Each chip's
-    own: `chip_gpio` (n, chips) uint8 and `chip_header_ok` (n, chips) bool.
+    `trigger_bits`: bit 0 is line 1, lines 5 to 8 return to the second chip; `lead_off_p` and `lead_off_n`
+    (n,) uint32 have one bit per channel of the board, bit 0 = the first; `header_ok` (n,) is True when every
+    chip's header is there. Each chip's own: `chip_gpio` (n, chips) uint8, `chip_header_ok` (n, chips) bool.
     """
 
     chip_gpio: NDArray[np.uint8]
     chip_header_ok: NDArray[np.bool_]
 
 
-def decode_board(rows: NDArray[np.uint8], layout: FrameLayout) -> BoardFrames:
+def decode_board(rows: NDArray[np.uint8], layout: FrameLayout, lines: int = LINES_PER_CHIP) -> BoardFrames:
     """(n, at least layout.row_bytes) uint8 -> counts and status bits of all chips.
 
-    Bytes beyond the layout's are ignored. Raises ValueError for another type or shorter rows; never for what
+    Bytes beyond the layout's are ignored; so are the second chip's GPIO unless more than four `lines` use
+    them. Raises ValueError for another type or shorter rows; never for what
     the bytes say.
     """
     if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] < layout.row_bytes:
@@ -223,13 +225,21 @@ def decode_board(rows: NDArray[np.uint8], layout: FrameLayout) -> BoardFrames:
     whole: NDArray[np.bool_] = np.logical_and.reduce(header_ok, axis=1)
     return BoardFrames(
         counts=counts,
-        trigger_bits=np.ascontiguousarray(gpio[:, 0]),
+        trigger_bits=_bits(gpio, lines),
         lead_off_p=lead_off[0],
         lead_off_n=lead_off[1],
         header_ok=whole,
         chip_gpio=gpio,
         chip_header_ok=header_ok,
     )
+
+
+def _bits(gpio: NDArray[np.uint8], lines: int) -> NDArray[np.uint8]:
+    """Levels of the lines from the GPIO of every chip (n, chips)."""
+    bits: NDArray[np.uint8] = np.ascontiguousarray(gpio[:, 0])
+    if lines > LINES_PER_CHIP and gpio.shape[1] > 1:
+        bits = bits | gpio[:, 1] << np.uint8(LINES_PER_CHIP)
+    return bits
 
 
 def find_gap_bits(rows: NDArray[np.uint8], channels: Sequence[int]) -> int:

@@ -26,8 +26,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """Host: what to acquire. `lines` names what each output line drives; the rest maps a recording's signals
-    (`labels` per channel; "" for none; `annotations` as TEXT=LINE; `threshold` NaN for none)."""
+    """Host: what to acquire. `lines` names what each output line drives; `monitors` the channels of a
+    stimulator's current and voltage monitor ("" for none), `monitor_scales` mA and V per mV; the rest maps a
+    recording's signals (`labels` per channel; "" for none; `annotations` as TEXT=LINE; `threshold` NaN for
+    none)."""
 
     CODE: ClassVar[int] = 2
     rate_hz: F64
@@ -38,6 +40,8 @@ class Configure:
     trigger_channel: Text
     threshold: F64
     annotations: Texts
+    monitors: Texts = ()
+    monitor_scales: Floats = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class StimPlan:
-    """Host: pulse `line` (from 1) at every sample index that is `phase` modulo `period`, high for `hold`
-    samples, `count` times (0: until stopped). Replaces the plan of the same number. Plans of one period and
-    different phases therefore interleave whenever they were started."""
+    """Host: stimulate at every sample index that is `phase` modulo `period`, `count` times (0: no end).
+    Replaces the plan of the same number, which must be armed. Plans of one period and different phases
+    interleave whenever they were started. `period` 0: once, as soon as nothing is in the way.
+
+    One stimulus is `trains` (1 or 2) of `pulses`, `interval` samples apart, the second train `gap` samples
+    after the last pulse of the first; `line` (from 1) is high for `hold` samples each. Every second stimulus
+    goes to line `alternate` (0: none): the other polarity. No other plan fires until `guard` samples after
+    the last pulse. `kind` (see hw.limits), `current_ua` and `width_us` of a pulse, `area_cm2` of the
+    electrode (0: not known) are what the limits are held against."""
 
     CODE: ClassVar[int] = 6
     command: U32
@@ -91,11 +101,21 @@ class StimPlan:
     phase: U32
     hold: U16
     count: U32
+    alternate: U8 = 0
+    pulses: U16 = 1
+    interval: U32 = 0
+    trains: U8 = 1
+    gap: U32 = 0
+    guard: U32 = 0
+    kind: U8 = 0
+    current_ua: U32 = 0
+    width_us: U32 = 0
+    area_cm2: F64 = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class StimStop:
-    """Host: end a plan (or ALL_PLANS) and take its line low."""
+    """Host: end a plan (or ALL_PLANS), disarm it and take its line low."""
 
     CODE: ClassVar[int] = 7
     command: U32
@@ -105,7 +125,7 @@ class StimStop:
 @dataclass(frozen=True, slots=True)
 class Stimulus:
     """Edge: one pulse and its proof: commanded at one sample, seen in the status word of another (NOT_SEEN
-    when it never came back)."""
+    when it never came back). `number` counts the plan's stimuli, `pulse` those of this one, from 1."""
 
     CODE: ClassVar[int] = 8
     plan: U16
@@ -114,6 +134,7 @@ class Stimulus:
     line: U8
     commanded: U64
     seen: U64
+    pulse: U16 = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +148,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Edge: something is wrong; outputs are low. `fatal` ends acquisition."""
+    """Edge: something is wrong; outputs are low. `fatal` ends acquisition. `index` and `line` (0: none) where
+    it was, as far as it is about a stimulus."""
 
     CODE: ClassVar[int] = 10
     code: Text
     text: Text
     fatal: U8
+    index: U64 = NOT_SEEN
+    line: U8 = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +169,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Host: I am alive. Silence for a second takes the outputs low."""
+    """Host: I am alive. Silence for 0.2 s ends all stimulation (hw.limits); acquisition goes on."""
 
     CODE: ClassVar[int] = 12
     t_ns: I64
@@ -246,6 +270,80 @@ class Leads:
     watched: U8
 
 
+@dataclass(frozen=True, slots=True)
+class StimArm:
+    """Host: plan number `plan` may be started within the next `samples`. What fires stays armed for as long
+    again; stopping and every fault disarm. Nothing is armed at the start."""
+
+    CODE: ClassVar[int] = 20
+    command: U32
+    plan: U16
+    samples: U32
+
+
+@dataclass(frozen=True, slots=True)
+class StimLimits:
+    """Host: tighter limits of this case for one kind of stimulation, `figures` in the order of hw.limits.
+    They hold until the edge ends; nothing loosens them."""
+
+    CODE: ClassVar[int] = 21
+    command: U32
+    kind: U8
+    figures: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Lockout:
+    """Host: for `reason` (a bit of LOCK_REASONS) nothing may fire, from now on or (`on` 0) no longer."""
+
+    CODE: ClassVar[int] = 22
+    command: U32
+    reason: U8
+    on: U8
+
+
+@dataclass(frozen=True, slots=True)
+class Unfired:
+    """Edge: a stimulus that was due at `index`, or asked for, did not fire or not whole; the grid goes on.
+    `other` is the plan that was in the way, or ALL_PLANS."""
+
+    CODE: ClassVar[int] = 23
+    plan: U16
+    command: U32
+    index: U64
+    other: U16
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
+class StimState:
+    """Edge, on change: what the arbiter holds as of `index`: reasons that lock (bits of LOCK_REASONS), the
+    plan whose stimulus or window lasts until before `until` (ALL_PLANS: none); per plan `plans` with `fired`
+    and `unfired` stimuli; plans `armed` and until which index; per line, from 1, its `pulses`, `charge_uc`
+    and `energy_mj` of the case."""
+
+    CODE: ClassVar[int] = 24
+    index: U64
+    locks: U8
+    owner: U16
+    until: U64
+    plans: Floats
+    fired: Floats
+    unfired: Floats
+    armed: Floats
+    armed_until: Floats
+    pulses: Floats
+    charge_uc: Floats
+    energy_mj: Floats
+
+
+LOCK_IMPEDANCE, LOCK_ELECTROSURGERY, LOCK_HOST = 1, 2, 4
+LOCK_REASONS = {
+    LOCK_IMPEDANCE: "impedance is being measured",
+    LOCK_ELECTROSURGERY: "electrosurgery is on",
+    LOCK_HOST: "the host has locked stimulation",
+}
+
 Message = (
     Hello
     | Configure
@@ -266,4 +364,9 @@ Message = (
     | Excited
     | Impedance
     | Leads
+    | StimArm
+    | StimLimits
+    | Lockout
+    | Unfired
+    | StimState
 )

@@ -1,17 +1,18 @@
 """The modelled board: converters, their clocks and the wires around them, in time of its own.
 
 Owns time, data-ready edges, chip selects and pins; refuses to know who asks: the simulated box and the rig
-put the same board behind their ports and device nodes. A body gives the volts; the four stimulus lines return
-to the GPIO pins of the first chip, as on the real board.
+put the same board behind their ports and device nodes. A body gives the volts; stimulus lines return to the
+GPIO pins of the first two chips, as on the real board.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 from operator import and_
 
+from hw.board import LINES_PER_CHIP
 from hw.chips import DECODE_TCLK, Opcode, tclk_to_ns
 from hw.model.ads1299 import Ads1299Model
 from hw.model.board_clocks import oscillators
@@ -63,6 +64,7 @@ class BoardModel:
         self._row_ns = now_ns
         self._sample = 0
         self._stimulus = 0
+        self.pulsed: Callable[[float, int], None] | None = None
         self._selected: tuple[int, ...] = ()
         self._due_ns: int | None = None
         self._connect()
@@ -157,14 +159,21 @@ class BoardModel:
         self._refresh()
 
     def set_stimulus(self, bits: int) -> None:
-        """Drive the stimulus lines; a rising one stimulates its site now."""
+        """Drive the stimulus lines; a rising one stimulates its site now, and `pulsed` hears of it: the time
+        as `Body.stimulate` has it, and the line from 1."""
         rising = bits & ~self._stimulus
         self._stimulus = bits
-        self.chips[0].gpio_pins = bits
+        for k, chip in enumerate(self.chips[:2]):
+            chip.gpio_pins = bits >> k * LINES_PER_CHIP & 0x0F
+        if not rising:
+            return
+        at = self._sample - 1 + (self._now_ns - self._row_ns) * 1e-9 * self.rate_hz
         for line, site in enumerate(self.setup.sites):
-            if rising >> line & 1 and site:
-                since = (self._now_ns - self._row_ns) * 1e-9 * self.rate_hz
-                self.body.stimulate(self._sample - 1 + since, site)
+            if rising >> line & 1:
+                if site:
+                    self.body.stimulate(at, site)
+                if self.pulsed is not None:
+                    self.pulsed(at, line + 1)
 
     def set_start(self, high: bool) -> None:
         """Drive the START pin of all chips: they begin and end together."""

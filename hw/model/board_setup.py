@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from hw.board import N_LINES
+from hw.board import LINES_PER_CHIP, lines_of
 from hw.chips import ADS1299, ChipSpec
 from hw.model.ads1299_options import ChipOptions, Surroundings
 
@@ -61,7 +61,7 @@ class BoardSetup:
 
     chips: tuple[ChipSpec, ...] = (ADS1299,)
     around: Surroundings = field(default_factory=Surroundings)
-    sites: tuple[str, ...] = ("",) * N_LINES
+    sites: tuple[str, ...] = ("",) * LINES_PER_CHIP
     options: ChipOptions = field(default_factory=ChipOptions)
     oscillator_ppm: float = 0.0
     wander_ppm: float = 0.0
@@ -73,8 +73,8 @@ class BoardSetup:
     def __post_init__(self) -> None:
         if not 1 <= len(self.chips) <= MAX_CHIPS:
             raise ValueError(f"a board has 1 to {MAX_CHIPS} chips, not {len(self.chips)}")
-        if len(self.sites) > N_LINES:
-            raise ValueError(f"{len(self.sites)} stimulus sites, the board has {N_LINES} lines; remove some")
+        if len(self.sites) > (lines := lines_of(len(self.chips))):
+            raise ValueError(f"{len(self.sites)} stimulus sites, the board has {lines} lines; remove some")
         if self.daisy_gap_bits not in (0, 1):
             raise ValueError(f"{self.daisy_gap_bits} bits between daisy-chained frames: it is 0 or 1")
 

@@ -61,7 +61,13 @@ class Patient:
         self.delay_samples = delay_samples
         self.scenario = scenario
         self._background = Background(
-            electrodes, rate_hz, seed, delay_samples=delay_samples, mains_hz=mains_hz, noise=scenario.noise
+            electrodes,
+            rate_hz,
+            seed,
+            delay_samples=delay_samples,
+            mains_hz=mains_hz,
+            noise=scenario.noise,
+            electrosurgery=scenario.electrosurgery,
         )
         self._limbs = {site: _Limb(site, electrodes, seed) for site in SITES}
         self._pending: list[tuple[int, Floats]] = []

@@ -1,4 +1,4 @@
-"""What happens to the model patient, and when: responses that change and noise that changes.
+"""What happens to the model patient, and when: responses that change, noise that changes, electrosurgery.
 
 Pure data with its validation. Refuses to open files: `parse_scenario` takes a decoded TOML document.
 """
@@ -8,8 +8,10 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Literal, TypeVar, get_args
 
 from hw.model.evoked import SITES, Level
+from hw.model.stimulator import Condition
 
 Response = Literal["cortical", "subcortical", "peripheral", "all"]
+Mode = Literal["cut", "coag"]
 
 
 def _number(owner: str, name: str, value: object, low: float, high: float) -> None:
@@ -74,11 +76,61 @@ class NoiseChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Electrosurgery:
+    """From `at_s` on, for `for_s`, the surgeon cuts or coagulates; several at once add up.
+
+    `level_uv`: rms of the interference behind the amplifier, on an electrode of share 1; the converter's
+    filter takes some of it. ValueError (one line) for impossible values.
+    """
+
+    at_s: float
+    for_s: float
+    level_uv: float = 3000.0
+    mode: Mode = "cut"
+
+    def __post_init__(self) -> None:
+        _number("electrosurgery", "at_s", self.at_s, 0.0, 1e6)
+        _number("electrosurgery", "for_s", self.for_s, 0.0, 1e6)
+        _number("electrosurgery", "level_uv", self.level_uv, 0.0, 1e6)
+        _choice("electrosurgery", "mode", self.mode, get_args(Mode))
+
+
+@dataclass(frozen=True, slots=True)
+class StimulatorChange:
+    """From `at_s` on the stimulator of `line` (0: of all) is in this `condition`: `ok`, `open` (a lead is
+    off), `short`, or `loss` (the share `lost` of the current takes another way). ValueError (one line) for
+    impossible values.
+    """
+
+    at_s: float
+    condition: Condition = "ok"
+    lost: float = 0.4
+    line: int = 0
+
+    def __post_init__(self) -> None:
+        _number("stimulator", "at_s", self.at_s, 0.0, 1e6)
+        _choice("stimulator", "condition", self.condition, get_args(Condition))
+        _number("stimulator", "lost", self.lost, 0.0, 1.0)
+        _number("stimulator", "line", self.line, 0, 8)
+
+
+SOUND = StimulatorChange(0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
-    """Changes of responses and of noise; the order of equal times is the order given."""
+    """Changes of responses, of noise and of the stimulator, and electrosurgery; the order of equal times is
+    the order given."""
 
     changes: tuple[Change, ...] = ()
     noise: tuple[NoiseChange, ...] = ()
+    electrosurgery: tuple[Electrosurgery, ...] = ()
+    stimulator: tuple[StimulatorChange, ...] = ()
+
+    def stimulator_at(self, at_s: float, line: int) -> StimulatorChange:
+        """The condition of the stimulator of `line` at `at_s`."""
+        of_line = [c for c in self.stimulator if c.line in (0, line) and c.at_s <= at_s]
+        return max(of_line, key=lambda change: change.at_s, default=SOUND)
 
     def response(self, site: str, level: Level, at_s: float) -> tuple[float, float]:
         """(amplitude factor, added latency in ms) of `level` of the response to `site` at `at_s`."""
@@ -105,21 +157,26 @@ def _between(origin: tuple[float, float], target: Change | None, at_s: float) ->
 
 
 NO_CHANGE = Scenario()
+TABLES = ("change", "noise", "electrosurgery", "stimulator")
 
-Record = TypeVar("Record", Change, NoiseChange)
+Record = TypeVar("Record", Change, NoiseChange, Electrosurgery, StimulatorChange)
+_MISSING = {"at_s": "say when, in seconds", "for_s": "say how long, in seconds"}
 
 
 def parse_scenario(document: Mapping[str, object]) -> Scenario:
-    """The scenario of a decoded TOML document with `[[change]]` and `[[noise]]` tables.
+    """The scenario of a decoded TOML document: tables `[[change]]`, `[[noise]]` and the others of TABLES.
 
-    Keys are the fields of `Change` and `NoiseChange`. ValueError with one line: table, what is wrong, cure.
+    Keys are the fields of the records above. ValueError with one line: table, what is wrong, cure.
     """
     for key in document:
-        if key not in ("change", "noise"):
-            raise ValueError(f"scenario: unknown table {key!r}; use [[change]] and [[noise]]")
+        if key not in TABLES:
+            known = ", ".join(f"[[{name}]]" for name in TABLES)
+            raise ValueError(f"scenario: unknown table {key!r}; use {known}")
     return Scenario(
         tuple(_build(Change, where, table) for where, table in _tables(document, "change")),
         tuple(_build(NoiseChange, where, table) for where, table in _tables(document, "noise")),
+        tuple(_build(Electrosurgery, where, table) for where, table in _tables(document, "electrosurgery")),
+        tuple(_build(StimulatorChange, where, table) for where, table in _tables(document, "stimulator")),
     )
 
 
@@ -137,7 +194,7 @@ def _build(kind: type[Record], where: str, table: dict[str, object]) -> Record:
             raise ValueError(f"scenario, {where}: unknown key {key!r}; known keys: {', '.join(names)}")
     for field in fields(kind):
         if field.default is MISSING and field.name not in table:
-            raise ValueError(f"scenario, {where}: {field.name} is missing; say when, in seconds")
+            raise ValueError(f"scenario, {where}: {field.name} is missing; {_MISSING[field.name]}")
     try:
         return kind(**table)  # type: ignore[arg-type]  # __post_init__ checks every type
     except ValueError as fault:

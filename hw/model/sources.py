@@ -1,4 +1,5 @@
-"""What the electrodes pick up without any stimulus: EEG, muscle, thermal noise, mains, electrode offsets.
+"""What the electrodes pick up without any stimulus: EEG, muscle, thermal noise, mains, electrode offsets,
+electrosurgery (`hw.model.electrosurgery`).
 
 Each source and each electrode has its own child seed, so that neither a source switched off nor another
 choice of electrodes changes the rest. Refuses to know of evoked responses and of channels.
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.model.body import REGIONS, known
-from hw.model.scenario import NoiseChange
+from hw.model.electrosurgery import Pickup
+from hw.model.scenario import Electrosurgery, NoiseChange
 from hw.model.stochastic import BurstTrain, OnePoleBank, SlowWander, child, level_at, rms_of, wander_phasors
 
 Floats = NDArray[np.float64]
@@ -51,7 +53,8 @@ class Background:
     """All that is there without a stimulus, chunk by chunk.
 
     `delay_samples`: row k speaks of time (k - delay_samples) / rate_hz. The chunk length (a multiple of
-    32) is a matter of speed only. ValueError for an unknown electrode.
+    32) is a matter of speed only. Factors of `noise` leave `electrosurgery` alone. ValueError for an unknown
+    electrode.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Background:
         delay_samples: float,
         mains_hz: float,
         noise: Sequence[NoiseChange] = (),
+        electrosurgery: Sequence[Electrosurgery] = (),
         chunk_samples: int = 256,
     ) -> None:
         self.chunk_samples = chunk_samples
@@ -77,6 +81,7 @@ class Background:
             Brain(electrodes, rate_hz, seed),
         )
         self._offset = Offset(electrodes, rate_hz, seed, chunk_samples)
+        self._pickup = Pickup(electrodes, rate_hz, seed, chunk_samples, electrosurgery)
         steps = sorted(noise, key=lambda change: change.at_s)
         self._changes_s = np.array([step.at_s for step in steps])
         self._factors = np.array([(step.emg, step.mains, step.eeg) for step in (NORMAL, *steps)])
@@ -94,6 +99,7 @@ class Background:
             part = source.next_uv(times_s)
             part *= factor
             out += part
+        self._pickup.add_to(out, times_s)
         return out
 
 

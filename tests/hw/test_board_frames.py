@@ -48,10 +48,13 @@ def test_every_chip_comes_back_from_its_place_in_the_row(layout: FrameLayout, da
     frames = [encode_frame(c, g, p, n) for c, g, (p, n) in zip(counts, gpio, flags, strict=True)]
     row = row_of(frames, layout.gap_bits, data.draw(st.integers(0, 1)))
     assert len(row) == layout.row_bytes
-    decoded = decode_board(np.frombuffer(row, np.uint8)[None, :], layout)
+    lines = data.draw(st.integers(0, 8))
+    decoded = decode_board(np.frombuffer(row, np.uint8)[None, :], layout, lines)
     assert decoded.counts.tolist() == [list(chain.from_iterable(counts))]
     assert decoded.counts.dtype == np.int32
-    assert decoded.trigger_bits.tolist() == gpio[:1]
+    second = gpio[1] << 4 if lines > 4 and layout.chips > 1 else 0
+    assert decoded.trigger_bits.tolist() == [gpio[0] | second]
+    assert decoded.trigger_bits.dtype == np.uint8
     assert decoded.chip_gpio.tolist() == [gpio]
     assert decoded.header_ok.tolist() == [True]
     assert decoded.chip_header_ok.tolist() == [[True] * layout.chips]

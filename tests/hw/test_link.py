@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hw import link
 from hw.link import (
     ALL_PLANS,
+    LOCK_ELECTROSURGERY,
     NOT_SEEN,
     Block,
     Configure,
@@ -25,15 +26,20 @@ from hw.link import (
     ImpedanceStop,
     Leads,
     LeadWatch,
+    Lockout,
     Message,
     Receiver,
     Reply,
     Sender,
     Start,
+    StimArm,
+    StimLimits,
     StimPlan,
+    StimState,
     StimStop,
     Stimulus,
     Timebase,
+    Unfired,
     check_hello,
     hello,
     same,
@@ -51,19 +57,29 @@ BLOCK = Block(
     gaps=(Gap(990, 8, "missed"), Gap(998, 2, "torn")),
 )
 
-# Frames 0 to 18 of a sender, made with struct and zlib.crc32 alone. To change one is to change VERSION.
-TABLE_V1 = 0x3665508F
+# Frames 0 to 23 of a sender, made with struct and zlib.crc32 alone. To change one is to change VERSION.
+TABLE_V1 = 0x358A69A1
 GOLDEN: list[tuple[Message, str]] = [
     (
         Hello(1, TABLE_V1, 0x0123456789ABCDEF, "host"),
-        "020101010102010e8f506536efcdab89674523010409686f7374519c1e9300",
+        "020101010102010ea1698a35efcdab89674523010409686f737482741a7500",
     ),
     (
         Configure(
-            4000.0, 24, ("CP3", "Fpz"), ("median-left", ""), ("", "EEG Fpz"), "Stim", 0.5, ("click=1",)
+            4000.0,
+            24,
+            ("CP3", "Fpz"),
+            ("median-left", ""),
+            ("", "EEG Fpz"),
+            "Stim",
+            0.5,
+            ("click=1",),
+            monitors=("Fpz", ""),
+            monitor_scales=(0.1,),
         ),
         "030201010101010101010640af401802020305435033030546707a02020b0c6d656469616e2d6c65667401020201010207094545"
-        "472046707a04055374696d010101010104e03f0102070c636c69636b3d31db7be66a00",
+        "472046707a04055374696d010101010104e03f01020709636c69636b3d310202030446707a0102010d9a9999999999b93fd01a19"
+        "fa00",
     ),
     (
         Description("simulated", 4000.0, ("CP3", "Fpz"), (0.5, 0.25), (0.0, -1.0), -0.5, 4),
@@ -77,22 +93,41 @@ GOLDEN: list[tuple[Message, str]] = [
         "0101020801010103e6030101010101020201010601a3487d7200",
     ),
     (
-        StimPlan(command=8, plan=2, line=3, period=851, phase=100, hold=4, count=300),
-        "03060501010208010102020403530301026401010204032c0101059b54ac6000",
+        StimPlan(
+            command=8,
+            plan=2,
+            line=3,
+            period=8510,
+            phase=100,
+            hold=4,
+            count=300,
+            alternate=4,
+            pulses=5,
+            interval=16,
+            trains=2,
+            gap=60,
+            guard=70,
+            kind=2,
+            current_ua=200_000,
+            width_us=50,
+            area_cm2=1.5,
+        ),
+        "030605010102080101020204033e2101026401010204032c01010304050210010103023c0101024601010502400d030232010101"
+        "010101010107f83f5f3e0a9800",
     ),
     (StimStop(9, ALL_PLANS), "03070601010209010107ffff1f978bd600"),
     (
-        Stimulus(plan=2, command=8, number=1, line=3, commanded=951, seen=952),
-        "0308070101020202080101020101010403b703010101010103b803010101010105756b609a00",
+        Stimulus(plan=2, command=8, number=1, line=3, commanded=951, seen=952, pulse=4),
+        "0308070101020202080101020101010403b703010101010103b8030101010101020405f8789dad00",
     ),
     (
         Reply(8, "plan 2 exceeds the rate limit"),
         "030908010102080101021d22706c616e20322065786365656473207468652072617465206c696d6974a439234500",
     ),
     (
-        Fault("missing", "pulse 1 on line 3 never came back", 0),
-        "030a0901010207096d697373696e67212270756c73652031206f6e206c696e652033206e657665722063616d65206261636b0582"
-        "3c79a000",
+        Fault("missing", "pulse 1 on line 3 never came back", 0, index=955, line=3),
+        "030a0901010207096d697373696e67212270756c73652031206f6e206c696e652033206e657665722063616d65206261636b03bb"
+        "03010101010106035af693c100",
     ),
     (Ended(4000), "030b0a010103a00f01010101010525868f5e00"),
     (Heartbeat(123456789), "030c0b01010515cd5b070101010557bea4a900"),
@@ -130,6 +165,41 @@ GOLDEN: list[tuple[Message, str]] = [
         Leads(5000, off_p=1, off_n=0, railed=2, watched=1),
         "031312010103881301010101010201010101010101020201010601c8c1e7b700",
     ),
+    (
+        StimArm(13, 2, 4000),
+        "0314130101020d0101020203a00f0105ff941ffd00",
+    ),
+    (
+        StimLimits(14, 3, (2.0, 0.5)),
+        "0315140101020e0101030302010101010101010240010101010107e03fe06e03de00",
+    ),
+    (
+        Lockout(15, LOCK_ELECTROSURGERY, 1),
+        "0316150101020f01010702010915245800",
+    ),
+    (
+        Unfired(plan=2, command=8, index=1802, other=1, reason="electrosurgery is on"),
+        "0317160101020202080101030a0701010101010201021419656c656374726f73757267657279206973206f6e482cbaee00",
+    ),
+    (
+        StimState(
+            index=5000,
+            locks=LOCK_ELECTROSURGERY,
+            owner=1,
+            until=5100,
+            plans=(1.0,),
+            fired=(7.0,),
+            unfired=(2.0,),
+            armed=(1.0,),
+            armed_until=(9000.0,),
+            pulses=(7.0, 0.0),
+            charge_uc=(2.8, 0.0),
+            energy_mj=(0.5, 0.0),
+        ),
+        "0318170101038813010101010103020103ec130101010101020101010101010104f03f01010101010101041c4001010101010101"
+        "0103400101010101010104f03f0101010101010594c14002010101010101031c4001010101010101020209666666666666064001"
+        "010101010101020201010101010103e03f0101010101010105f4b67cd800",
+    ),
 ]
 
 
@@ -144,12 +214,10 @@ def test_golden_bytes_of_one_frame_of_each_message() -> None:
 
 
 def test_a_frame_is_what_the_first_lines_of_the_module_say() -> None:
-    payload = struct.pack("<HIBQQ", 2, 8, 1, 951, NOT_SEEN)[:2] + struct.pack(
-        "<IIBQQ", 8, 1, 3, 951, NOT_SEEN
-    )
+    payload = struct.pack("<HIIBQQH", 2, 8, 1, 3, 951, NOT_SEEN, 4)
     sender = Sender()
     sender.frame(Heartbeat(0))
-    assert sender.frame(Stimulus(2, 8, 1, 3, 951, NOT_SEEN)) == frame_by_hand(Stimulus.CODE, 1, payload)
+    assert sender.frame(Stimulus(2, 8, 1, 3, 951, NOT_SEEN, 4)) == frame_by_hand(Stimulus.CODE, 1, payload)
 
 
 @given(st.lists(ANY_MESSAGE, max_size=5), st.lists(st.integers(1, 40), min_size=1, max_size=20))

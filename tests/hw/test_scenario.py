@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw.model.scenario import NO_CHANGE, Change, NoiseChange, Scenario, parse_scenario
+from hw.model.scenario import NO_CHANGE, Change, Electrosurgery, NoiseChange, Scenario, parse_scenario
 
 TEXT = """
 [[change]]
@@ -23,6 +23,11 @@ ramp_s = 10
 [[noise]]
 at_s = 45.5
 emg = 3
+
+[[electrosurgery]]
+at_s = 50
+for_s = 4.5
+mode = "coag"
 """
 
 
@@ -33,6 +38,7 @@ def test_a_document_becomes_a_scenario() -> None:
             Change(60.0, "all", "all", latency_ms=2, ramp_s=10),
         ),
         (NoiseChange(45.5, emg=3),),
+        (Electrosurgery(50, 4.5, level_uv=3000.0, mode="coag"),),
     )
     assert parse_scenario({}) == NO_CHANGE
 
@@ -67,6 +73,18 @@ def test_a_document_becomes_a_scenario() -> None:
         ("[[change]]\nat_s = 1\nresponse = 'N20'", "response = 'N20' is unknown; use one of: cortical"),
         ("[[noise]]\nat_s = 1\nmains = -1", "noise 1: mains = -1 is impossible"),
         ("[[noise]]\nat_s = 1\neeg = 'off'", "noise 1: eeg = 'off' is not a number"),
+        ("[[electrosurgery]]\nat_s = 1", "electrosurgery 1: for_s is missing; say how long, in seconds"),
+        ("[[electrosurgery]]\nfor_s = 1", "electrosurgery 1: at_s is missing; say when, in seconds"),
+        ("[[electrosurgery]]\nat_s = 1\nfor_s = -1", "electrosurgery 1: for_s = -1 is impossible"),
+        (
+            "[[electrosurgery]]\nat_s = 1\nfor_s = 1\nmode = 'blend'",
+            "mode = 'blend' is unknown; use one of: cut, coag",
+        ),
+        (
+            "[[electrosurgery]]\nat_s = 1\nfor_s = 1\nlevel_uv = -1",
+            "level_uv = -1 is impossible; give 0 to 1e",
+        ),
+        ("[[electrosurgery]]\nat_s = 1\nfor_s = 1\nlevel = 1", "electrosurgery 1: unknown key 'level'"),
     ],
 )
 def test_what_a_document_cannot_mean_is_said_in_one_line(text: str, words: str) -> None:
