@@ -34,10 +34,12 @@ class Peak:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A rising edge of a trigger bit in the samples; `line` counts from 1."""
+    """A rising edge of a trigger bit in the samples; `line` counts from 1, and so does the `pulse` within a
+    stimulus of several."""
 
     index: int
     line: int
+    pulse: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ are told to hold something else than the body (`exclude`) enter no average.
 
 import math
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,13 +92,13 @@ class SweepCutter:
         geometry: Window,
         sos: NDArray[np.float64],
         n_derivations: int,
-        line: int,
+        lines: Collection[int],
         reject_uv: float | None,
         weights: NoiseWeights | None,
     ) -> None:
         self._geometry = geometry
         self._sos = sos
-        self._line = line
+        self._lines = frozenset(lines)
         self._reject_uv = reject_uv
         self._weights = weights
         self._n = n_derivations
@@ -106,22 +107,23 @@ class SweepCutter:
         self._previous: int | None = None
         self._pending: deque[tuple[Trigger, int | None]] = deque()
         self._settle = settle_samples(sos)
-        self._excluded: dict[int, tuple[int | None, str]] = {}
+        self._excluded: dict[tuple[int, str], int | None] = {}
 
     def exclude(self, first: int, end: int | None, reason: str) -> None:
         """Reject with `reason` every sweep that sees samples from `first` until before `end` (None: not known
         yet; told again with an `end`, the span closes). To be told before those samples come.
         """
-        self._excluded.pop(first, None)
-        self._excluded[first] = (end, reason)
-        if len(self._excluded) > MOST_EXCLUDED:
-            del self._excluded[next(iter(self._excluded))]
+        self._excluded.pop((first, reason), None)
+        self._excluded[first, reason] = end
+        if len(self._excluded) > MOST_EXCLUDED:  # one that is still open holds on
+            closed = (span for span, last in self._excluded.items() if last is not None)
+            del self._excluded[next(closed, (first, reason))]
 
     def trigger(self, trigger: Trigger, taken: bool = True) -> None:
-        """Note a stimulus on any line; those on the test's own line become sweeps if `taken`."""
+        """Note a stimulus on any line; first pulses on the test's own lines become sweeps if `taken`."""
         if self._latest is None or trigger.index > self._latest:
             self._previous, self._latest = self._latest, trigger.index
-        if taken and trigger.line == self._line:
+        if taken and trigger.line in self._lines and trigger.pulse == 1:
             self._pending.append((trigger, self._previous))
 
     def forget(self) -> None:
@@ -171,7 +173,7 @@ class SweepCutter:
         a span, and so would the weight; the backward one looks ahead until `end`."""
         g = self._geometry
         begin = index - max(g.pre, g.noise_span + g.guard)
-        for first, (last, reason) in self._excluded.items():
+        for (first, reason), last in self._excluded.items():
             if first < end and (last is None or begin < last + self._settle):
                 return reason
         return ""

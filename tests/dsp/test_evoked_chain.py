@@ -83,7 +83,7 @@ class Chain:
         self.edges = EdgeFinder()
         self.stream = stream(sos, 2, BLANK_ROWS, self.geometry.history + 200)
         weights = NoiseWeights(2, band_hz[0], RATE_HZ) if weighted else None
-        self.cutter = SweepCutter(self.geometry, sos, 2, 2, 200.0, weights)
+        self.cutter = SweepCutter(self.geometry, sos, 2, (2,), 200.0, weights)
         self.averager = Averager(self.geometry.rows, 2, target)
         self.sweeps: list[Sweep] = []
         self.finals: list[Average] = []
@@ -271,10 +271,10 @@ def bursty(kind: str, seed: int, amplitude: float, sign: float = 1.0) -> Bursty:
     template = np.zeros((n, 1))
     for stimulus in stimuli[:3]:
         template[stimulus + at, 0] += one
-    cutter = SweepCutter(g, sos, CASES, 1, None, NoiseWeights(CASES, BAND_HZ[0], RATE_HZ))
+    cutter = SweepCutter(g, sos, CASES, (1,), None, NoiseWeights(CASES, BAND_HZ[0], RATE_HZ))
     triggers = [Trigger(int(s), 1) for s in stimuli]
     found = cut_sweeps(stream(sos, CASES, history=g.history + 400), cutter, to_counts(uv), triggers)
-    clean = SweepCutter(g, sos, 1, 1, None, None)
+    clean = SweepCutter(g, sos, 1, (1,), None, None)
     shape = cut_sweeps(
         stream(sos, history=g.history + 400), clean, to_counts(template[:2000], 1e-4), triggers[:1]
     )

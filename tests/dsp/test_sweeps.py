@@ -37,7 +37,7 @@ def cutter(
     sos: Floats = NO_FILTER,
 ) -> SweepCutter:
     weights = NoiseWeights(channels, LOW_HZ, RATE_HZ) if weighted else None
-    return SweepCutter(g, sos, channels, 1, reject_uv, weights)
+    return SweepCutter(g, sos, channels, (1,), reject_uv, weights)
 
 
 def noise_counts(seed: int, n: int = 1100, channels: int = 1) -> Counts:
@@ -391,7 +391,7 @@ def test_stimuli_on_two_lines_at_one_sample_both_have_their_interval(lines: tupl
     found = []
     for own in lines:
         made = stream(NO_FILTER, history=g.history)
-        cut = SweepCutter(g, NO_FILTER, 1, own, None, NoiseWeights(1, LOW_HZ, RATE_HZ))
+        cut = SweepCutter(g, NO_FILTER, 1, (own,), None, NoiseWeights(1, LOW_HZ, RATE_HZ))
         noted = [Trigger(at, line) for at in STIMULI for line in lines]
         found.append(cut_sweeps(made, cut, counts, noted))
     assert [s.reason for s in found[1]] == [""] * 4
