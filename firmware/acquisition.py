@@ -5,6 +5,7 @@ and a frame mean is decided by the compiled steps, as in the loop on device node
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -12,17 +13,19 @@ import numpy as np
 
 from firmware.blocks import Assembler, Decode
 from firmware.errors import PortError
+from firmware.loop import arbiter
 from firmware.loop import pulses as loop_pulses
 from firmware.loop import samples as loop_samples
-from firmware.loop.state import EDGE_TIMEOUT_S, EXPECTED, LINES, NOTIFY, OUTPUTS, LoopState, loop_state
+from firmware.loop.state import EDGE_TIMEOUT_S, EXPECTED, NOTIFY, OUTPUTS, LoopState, loop_state
+from firmware.orders import Order, Orders, prepare
 from firmware.ports import Command, EdgePort, OutputPort, Put
-from firmware.sequencer import plan_row, prepare
 from firmware.timebase import TimebaseReporter
 from hw import limits
 from hw.frames import decode_frames
-from hw.link import Ended, Reply, StimPlan
+from hw.link import Ended, Reply
 
 RING_S = 10.0
+TIMEOUT_NS = round(limits.HEARTBEAT_TIMEOUT_S * 1e9)
 LEAST_SLOTS = 1 << 16
 """A slow converter's ten seconds are few rows, and to hold more of them costs little memory."""
 
@@ -58,12 +61,18 @@ class Acquisition:
         self._state = acquisition_state(rate_hz, lines, row_bytes, headers)
         watch = TimebaseReporter(rate_hz).watch
         self._assembler = Assembler(self._state, rate_hz, channels, decode, watch)
+        self._orders = Orders(self._state, rate_hz)
         self._commands: deque[Command] = deque()
+        self._heard_ns = 0
         self._driven = 0
 
     def command(self, command: Command) -> None:
         """Queue a stimulus command for the loop."""
         self._commands.append(command)
+
+    def heard(self, t_ns: int) -> None:
+        """The host was heard at `t_ns`; 0: none is watched."""
+        self._heard_ns = t_ns
 
     def run(self, put: Put, stop: threading.Event) -> None:
         """The loop, until `stop` or the last edge. Outputs are driven low however it ends.
@@ -98,6 +107,10 @@ class Acquisition:
             raise PortError(f"{text}; restart the edge and check the driver of the edge line")
         if self._commands:
             self._obey(put)
+        heard_ns = self._heard_ns  # read once: another thread writes it meanwhile
+        if heard_ns and time.monotonic_ns() - heard_ns > TIMEOUT_NS:
+            self._heard_ns = 0
+            loop_pulses.hush(self._state)
         outputs = loop_samples.arrive(self._state, index, t_ns, np.frombuffer(frame, np.uint8))
         if outputs != self._driven:
             self._drive()
@@ -111,14 +124,9 @@ class Acquisition:
     def _obey(self, put: Put) -> None:
         while self._commands:
             command = self._commands.popleft()
-            if isinstance(command, StimPlan):
-                lines = int(self._state.scalars[LINES])
-                refusal = limits.refuse(command, self._rate_hz, lines)
-                if refusal:
-                    self._assembler.say(put)  # answers come in the order of the commands
-                    put(Reply(command.command, refusal))
-                else:
-                    loop_pulses.obey(self._state, plan_row(command), 1)
+            order = self._orders.take(command)
+            if isinstance(order, Order):
+                arbiter.obey(self._state, order.row, order.verb)
             else:
-                stop = plan_row(StimPlan(command.command, command.plan, 0, 1, 0, 0, 0))
-                loop_pulses.obey(self._state, stop, 0)
+                self._assembler.say(put)  # answers come in the order of the commands
+                put(Reply(command.command, order))

@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from firmware.loop.state import (
     BLOCK,
     FIRST,
-    KIND,
     NOTIFY,
     REASONS,
+    RECORD,
     RECORDS_IN,
     RECORDS_OUT,
     SAMPLE,
     T_NS,
     LoopState,
-    events,
 )
+from firmware.loop.telling import events
 from firmware.ports import Put
 from firmware.ring import joined
+from firmware.stim_state import StateTeller
 from hw.frames import DecodedFrames
 from hw.link import Message
 from hw.samples import Gap, GapReason, SampleBlock
@@ -45,6 +46,7 @@ class Assembler:
     ) -> None:
         self._state, self._channels, self._decode, self._watch = state, channels, decode, watch
         self._block = max(1, round(rate_hz * BLOCK_S))
+        self._teller = StateTeller(state, rate_hz)
         state.scalars[BLOCK] = self._block
         self._gaps: list[Gap] = []
 
@@ -57,7 +59,7 @@ class Assembler:
         out, end = int(scalars[RECORDS_OUT]), int(scalars[RECORDS_IN])
         while out < end:
             slots = np.arange(out, min(end, out + self._block)) % len(state.records)
-            lost = np.flatnonzero(state.records[slots, KIND] != SAMPLE)
+            lost = np.flatnonzero(state.records[slots, RECORD] != SAMPLE)
             run = len(slots) if lost.size == 0 else int(lost[0])
             if lost.size == 0 and run < self._block and not flush:
                 return
@@ -73,6 +75,9 @@ class Assembler:
         """Put what the loop has to say."""
         for message in events(self._state):
             put(message)
+        changed = self._teller.look()
+        if changed is not None:
+            put(changed)
 
     def _lose(self, slot: int) -> None:
         kind, first, length, _ = (int(x) for x in self._state.records[slot])

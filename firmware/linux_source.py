@@ -31,9 +31,9 @@ from firmware.ports import Command, LeadCommand, Put
 from firmware.realtime import claim
 from firmware.timebase import TimebaseReporter
 from firmware.wiring import Wiring
-from hw.board import LATENCY_OFFSET_SAMPLES
+from hw.board import LATENCY_OFFSET_SAMPLES, lines_of
 from hw.frames import decode_board
-from hw.link import Configure, Description, Ended, Fault
+from hw.link import LOCK_IMPEDANCE, Configure, Description, Ended, Fault, Lockout
 
 Say = Callable[[str], None]
 RETRY_S = 0.5
@@ -99,12 +99,19 @@ class LinuxSource:
             if len(wanted.channels) > len(info.lsb_uv):
                 n = len(info.lsb_uv)
                 raise ConfigError(f"{len(wanted.channels)} channels wanted, the board has {n}; remove some")
+            if len(wiring.lines) > (most := lines_of(len(info.chips))):
+                raise ConfigError(
+                    f"{len(wiring.lines)} stimulus lines are wired, {len(info.chips)} chips see {most}; "
+                    "remove some"
+                )
             self._edges = GpiodEdges(chip, wiring.data_ready, wanted.rate_hz, self._last(wanted.rate_hz))
         except BaseException:
             self.close()
             raise
         self._info, self._channels = info, len(wanted.channels)
-        self._leads = LeadMonitor(self._front_end, info, wanted.channels, self._clock, self._calibration)
+        self._leads = LeadMonitor(
+            self._front_end, info, wanted.channels, self._clock, self._calibration, self._lock
+        )
         self._loop = self._make_loop(info, self._leads)
         n = self._channels
         return Description(
@@ -122,7 +129,7 @@ class LinuxSource:
         edges, outputs, front_end = self._edges, self._outputs, self._front_end
         if edges is None or outputs is None or front_end is None:
             raise ConfigError("not configured")
-        layout, rate_hz = info.layout, info.rate_hz
+        layout, rate_hz, lines = info.layout, info.rate_hz, len(self._wiring.lines)
         if outputs.fd < 0:
             return Acquisition(
                 lambda: edges.checked(front_end.read_frame),
@@ -133,7 +140,7 @@ class LinuxSource:
                 self._channels,
                 layout.row_bytes,
                 layout.first_bits,
-                leads.watched(lambda rows: decode_board(rows, layout)),
+                leads.watched(lambda rows: decode_board(rows, layout, lines)),
             )
         self._state = acquisition_state(rate_hz, len(self._wiring.lines), layout.row_bytes, layout.first_bits)
         reads = [
@@ -146,6 +153,15 @@ class LinuxSource:
         """Queue a stimulus command."""
         if self._loop is not None:
             self._loop.command(command)
+
+    def _lock(self, on: bool) -> None:
+        """A current for impedance flows, or no longer."""
+        self.command(Lockout(0, LOCK_IMPEDANCE, int(on)))
+
+    def heard(self, t_ns: int) -> None:
+        """The host was heard; see ports.Source."""
+        if self._loop is not None:
+            self._loop.heard(t_ns)
 
     def lead_command(self, command: LeadCommand) -> None:
         """Queue a command about the leads."""
@@ -173,8 +189,8 @@ class LinuxSource:
         info = self._info
         if info is None:
             raise ConfigError("not configured")
-        layout, over = info.layout, threading.Event()
-        decode = leads.watched(lambda rows: decode_board(rows, layout))
+        layout, over, lines = info.layout, threading.Event(), len(self._wiring.lines)
+        decode = leads.watched(lambda rows: decode_board(rows, layout, lines))
         watch = TimebaseReporter(info.rate_hz).watch
         assembler = Assembler(self._state, info.rate_hz, self._channels, decode, watch)
         # START comes when the loop waits for edges, so that the first sample is the first one that it sees.

@@ -15,7 +15,7 @@ import numpy as np
 from firmware.errors import ConfigError, PortError
 from firmware.ports import Command, Put
 from firmware.timebase import TimebaseReporter
-from hw.link import MAX_FRAME_BYTES, Configure, Description, Ended, Reply, StimPlan
+from hw.link import MAX_FRAME_BYTES, Configure, Description, Ended, Reply, StimArm, StimPlan
 from hw.recording import RecordingReader, TriggerMap
 
 BLOCK_S = 0.01
@@ -66,6 +66,9 @@ class RecordingSource:
         """Queue: a recording cannot stimulate, and says so among the samples."""
         self._commands.append(command)
 
+    def heard(self, t_ns: int) -> None:
+        """Nobody is stimulated by a recording."""
+
     def run(self, put: Put, stop: threading.Event) -> None:
         """Deliver the recording, paced, to its end or `stop`. Raises PortError when it cannot be read on."""
         reader = self._reader
@@ -103,7 +106,7 @@ class RecordingSource:
     def _answer(self, put: Put) -> None:
         while self._commands:
             command = self._commands.popleft()
-            refusal = "a recording cannot stimulate" if isinstance(command, StimPlan) else ""
+            refusal = "a recording cannot stimulate" if isinstance(command, StimPlan | StimArm) else ""
             put(Reply(command.command, refusal))
 
 

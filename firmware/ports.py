@@ -14,13 +14,16 @@ from hw.link import (
     ImpedanceStart,
     ImpedanceStop,
     LeadWatch,
+    Lockout,
     Message,
+    StimArm,
+    StimLimits,
     StimPlan,
     StimStop,
 )
 from hw.samples import SampleBlock
 
-Command = StimPlan | StimStop
+Command = StimPlan | StimStop | StimArm | StimLimits | Lockout
 LeadCommand = ImpedanceStart | ImpedanceStop | LeadWatch
 Put = Callable[[SampleBlock | Message], None]
 
@@ -95,6 +98,11 @@ class Source(Protocol):
 
     def command(self, command: Command) -> None:
         """Queue a stimulus command; the Reply comes among the samples. Any thread."""
+        ...
+
+    def heard(self, t_ns: int) -> None:
+        """The host was heard at `t_ns` of the monotonic clock, 0: no host is watched. Silence for longer than
+        hw.limits.HEARTBEAT_TIMEOUT_S ends all stimulation. Any thread."""
         ...
 
     def run(self, put: Put, stop: threading.Event) -> None:

@@ -1,8 +1,8 @@
 """The link server: one host at a time, blocks out, commands in.
 
 Acquisition runs in its own thread and outlives every host: blocks wait in the ring (10 s), and what the last
-host was sent in that time is sent to the next one again. A host that is silent for a second, or gone, takes
-the outputs low. Whatever a host sends, the edge goes on. Interprets no sample.
+host was sent in that time is sent to the next one again. A host that is gone takes the outputs low, and so
+does the loop when it is silent. Whatever a host sends, the edge goes on. Interprets no sample.
 """
 
 import queue
@@ -13,13 +13,16 @@ import time
 import numpy as np
 
 from firmware.errors import ConfigError, EdgeError, PortError
-from firmware.ports import LeadCommand, LeadSource, Source
+from firmware.ports import Command, LeadCommand, LeadSource, Source
 from firmware.ring import Ring
 from firmware.transport import Listener, Stream
 from hw import limits
 from hw.frames import pack24
 from hw.link import (
     ALL_PLANS,
+    LOCK_ELECTROSURGERY,
+    LOCK_HOST,
+    LOCK_IMPEDANCE,
     Block,
     Configure,
     Description,
@@ -29,12 +32,12 @@ from hw.link import (
     ImpedanceStart,
     ImpedanceStop,
     LeadWatch,
+    Lockout,
     Message,
     Receiver,
     Reply,
     Sender,
     Start,
-    StimPlan,
     StimStop,
     check_hello,
     hello,
@@ -194,8 +197,7 @@ class _Session:
         self._answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._gone = threading.Event()
         self._started = threading.Event()
-        self._heard_ns = time.monotonic_ns()
-        self._greeted = self._stimulating = False
+        self._greeted = False
 
     def run(self) -> None:
         """Until the host is gone or the server ends."""
@@ -232,7 +234,7 @@ class _Session:
             raise
         if isinstance(item, Ended) or (isinstance(item, Fault) and item.fatal):
             self._server.finish()
-            self._gone.wait(limits.HEARTBEAT_TIMEOUT_S)  # let the host hang up first
+            self._gone.wait(limits.HANG_UP_S)  # let the host hang up first
 
     def _send(self, message: Message) -> None:
         self._stream.write(self._sender.frame(message))
@@ -241,27 +243,22 @@ class _Session:
         try:
             while not self._gone.is_set():
                 for message in self._receiver.feed(self._stream.read(POLL_S)):
-                    self._heard_ns = time.monotonic_ns()
+                    if not self._server.source.patient:  # one that waits for its host has no time of its own
+                        self._server.source.heard(time.monotonic_ns())
                     self._hear(message)
-                self._watch_heartbeat()
         except EOFError:
             pass
         finally:
             self._stop_stimuli()
             self._gone.set()
 
-    def _watch_heartbeat(self) -> None:
-        silent_s = (time.monotonic_ns() - self._heard_ns) / 1e9
-        if self._stimulating and silent_s > limits.HEARTBEAT_TIMEOUT_S:
-            self._stop_stimuli()
-            text = (
-                f"no heartbeat from the host for {limits.HEARTBEAT_TIMEOUT_S:g} s; all stimuli were stopped"
-            )
-            self._answers.put(Fault("host_silent", text, 0))
-
     def _stop_stimuli(self) -> None:
-        self._stimulating = False
-        self._server.source.command(StimStop(0, ALL_PLANS))
+        """The host is gone: nothing is stimulated or measured for it any more, and what it locked is free."""
+        source = self._server.source
+        source.heard(0)
+        source.command(StimStop(0, ALL_PLANS))
+        for reason in (LOCK_ELECTROSURGERY, LOCK_HOST):
+            source.command(Lockout(0, reason, 0))
         if isinstance(self._server.source, LeadSource):
             self._server.source.lead_command(ImpedanceStop(0))
 
@@ -275,7 +272,7 @@ class _Session:
                 self._answers.put(self._server.configure(message))
             except EdgeError as error:
                 self._refuse("config" if error.exit_code == 2 else "fault", error)
-        elif isinstance(message, StimPlan | StimStop):
+        elif isinstance(message, Command):
             self._command(message)
         elif isinstance(message, ImpedanceStart | ImpedanceStop | LeadWatch):
             self._lead_command(message)
@@ -298,14 +295,13 @@ class _Session:
         if refusal:
             self._refuse("version", refusal)
 
-    def _command(self, command: StimPlan | StimStop) -> None:
+    def _command(self, command: Command) -> None:
         if not self._started.is_set():
             self._answers.put(Reply(command.command, "not acquiring"))
             return
-        if isinstance(command, StimPlan):
-            self._stimulating = True
-        elif command.plan == ALL_PLANS:
-            self._stimulating = False
+        if isinstance(command, Lockout) and command.reason == LOCK_IMPEDANCE:
+            self._answers.put(Reply(command.command, "the edge itself locks while impedance is measured"))
+            return
         self._server.source.command(command)
 
     def _lead_command(self, command: LeadCommand) -> None:

@@ -8,16 +8,17 @@ machine and says nothing about one. Everything on the board, the loop back of th
 
 import threading
 import time
-from collections.abc import Sequence
 
 from firmware.acquisition import Acquisition
 from firmware.errors import ConfigError
 from firmware.front_end import FrontEnd, FrontEndSetup
 from firmware.leads.monitor import LeadMonitor
 from firmware.ports import Command, Edge, LeadCommand, Put
-from hw.board import LATENCY_OFFSET_SAMPLES, N_LINES
-from hw.frames import decode_frames
-from hw.link import Configure, Description
+from firmware.simulated_stimulator import SimulatedStimulator, WiredBody
+from hw.board import LATENCY_OFFSET_SAMPLES, LINES_PER_CHIP, MOST_LINES, lines_of
+from hw.chips import ADS1299
+from hw.frames import decode_board
+from hw.link import LOCK_IMPEDANCE, Configure, Description, Lockout, StimPlan
 from hw.model.ads1299_options import ChipOptions, Surroundings
 from hw.model.board import BoardModel, BoardSetup
 from hw.model.patient import Patient
@@ -25,39 +26,52 @@ from hw.model.scenario import NO_CHANGE, Scenario
 from hw.model.sinc3 import Filtered
 
 PACE_NS = 2_000_000
+MOST_CHANNELS = 16
 
 
-class _Wired:
-    """The patient's electrodes on the board's first channels, seen through the filter; the others open."""
+class _Select:
+    """One chip select of the board; bytes take no time."""
 
-    def __init__(self, patient: Patient, channels: int) -> None:
-        self._filtered = Filtered(patient)
-        self._open = [0.0] * (channels - len(patient.electrodes))
+    def __init__(self, board: BoardModel, select: int) -> None:
+        self._board, self._select = board, select
 
-    def read(self, sample: int) -> Sequence[float]:
-        """Volts per channel."""
-        volts = self._filtered.read(sample)
-        return volts + self._open if self._open else volts
+    def transfer(self, mosi: bytes, speed_hz: int = 0) -> bytes:
+        """SPI port."""
+        return self._board.transfer(self._select, mosi)
 
-    def stimulate(self, at: float, site: str) -> None:
-        """The patient answers."""
-        self._filtered.stimulate(at, site)
+
+class _StartPin:
+    """The START pins of all chips."""
+
+    def __init__(self, board: BoardModel) -> None:
+        self._board = board
+
+    def write(self, bits: int) -> None:
+        """1: conversions run."""
+        self._board.set_start(bool(bits))
 
 
 class SimulatedBox:
-    """SPI, data-ready, outputs and clock of one modelled board (all four ports in one).
+    """Data-ready, outputs and clock of one modelled board, and its first SPI port; `ports` are all of them.
 
     The board's time begins at 0; `_ahead_ns` is what the box's time has more.
     """
 
     def __init__(
-        self, speed: float | None, seconds: float | None, sites: tuple[str, ...], options: ChipOptions
+        self,
+        speed: float | None,
+        seconds: float | None,
+        sites: tuple[str, ...],
+        options: ChipOptions,
+        chips: int = 1,
     ) -> None:
         self._speed, self._seconds = speed, seconds
         self.stop = threading.Event()
         self.exhausted = False
         around = Surroundings(ground="bias")
-        self.board = BoardModel(BoardSetup(around=around, options=options, sites=sites))
+        parts = (ADS1299,) * chips
+        self.board = BoardModel(BoardSetup(parts, around=around, options=options, sites=sites))
+        self.ports = tuple(_Select(self.board, k) for k in range(chips))
         self._ahead_ns = time.monotonic_ns()
         self._anchor_ns = self._start_ns = self._checked_ns = 0
         self._edges = 0
@@ -87,9 +101,10 @@ class SimulatedBox:
             if due_ns >= self._checked_ns and not self._pace(due_ns):
                 return None
             board.advance(due_ns)
-            if edges := board.edges():
-                self._edges += 1
-                return Edge(self._edges - 1, edges[0].t_ns + self._ahead_ns)
+            for edge in board.edges():
+                if edge.chip == 0:
+                    self._edges += 1
+                    return Edge(self._edges - 1, edge.t_ns + self._ahead_ns)
         return None
 
     def write(self, bits: int) -> None:
@@ -135,30 +150,42 @@ class SimulatedSource:
         self._box: SimulatedBox | None = None
         self._acquisition: Acquisition | None = None
         self._leads: LeadMonitor | None = None
+        self._stimulator: SimulatedStimulator | None = None
 
     def configure(self, wanted: Configure) -> Description:
         """Power a board up and bring its chip up. Raises ConfigError for unknown electrodes or sites."""
         channels = wanted.channels
-        if len(wanted.lines) > N_LINES:
+        if len(wanted.lines) > MOST_LINES or len(channels) > MOST_CHANNELS:
             raise ConfigError(
-                f"{len(wanted.lines)} stimulus lines wanted, the board has {N_LINES}; remove some"
+                f"{len(wanted.lines)} stimulus lines and {len(channels)} channels wanted, "
+                f"the simulated box has {MOST_LINES} and {MOST_CHANNELS}; remove some"
             )
+        chips = 2 if len(wanted.lines) > LINES_PER_CHIP or len(channels) > MOST_CHANNELS // 2 else 1
+        lines = lines_of(chips)
         if self._seed < 0:
             raise ConfigError(f"simulated patient: seed = {self._seed} is impossible; give 0 or more")
         options = ChipOptions(noise=self._noise, seed=self._seed)
-        box = SimulatedBox(self._speed, self._seconds, wanted.lines, options)
-        front_end = FrontEnd([box], box)
+        box = SimulatedBox(self._speed, self._seconds, wanted.lines, options, chips)
+        front_end = FrontEnd(box.ports, box, _StartPin(box.board) if chips > 1 else None)
         info = front_end.bring_up(FrontEndSetup(wanted.rate_hz, wanted.gain))
         n, has = len(channels), len(info.lsb_uv)
-        if n > has:
-            raise ConfigError(f"{n} channels wanted, the simulated box has {has}; remove some")
-        box.board.body = _Wired(self._patient(wanted), has)
+        self._stimulator = stimulator = SimulatedStimulator(wanted, self._scenario)
+        box.board.body = WiredBody(self._patient(wanted, stimulator), stimulator, has)
+        box.board.pulsed = stimulator.fire
         front_end.start()
         self._box = box
-        self._leads = LeadMonitor(front_end, info, channels, box)
-        decode = self._leads.watched(decode_frames)
+        self._leads = LeadMonitor(front_end, info, channels, box, lock=self._lock)
+        layout = info.layout
         self._acquisition = Acquisition(
-            front_end.read_frame, box, box, wanted.rate_hz, N_LINES, n, decode=decode
+            front_end.read_frame,
+            box,
+            box,
+            wanted.rate_hz,
+            lines,
+            n,
+            layout.row_bytes,
+            layout.first_bits,
+            self._leads.watched(lambda rows: decode_board(rows, layout, lines)),
         )
         return Description(
             "simulated",
@@ -167,13 +194,24 @@ class SimulatedSource:
             info.lsb_uv[:n],
             (0.0,) * n,
             LATENCY_OFFSET_SAMPLES,
-            N_LINES,
+            lines,
         )
 
+    def _lock(self, on: bool) -> None:
+        """A current for impedance flows, or no longer."""
+        self.command(Lockout(0, LOCK_IMPEDANCE, int(on)))
+
     def command(self, command: Command) -> None:
-        """Queue a stimulus command."""
+        """Queue a stimulus command; the stimulator is set as its plan says."""
+        if isinstance(command, StimPlan) and self._stimulator is not None:
+            self._stimulator.plan(command)
         if self._acquisition is not None:
             self._acquisition.command(command)
+
+    def heard(self, t_ns: int) -> None:
+        """The host was heard; see ports.Source."""
+        if self._acquisition is not None:
+            self._acquisition.heard(t_ns)
 
     def lead_command(self, command: LeadCommand) -> None:
         """Queue a command about electrodes."""
@@ -188,18 +226,19 @@ class SimulatedSource:
         with self._leads.tapped(put) as tapped:
             self._acquisition.run(tapped, stop)
 
-    def _patient(self, wanted: Configure) -> Patient:
+    def _patient(self, wanted: Configure, stimulator: SimulatedStimulator) -> Patient:
         """The model patient; ConfigError for what it does not have."""
+        electrodes = tuple(name for k, name in enumerate(wanted.channels) if k not in stimulator.places)
         try:
             patient = Patient(
-                wanted.channels,
+                electrodes,
                 wanted.rate_hz,
                 self._seed,
                 delay_samples=Filtered.delay_samples,
                 scenario=self._scenario,
             )
             for site in filter(None, wanted.lines):
-                patient.truth(site, (wanted.channels[0], None))
+                patient.truth(site, (electrodes[0], None))
         except ValueError as error:
             raise ConfigError(f"simulated patient: {error}") from None
         return patient

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from firmware.errors import ConfigError
-from hw.board import N_LINES
+from hw.board import lines_of
 from hw.frames import MOST_CHIPS
 
 HEADER_LABELS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
@@ -47,8 +47,9 @@ class Wiring:
             raise ConfigError(f"{len(self.spi)} chip selects in spi: a board has 1 to {MOST_CHIPS}")
         if not 0 < self.spi_hz <= 20_000_000:
             raise ConfigError(f"spi_hz {self.spi_hz} is not within 1 to 20,000,000, the converter's limit")
-        if len(self.lines) > N_LINES:
-            raise ConfigError(f"{len(self.lines)} stimulus lines: the board has {N_LINES}")
+        # How many chips a daisy chain has is known only when they answer: two lines' worth may be wired.
+        if len(self.lines) > (most := lines_of(2 if self.daisy else len(self.spi))):
+            raise ConfigError(f"{len(self.lines)} stimulus lines: a board of these chips has {most}")
         used = [self.data_ready, *self.lines, *([] if self.start is None else [self.start])]
         twice = sorted({line for line in used if used.count(line) > 1})
         if twice:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from firmware.front_end import FrontEndInfo, StartPin
 from firmware.ports import Clock, Edge, EdgePort, OutputPort, SpiPort
-from hw.board import N_LINES
+from hw.board import LINES_PER_CHIP
 from hw.frames import BoardFrames, FrameLayout, decode_board
 
 EDGE_TIMEOUT_S = 0.5
@@ -44,7 +44,7 @@ class Box:
     start_pin: StartPin | None = None
     chips: int = 1
     daisy: bool = False
-    lines: int = N_LINES
+    lines: int = LINES_PER_CHIP
     sclk_hz: int = 4_000_000
     own_time: bool = False
     one_time: bool = True

@@ -8,7 +8,7 @@ electrodes, and 6 nA tells only true opens (375 megohm, facts/hardware.md 1.8).
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -25,12 +25,26 @@ from firmware.ports import Clock, LeadCommand, Put
 from hw.chips import Family
 from hw.frames import DecodedFrames
 from hw.lead_off import CURRENTS_NA, direct_code, refuse_current
-from hw.link import Fault, ImpedanceStart, ImpedanceStop, Leads, LeadWatch, Message, Reply
+from hw.link import (
+    NOT_SEEN,
+    Excited,
+    Fault,
+    ImpedanceStart,
+    ImpedanceStop,
+    Leads,
+    LeadWatch,
+    Message,
+    Reply,
+)
 from hw.samples import SampleBlock
 
 
 class LeadMonitor:
-    """Of the first `channels` of a front end that was brought up. `command` may be called from any thread."""
+    """Of the first `channels` of a front end that was brought up. `command` may be called from any thread.
+
+    `lock` hears when a current for impedance is about to flow and when it has ended: nothing may be
+    stimulated meanwhile.
+    """
 
     def __init__(
         self,
@@ -39,8 +53,9 @@ class LeadMonitor:
         channels: Sequence[str],
         clock: Clock,
         calibration: Calibration = UNCALIBRATED,
+        lock: Callable[[bool], None] = lambda on: None,
     ) -> None:
-        self._info = info
+        self._info, self._lock_stimuli = info, lock
         self._all = (1 << len(channels)) - 1
         self._run = ImpedanceRun(front_end, info, channels, clock, calibration)
         self._rails = RailWatch(info.rate_hz, len(channels))
@@ -69,6 +84,8 @@ class LeadMonitor:
             put(item)
             if isinstance(item, SampleBlock):
                 for message in self.block(item):
+                    if isinstance(message, Excited) and message.end_index != NOT_SEEN:
+                        self._lock_stimuli(False)
                     put(message)
 
         try:
@@ -133,7 +150,10 @@ class LeadMonitor:
     def _obey(self, command: LeadCommand, block: SampleBlock) -> list[Message]:
         match command:
             case ImpedanceStart():
-                return [Reply(command.command, self._run.start(command))]
+                refusal = self._run.start(command)
+                if not refusal:
+                    self._lock_stimuli(True)  # before any current flows
+                return [Reply(command.command, refusal)]
             case ImpedanceStop():
                 return [*self._run.stop(block, "it was stopped"), Reply(command.command, "")]
             case LeadWatch():

@@ -11,10 +11,12 @@ import numpy as np
 from numba import int64, njit, types, void
 from numpy.typing import NDArray
 
+from firmware.loop.arbiter import obey
 from firmware.loop.grid import DOUBTFUL, GRID_NS, NEXT_MAY_COME, PERIOD_NS, SPURIOUS, place
-from firmware.loop.pulses import lower, obey, tell
+from firmware.loop.pulses import hush, lower, stop, tell
 from firmware.loop.samples import arrive, silence, unread
 from firmware.loop.state import (
+    ACCEPTED,
     EDGE_TIMEOUT_S,
     ERRNO,
     FAULT,
@@ -25,29 +27,34 @@ from firmware.loop.state import (
     LOST_MISSED,
     LOST_TORN,
     MOST_TORN,
+    N_PLAN,
     NOTIFY,
     OUTPUTS,
     READ_ERRORS,
+    REPLY,
     SPI_ERROR,
     TORN,
     LoopState,
 )
 from firmware.loop.state import SPURIOUS as COUNT_SPURIOUS
+from hw import limits
+from hw.link import ALL_PLANS
 
 STOPPED, SILENT, EDGE_GONE, SPI_GONE, OUTPUT_GONE, HEADERLESS = range(6)
 """Why `acquire` returned."""
 
 # wiring: descriptors and numbers that do not change while the loop runs, and a few that it keeps
 EDGE_FD, WAKE_FD, OUTPUT_FD, NOTE_FD, CHIPS, SKIP, TRANSFER_COMMAND, TRANSFER_RESULT = range(8)
-STOP, MAIL_OUT, DRIVEN, CARRIED, CARRIED_NS = range(8, 13)
+STOP, MAIL_OUT, DRIVEN, CARRIED, CARRIED_NS, HEARD_NS, HALT, HALT_COMMAND = range(8, 16)
 N_WIRING = 16
 # after these, for each chip: its descriptor; and from N_WIRING + MOST_CHIPS on: the bytes of its frame
 MOST_CHIPS = 4
 NONE_CARRIED = -1
 
 EVENT_WORDS, MOST_EVENTS = 6, 64
-MAIL_SLOTS, MAIL_WORDS = 64, 12
+MAIL_SLOTS, MAIL_WORDS = 64, N_PLAN + 3
 WAIT_MS, WAIT_HIGH_MS = round(EDGE_TIMEOUT_S * 1000), 20
+HOST_SILENT_NS = round(limits.HEARTBEAT_TIMEOUT_S * 1e9)
 GPIO_V2_LINE_SET_VALUES_IOCTL = 0xC010B40F
 SPI_IOC_MESSAGE_1 = 0x40206B00
 POLLIN, POLLERR_HUP_NVAL = 0x1, 0x38
@@ -118,11 +125,19 @@ def notify(st: LoopState, io: LoopIo) -> None:
 
 @njit(void(LOOP_STATE, LOOP_IO), nogil=True, cache=True, forceinline=True)
 def take_mail(st: LoopState, io: LoopIo) -> None:
-    """Obey the commands that are complete: serial number and checksum must be there, in whatever order."""
+    """Obey the commands that are complete: serial number and checksum must be there, in whatever order.
+
+    HALT, for which there is always room, stops everything behind them.
+    """
+    halt = io.wiring[HALT]
     while True:
         position = io.wiring[MAIL_OUT]
         row = io.mail[position % MAIL_SLOTS]
         if row[0] != position + 1 or row[MAIL_WORDS - 1] != row[: MAIL_WORDS - 1].sum():
+            if halt:
+                io.wiring[HALT] = 0
+                stop(st, ALL_PLANS)
+                tell(st, REPLY, io.wiring[HALT_COMMAND], ACCEPTED, 0, 0, 0, 0)
             return
         obey(st, row[2 : MAIL_WORDS - 1], row[1])
         io.wiring[MAIL_OUT] = position + 1
@@ -245,6 +260,15 @@ def take_sample(st: LoopState, io: LoopIo) -> int:
     return 0
 
 
+@njit(void(LOOP_STATE, LOOP_IO), nogil=True, cache=True, forceinline=True)
+def watch_host(st: LoopState, io: LoopIo) -> None:
+    """End all stimulation when the host has been silent too long, whatever Python is doing meanwhile."""
+    heard_ns = io.wiring[HEARD_NS]  # read once: Python writes it meanwhile
+    if heard_ns and now_ns(io) - heard_ns > HOST_SILENT_NS:
+        io.wiring[HEARD_NS] = 0
+        hush(st)
+
+
 @njit(int64(LOOP_STATE, LOOP_IO), nogil=True, cache=True)
 def acquire(st: LoopState, io: LoopIo) -> int:
     """Serve edges until stopped or until something needs more than a loop; see STOPPED and the others."""
@@ -270,6 +294,7 @@ def acquire(st: LoopState, io: LoopIo) -> int:
             if wiring[CARRIED] == NONE_CARRIED:
                 continue
         why = take_sample(st, io)
+        watch_host(st, io)
         if why:
             return why
         if s[TORN] >= s[MOST_TORN]:

@@ -16,13 +16,14 @@ from firmware.blocks import Assembler
 from firmware.errors import PortError
 from firmware.loop import nodes as loop
 from firmware.loop.grid import edge_grid
-from firmware.loop.state import EXPECTED, LINES, NOTIFY, LoopState
+from firmware.loop.state import EXPECTED, NOTIFY, LoopState
+from firmware.orders import Order, Orders
 from firmware.ports import Command, Put
-from firmware.sequencer import plan_row
-from hw import limits
-from hw.link import Reply, StimPlan
+from hw.link import ALL_PLANS, Reply, StimArm, StimPlan, StimStop
 
 POLL_S, BEGIN_S = 0.1, 5.0
+KEPT_SLOTS = 8
+"""Of the mailbox, for what stops or locks: plans and arms must not take the last room."""
 SPI_IOC_TRANSFER = struct.Struct("=QQIIHBBBBBB")
 POLLFD = struct.Struct("=ihh")
 HOLD_SELECT_US = 2
@@ -61,6 +62,7 @@ class LinuxLoop:
         check_length: bool = True,
     ) -> None:
         self._state, self._rate_hz = state, rate_hz
+        self._orders = Orders(state, rate_hz)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._note = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._reads = tuple(reads)
@@ -110,31 +112,34 @@ class LinuxLoop:
 
     def command(self, command: Command) -> None:
         """Post a stimulus command; the loop takes it before its next sample. Any thread."""
-        starts = isinstance(command, StimPlan)
-        if isinstance(command, StimPlan):
-            refusal = limits.refuse(command, self._rate_hz, int(self._state.scalars[LINES]))
-            row = plan_row(command)
-        else:
-            refusal = ""
-            row = plan_row(StimPlan(command.command, command.plan, 0, 1, 0, 0, 0))
+        order = self._orders.take(command)
+        room = loop.MAIL_SLOTS - (KEPT_SLOTS if isinstance(command, StimPlan | StimArm) else 0)
         with self._posting:
-            if not refusal and self._posted - int(self.io.wiring[loop.MAIL_OUT]) >= loop.MAIL_SLOTS:
-                refusal = "too many commands at once; send it again"
-            if refusal:
-                self._refused.append(Reply(command.command, refusal))
+            full = self._posted - int(self.io.wiring[loop.MAIL_OUT]) >= room
+            if not isinstance(order, Order):
+                self._refused.append(Reply(command.command, order))
+            elif full and isinstance(command, StimStop) and command.plan == ALL_PLANS:
+                self.io.wiring[loop.HALT_COMMAND] = command.command
+                self.io.wiring[loop.HALT] = 1
+            elif full:
+                self._refused.append(Reply(command.command, "too many commands at once; send it again"))
             else:
-                self._post(int(starts), row.tolist())
+                self._post(order.verb, order.row.tolist())
         os.eventfd_write(self._wake, 1)
 
-    def _post(self, starts: int, row: list[int]) -> None:
+    def _post(self, verb: int, row: list[int]) -> None:
         """Serial number and checksum last: the loop believes no row that is not complete."""
         slot = self.io.mail[self._posted % loop.MAIL_SLOTS]
         serial = self._posted + 1
         slot[0] = 0
-        slot[1], slot[2:-1] = starts, row
-        slot[-1] = serial + starts + sum(row)
+        slot[1], slot[2:-1] = verb, row
+        slot[-1] = serial + verb + sum(row)
         slot[0] = serial
         self._posted = serial
+
+    def heard(self, t_ns: int) -> None:
+        """The host was heard at `t_ns`; 0: none is watched. One word, which the loop reads. Any thread."""
+        self.io.wiring[loop.HEARD_NS] = t_ns
 
     def stop(self) -> None:
         """Let `serve` return before the next sample. Any thread."""

@@ -9,7 +9,8 @@ import numpy as np
 from numba import boolean, int64, njit, types, void
 from numpy.typing import NDArray
 
-from firmware.loop.pulses import lost, step, stop, tell
+from firmware.loop.arbiter import step
+from firmware.loop.pulses import lost, stop, tell
 from firmware.loop.state import (
     BLIND,
     BLOCK,
@@ -17,8 +18,8 @@ from firmware.loop.state import (
     EXPECTED,
     FAULT,
     FIRST,
-    KIND,
     LENGTH,
+    LINES,
     LOOP_STATE,
     LOST_FROM,
     LOST_MISSED,
@@ -28,6 +29,7 @@ from firmware.loop.state import (
     NO_DATA_READY,
     NOTIFY,
     OUTPUTS,
+    RECORD,
     RECORDS_IN,
     RECORDS_OUT,
     SAMPLE,
@@ -40,7 +42,8 @@ from hw.frames import HEADER
 from hw.link import ALL_PLANS
 
 ROW = types.Array(types.uint8, 1, "C", readonly=True)
-TRIGGER_BITS = 0x0F
+GPIO_BIT = 20
+"""Where the four GPIO bits begin behind a header's first bit; those of the second chip are lines 5 to 8."""
 STALE_BITS = 32
 FULL_SCALE = 0x800000
 
@@ -56,6 +59,17 @@ def whole(st: LoopState, row: NDArray[np.uint8]) -> bool:
         if word >> (12 - (st.headers[k] & 7)) & 0xF != HEADER:
             return False
     return True
+
+
+@njit(int64(LOOP_STATE, ROW), nogil=True, cache=True, forceinline=True)
+def trigger_bits(st: LoopState, row: NDArray[np.uint8]) -> int:
+    """The levels of the lines in a row: GPIO1 to 4 of the first chip, and of the second where used."""
+    bits = int64(row[2]) & 0x0F
+    if st.scalars[LINES] > 4 and len(st.headers) > 1:
+        at = st.headers[1] + GPIO_BIT
+        word = int64(row[at >> 3]) << 8 | int64(row[(at >> 3) + 1])
+        bits |= (word >> (12 - (at & 7)) & 0x0F) << 4
+    return int(bits)
 
 
 @njit(boolean(LOOP_STATE, ROW), nogil=True, cache=True, forceinline=True)
@@ -95,11 +109,11 @@ def record(st: LoopState, kind: int, first: int, length: int, t_ns: int) -> bool
         return False
     if s[LOST_FROM] >= 0:
         row = st.records[at % slots]
-        row[KIND], row[FIRST], row[LENGTH] = LOST_OVERFLOW, s[LOST_FROM], first - s[LOST_FROM]
+        row[RECORD], row[FIRST], row[LENGTH] = LOST_OVERFLOW, s[LOST_FROM], first - s[LOST_FROM]
         s[LOST_FROM] = -1
         at += 1
     row = st.records[at % slots]
-    row[KIND], row[FIRST], row[LENGTH], row[T_NS] = kind, first, length, t_ns
+    row[RECORD], row[FIRST], row[LENGTH], row[T_NS] = kind, first, length, t_ns
     s[RECORDS_IN] = at + 1
     if kind != SAMPLE or at + 1 - s[RECORDS_OUT] >= s[BLOCK]:
         s[NOTIFY] = 1
@@ -159,4 +173,4 @@ def arrive(st: LoopState, index: int, t_ns: int, row: NDArray[np.uint8]) -> int:
     record(st, SAMPLE, index, 1, t_ns)
     s[TORN] = 0
     s[BLIND] = 0
-    return int(step(st, index, int64(row[2]) & TRIGGER_BITS))
+    return int(step(st, index, trigger_bits(st, row)))

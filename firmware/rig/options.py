@@ -21,7 +21,7 @@ from firmware.rig.faults import Faults
 from firmware.rig.lines import N_LINES
 from firmware.rig.setup import DEFAULT_GPIO, RigOptions
 from firmware.rig.wires import Wiring
-from hw.board import N_LINES as N_STIMULI
+from hw.board import lines_of
 from hw.chips import CHIPS, ChipSpec
 from hw.model.board import BoardModel, BoardSetup, Body
 from hw.model.board_setup import MAX_CHIPS
@@ -115,7 +115,7 @@ def rig_options(args: argparse.Namespace) -> RigOptions:
     gpio = tuple(replace(node, label=args.label) for node in DEFAULT_GPIO) if args.label else DEFAULT_GPIO
     wiring = Wiring(
         _offsets("--drdy", args.drdy, count),
-        _offsets("--stim", "" if args.stim == "-" else args.stim, N_STIMULI),
+        _offsets("--stim", "" if args.stim == "-" else args.stim, lines_of(len(_chips(args)))),
         _selects(args.cs_gpio),
         *(
             None if n is None else _offsets("--start, --reset and --pwdn", str(n), 1)[0]
@@ -137,11 +137,11 @@ def board(args: argparse.Namespace) -> BoardModel:
     """The board with its body, powered up now. Raises ConfigError, PortError."""
     chips = _chips(args)
     sites = check_sites([site.strip() for site in args.sites.split(",")] if args.sites else [])
-    if len(sites) > N_STIMULI:
-        raise ConfigError(f"--sites names {len(sites)}, the board has {N_STIMULI} stimulus lines")
+    if len(sites) > (lines := lines_of(len(chips))):
+        raise ConfigError(f"--sites names {len(sites)}, the board has {lines} stimulus lines")
     if args.seed < 0:
         raise ConfigError(f"--seed {args.seed} is below 0; give 0 or more")
-    sites += ("",) * (N_STIMULI - len(sites))
+    sites += ("",) * (lines - len(sites))
     ahead_ns = 0 if args.realtime else LOCKSTEP_AHEAD_NS
     setup = BoardSetup(chips, sites=sites, daisy=args.daisy, daisy_gap_bits=args.daisy_gap or 0)
     model = BoardModel(setup, now_ns=time.monotonic_ns() + ahead_ns)

@@ -46,7 +46,7 @@ def _ours(raw: np.ndarray, weights: np.ndarray, triggers: list[int]) -> np.ndarr
     scale = Scale((LSB_UV,) * CHANNELS, (0.0,) * CHANNELS)
     stream = Stream(derivations, scale, sos, 16, g.history + RATE_HZ // 10)
     stream.restart(0)
-    cutter = SweepCutter(g, sos, len(weights), 1, 250.0, NoiseWeights(len(weights), 30.0, RATE_HZ))
+    cutter = SweepCutter(g, sos, len(weights), (1,), 250.0, NoiseWeights(len(weights), 30.0, RATE_HZ))
     averager = Averager(g.rows, len(weights), 10**6)
     waiting = list(triggers)
     for at in range(0, len(raw), BLOCK):

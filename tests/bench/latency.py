@@ -16,9 +16,22 @@ from pathlib import Path
 import numpy as np
 
 from hostd.client import Subscription
-from hw.board import LATENCY_OFFSET_SAMPLES, N_LINES
+from hw.board import LATENCY_OFFSET_SAMPLES, LINES_PER_CHIP
 from hw.frames import pack24
-from hw.link import Block, Configure, Description, Hello, Receiver, Reply, Sender, Start, StimPlan, hello
+from hw.link import (
+    Block,
+    Configure,
+    Description,
+    Hello,
+    Receiver,
+    Reply,
+    Sender,
+    Start,
+    StimArm,
+    StimPlan,
+    StimStop,
+    hello,
+)
 from tests.support.ports import free_bus
 
 RATE_HZ, CHANNELS, BLOCK = 4000, 8, 40
@@ -82,14 +95,14 @@ class StandInEdge(threading.Thread):
             if not data:
                 return
             for message in receiver.feed(data):
-                if isinstance(message, StimPlan):
+                if isinstance(message, StimArm | StimPlan | StimStop):
                     connection.sendall(sender.frame(Reply(message.command, "")))
 
 
 def _description(channels: tuple[str, ...]) -> Description:
     n = len(channels)
     offset = LATENCY_OFFSET_SAMPLES
-    return Description("simulated", RATE_HZ, channels, (LSB_UV,) * n, (0.0,) * n, offset, N_LINES)
+    return Description("simulated", RATE_HZ, channels, (LSB_UV,) * n, (0.0,) * n, offset, LINES_PER_CHIP)
 
 
 def measure(seconds: float = 40.0) -> dict[str, float]:

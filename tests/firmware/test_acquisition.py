@@ -13,7 +13,7 @@ from hw.link import ALL_PLANS, Ended, Fault, Reply, StimStop, Stimulus
 from hw.samples import Gap, SampleBlock
 from tests.support.board import PERIOD_NS, SILENCE, Board, Step, Torn
 from tests.support.links import tiles, true_counts
-from tests.support.looped import plan
+from tests.support.looped import armed, plan
 
 BLOCK = 40  # 10 ms at 4000 Hz
 
@@ -90,8 +90,8 @@ def test_an_edge_count_that_goes_back_ends_the_acquisition_with_its_cause() -> N
 
 
 def test_a_pulse_is_commanded_proven_and_seen_in_the_samples() -> None:
-    board = acquired(range(500), plan(period=400, phase=50, hold=4))
-    assert board.said(Reply) == [Reply(101, "")]
+    board = acquired(range(500), *armed(plan(period=400, phase=50, hold=4)))
+    assert board.said(Reply) == [Reply(201, ""), Reply(101, "")]
     assert board.said(Stimulus) == [Stimulus(1, 101, 1, 1, 50, 51), Stimulus(1, 101, 2, 1, 450, 451)]
     assert [w for w in board.written if w[0] < 500] == [(51, 1), (55, 0), (451, 1), (455, 0)]
     bits = np.concatenate([b.trigger_bits for b in board.blocks])
@@ -109,20 +109,20 @@ def test_a_refused_plan_is_answered_with_its_limit() -> None:
 
 
 def test_a_fault_of_the_sequencer_is_told_and_takes_the_outputs_low() -> None:
-    board = Board(range(500), loops=False).run(plan(period=200, phase=50, hold=40))
+    board = Board(range(500), loops=False).run(*armed(plan(period=200, phase=50, hold=40)))
     assert [(f.code, f.fatal) for f in board.said(Fault)] == [("missing", 0)]
     assert board.written == [(51, 1), (55, 0), (500, 0)]
 
 
 def test_a_pulse_ends_on_time_although_every_frame_is_torn() -> None:
-    board = acquired([*range(53), *(Torn(k) for k in range(53, 200))], plan(phase=50, hold=10))
+    board = acquired([*range(53), *(Torn(k) for k in range(53, 200))], *armed(plan(phase=50, hold=10)))
     assert [w for w in board.written if w[0] < 200] == [(51, 1), (61, 0)]
 
 
 def test_commands_are_obeyed_also_while_frames_are_torn() -> None:
     board = Board([*range(60), *(Torn(k) for k in range(60, 65)), *range(65, 1000)])
     board.hooks[60] = lambda: board.command(StimStop(7, ALL_PLANS))
-    board.run(plan(period=400, phase=50, hold=40))
+    board.run(*armed(plan(period=400, phase=50, hold=40)))
     assert board.said(Reply)[-1] == Reply(7, "")
     assert board.written == [(51, 1), (61, 0), (1000, 0)]
     assert board.said(Fault) == []
@@ -130,7 +130,7 @@ def test_commands_are_obeyed_also_while_frames_are_torn() -> None:
 
 def test_half_a_second_of_torn_frames_is_a_fault_told_once_that_ends_the_plans() -> None:
     torn = [Torn(k) for k in range(60, 60 + 4500)]
-    board = acquired([*range(60), *torn, *range(4560, 6000)], plan(period=400, phase=50))
+    board = acquired([*range(60), *torn, *range(4560, 6000)], *armed(plan(period=400, phase=50)))
     (fault,) = board.said(Fault)
     assert (fault.code, fault.fatal) == ("torn_frames", 0)
     assert "0.5 s" in fault.text
@@ -140,14 +140,14 @@ def test_half_a_second_of_torn_frames_is_a_fault_told_once_that_ends_the_plans()
 
 def test_frames_torn_now_and_then_end_nothing() -> None:
     script = [Torn(k) if k % 100 > 50 else k for k in range(6000)]
-    board = acquired(script, plan(period=4000, phase=0))
+    board = acquired(script, *armed(plan(period=4000, phase=0)))
     assert board.said(Fault) == []
     assert [s.number for s in board.said(Stimulus)] == [1, 2]
 
 
 def test_silence_is_a_fault_told_once_each_time_that_takes_the_outputs_low() -> None:
     script: list[Step] = [*range(52), SILENCE, SILENCE, SILENCE, *range(60, 100), SILENCE, SILENCE]
-    board = acquired(script, plan(period=4000, phase=50, hold=40))
+    board = acquired(script, *armed(plan(period=4000, phase=50, hold=40)))
     assert [(f.code, f.fatal) for f in board.said(Fault)] == [("no_data_ready", 0)] * 2
     assert "no data-ready edge for 0.5 s" in board.said(Fault)[0].text
     assert board.written[:2] == [(51, 1), (52, 0)]
@@ -176,7 +176,7 @@ def test_an_error_while_reading_reaches_the_caller_after_the_outputs_are_low(err
 
     board.hooks[52] = fail
     with pytest.raises(type(error)) as caught:
-        board.run(plan(phase=50, hold=40))
+        board.run(*armed(plan(phase=50, hold=40)))
     assert caught.value is error
     assert board.written == [(51, 1), (53, 0)]
 
@@ -187,7 +187,7 @@ def test_an_error_of_the_edge_line_leaves_the_outputs_low() -> None:
 
     board = Board(range(100), hooks={52: fail})
     with pytest.raises(PortError, match="the edge line is gone"):
-        board.run(plan(phase=50, hold=40))
+        board.run(*armed(plan(phase=50, hold=40)))
     assert board.written == [(51, 1), (52, 0)]
 
 
@@ -200,13 +200,13 @@ def test_an_error_of_the_ring_leaves_the_outputs_low(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(board, "put", full)
     with pytest.raises(RuntimeError, match="ring"):
-        board.run(plan(phase=30, hold=40))
+        board.run(*armed(plan(phase=30, hold=40)))
     assert board.written == [(31, 1), (40, 0)]
 
 
 def test_stop_ends_the_loop_with_low_outputs_and_all_samples_delivered() -> None:
     stop = threading.Event()
-    board = Board(range(1000), hooks={60: stop.set}).run(plan(phase=50, hold=40), stop=stop)
+    board = Board(range(1000), hooks={60: stop.set}).run(*armed(plan(phase=50, hold=40)), stop=stop)
     assert board.written == [(51, 1), (61, 0)]
     assert board.blocks[-1].end_index == 61
     assert board.said(Ended) == []  # the source could go on

@@ -35,11 +35,26 @@ def test_an_edge_that_nobody_ordered_is_a_fault() -> None:
     assert not any(box.outputs[10:])
 
 
-def test_a_second_edge_within_one_pulse_is_unexpected() -> None:
+@pytest.mark.parametrize(
+    ("again", "fault"),
+    [
+        (6, ("repeated", "line 1 rose once more at sample 6, within pulse 1")),
+        (13, ("repeated", "line 1 rose once more at sample 13, within pulse 1")),
+        (14, ("unexpected", "line 1 rose at sample 14 without a command")),
+    ],
+)
+def test_a_second_edge_within_a_pulse_s_own_time_is_a_repeated_one(again: int, fault: tuple[str, str]) -> None:
     box = Looped()
     box.sequencer.start(plan(hold=10))
-    box.run(400, lambda index, level: level & ~(index == 5))
-    assert [code for code, _ in box.faults] == ["unexpected"]
+    box.run(400, lambda index, level: index in (1, 2, again))
+    assert box.faults == [fault]
+
+
+def test_a_pulse_that_bounces_in_the_middle_of_a_train_names_its_pulse() -> None:
+    box = Looped()
+    box.sequencer.start(plan(hold=10, pulses=3, interval=20))
+    box.run(400, lambda index, level: level & ~(index == 25))
+    assert box.faults == [("repeated", "line 1 rose once more at sample 26, within pulse 2 of stimulus 1")]
 
 
 @pytest.mark.parametrize("released", [9, 400])
@@ -94,13 +109,18 @@ def test_a_line_that_stays_high_although_it_was_stopped_is_stuck() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10])
-def test_an_edge_awaited_in_lost_samples_is_neither_proven_nor_a_fault(n: int) -> None:
+def test_an_edge_awaited_in_lost_samples_is_never_seen_and_no_fault(n: int) -> None:
     box = Looped()
     box.sequencer.start(plan(period=400, hold=4))
     box.run(401).lose(n)
     box.run(1300)
     assert box.faults == []
-    assert [p.commanded for p in box.proofs] == [0, 800, 1200]
+    assert [(p.commanded, p.seen == NOT_SEEN) for p in box.proofs] == [
+        (0, False),
+        (400, True),
+        (800, False),
+        (1200, False),
+    ]
     assert box.rises() == [0, 400, 800, 1200]
 
 

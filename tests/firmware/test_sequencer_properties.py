@@ -1,89 +1,108 @@
 """Whatever is asked of the sequencer and whatever the samples show: what the outputs never do."""
 
-import math
-from collections import defaultdict
-from itertools import pairwise
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw import limits
-from hw.link import ALL_PLANS, StimPlan
+from hw.limits import CEILINGS
+from hw.link import ALL_PLANS, LOCK_HOST, LOCK_IMPEDANCE, Lockout, StimPlan
 from tests.support.looped import Looped
+from tests.support.stim_rules import Observer
 
 # Mostly plans that are accepted and collide with one another; now and then any numbers at all.
 PLANS = st.builds(
     StimPlan,
-    command=st.integers(1, 9),
-    plan=st.integers(1, 4),
-    line=st.integers(1, 4),
-    period=st.sampled_from([40, 41, 50, 80, 200]) | st.integers(0, 300),
+    command=st.just(0),
+    plan=st.integers(1, 5),
+    line=st.integers(1, 8),
+    period=st.sampled_from([40, 41, 50, 80, 200, 400]) | st.integers(0, 300),
     phase=st.integers(0, 300),
-    hold=st.integers(2, 40) | st.integers(0, 60),
-    count=st.integers(0, 4),
+    hold=st.integers(2, 5) | st.integers(0, 60),
+    count=st.sampled_from([0, 0, 1, 2, 4]),
+    alternate=st.sampled_from([0, 0, 0, 2, 7]) | st.integers(0, 9),
+    pulses=st.sampled_from([1, 1, 1, 2, 4]),
+    interval=st.sampled_from([6, 7, 8, 16]) | st.integers(0, 40),
+    trains=st.sampled_from([1, 1, 1, 2]),
+    gap=st.sampled_from([9, 20, 33]),
+    guard=st.sampled_from([0, 0, 10, 60, 150]) | st.integers(0, 400),
+    kind=st.sampled_from([0, 0, 0, 1, 2, 3]) | st.integers(0, 5),
 )
+SHOTS = PLANS.map(lambda p: replace(p, period=0, count=1))
+NUMBERS = st.integers(1, 5)
 ACTIONS = st.lists(
     st.tuples(
-        st.integers(0, 120),  # samples until then
+        st.integers(0, 120) | st.sampled_from([0, 0, 600]),  # samples until then
         st.one_of(
-            PLANS,
-            st.sampled_from([ALL_PLANS, 1, 2, 3, 4]).map(lambda n: ("stop", n)),
-            st.integers(1, 150).map(lambda n: ("lose", n)),
-            st.integers(1, 15).map(lambda bits: ("glitch", bits)),
+            PLANS.map(lambda p: ("start", p)),
+            PLANS.map(lambda p: ("start", p)),
+            SHOTS.map(lambda p: ("start", p)),
+            st.tuples(st.just("ask"), PLANS | SHOTS),  # without arming it
+            st.tuples(st.just("arm"), NUMBERS, st.integers(1, 200)),
+            st.tuples(st.just("stop"), st.sampled_from([ALL_PLANS, 1, 2, 3, 4, 5])),
+            st.tuples(st.just("lock"), st.sampled_from([LOCK_HOST, LOCK_IMPEDANCE]), st.integers(0, 1)),
+            st.tuples(st.just("lose"), st.integers(1, 150)),
+            st.tuples(st.just("glitch"), st.integers(1, 255)),
         ),
     ),
-    max_size=14,
+    max_size=16,
 )
 
 
-@settings(max_examples=150, deadline=None)
-@given(ACTIONS, st.sampled_from([500.0, 1000.0, 4000.0]), st.sampled_from([1, 1, 1, 2, 3, 5]))
-def test_what_the_outputs_never_do(actions: list, rate_hz: float, lag: int) -> None:
-    box = Looped(rate_hz, lag=lag)
-    longest: dict[int, int] = defaultdict(int)
-    silent_from: list[tuple[int, int | None]] = []  # from a stop or fault to the next accepted plan
-    for pause, action in actions:
-        box.run(box.index + pause)
+def carry_out(seen: Observer, action: tuple, command: int) -> None:
+    box = seen.box
+    match action:
+        case ("start", order):
+            seen.arm(order.plan, 200)
+            seen.start(replace(order, command=command))
+        case ("ask", order):
+            seen.start(replace(order, command=command))
+        case ("arm", number, samples):
+            seen.arm(number, samples)
+        case ("stop", number):
+            seen.stop(number)
+        case ("lock", reason, on):
+            box.sequencer.command(Lockout(command, reason, on))
+            seen.lock(reason, on)
+        case ("lose", n):
+            box.lose(n)
+        case ("glitch", bits):
+            box.run(box.index + 1, lambda index, level: level ^ bits)
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    ACTIONS,
+    st.sampled_from([500.0, 1000.0, 4000.0]),
+    st.sampled_from([1, 1, 1, 2, 3, 5]),
+    st.sampled_from([4, 8]),
+)
+def test_what_the_outputs_never_do(actions: list, rate_hz: float, lag: int, lines: int) -> None:
+    box = Looped(rate_hz, lines, lag)
+    seen = Observer(box)
+    for command, (pause, action) in enumerate(actions, 1):
         faults = len(box.faults)
-        match action:
-            case StimPlan():
-                refusal = box.sequencer.start(action)
-                assert "\n" not in refusal
-                if not refusal:
-                    longest[action.line] = max(longest[action.line], action.hold)
-                    silent_from = [(a, box.index if b is None else b) for a, b in silent_from]
-            case ("stop", number):
-                box.sequencer.stop(number)
-                if number == ALL_PLANS:
-                    assert box.sequencer.outputs == 0
-                    silent_from.append((box.index, None))
-            case ("lose", n):
-                box.lose(n)
-            case ("glitch", bits):
-                box.run(box.index + 1, lambda index, level, bits=bits: level ^ bits)
+        box.run(box.index + pause)
+        carry_out(seen, action, command)
         if len(box.faults) > faults:
             assert box.sequencer.outputs == 0
+            seen.low_at.append(box.index)
+            seen.armed_until.clear()
+    faults = len(box.faults)
     box.run(box.index + 500)
-    spacing = math.ceil(limits.MIN_SPACING_S * rate_hz)
-    rises = sorted((i, line) for line in (1, 2, 3, 4) for i in box.rises(line))
-    assert all(b[0] - a[0] >= spacing for a, b in pairwise(rises))
-    for line in (1, 2, 3, 4):
-        assert all(n <= longest[line] for n in box.highs(line))
-    for start, end in silent_from:
-        assert not any(box.outputs[start:end])
-    assert len(box.proofs) <= len(rises)
-    seen = [p.seen for p in box.proofs if p.seen < 1 << 63]
-    assert all(0 < p.seen - p.commanded <= limits.RETURN_WITHIN_SAMPLES for p in box.proofs if p.seen in seen)
+    if len(box.faults) > faults:
+        seen.low_at.append(box.index)
+    seen.check()
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(PLANS, max_size=8), st.lists(st.integers(0, 15), max_size=400))
+@given(st.lists(PLANS | SHOTS, max_size=8), st.lists(st.integers(0, 255), max_size=400))
 def test_one_fault_at_most_and_silence_after_it_whatever_the_samples_show(
     plans: list[StimPlan], shown: list[int]
 ) -> None:
-    box = Looped()
-    for plan in plans:
-        box.sequencer.start(plan)
+    box = Looped(lines=8)
+    for order in plans:
+        box.sequencer.start(order)
     faulted_at = None
     for bits in shown:
         box.run(box.index + 1, lambda index, level, bits=bits: bits)
@@ -94,15 +113,53 @@ def test_one_fault_at_most_and_silence_after_it_whatever_the_samples_show(
         assert not any(box.outputs[faulted_at:])
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(PLANS, min_size=1, max_size=4, unique_by=lambda p: p.line))
+@settings(max_examples=80, deadline=None)
+@given(st.lists(PLANS | SHOTS, min_size=1, max_size=5, unique_by=lambda p: p.plan))
 def test_on_an_honest_board_every_pulse_is_proven_and_none_is_a_fault(plans: list[StimPlan]) -> None:
-    box = Looped()
-    for plan in plans:
-        box.sequencer.start(plan)
+    box = Looped(lines=8)
+    seen = Observer(box)
+    for command, order in enumerate(plans, 1):
+        seen.arm(order.plan, 200)
+        seen.start(replace(order, command=command))
     box.run(1200)
     box.sequencer.stop()
     box.run(1210)
     assert box.faults == []
-    assert sorted(p.commanded for p in box.proofs) == sorted(i for n in (1, 2, 3, 4) for i in box.rises(n))
     assert {p.seen - p.commanded for p in box.proofs} <= {1}
+    rises = [i for line in range(1, 9) for i in box.rises(line)]
+    assert sorted(p.commanded for p in box.proofs) == sorted(rises)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(PLANS, min_size=1, max_size=5, unique_by=lambda p: p.plan), st.integers(0, 250))
+def test_every_point_of_every_grid_is_fired_or_told(plans: list[StimPlan], lost: int) -> None:
+    box = Looped(lines=8)
+    running = [p for p in (replace(p, command=k, count=0) for k, p in enumerate(plans, 1)) if box.sequencer.start(p) == ""]
+    box.run(700)
+    if lost:
+        box.lose(lost)
+    box.run(1500)
+    for order in running:
+        due = {i for i in range(1498) if (i - order.phase) % order.period == 0}
+        fired = {p.commanded for p in box.proofs if p.plan == order.plan and p.pulse == 1}
+        starts = {u.index for u in box.unfired if u.plan == order.plan and u.index in due and u.index not in fired}
+        missing = due - fired - starts
+        assert all(700 <= i < 700 + lost for i in missing)
+        assert fired & {u.index for u in box.unfired if u.plan == order.plan} == set()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(SHOTS, min_size=1, max_size=6, unique_by=lambda p: p.plan), st.sampled_from(CEILINGS))
+def test_every_single_stimulus_is_answered_once(plans: list[StimPlan], ceiling: object) -> None:
+    box = Looped(lines=8)
+    asked = {}
+    for command, order in enumerate(plans, 1):
+        asked[command] = box.sequencer.start(replace(order, command=command))
+    box.run(6000)
+    for command, answer in asked.items():
+        replies = [r.refusal for r in box.replies if r.command == command]
+        if answer is None:
+            (refusal,) = replies
+            assert bool(refusal) is (not any(p.command == command for p in box.proofs))
+        else:
+            assert answer

@@ -2,23 +2,28 @@
 
 import socket
 import struct
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from firmware.errors import PortError
+from firmware.ports import Put
 from firmware.simulated import SimulatedSource
 from hostd.blocks import Reassembler
-from hw import limits
 from hw.link import (
     ALL_PLANS,
+    LOCK_ELECTROSURGERY,
+    LOCK_HOST,
     Block,
     Description,
     Ended,
     Fault,
     Heartbeat,
     Hello,
+    Lockout,
+    Message,
     Reply,
     Sender,
     Start,
@@ -38,7 +43,7 @@ from tests.support.edge import (
     wanted,
 )
 from tests.support.links import is_true, tiles, true_block
-from tests.support.looped import plan
+from tests.support.looped import armed, plan
 from tests.support.ports import free_block
 
 
@@ -74,6 +79,7 @@ def test_no_command_of_a_host_that_is_gone_comes_after_the_stop(tmp_path: Path) 
             pass
         RawHost(edge.address).start(wanted()).hang_up()
         source.stopped()
+        assert [type(source.commands.get(timeout=WITHIN_S)) for _ in range(2)] == [Lockout, Lockout]
         assert source.commands.empty()
 
 
@@ -135,59 +141,88 @@ def test_the_end_is_told_to_a_host_that_comes_after_it(tmp_path: Path) -> None:
         assert edge.ended()
 
 
-def test_silence_takes_the_outputs_low_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "HEARTBEAT_TIMEOUT_S", 0.05)
+def test_a_host_that_is_gone_is_not_watched_and_what_it_locked_is_free(tmp_path: Path) -> None:
+    source = ScriptedSource()
+    with served(source, unix(tmp_path)) as edge:
+        RawHost(edge.address).start(wanted()).hang_up()
+        left_behind = [source.commands.get(timeout=WITHIN_S) for _ in range(3)]
+        assert left_behind == [
+            StimStop(0, ALL_PLANS),
+            Lockout(0, LOCK_ELECTROSURGERY, 0),
+            Lockout(0, LOCK_HOST, 0),
+        ]
+        assert source.heard_ns == 0
+
+
+def test_every_message_of_a_host_is_a_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [5]
+    clock = SimpleNamespace(monotonic_ns=lambda: now[0], time_ns=lambda: 1)
+    monkeypatch.setattr("firmware.server.time", clock)
     source = ScriptedSource()
     with served(source, unix(tmp_path)) as edge:
         host = RawHost(edge.address).start(wanted())
-        host.send(plan())
+        host.send(plan(1))
+        source.commands.get(timeout=WITHIN_S)
+        assert (source.heard_ns, source.beats) == (5, 5)  # Hello, Configure, Heartbeat, Start, StimPlan
+        now[0] = 77
+        host.send(Heartbeat(1), plan(2))  # the second shows that the first was heard
+        source.commands.get(timeout=WITHIN_S)
+        assert (source.heard_ns, source.beats) == (77, 7)
+        host.send(hello("host", 2))  # another one on the same wire: the first is gone
         assert source.stopped() == StimStop(0, ALL_PLANS)
-        assert host.until(Fault).code == "host_silent"
-        source.items.put(true_block(0, 4))  # what it listens to goes on
-        assert heard_block(host.until(Block)).end_index == 4
-        host.send(Heartbeat(1), plan(2))  # and so may it
-        while source.commands.get(timeout=WITHIN_S) != plan(2):
-            pass
-        assert source.stopped() == StimStop(0, ALL_PLANS)
+        assert source.heard_ns == 0
         host.hang_up()
 
 
-def test_silence_of_a_host_that_takes_nothing_takes_the_outputs_low(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("firmware.transport.WRITE_TIMEOUT_S", 1000.0)
-    monkeypatch.setattr(limits, "HEARTBEAT_TIMEOUT_S", 0.3)
-    source = ScriptedSource()
+def test_a_source_that_waits_for_its_host_has_no_time_to_miss_it(tmp_path: Path) -> None:
+    source = ScriptedSource(patient=True)
     with served(source, unix(tmp_path)) as edge:
         host = RawHost(edge.address).start(wanted())
-        for at in range(0, 400_000, 4000):  # far more than the socket holds: the edge is stuck in sending
-            source.items.put(true_block(at, 4000))
-        assert source.delivered.wait(WITHIN_S)
-        host.send(plan())
-        assert source.commands.get(timeout=WITHIN_S) == plan()
-        assert source.stopped() == StimStop(0, ALL_PLANS)
+        host.send(Heartbeat(1), plan(1))
+        source.commands.get(timeout=WITHIN_S)
+        assert source.beats == 0
         host.hang_up()
 
 
-def test_heartbeats_keep_the_stimuli_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "HEARTBEAT_TIMEOUT_S", 3600.0)
-    now = [0]
-    monkeypatch.setattr(
-        "firmware.server.time", SimpleNamespace(monotonic_ns=lambda: now[0], time_ns=lambda: 1)
-    )
-    source = ScriptedSource()
+def test_silence_ends_the_stimuli_and_says_so_and_the_samples_go_on(tmp_path: Path) -> None:
+    order = plan(period=400)
+    with served(SimulatedSource(1.0, None, 1), unix(tmp_path)) as edge:
+        host = RawHost(edge.address).start(wanted())
+        host.send(*armed(order, samples=40_000))
+        fault = host.until(Fault)
+        assert (fault.code, fault.fatal) == ("host_silent", 0)
+        first = heard_block(host.until(Block)).first_index
+        host.send(Heartbeat(1), order)
+        assert host.until(Reply) == Reply(order.command, "it is not armed; arm it first")
+        assert heard_block(host.until(Block)).first_index > first
+        host.send(*armed(order))
+        assert [host.until(Reply), host.until(Reply)] == [Reply(201, ""), Reply(order.command, "")]
+        host.hang_up()
+
+
+def test_the_loop_itself_misses_a_host_that_takes_nothing(tmp_path: Path) -> None:
+    source = Noted(20.0, None, 1)
     with served(source, unix(tmp_path)) as edge:
         host = RawHost(edge.address).start(wanted())
-        host.send(plan())
-        for hours in range(1, 6):
-            now[0] = round(hours * 0.9 * 3600e9)
-            host.send(Heartbeat(hours), plan(hours))  # the answer shows that the heartbeat was heard
-            while source.commands.get(timeout=WITHIN_S) != plan(hours):
-                pass
-        assert source.commands.empty()
-        now[0] += round(1.1 * 3600e9)
-        assert source.stopped() == StimStop(0, ALL_PLANS)
+        host.send(*armed(plan(period=400), samples=40_000))  # and reads no more
+        assert source.silent.wait(WITHIN_S)
         host.hang_up()
+
+
+class Noted(SimulatedSource):
+    """Notes when its loop has missed the host, whoever takes what it says."""
+
+    def __init__(self, speed: float, seconds: float | None, seed: int) -> None:
+        super().__init__(speed, seconds, seed)
+        self.silent = threading.Event()
+
+    def run(self, put: Put, stop: threading.Event) -> None:
+        def noted(item: SampleBlock | Message) -> None:
+            if isinstance(item, Fault) and item.code == "host_silent":
+                self.silent.set()
+            put(item)
+
+        super().run(noted, stop)
 
 
 def test_a_new_hello_on_the_same_wire_is_a_new_host(tmp_path: Path) -> None:

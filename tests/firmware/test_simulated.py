@@ -13,7 +13,7 @@ from hw.frames import lsb_uv
 from hw.link import ALL_PLANS, Configure, Description, Ended, Message, Reply, StimStop, Stimulus
 from hw.samples import SampleBlock
 from tests.support.links import tiles
-from tests.support.looped import plan
+from tests.support.looped import armed, plan
 from tests.support.pace import PacedTime
 
 CHANNELS = ("CP3", "CP4", "Fpz", "C5S")
@@ -61,7 +61,7 @@ def test_the_description_is_what_was_wanted_in_microvolts_per_count() -> None:
 
 
 def test_the_same_seed_gives_the_same_samples_and_another_seed_others() -> None:
-    commands = (plan(1, line=1, period=400, phase=7), plan(2, line=2, period=400, phase=207))
+    commands = armed(plan(1, line=1, period=400, phase=7), plan(2, line=2, period=400, phase=207))
     first, second, other = (simulate(0.5, *commands, seed=seed) for seed in (3, 3, 4))
     assert len(first.blocks) == len(second.blocks)
     for a, b in zip(first.blocks, second.blocks, strict=True):
@@ -84,7 +84,8 @@ def test_four_channels_come_as_four_columns_without_a_gap() -> None:
 
 def test_triggers_come_back_one_sample_after_the_command_for_as_long_as_the_pulse() -> None:
     ran = simulate(
-        0.5, plan(1, line=1, period=400, phase=7, hold=4), plan(2, line=2, period=800, phase=300, hold=8)
+        0.5,
+        *armed(plan(1, line=1, period=400, phase=7, hold=4), plan(2, line=2, period=800, phase=300, hold=8)),
     )
     assert [(p.line, p.commanded, p.seen) for p in ran.said(Stimulus)] == [
         (line, at, at + 1)
@@ -99,7 +100,7 @@ def test_triggers_come_back_one_sample_after_the_command_for_as_long_as_the_puls
 
 
 def test_a_stimulus_reaches_the_patient() -> None:
-    still, pulsed = simulate(0.1), simulate(0.1, plan(1, line=1, period=4000, phase=50))
+    still, pulsed = simulate(0.1), simulate(0.1, *armed(plan(1, line=1, period=4000, phase=50)))
     changed = np.flatnonzero((still.counts != pulsed.counts).any(axis=1))
     assert still.counts.shape == pulsed.counts.shape
     assert 50 < changed[0] <= 53
@@ -107,8 +108,13 @@ def test_a_stimulus_reaches_the_patient() -> None:
 
 
 def test_commands_are_answered_among_the_samples() -> None:
-    ran = simulate(0.05, plan(1), plan(2, line=9), StimStop(7, ALL_PLANS))
-    assert ran.said(Reply) == [Reply(101, ""), Reply(102, "line 9 is not one of 1..4"), Reply(7, "")]
+    ran = simulate(0.05, *armed(plan(1)), plan(2, line=9), StimStop(7, ALL_PLANS))
+    assert ran.said(Reply) == [
+        Reply(201, ""),
+        Reply(101, ""),
+        Reply(102, "line 9 is not one of 1..4"),
+        Reply(7, ""),
+    ]
     assert not ran.bits.any()
 
 
@@ -117,9 +123,9 @@ def test_commands_are_answered_among_the_samples() -> None:
     [
         ({"channels": ("CP3", "Xq9")}, "Xq9"),
         ({"channels": ()}, "no electrodes"),
-        ({"channels": ("CP3",) * 9}, "9 channels wanted, the simulated box has 8"),
+        ({"channels": ("CP3",) * 17}, "2 stimulus lines and 17 channels wanted, the simulated box has 8 and 16"),
         ({"lines": ("left median", "elbow")}, "elbow"),
-        ({"lines": ("left median",) * 5}, "5 stimulus lines wanted, the board has 4"),
+        ({"lines": ("left median",) * 9}, "9 stimulus lines and 4 channels wanted, the simulated box has 8 and 16"),
         ({"rate_hz": 4001.0}, "4001"),
         ({"rate_hz": 0.0}, "0"),
         ({"rate_hz": float("nan")}, "nan"),

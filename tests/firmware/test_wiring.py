@@ -37,7 +37,7 @@ def test_everything_can_be_named(tmp_path: Path) -> None:
         ({"spi_hz": 8e6}, "spi_hz must be a whole number, not 8000000.0"),
         ({"spi_hz": 30_000_000}, "not within 1 to 20,000,000"),
         ({"spi_hz": 0}, "not within 1 to 20,000,000"),
-        ({"lines": [1, 2, 3, 4, 5]}, "5 stimulus lines: the board has 4"),
+        ({"lines": [1, 2, 3, 4, 5]}, "5 stimulus lines: a board of these chips has 4"),
         ({"lines": [True]}, "lines must be a list of whole numbers"),
         ({"lines": [22, 17]}, "GPIO 17 has two uses"),
         ({"start": 22}, "GPIO 22 has two uses"),

@@ -45,7 +45,10 @@ def wanted(rate_hz: float = 4000.0, threshold: float = float("nan")) -> Configur
 
 
 class ScriptedSource:
-    """Delivers what the test puts into `items`, until Ended or an exception; keeps its `commands`."""
+    """Delivers what the test puts into `items`, until Ended or an exception; keeps its `commands`.
+
+    `heard_ns` is when its host was heard last (-1: never), `beats` how often.
+    """
 
     def __init__(self, patient: bool = False) -> None:
         self.patient = patient
@@ -55,6 +58,7 @@ class ScriptedSource:
         self.refusal: BaseException | None = None
         self.description = Description("scripted", 4000.0, ("a", "b", "c"), (1.0,) * 3, (0.0,) * 3, 0.0, 4)
         self.delivered, self.ended = threading.Event(), threading.Event()
+        self.heard_ns, self.beats = -1, 0
 
     def configure(self, wanted: Configure) -> Description:
         if self.refusal is not None:
@@ -64,6 +68,10 @@ class ScriptedSource:
 
     def command(self, command: Command) -> None:
         self.commands.put(command)
+
+    def heard(self, t_ns: int) -> None:
+        self.heard_ns = t_ns
+        self.beats += t_ns > 0
 
     def run(self, put: Put, stop: threading.Event) -> None:
         try:

@@ -1,7 +1,7 @@
 """The true edge on device nodes, as a program for the rig: one JSON job in, one JSON account out.
 
-Job: rate_hz, samples, gain, wiring (as in the TOML file), channels, plans, spin (a Python thread that never
-rests), at ({sample: [fault, value]} to inject once it was delivered), on ({fault's code: the same}).
+Job: rate_hz, samples, gain, wiring (as in the TOML file), channels, plans (each is armed first), spin (a Python
+thread that never rests), at ({sample: [fault, value]} to inject once it was delivered), on ({fault's code: the same}).
 """
 
 import json
@@ -16,7 +16,7 @@ from firmware.errors import EdgeError
 from firmware.linux_source import LinuxSource
 from firmware.rig.control import RigControl
 from firmware.wiring import parse_wiring
-from hw.link import Configure, Fault, Reply, StimPlan, Stimulus
+from hw.link import Configure, Fault, Reply, StimArm, StimPlan, Stimulus
 from hw.samples import SampleBlock
 
 
@@ -71,7 +71,7 @@ class Account:
             "end": blocks[-1].end_index if blocks else 0,
             "high_at": np.flatnonzero(np.diff(bits.astype(int), prepend=0) > 0).tolist(),
             "faults": [[i.code, i.text, i.fatal] for i in self.items if isinstance(i, Fault)],
-            "replies": [[i.command, i.refusal] for i in self.items if isinstance(i, Reply)],
+            "replies": [[i.command, i.refusal] for i in self.items if isinstance(i, Reply) and i.command],
             "stimuli": [[i.line, i.commanded, i.seen] for i in self.items if isinstance(i, Stimulus)],
         }
 
@@ -92,6 +92,7 @@ def main() -> int:
         wanted = Configure(rate_hz, job.get("gain", 1), names, ("site",), none, "", math.nan, ())
         source.configure(wanted)
         for plan in job.get("plans", []):
+            source.command(StimArm(0, plan["plan"], job.get("armed", round(rate_hz))))
             source.command(StimPlan(**plan))
         source.run(account.put, threading.Event())
     except EdgeError as failure:

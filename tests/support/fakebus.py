@@ -156,7 +156,25 @@ def status_fields(tests: Mapping[str, str], samples: int = 0, **over: Any) -> di
         "link": {"connected": True},
         "recording": {"path": "/data/2031-07/raw.bdf", "bytes": samples * 18},
         "tests": dict(tests),
+        "stimulation": stimulation_fields(tests),
         "faults": [],
+        **over,
+    }
+
+
+def stimulation_fields(tests: Mapping[str, str], **over: Any) -> dict[str, Any]:
+    """What a `status` message says of stimulation when all is well; `over` replaces any field."""
+    each = {"rate_hz": 2.692, "period_samples": 1486, "fired": 0, "left_out": 0}
+    each |= {"last_reason": None, "next_step_ma": None}
+    return {
+        "locks": [],
+        "window_of": None,
+        "armed_s": {},
+        "electrodes_checked_s": None,
+        "tests": {name: dict(each) for name in tests},
+        "lines": [],
+        "lag_samples": {},
+        "never_seen": 0,
         **over,
     }
 

@@ -5,6 +5,7 @@ Deterministic: what the edge's ring would carry goes straight into the host's pi
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from firmware.simulated import SimulatedSource
 from hostd import casefile
@@ -12,10 +13,43 @@ from hostd.case import Case
 from hostd.daemon import configure_message
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
-from hostd.stimulation import stim_plan
-from hw.link import Message, Stimulus
+from hostd.stimulation import Sent, Stimulation
+from hw.link import Description, Message, StimArm, StimPlan, Stimulus
 from hw.model.scenario import NO_CHANGE, Scenario
 from hw.samples import SampleBlock
+
+
+def plan_args(sent: Sent, known: bool = True) -> dict[str, Any]:
+    """A plan that was sent as the pipeline's command "stim.plan"."""
+    plan = sent.plan
+    about = {"test": sent.test, "command": plan.command, "width_us": plan.width_us, "author": sent.actor}
+    return about | {"current_ma": plan.current_ua / 1e3, "known": known}
+
+
+def started(case: Case, description: Description) -> tuple[list[Message], list[dict[str, Any]]]:
+    """What a host sends so that every test stimulates, and the pipeline's command "stim.plan" of each."""
+    sent: list[Message] = []
+    plans: list[dict[str, Any]] = []
+
+    def planned(one: Sent) -> None:
+        plans.append(plan_args(one, stimulation.current_known(one)))
+
+    stimulation = Stimulation(case, description, sent.append, planned)
+    stimulation.tighten()
+    for test in case.tests:
+        stimulation.arm(test, lambda refusal: None)
+        refusal = stimulation.start(test, lambda refusal: None, "evokd")
+        assert not refusal, refusal
+    return sent, plans
+
+
+def start(source: SimulatedSource, case: Case, description: Description) -> list[dict[str, Any]]:
+    """Have every test stimulate; the pipeline's command "stim.plan" of each."""
+    sent, plans = started(case, description)
+    for order in sent:
+        assert isinstance(order, StimArm | StimPlan), order
+        source.command(order)
+    return plans
 
 
 def simulate(
@@ -32,9 +66,9 @@ def simulate(
     description = source.configure(configure_message(case))
     pipeline = Pipeline(case, description)
     messages: list[Outgoing] = []
-    for number, plan in enumerate(case.tests, 1):
-        messages += pipeline.command("test.start", {"test": plan.name, "author": ""})
-        source.command(stim_plan(case, plan, description.rate_hz, number, 0))
+    for args in start(source, case, description):
+        messages += pipeline.command("stim.plan", args)
+        messages += pipeline.command("test.start", {"test": args["test"], "author": ""})
 
     def put(item: SampleBlock | Message) -> None:
         if isinstance(item, SampleBlock):

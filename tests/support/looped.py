@@ -1,16 +1,34 @@
 """A sequencer on a bench: its outputs come back `lag` samples later, unless the test says otherwise."""
 
 from collections.abc import Callable
+from typing import Any
 
+from firmware.ports import Command
 from firmware.sequencer import Sequencer
-from hw.link import StimPlan, Stimulus
+from hw.link import Reply, StimArm, StimPlan, Stimulus, Unfired
 
 
 def plan(
-    number: int = 1, line: int = 1, period: int = 400, phase: int = 0, hold: int = 4, count: int = 0
+    number: int = 1,
+    line: int = 1,
+    period: int = 400,
+    phase: int = 0,
+    hold: int = 4,
+    count: int = 0,
+    **more: Any,
 ) -> StimPlan:
-    """A plan whose command is 100 + its number."""
-    return StimPlan(100 + number, number, line, period, phase, hold, count)
+    """A plan whose command is 100 + its number; `more` are other fields of StimPlan."""
+    return StimPlan(100 + number, number, line, period, phase, hold, count, **more)
+
+
+def shot(number: int = 1, line: int = 1, hold: int = 4, **more: Any) -> StimPlan:
+    """A single stimulus, as soon as nothing is in the way."""
+    return plan(number, line, 0, 0, hold, 1, **more)
+
+
+def armed(*plans: StimPlan, samples: int = 4000) -> list[Command]:
+    """What a host sends to start `plans`: each one armed, by a command 200 + its number, then asked for."""
+    return [order for p in plans for order in (StimArm(200 + p.plan, p.plan, samples), p)]
 
 
 class Looped:
@@ -22,6 +40,7 @@ class Looped:
         self.outputs: list[int] = []
         self.lost: set[int] = set()
         self.lag = lag
+        self.rate_hz = rate_hz
         self.sequencer = Sequencer(
             rate_hz, lines, self.proofs.append, lambda code, text: self.faults.append((code, text))
         )
@@ -30,6 +49,20 @@ class Looped:
     def index(self) -> int:
         """The next sample."""
         return len(self.outputs)
+
+    @property
+    def unfired(self) -> list[Unfired]:
+        """The stimuli that were told not to have fired."""
+        return [said for said in self.sequencer.said if isinstance(said, Unfired)]
+
+    @property
+    def replies(self) -> list[Reply]:
+        """Answers, those to arming for tests left out."""
+        return [said for said in self.sequencer.said if isinstance(said, Reply) and said.command]
+
+    def left_out(self, number: int) -> list[int]:
+        """Samples at which plan `number` was due and did not fire."""
+        return [said.index for said in self.unfired if said.plan == number]
 
     def run(self, until: int, bits: Callable[[int, int], int] = lambda index, level: level) -> "Looped":
         """Step to sample `until` (not included); `bits` says what a sample shows instead of the level."""

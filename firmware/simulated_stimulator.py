@@ -1,0 +1,76 @@
+"""The simulated box's stimulator: what it is set to by the plans, and its monitor outputs on two channels.
+
+Owns the wires between `hw.model.stimulator` and the box: a plan sets current and width of its lines as a
+digital input of a stimulator would, a rising line fires, the monitors are channels beside the patient's. What
+is broken, and when, is the scenario's.
+"""
+
+from collections.abc import Sequence
+
+from hw.link import Configure, StimPlan
+from hw.model.patient import Patient
+from hw.model.scenario import Scenario
+from hw.model.sinc3 import Filtered
+from hw.model.stimulator import MonitorChannels, Stimulator
+
+
+class SimulatedStimulator:
+    """The stimulator of one box whose monitors are at `places` among its channels."""
+
+    def __init__(self, wanted: Configure, scenario: Scenario) -> None:
+        self._stimulator = Stimulator()
+        self._rate_hz = wanted.rate_hz
+        self._scenario = scenario
+        self._set: set[int] = set()
+        ma_per_mv, v_per_mv = wanted.monitor_scales or (1.0, 4.0)
+        self._monitors = MonitorChannels(wanted.rate_hz, ma_per_mv=ma_per_mv, v_per_mv=v_per_mv)
+        named = dict(zip(wanted.monitors, range(2), strict=False))
+        self.places = {
+            k: named[name] for k, name in enumerate(wanted.channels) if name in named
+        }
+
+    def plan(self, plan: StimPlan) -> None:
+        """Lines of `plan` deliver its current from now on."""
+        for line in filter(None, (plan.line, plan.alternate)):
+            if plan.current_ua and plan.width_us:
+                self._stimulator.set_current(line, plan.current_ua / 1e3, float(plan.width_us))
+                self._set.add(line)
+            else:
+                self._set.discard(line)
+
+    def fire(self, at_samples: float, line: int) -> None:
+        """The trigger of `line` rises `at_samples` after conversion 0."""
+        if line not in self._set:
+            return
+        condition = self._scenario.stimulator_at(at_samples / self._rate_hz, line)
+        self._stimulator.break_down(condition.condition, condition.lost)
+        pulse = self._stimulator.fire(line)
+        self._monitors.pulse(at_samples, line, pulse.current_ma, pulse.volts, pulse.width_us)
+
+    def read(self, index: int) -> tuple[float, float]:
+        """Volts of current and voltage monitor at a conversion."""
+        return self._monitors.read(index)
+
+
+class WiredBody:
+    """The patient's electrodes on the board's first channels, seen through the filter, and the stimulator's
+    monitors at their places; further channels are open."""
+
+    def __init__(self, patient: Patient, stimulator: SimulatedStimulator, channels: int) -> None:
+        self._filtered = Filtered(patient)
+        self._stimulator = stimulator
+        self._places = sorted(stimulator.places.items())
+        self._open = [0.0] * (channels - len(patient.electrodes) - len(self._places))
+
+    def read(self, sample: int) -> Sequence[float]:
+        """Volts per channel."""
+        volts = self._filtered.read(sample)
+        if self._places:
+            monitors = self._stimulator.read(sample)
+            for place, which in self._places:
+                volts.insert(place, monitors[which])
+        return volts + self._open if self._open else volts
+
+    def stimulate(self, at: float, site: str) -> None:
+        """The patient answers."""
+        self._filtered.stimulate(at, site)
