@@ -8,6 +8,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import zmq
@@ -26,7 +27,23 @@ NOT_KEPT = ("beat", "raw")
 TRACES = ("sweep.", "average.", "baseline.", "spectrum", "wave.", "emg.audio")
 
 Stamp = Callable[[int], tuple[int, int]]
-Handler = Callable[[bytes, Callable[[dict[str, Any]], None]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who asks: a connection, and the address that it came from ("" when the transport does not say)."""
+
+    identity: bytes
+    address: str
+
+    @property
+    def here(self) -> bool:
+        """Whether it is on this machine."""
+        return self.address == "::1" or self.address.startswith(("127.", "::ffff:127."))
+
+
+LOCAL = Peer(b"", "127.0.0.1")
+Handler = Callable[[bytes, Callable[[dict[str, Any]], None], Peer], None]
 
 
 class Bus:
@@ -152,7 +169,9 @@ class Bus:
 
     def _requests(self, handle: Handler) -> None:
         while self._control.poll(0):
-            identity, *rest = self._control.recv_multipart()
+            frames = self._control.recv_multipart(copy=False)
+            identity, *rest = (bytes(frame.buffer) for frame in frames)
+            peer = Peer(identity, _address(frames[-1]))
             self._subscriptions()  # who subscribed before asking for a snapshot gets all that follows it
             envelope = rest[:-1] if len(rest) > 1 and not rest[0] else []
             body = rest[-1] if rest else b""
@@ -160,7 +179,7 @@ class Bus:
             def reply(answer: dict[str, Any], to: list[bytes] = [identity, *envelope]) -> None:  # noqa: B006
                 self._control.send_multipart([*to, wire.encode_map(answer)])
 
-            handle(body, reply)
+            handle(body, reply, peer)
 
     def close(self) -> None:
         """Close the endpoints; what was sent gets half a second to leave."""
@@ -168,3 +187,11 @@ class Bus:
         for socket in (self._events, self._control, self._traces, self._raw, self._wake_out, self._wake_in):
             socket.close()
         self._context.term()
+
+
+def _address(frame: "zmq.Frame") -> str:
+    """The address that a frame came from, "" when it is not known."""
+    try:
+        return str(frame.get("Peer-Address"))
+    except zmq.ZMQError:
+        return ""

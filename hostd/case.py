@@ -4,6 +4,44 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dsp.nouns import Derivation, Peak
+from hw.limits import CEILINGS, Ceiling
+
+
+@dataclass(frozen=True, slots=True)
+class StimulusPlan:
+    """What one stimulus of a test is. `kind`: whose limits hold (hw.limits); `mode` single: on demand only.
+
+    `current_ma` or `volts` (into 1 kOhm) and `width_us` of a pulse: None (width 0) is not known, and counted
+    at the worst that the kind's limits allow. `pulses` in each of `trains` (1 or 2), `interval_ms` apart, the
+    second train `gap_ms` after the first's last pulse. `steps_ma`: currents of successive single stimuli.
+    Every second stimulus goes to `alternate_line`. Other tests keep off for `lockout_ms` after the last pulse
+    (None: the test's window).
+    """
+
+    kind: str = "sensory"
+    mode: Literal["repeat", "single"] = "repeat"
+    current_ma: float | None = None
+    volts: float | None = None
+    width_us: float = 0.0
+    area_cm2: float | None = None
+    pulses: int = 1
+    interval_ms: float = 0.0
+    trains: int = 1
+    gap_ms: float = 0.0
+    alternate_line: int | None = None
+    steps_ma: tuple[float, ...] = ()
+    hold_ms: float = 1.0
+    lockout_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorMap:
+    """Channels on which a stimulator shows what it delivers, and their scales; `voltage` "" is none."""
+
+    current: str
+    ma_per_mv: float = 1.0
+    voltage: str = ""
+    v_per_mv: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +51,7 @@ class TestPlan:
     `band_hz` None means no filter; `reject_uv` None means no amplitude rejection (lost samples and
     saturation always reject). `response_ms` is where the response has ended: what follows until the next
     stimulus on any line is response-free. `blank_ms` from the stimulus on is interpolated before filtering.
+    `stimulus_hz` 0: single stimuli; `rate_written`: the rate is the case's own choice, not the modality's.
     """
 
     name: str
@@ -31,6 +70,8 @@ class TestPlan:
     baseline: Literal["auto", "manual"]
     baseline_sweeps: int
     peaks: tuple[Peak, ...] = ()
+    stimulus: StimulusPlan = field(default_factory=StimulusPlan)
+    rate_written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +91,11 @@ class RecordingMap:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A whole case. `text` is the TOML as given; it is kept with the recording."""
+    """A whole case. `text` is the TOML as given; it is kept with the recording.
+
+    `ceilings`: the limits of every kind of stimulation, in the order of hw.limits, never looser. `mains_hz`:
+    what the mains are, 0: not known.
+    """
 
     name: str
     rate_hz: float
@@ -60,3 +105,6 @@ class Case:
     tests: tuple[TestPlan, ...]
     recording: RecordingMap
     text: str
+    ceilings: tuple[Ceiling, ...] = CEILINGS
+    monitor: MonitorMap | None = None
+    mains_hz: float = 0.0

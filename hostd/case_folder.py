@@ -8,12 +8,14 @@ import contextlib
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hostd.audit import PULSE
 from hostd.case import Case
 from hostd.errors import RecordingError
 from hostd.outgoing import Outgoing
@@ -114,12 +116,17 @@ class CaseFolder:
         """Note the edge's proof of one pulse."""
         if self._store is not None:
             seen = s.seen if s.seen < 1 << 63 else -1
-            self._store.put("stimuli", s.plan, s.command, s.number, s.line, s.commanded, seen)
+            self._store.put("stimuli", s.plan, s.command, s.number, s.line, s.commanded, seen, s.pulse)
 
-    def audit(self, actor: str, action: str, detail: str) -> None:
-        """Note who did what."""
+    def audit(self, actor: str, action: str, detail: Mapping[str, object], sample: int) -> None:
+        """Note who did what when sample `sample` had been reached. Any thread."""
         if self._store is not None:
-            self._store.put("audit", time.time_ns(), actor, action, detail)
+            self._store.audit(actor, action, detail, sample)
+
+    def pulse(self, actor: str, sample: int, fields: Mapping[str, object]) -> None:
+        """Note one stimulus pulse: `test`, `site`, `plan`, `command`, `number`, `pulse`, `line`, `commanded`,
+        `seen` (None: it never came back), `current_ma` (or None)."""
+        self.audit(actor, PULSE, fields, sample)
 
     def gaps(self, block: SampleBlock) -> None:
         """Note the gaps before a block."""
@@ -136,6 +143,10 @@ class CaseFolder:
         if kind == "event":
             self._store.put("events", message.index, utc_ns, f["kind"], f["author"], f["text"])
             self._recorder.annotate(message.index, f["text"])
+        elif kind == "alert":
+            what = (f["test"], f["kind"], f["priority"], f["state"], f["text"], json.dumps(f["evidence"]))
+            self._store.put("alerts", f["id"], message.index, utc_ns, *what)
+            self._recorder.annotate(message.index, f"alert {f['state']}: {f['text']}")
         elif kind == "measure":
             for p in f["peaks"]:
                 latency, amplitude = p["latency_ci_ms"] or [None] * 2, p["amplitude_ci_uv"] or [None] * 2

@@ -1,7 +1,8 @@
 """Case files: TOML to a resolved `hostd.case.Case`, or every fault found, each with its line and a cure.
 
 The door to the parts: `casefile_schema` (form), `casefile_faults` (reading and telling), `casefile_setup`,
-`casefile_plans` and `casefile_peaks` (sense), `modalities` (defaults). CASEFILE.md is the reference.
+`casefile_plans`, `casefile_peaks` and `casefile_stimulus` (sense), `modalities` (defaults). CASEFILE.md is
+the reference.
 Refuses to touch devices and recordings: what they can do is judged by the source.
 """
 
@@ -15,7 +16,8 @@ from hostd.case import Case
 from hostd.casefile_faults import Faults, read, show
 from hostd.casefile_plans import resolve_tests
 from hostd.casefile_schema import RootTable
-from hostd.casefile_setup import resolve_recording, resolve_setup
+from hostd.casefile_setup import resolve_limits, resolve_recording, resolve_setup
+from hostd.casefile_stimulus import judge_stimuli
 from hostd.errors import CaseFileError
 from hostd.toml_lines import locate
 
@@ -94,11 +96,11 @@ def _resolve(text: str, where: str, recording_rate_hz: float | None) -> Case:
         recorded = root.recording is not None or faults.at(("recording",))
         setup = resolve_setup(root.acquisition, recorded, recording_rate_hz, faults)
         recording = resolve_recording(root.recording, setup, faults)
+        ceilings = resolve_limits(root.limits, faults)
         tests = resolve_tests(root.test, setup, recording, faults)
     except RecursionError:
         raise CaseFileError([f"{where}:1: nested too deeply; write tables as in CASEFILE.md"]) from None
-    faults.raise_any()
-    return Case(
+    case = Case(
         name=root.name or "",
         rate_hz=setup.rate_hz or 0.0,
         gain=setup.gain,
@@ -107,7 +109,14 @@ def _resolve(text: str, where: str, recording_rate_hz: float | None) -> Case:
         tests=tests,
         recording=recording,
         text=text,
+        ceilings=ceilings,
+        monitor=setup.monitor,
+        mains_hz=setup.mains_hz,
     )
+    if case.rate_hz and not recorded:
+        judge_stimuli(case, faults)
+    faults.raise_any()
+    return case
 
 
 def _decode(text: str, where: str) -> dict[str, object]:

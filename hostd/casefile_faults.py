@@ -65,10 +65,10 @@ def choose(word: str, known: Iterable[str]) -> str:
 
 def _label(path: Path) -> str:
     """The table in brackets and the key: `[test.left] window_ms`, `[test.left] peak 2 name`."""
-    depth = 2 if path[0] == "test" else 1
+    depth = 2 if path[0] in ("test", "limits") else 1
     table = ".".join(show_key(str(part)) for part in path[:depth])
     rest = [str(part + 1) if isinstance(part, int) else show_key(part) for part in path[depth:]]
-    if not rest and path[0] not in ("acquisition", "recording", "test"):
+    if not rest and path[0] not in ("acquisition", "recording", "limits", "test"):
         return table
     return " ".join([f"[{table}]", *rest])
 

@@ -37,6 +37,19 @@ class TestScope:
 
 def resolve_derivations(scope: TestScope) -> tuple[Derivation, ...]:
     """The test's derivations in order; empty when the channels or the derivations are at fault."""
+    found = _derivations(scope)
+    monitor = scope.setup.monitor
+    shown = {monitor.current, monitor.voltage} if monitor is not None else set()
+    for number, derivation in enumerate(found):
+        parts = zip(scope.setup.channels or (), derivation.weights, strict=True)
+        if used := sorted(channel for channel, weight in parts if weight and channel in shown):
+            what = f"{show(derivation.name)} is made of {', '.join(map(show_key, used))}, a monitor channel"
+            place = (*scope.path, "derivations", number)
+            scope.faults.add(place, what, "name channels of electrodes, or take it out of monitor")
+    return found
+
+
+def _derivations(scope: TestScope) -> tuple[Derivation, ...]:
     written, channels = scope.table.derivations, scope.setup.channels
     if not scope.fine("derivations"):
         return ()

@@ -1,9 +1,11 @@
 """[test.NAME] of a case file, judged and resolved to a plan with every default filled.
 
-Owns what makes sense within one test; form is `casefile_faults`, peaks and derivations are `casefile_peaks`.
+Owns what makes sense within one test; form is `casefile_faults`, peaks and derivations are `casefile_peaks`,
+the stimulus is `casefile_stimulus`.
 A check is left out when a key that it rests on is at fault already, so that one error is told once.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from hostd.casefile_faults import Faults, choose, read, show_key
 from hostd.casefile_peaks import TestScope, resolve_derivations, resolve_peaks
 from hostd.casefile_schema import TestTable
 from hostd.casefile_setup import MAX_LINES, Setup
+from hostd.casefile_stimulus import resolve_stimulus
 from hostd.modalities import MODALITIES, Modality
 from hw.limits import MAX_RATE_HZ as MAX_STIMULUS_HZ
 
@@ -36,7 +39,8 @@ class _Timing:
 
     @property
     def period_ms(self) -> float:
-        return 1000.0 / self.stimulus_hz
+        """Infinite for single stimuli: nothing follows that a window could reach."""
+        return 1000.0 / self.stimulus_hz if self.stimulus_hz else math.inf
 
 
 def resolve_tests(
@@ -59,6 +63,7 @@ def resolve_tests(
             faults.add(path, "this name cannot be a topic on the bus", cure)
         fields = read(TestTable, table, path, faults)
         _check_line(path, fields.line, users, recording, faults)
+        _check_alternate(path, fields, users, faults)
         plan = _plan(name, fields, setup, faults)
         if plan is not None:
             plans.append(plan)
@@ -84,6 +89,21 @@ def _check_line(
         faults.add(path, f"no annotation of [recording] gives line {line}", cure)
     elif recording.threshold is not None and line != 1:
         faults.add(path, f"[recording] threshold gives line 1 only, not {line}", "write line = 1")
+    else:
+        users[line] = test[1]
+
+
+def _check_alternate(test: tuple[str, str], table: TestTable, users: dict[int, str], faults: Faults) -> None:
+    path, line = (*test, "alternate_line"), table.alternate_line
+    if line is None:
+        return
+    if not 1 <= line <= MAX_LINES:
+        faults.add(path, f"{line} is no trigger line", f"choose 1 to {MAX_LINES}")
+    elif line in users:
+        owner = show_key(users[line])
+        faults.add(path, f"line {line} belongs to [test.{owner}]", "give the other polarity its own line")
+    elif table.fire == "single":
+        faults.add(path, "single stimuli do not alternate", "leave alternate_line out, or write another test")
     else:
         users[line] = test[1]
 
@@ -119,6 +139,8 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
         baseline=table.baseline or "auto",
         baseline_sweeps=baseline_sweeps,
         peaks=peaks,
+        stimulus=resolve_stimulus(scope),
+        rate_written=table.rate_hz is not None,
     )
 
 
@@ -139,21 +161,14 @@ def _modality(path: tuple[str, str], table: TestTable, faults: Faults) -> Modali
 def _timing(scope: TestScope) -> _Timing:
     """Rate, window, blanking and end of the response; judged in this order, each with what came before."""
     table, modality = scope.table, scope.modality
-    # A recording's triggers say when the stimuli were; the rate only bounds the window there.
-    default_hz = 1.0 if scope.setup.recorded else modality.rate_hz
-    stimulus_hz = default_hz if table.rate_hz is None else table.rate_hz
-    if stimulus_hz is None:
-        scope.fault("rate_hz", "missing", "write the stimulus rate, as rate_hz = 2.692")
-    elif not 0 < stimulus_hz <= MAX_STIMULUS_HZ:
-        cure = f"choose above 0, up to {MAX_STIMULUS_HZ:g}"
-        scope.fault("rate_hz", f"{stimulus_hz:g} stimuli/s cannot be fired", cure)
+    stimulus_hz = _stimulus_hz(scope)
     window_ms = table.window_ms or modality.window_ms
     if window_ms is None:
         scope.fault("window_ms", "missing", "write the window around the stimulus, as window_ms = [-10, 80]")
     window_ms = window_ms or (0.0, 1.0)
     response_ms = modality.response_ms if table.response_ms is None else table.response_ms
     timing = _Timing(
-        stimulus_hz=stimulus_hz if scope.fine("rate_hz") and stimulus_hz else 1.0,
+        stimulus_hz=stimulus_hz,
         window_ms=window_ms,
         blank_ms=modality.blank_ms if table.blank_ms is None else table.blank_ms,
         response_ms=window_ms[1] if response_ms is None else response_ms,
@@ -164,6 +179,24 @@ def _timing(scope: TestScope) -> _Timing:
     _check_blank(scope, timing)
     _check_response(scope, timing)
     return timing
+
+
+def _stimulus_hz(scope: TestScope) -> float:
+    """Stimuli per second, 0 for single ones; 1 where it is at fault."""
+    written_hz = scope.table.rate_hz
+    if scope.table.fire == "single":
+        if written_hz is not None:
+            scope.fault("rate_hz", "single stimuli have no rate", "leave rate_hz out")
+        return 0.0
+    # A recording's triggers say when the stimuli were; the rate only bounds the window there.
+    default_hz = 1.0 if scope.setup.recorded else scope.modality.rate_hz
+    stimulus_hz = default_hz if written_hz is None else written_hz
+    if stimulus_hz is None:
+        scope.fault("rate_hz", "missing", "write the stimulus rate, as rate_hz = 2.692")
+    elif not 0 < stimulus_hz <= MAX_STIMULUS_HZ:
+        cure = f"choose above 0, up to {MAX_STIMULUS_HZ:g}"
+        scope.fault("rate_hz", f"{stimulus_hz:g} stimuli/s cannot be fired", cure)
+    return stimulus_hz if stimulus_hz and scope.fine("rate_hz") else 1.0
 
 
 def _check_window(scope: TestScope, timing: _Timing) -> None:

@@ -26,6 +26,9 @@ class RootTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[str | None, _says("text", 'name = "Median nerve SSEP"')] = None
     acquisition: Annotated[dict[str, object] | None, _says("a table", "[acquisition]")] = None
     recording: Annotated[dict[str, object] | None, _says("a table", "[recording]")] = None
+    limits: Annotated[
+        dict[str, object] | None, _says("one table per kind of stimulus", "[limits.peripheral]")
+    ] = None
     test: Annotated[dict[str, object] | None, _says("one table per test", "[test.left_median]")] = None
 
 
@@ -38,6 +41,20 @@ class AcquisitionTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=T
     channels: Annotated[
         tuple[str, ...] | None, _says("a list of names in input order", 'channels = ["CP3", "CP4"]')
     ] = None
+    mains_hz: Annotated[float | None, _says("50 or 60", "mains_hz = 50")] = None
+    monitor: Annotated[
+        dict[str, object] | None,
+        _says("a table of the stimulator's monitor channels", 'monitor = { current = "IMON" }'),
+    ] = None
+
+
+class MonitorTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[acquisition.monitor]: where a stimulator shows what it delivers."""
+
+    current: Annotated[str | None, _says("a channel's name", 'current = "IMON"')] = None
+    ma_per_mv: Annotated[float | None, _says("a number of milliamperes", "ma_per_mv = 1.0")] = None
+    voltage: Annotated[str | None, _says("a channel's name", 'voltage = "VMON"')] = None
+    v_per_mv: Annotated[float | None, _says("a number of volts", "v_per_mv = 4.0")] = None
 
 
 class RecordingTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,6 +82,24 @@ class TestTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Annotated[str | None, _says("text", 'site = "left median nerve"')] = None
     line: Annotated[int | None, _says("a whole number from 1 to 8", "line = 1")] = None
     rate_hz: Annotated[float | None, _says("a number of stimuli per second", "rate_hz = 2.692")] = None
+    stimulus: Annotated[str | None, _says("a kind of stimulus", 'stimulus = "peripheral"')] = None
+    fire: Annotated[Literal["repeat", "single"] | None, _says('"repeat" or "single"', 'fire = "single"')] = (
+        None
+    )
+    current_ma: Annotated[float | None, _says("a number of milliamperes", "current_ma = 25")] = None
+    volts: Annotated[float | None, _says("a number of volts", "volts = 400")] = None
+    width_us: Annotated[float | None, _says("a number of microseconds", "width_us = 200")] = None
+    area_cm2: Annotated[float | None, _says("a number of square centimetres", "area_cm2 = 0.04")] = None
+    pulses: Annotated[int | None, _says("a whole number", "pulses = 5")] = None
+    interval_ms: Annotated[float | None, _says("a number of milliseconds", "interval_ms = 3")] = None
+    trains: Annotated[int | None, _says("1 or 2", "trains = 2")] = None
+    gap_ms: Annotated[float | None, _says("a number of milliseconds", "gap_ms = 20")] = None
+    alternate_line: Annotated[int | None, _says("a whole number from 1 to 8", "alternate_line = 2")] = None
+    steps_ma: Annotated[tuple[float, ...] | None, _says("a list of milliamperes", "steps_ma = [2, 4, 8]")] = (
+        None
+    )
+    hold_ms: Annotated[float | None, _says("a number of milliseconds", "hold_ms = 1")] = None
+    lockout_ms: Annotated[float | None, _says("a number of milliseconds", "lockout_ms = 80")] = None
     sweeps: Annotated[int | None, _says("a whole number", "sweeps = 300")] = None
     window_ms: Annotated[tuple[float, float] | None, _says(_WINDOW, "window_ms = [-10, 80]")] = None
     band_hz: Annotated[

@@ -1,4 +1,4 @@
-"""[acquisition] and [recording] of a case file, judged and resolved.
+"""[acquisition], [recording] and [limits] of a case file, judged and resolved.
 
 Refuses to know which rates a chip can do: a recording has its own, and the source of a chip checks it.
 """
@@ -7,17 +7,21 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hostd.case import RecordingMap
+from hostd.case import MonitorMap, RecordingMap
 from hostd.casefile_faults import Faults, choose, read, show, show_key
-from hostd.casefile_schema import AcquisitionTable, RecordingTable
+from hostd.casefile_schema import AcquisitionTable, MonitorTable, RecordingTable
 from hw.bdf import ANNOTATION_LABELS
 from hw.chips import GAINS
+from hw.limits import CEILINGS, FIGURES, KINDS, Ceiling, tightened
 
 MAX_CHANNELS = 32
 MAX_LINES = 8
 MAX_RATE_HZ = 100_000
 # A signal label of EDF and BDF has 16 characters.
 _LABEL_CHARS = 16
+_MAINS_HZ = (50, 60)
+# A figure beyond this is a typing error, and the edge takes none.
+_LARGEST_FIGURE = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class Setup:
     gain: int
     reference: str
     recorded: bool
+    monitor: MonitorMap | None = None
+    mains_hz: float = 0.0
 
 
 def resolve_setup(
@@ -47,7 +53,12 @@ def resolve_setup(
         faults.add(
             (*path, "gain"), f"{gain} is no gain of the ADS1299", f"choose from {', '.join(map(str, GAINS))}"
         )
-    return Setup(_channels(table, faults), rate_hz, gain, table.reference or "", recorded)
+    mains_hz = table.mains_hz or 0.0
+    if table.mains_hz is not None and mains_hz not in _MAINS_HZ:
+        faults.add((*path, "mains_hz"), f"{mains_hz:g} Hz is no mains frequency", "write 50 or 60")
+    channels = _channels(table, faults)
+    monitor = _monitor(table.monitor, channels, faults)
+    return Setup(channels, rate_hz, gain, table.reference or "", recorded, monitor, mains_hz)
 
 
 def _rate(table: AcquisitionTable, recorded: bool, actual_hz: float | None, faults: Faults) -> float | None:
@@ -93,6 +104,64 @@ def _channels(table: AcquisitionTable, faults: Faults) -> tuple[str, ...] | None
         elif counts[channel] == 2:
             faults.add((*path, number), f"{show(channel)} is named twice", "give every input its own name")
     return None if faults.at(path) else channels
+
+
+def _monitor(
+    raw: Mapping[str, object] | None, channels: tuple[str, ...] | None, faults: Faults
+) -> MonitorMap | None:
+    """[acquisition.monitor] judged against the channels."""
+    if raw is None:
+        return None
+    path = ("acquisition", "monitor")
+    table = read(MonitorTable, raw, path, faults)
+    if table.current is None and not faults.at((*path, "current")):
+        cure = 'name the channel that shows the current, as current = "IMON"'
+        faults.add((*path, "current"), "missing", cure)
+    for key, channel in (("current", table.current), ("voltage", table.voltage)):
+        if channel is not None and channels is not None and channel not in channels:
+            faults.add((*path, key), f"{show(channel)} is no channel", choose(channel, channels))
+    if table.current is not None and table.current == table.voltage:
+        what = f"{show(table.current)} shows the current already"
+        faults.add((*path, "voltage"), what, "name another channel, or leave voltage out")
+    for key, scale in (("ma_per_mv", table.ma_per_mv), ("v_per_mv", table.v_per_mv)):
+        if scale is not None and scale <= 0:
+            faults.add((*path, key), f"{scale:g} is no scale", f"write one above 0, as {key} = 1.0")
+    return MonitorMap(
+        table.current or "",
+        1.0 if table.ma_per_mv is None else table.ma_per_mv,
+        table.voltage or "",
+        4.0 if table.v_per_mv is None else table.v_per_mv,
+    )
+
+
+def resolve_limits(raw: Mapping[str, object] | None, faults: Faults) -> tuple[Ceiling, ...]:
+    """[limits.*]: the table of hw.limits with what the case makes stricter."""
+    ceilings = {ceiling.name: ceiling for ceiling in CEILINGS}
+    for kind, table in (raw or {}).items():
+        path = ("limits", kind)
+        if kind not in ceilings:
+            faults.add(path, "no kind of stimulus", choose(kind, KINDS))
+        elif not isinstance(table, dict):
+            faults.add(path, "expected a table", "write [limits.peripheral] and its figures below")
+        else:
+            for key, value in table.items():
+                ceilings[kind] = _tightened(ceilings[kind], key, value, faults)
+    return tuple(ceilings.values())
+
+
+def _tightened(ceiling: Ceiling, key: str, value: object, faults: Faults) -> Ceiling:
+    place = ("limits", ceiling.name, key)
+    if key not in FIGURES:
+        faults.add(place, "unknown key", choose(key, FIGURES))
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST_FIGURE:
+        faults.add(place, f"expected a number, got {show(value)}", f"write {key} = 1, or what is stricter")
+    else:
+        try:
+            return tightened(ceiling, {key: value})
+        except ValueError as error:
+            what, _, cure = str(error).partition("; ")
+            faults.add(place, what, f"the case file can only tighten limits: {cure}")
+    return ceiling
 
 
 def resolve_recording(raw: Mapping[str, object] | None, setup: Setup, faults: Faults) -> RecordingMap:

@@ -84,8 +84,13 @@ def _parser() -> options.Parser:
     add("rig", lambda args: _rig([]), "run any program against simulated /dev/spidev* and /dev/gpiochip*")
     check = add("check", _check, "validate a case file")
     check.add_argument("case", type=Path, metavar="CASE.toml")
+    rates = add("rates", _rates, "stimulus rates and the mains that they leave")
+    rates.add_argument("--mains", type=int, metavar="50|60", help="Hz of the grid; both without it")
+    rates.add_argument("--rate-hz", type=float, default=4000.0, metavar="SPS", help="of the converter")
     repair = add("repair", _repair, "make a killed recording whole again")
     repair.add_argument("case", type=Path, metavar="DIR", help="the case's directory")
+    audit = add("audit", _audit, "is a case's record whole: its audit chain, its pulses one to one")
+    audit.add_argument("case", type=Path, metavar="DIR", help="the case's directory")
     schema = add("schema", _schema, "the bus schema, generated from the code")
     schema.add_argument("--format", choices=("json", "markdown"), default="markdown")
     return p
@@ -257,6 +262,13 @@ def _check(args: argparse.Namespace) -> int:
     return 0
 
 
+def _rates(args: argparse.Namespace) -> int:
+    from hostd.rates import tables
+
+    sys.stdout.write(tables(args.mains, args.rate_hz) + "\n")
+    return 0
+
+
 def _repair(args: argparse.Namespace) -> int:
     from hostd.repair import repair
 
@@ -264,6 +276,17 @@ def _repair(args: argparse.Namespace) -> int:
     report = repair(path)
     did = f"{report.dropped_bytes} torn bytes dropped" if report.changed else "nothing to repair"
     sys.stdout.write(f"{path}: {report.records} whole records, {did}\n")
+    return 0
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from hostd.audit_check import check
+    from hostd.errors import RecordingError
+
+    report = check(args.case)
+    sys.stdout.write("".join(f"{line}\n" for line in report.lines))
+    if report.why:
+        raise RecordingError(f"{args.case}: {report.why}")
     return 0
 
 

@@ -22,6 +22,28 @@ class NoArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A command without arguments."""
 
 
+class HelloArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is there: a name for the record, and the role wanted (see hostd.clients)."""
+
+    name: str = ""
+    role: Literal["operator", "observer"] = "operator"
+
+
+class FireArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One stimulus of a test; `current_ma` 0: the case's, or the next of its steps."""
+
+    test: str
+    current_ma: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 0.0
+    author: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class RateArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another stimulus rate for a test; 0: the best one near, for the mains as measured."""
+
+    test: str
+    rate_hz: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
+
+
 class TestArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A command about one test."""
 
@@ -39,7 +61,8 @@ class MarkArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AlertArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A command about one alert."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(max_length=200)]
+    author: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class ImpedanceArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,15 +82,16 @@ class WatchArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 COMMANDS: dict[str, type[msgspec.Struct]] = {
-    "hello": NoArgs,
+    "hello": HelloArgs,
     "snapshot": NoArgs,
     "config.get": NoArgs,
     "case.start": NoArgs,
     "case.close": NoArgs,
     "test.start": TestArgs,
     "test.stop": TestArgs,
+    "test.rate": RateArgs,
     "stim.arm": TestArgs,
-    "stim.fire": TestArgs,
+    "stim.fire": FireArgs,
     "stim.stop": NoArgs,
     "baseline.set": TestArgs,
     "baseline.clear": TestArgs,
@@ -79,7 +103,7 @@ COMMANDS: dict[str, type[msgspec.Struct]] = {
 }
 
 
-FROM_TEXT = (ImpedanceArgs, WatchArgs)
+FROM_TEXT = (ImpedanceArgs, WatchArgs, FireArgs, RateArgs)
 """Numbers in these may come as text, as `evokd ctl` sends every value."""
 
 

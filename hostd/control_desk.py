@@ -1,29 +1,50 @@
 """Does what control requests ask, as far as the state machine allows, and answers each exactly once.
 
-Lives in the serving thread. Decides nothing itself: `states.step` does; here its actions are carried out.
+Lives in the serving thread. Decides nothing itself: `states.step` does; here its actions are carried out, and
+everything asked for, refused or done is noted with who asked (`hostd.audit`).
 """
 
-import json
+import contextlib
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
 from hostd import control, wire
-from hostd.bus import Bus
+from hostd.bus import LOCAL, Bus, Peer
 from hostd.case import Case, TestPlan
 from hostd.case_folder import CaseFolder
+from hostd.clients import Clients
 from hostd.control import Request, RequestError, error_reply, ok_reply
 from hostd.errors import LinkError
 from hostd.intake import Intake
+from hostd.outcome import Outcome
 from hostd.processing import Command, Processing
-from hostd.states import Action, CaseState, Event, RefusedError, step
-from hostd.stimulation import Stimulation
+from hostd.rate_guard import RateGuard
+from hostd.states import Action, CaseState, Event, RefusedError, Role, initial, step
+from hostd.stim_status import StimStatus
+from hostd.stimulation import Sent, Stimulation
+from hw import limits
 from hw.lead_off import SIDE_N, SIDE_P, refuse_current
-from hw.link import Description, Fault, Impedance, ImpedanceStart, ImpedanceStop, LeadWatch, Reply
+from hw.link import (
+    LOCK_ELECTROSURGERY,
+    Description,
+    Fault,
+    Impedance,
+    ImpedanceStart,
+    ImpedanceStop,
+    LeadWatch,
+    Lockout,
+    Reply,
+    StimState,
+    Stimulus,
+    Unfired,
+)
 
 Answer = Callable[[dict[str, Any]], None]
 FREE_SOURCES = ("simulated", "file")
 SIDES = {"auto": 0, "p": SIDE_P, "n": SIDE_N, "both": SIDE_P | SIDE_N}
+SELF = "evokd"
 
 
 class ControlDesk:
@@ -44,23 +65,57 @@ class ControlDesk:
         self._intake, self._processing = intake, processing
         self._folder, self._boot, self._case_id = folder, boot, case_id
         self._plans: dict[str, TestPlan] = {t.name: t for t in case.tests}
-        self._stimulation = Stimulation(case, description, intake.send)
-        free = description.source in FREE_SOURCES
-        stopped = tuple((t.name, "stopped") for t in case.tests)
-        self.state = CaseState(stopped, description.lines > 0, free)  # type: ignore[arg-type]
+        self._stimulation = Stimulation(case, description, intake.send, self._planned)
+        self._clients = Clients()
+        self._rates = RateGuard(case, description.rate_hz)
+        self.stimuli = StimStatus(case, description.rate_hz)
+        self.state: CaseState = initial(
+            ((t.name, t.stimulus.mode == "single") for t in case.tests),
+            description.lines > 0,
+            description.source in FREE_SOURCES,
+            description.rate_hz,
+            limits.ARM_S,
+            limits.ELECTRODE_CHECK_S,
+        )
         self.faults: list[str] = []
         self._impedance_number = 0
+        self._surgery = False
+        processing.sent = self._stimulation.sent
         processing.on_reply = self._edge_replied
         processing.on_fault = self._edge_fault
         processing.on_impedance = self._measured
+        processing.on_stimulus = self._stimulated
+        processing.on_unfired = self._unfired
+        processing.on_stim_state = self._edge_state
+        processing.on_mains = self._rates.measured
+        processing.on_electrosurgery = self._electrosurgery
+        processing.on_undelivered = self._undelivered
 
     def start_free_tests(self) -> None:
-        """Start every test of a simulated box or a recording; on hardware nothing starts by itself."""
+        """Tell the edge the case's limits, and start every test of a simulated box or a recording; on
+        hardware nothing starts by itself."""
+        if self._description.lines:
+            self._stimulation.tighten()
         if self.state.free:
             for name in self._plans:
-                self._do(Request(None, "test.start", {"test": name}), lambda reply: None)
+                self._do(Request(None, "test.start", {"test": name}), self._not_started(name))
 
-    def handle(self, body: bytes, answer: Answer) -> None:
+    def _not_started(self, name: str) -> Answer:
+        """Tells of a test that does not start by itself: nobody waits for the answer."""
+
+        def told(reply: dict[str, Any]) -> None:
+            if not reply["ok"]:
+                self.faults.append(f"test {name} was not started: {reply['error']['message']}")
+
+        return told
+
+    def tick(self, now_ns: int) -> None:
+        """Time passes: what was armed too long is disarmed, stops that were not answered are said again."""
+        self._note(*step(self.state, Event("tick", index=self._index)))
+        with contextlib.suppress(LinkError):  # told when it was asked for first
+            self._stimulation.remind(now_ns)
+
+    def handle(self, body: bytes, answer: Answer, peer: Peer = LOCAL) -> None:
         """Answer one request, now or when it is done."""
         try:
             request = control.parse(body)
@@ -69,56 +124,64 @@ class ControlDesk:
             return
         match request.command:
             case "hello":
-                answer(ok_reply(request.id, self._hello()))
+                role = self._clients.greet(peer, request.args["name"], request.args["role"])
+                answer(ok_reply(request.id, self._hello(role)))
             case "snapshot":
                 answer(ok_reply(request.id, {"messages": self._bus.snapshot()}))
             case "config.get":
                 answer(ok_reply(request.id, {"case": self._case_id, "toml": self._case.text}))
             case _:
-                self._change(request, self._audited(request, answer))
+                actor = self._clients.actor(peer, request.args.get("author") or "")
+                answer = self._audited(request, answer, actor)
+                if refusal := self._clients.refusal(peer, request.command):
+                    answer(error_reply(request.id, *refusal))  # type: ignore[arg-type]
+                else:
+                    self._change(request, answer, actor, self._clients.role(peer))
 
-    def _change(self, request: Request, answer: Answer) -> None:
+    @property
+    def _index(self) -> int:
+        return self._processing.index
+
+    def _change(self, request: Request, answer: Answer, actor: str, role: Role) -> None:
         """A request to change something."""
         match request.command:
-            case "alert.acknowledge":
-                answer(error_reply(request.id, "bad_state", f"there is no alert {request.args['id']!r}"))
             case "impedance.start" | "impedance.stop" | "leads.watch" if self._description.source == "file":
                 answer(error_reply(request.id, "bad_state", "a recording has no electrodes to measure"))
             case "impedance.start" | "leads.watch" if refusal := _refused_current(request):
                 answer(error_reply(request.id, "refused", refusal))
             case "leads.watch":
                 self._watch(request, answer)
-            case "mark" | "baseline.set" | "baseline.clear":
-                self._in_pipeline(request, answer)
+            case "mark" | "baseline.set" | "baseline.clear" | "alert.acknowledge":
+                self._in_pipeline(request, answer, actor)
             case _:
-                self._do(request, answer)
+                self._do(request, answer, actor, role)
 
-    def _audited(self, request: Request, answer: Answer) -> Answer:
+    def _audited(self, request: Request, answer: Answer, actor: str) -> Answer:
         """Note in the case's record who asked for what, and with the answer what came of it."""
-        actor = request.args.get("author") or "control"
-        self._folder.audit(actor, request.command, json.dumps({"args": request.args}))
+        self._folder.audit(actor, request.command, {"args": request.args}, self._index)
 
         def noted(reply: dict[str, Any]) -> None:
             refusal = reply.get("error")
             outcome = "ok" if refusal is None else f"{refusal['code']}: {refusal['message']}"
-            self._folder.audit("evokd", request.command, json.dumps({"outcome": outcome}))
+            self._folder.audit(SELF, request.command, {"outcome": outcome, "asked_by": actor}, self._index)
             answer(reply)
 
         return noted
 
-    def _hello(self) -> dict[str, Any]:
+    def _hello(self, role: Role) -> dict[str, Any]:
         return {
             "evokd": metadata.version("evokd"),
             "schema": wire.SCHEMA_VERSION,
             "boot": self._boot,
             "case": self._case_id,
             "source": self._description.source,
+            "role": role,
             "endpoints": self._bus.addresses,
             "commands": list(control.COMMANDS),
             "tests": {name: plan.site for name, plan in self._plans.items()},
         }
 
-    def _in_pipeline(self, request: Request, answer: Answer) -> None:
+    def _in_pipeline(self, request: Request, answer: Answer, actor: str) -> None:
         """A command that belongs between two samples."""
         if not self.state.open:
             answer(error_reply(request.id, "bad_state", "the case is closed"))
@@ -127,6 +190,8 @@ class ControlDesk:
             answer(self._no_such_test(request, test))
             return
         args = {"author": ""} | request.args
+        if request.command == "alert.acknowledge":
+            args["author"] = actor
 
         def done(error: str | None) -> None:
             answer(error_reply(request.id, "bad_state", error) if error else ok_reply(request.id))
@@ -144,7 +209,7 @@ class ControlDesk:
             request.id, "bad_request", f"no test {test[:60]!r}; there are {', '.join(self._plans)}"
         )
 
-    def _do(self, request: Request, answer: Answer) -> None:
+    def _do(self, request: Request, answer: Answer, actor: str = SELF, role: Role = "operator") -> None:
         """A command that the state machine decides on."""
         test = request.args.get("test", "")
         if "test" in request.args and test not in self._plans:
@@ -152,38 +217,86 @@ class ControlDesk:
             return
         before = self.state
         try:
-            self.state, actions = step(before, Event(request.command, test))
+            after, actions = step(before, Event(request.command, test, self._index, role))
+            if rate := self._refused_rate(request):
+                raise RefusedError("refused", rate)
         except RefusedError as error:
             answer(error_reply(request.id, error.code, str(error)))
             return
-        outcome = _Outcome(len(actions), request.id, answer)
+        self.state = after
+        outcome = Outcome(len(actions), request.id, answer)
+        if request.command in ("test.start", "test.rate") and before.can_stimulate:
+            self._settle_rate(request, outcome)
         for action in actions:
             try:
-                self._act(action, outcome, before, request.args)
+                self._act(action, outcome, before, request.args, actor)
             except LinkError as error:  # what needs no link is done all the same
                 self.faults.append(str(error))
-                if action.kind in ("stim.start", "stim.once"):
+                if action.kind in ("stim.start", "stim.once", "stim.arm"):
                     self._take_back(action.test, before)
                 elif action.kind == "impedance.start":
                     self._measured()
                 outcome.one(("internal", str(error)))
         outcome.begun()
 
-    def _act(self, action: Action, outcome: "_Outcome", before: CaseState, args: dict[str, Any]) -> None:
+    def _refused_rate(self, request: Request) -> str:
+        """Why a test must not be stimulated at the rate that it has, or is to have from now on; a recording
+        is as it is."""
+        if request.command not in ("test.start", "test.rate"):
+            return ""
+        if not self.state.can_stimulate:
+            return "this source cannot stimulate" if request.command == "test.rate" else ""
+        plan = self._plans[request.args["test"]]
+        if refusal := self._rates.refuse(plan, request):
+            return refusal
+        period = self._rates.choose(plan, request)
+        rate_hz = self._description.rate_hz
+        return "" if period is None else self._stimulation.refuse_rate(plan.name, rate_hz / period)
+
+    def _settle_rate(self, request: Request, outcome: Outcome) -> None:
+        """The rate that a test starts with: as it was, asked for, or tuned to the mains as measured."""
+        name = request.args["test"]
+        wanted = self._rates.choose(self._plans[name], request)
+        plan = self._stimulation.plans[name]
+        if wanted is not None and (request.command == "test.rate" or wanted != plan.period):
+            stimulus_hz = self._description.rate_hz / wanted
+            plan = self._stimulation.change_rate(name, stimulus_hz)
+            self._rates.changed(name, request, plan.period)
+            args = {"test": name, "rate_hz": stimulus_hz, "period": plan.period, "author": ""}
+            self._queue(Command("test.rate", args, lambda error: None))
+        if plan.period:
+            outcome.result = {
+                "rate_hz": self._description.rate_hz / plan.period,
+                "period_samples": plan.period,
+                **self._rates.report(plan.period),
+            }
+
+    def _act(
+        self, action: Action, outcome: Outcome, before: CaseState, args: dict[str, Any], actor: str
+    ) -> None:
         plan = self._plans.get(action.test)
         match action.kind:
             case "average.start" | "average.stop":
                 name = "test" + action.kind[len("average") :]
                 args = {"test": action.test, "author": ""}
                 self._queue(Command(name, args, lambda e: outcome.one(("bad_state", e) if e else None)))
-            case "stim.start" | "stim.once" if plan is not None:
+            case "stim.arm" | "stim.start" | "stim.once" if plan is not None:
 
                 def answered(refusal: str) -> None:
                     if refusal:
                         self._take_back(action.test, before)
+                    elif action.kind == "stim.once":
+                        fired = Event("edge.fired", action.test, self._index)
+                        self.state, _ = step(self.state, fired)
                     outcome.one(("refused", refusal) if refusal else None)
 
-                refusal = self._stimulation.start(plan, answered, 0 if action.kind == "stim.start" else 1)
+                if action.kind == "stim.arm":
+                    self._stimulation.arm(plan, answered)
+                    return
+                if action.kind == "stim.start":
+                    refusal = self._stimulation.start(plan, answered, actor)
+                else:
+                    refusal = self._stimulation.once(plan, answered, actor, args.get("current_ma", 0.0))
                 if refusal:
                     answered(refusal)
             case "stim.stop" | "stim.stop_all":
@@ -203,6 +316,20 @@ class ControlDesk:
             case "close":
                 self._intake.closing.set()
                 outcome.one(None)
+
+    def _planned(self, sent: Sent) -> None:
+        """A plan is about to be sent: what its pulses are goes into the record before the first of them."""
+        plan = sent.plan
+        args = {
+            "test": sent.test,
+            "command": plan.command,
+            "current_ma": plan.current_ua / 1e3,
+            "width_us": plan.width_us,
+            "known": self._stimulation.current_known(sent),
+            "author": sent.actor,
+        }
+        self._folder.audit(sent.actor, "stim.plan", {"test": sent.test, **asdict(plan)}, self._index)
+        self._queue(Command("stim.plan", args, lambda error: None))
 
     def _watch(self, request: Request, answer: Answer) -> None:
         """Comparators on or off; the edge decides."""
@@ -229,43 +356,78 @@ class ControlDesk:
         """The measurement asked for last has ended: with this result, or before it began."""
         if impedance is not None and impedance.command != self._impedance_number:
             return  # one that was stopped
-        self.state, _ = step(self.state, Event("impedance.done"))
+        whole = impedance is not None and any(ohm == ohm for ohm in impedance.ohm)  # nan: not measured
+        self.state, _ = step(self.state, Event("impedance.done", index=self._index, value=int(whole)))
 
     def _take_back(self, test: str, before: CaseState) -> None:
-        """The edge did not fire: the test is what it was."""
-        if self.state.of(test) == "running":
+        """The edge did not fire: the test is what it was; one that was to go on at another rate is stopped,
+        since its average is of that rate."""
+        was, now = before.of(test), self.state.of(test)
+        if was.running and now.running and not was.single:
+            self._do(Request(None, "test.stop", {"test": test}), lambda reply: None)
+            return
+        if now.running and not was.running:
             self._queue(Command("test.stop", {"test": test, "author": ""}, lambda error: None))
-        self.state = self.state.with_test(test, before.of(test))
+        self.state = self.state.having(was)
+
+    def _note(self, after: CaseState, actions: tuple[Action, ...]) -> None:
+        """Actions that are only to be noted."""
+        self.state = after
+        for action in actions:
+            self._folder.audit(SELF, action.kind, {"test": action.test}, self._index)
 
     def _edge_replied(self, reply: Reply) -> None:
         self._stimulation.answered(reply.command, reply.refusal)
 
     def _edge_fault(self, fault: Fault) -> None:
         """The edge has stopped stimulating: every running test stops with it."""
+        detail = {"code": fault.code, "text": fault.text, "line": fault.line, "index": fault.index}
+        self._folder.audit("edge", "fault", detail, self._index)
+        self._do(Request(None, "edge.fault"), lambda reply: None)
+        if fault.code == "link" and self._surgery:  # the edge forgets what a host that is gone has locked
+            self._electrosurgery(True)
+
+    def _undelivered(self, text: str) -> None:
+        """A pulse did not reach the patient as it should: no further one goes out."""
+        self._folder.audit(SELF, "stim.stop", {"because": text}, self._index)
         self._do(Request(None, "stim.stop"), lambda reply: None)
+
+    def _stimulated(self, stimulus: Stimulus) -> None:
+        self._stimulation.count(stimulus)
+        self.stimuli.stimulated(stimulus)
+
+    def _unfired(self, unfired: Unfired) -> None:
+        sent = self._stimulation.sent(unfired.command)
+        detail = {"test": sent.test if sent else None, "at": unfired.index, "reason": unfired.reason}
+        self._folder.audit("edge", "unfired", detail, unfired.index)
+        self.stimuli.unfired(unfired)
+
+    def _edge_state(self, said: StimState) -> None:
+        """The arbiter's state: what locks the edge locks here."""
+        self.stimuli.told(said)
+        self.state, _ = step(self.state, Event("edge.locks", index=self._index, value=said.locks))
+
+    def _electrosurgery(self, on: bool) -> None:
+        """Electrosurgery was seen in the samples, or no longer: nothing is stimulated meanwhile."""
+        self._surgery = on
+        self._folder.audit(
+            SELF, "stim.lock" if on else "stim.unlock", {"because": "electrosurgery"}, self._index
+        )
+        if self._description.lines:
+            try:
+                self._stimulation.ask(
+                    lambda number: Lockout(number, LOCK_ELECTROSURGERY, int(on)), lambda refusal: None
+                )
+            except LinkError as error:
+                self.faults.append(str(error))
+
+    def stimulation_status(self) -> dict[str, Any]:
+        """What `status` says of stimulation."""
+        steps = {n: self._stimulation.step_of(t) for n, t in self._plans.items() if t.stimulus.steps_ma}
+        return self.stimuli.fields(self.state, self._stimulation.plans, steps)
 
 
 def _refused_current(request: Request) -> str:
     """Why this current must not flow; the edge asks the same of the same table."""
     direct, phantom = request.command == "leads.watch", request.args.get("phantom", False)
     return refuse_current(request.args["current_na"], direct, phantom)
-
-
-class _Outcome:
-    """Answers a request when the last of its actions is done: ok, or the first error."""
-
-    def __init__(self, actions: int, request_id: Any, answer: Answer) -> None:
-        self._open = actions + 1
-        self._id, self._answer = request_id, answer
-        self._error: tuple[Any, str] | None = None
-
-    def begun(self) -> None:
-        """All actions are under way."""
-        self.one(None)
-
-    def one(self, error: tuple[Any, str] | None) -> None:
-        """One action is done."""
-        self._error = self._error or error
-        self._open -= 1
-        if self._open == 0:
-            self._answer(error_reply(self._id, *self._error) if self._error else ok_reply(self._id))

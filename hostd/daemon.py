@@ -31,6 +31,7 @@ from hw.link import Configure, Description
 BEAT_NS = 100_000_000
 STATUS_NS = 1_000_000_000
 POLL_MS = 20
+HUNG_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class HostOptions:
 def configure_message(case: Case) -> Configure:
     """What the edge must know of a case."""
     lines = {t.line: t.site for t in case.tests}
-    recording = case.recording
+    lines |= {t.stimulus.alternate_line: t.site for t in case.tests if t.stimulus.alternate_line}
+    recording, monitor = case.recording, case.monitor
     return Configure(
         rate_hz=case.rate_hz,
         gain=case.gain,
@@ -60,6 +62,8 @@ def configure_message(case: Case) -> Configure:
         trigger_channel=recording.trigger_channel or "",
         threshold=float("nan") if recording.threshold is None else recording.threshold,
         annotations=tuple(f"{text}={line}" for text, line in recording.annotations.items()),
+        monitors=() if monitor is None else (monitor.current, monitor.voltage),
+        monitor_scales=() if monitor is None else (monitor.ma_per_mv, monitor.v_per_mv),
     )
 
 
@@ -80,6 +84,7 @@ class Daemon:
     def __init__(self, options: HostOptions, stop: threading.Event) -> None:
         self._options, self._stop = options, stop
         self._boot = secrets.token_hex(8)
+        self._served_ns = time.monotonic_ns()
         self._case_id = new_case_id()
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -118,6 +123,8 @@ class Daemon:
         limit = None if seconds is None else round(seconds * p.description.rate_hz)
         processing.start()
         try:
+            i.alive = self._alive
+            self._served_ns = time.monotonic_ns()
             i.begin()
             desk.start_free_tests()  # before the first sample is taken, so that no stimulus in it is missed
             i.start(p.folder, p.timebase, limit)
@@ -131,16 +138,21 @@ class Daemon:
         if failure is not None:
             raise failure
 
+    def _alive(self) -> bool:
+        """Whether a stop that is asked for now would be heard: only then does the edge go on stimulating."""
+        return time.monotonic_ns() - self._served_ns < HUNG_NS
+
     def _until_ended(self, p: "_Parts", desk: ControlDesk, processing: Processing) -> None:
         beat_ns = status_ns = 0
         while not processing.ended.is_set():
             p.bus.serve(POLL_MS, desk.handle)
-            now_ns = time.monotonic_ns()
+            self._served_ns = now_ns = time.monotonic_ns()
             if now_ns >= status_ns:
                 status_ns = now_ns + STATUS_NS
                 p.bus.publish(self._status(p, desk, processing))
             if now_ns >= beat_ns:
                 beat_ns = now_ns + BEAT_NS
+                desk.tick(now_ns)
                 p.bus.publish(Outgoing("beat", p.pipeline.next_index or 0, {"latest": p.bus.latest_seq}))
 
     def _status(self, p: "_Parts", desk: ControlDesk, processing: Processing) -> Outgoing:
@@ -158,7 +170,8 @@ class Daemon:
             "recording": p.folder.recording,
             "timebase": p.timebase.status(index),
             "leads": {**p.pipeline.leads.status, "measuring": desk.state.measuring},
-            "tests": dict(desk.state.tests),
+            "tests": desk.state.shown(),
+            "stimulation": desk.stimulation_status(),
             "faults": [*p.intake.faults, *desk.faults, *processing.faults][-20:],
         }
         return Outgoing("status", index, fields)

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 import serial
 
 from hostd.errors import LinkError, UsageError
+from hw.limits import HEARTBEAT_EVERY_S
 from hw.link import (
     Configure,
     Description,
@@ -37,7 +38,7 @@ ANSWER_S = 10.0
 SERIAL_BAUD = 921600
 ASK_AGAIN_NS = 500_000_000
 ASK_POLL_S = 0.05
-HEARTBEAT_EVERY_NS = 300_000_000
+HEARTBEAT_EVERY_NS = round(HEARTBEAT_EVERY_S * 1e9)
 # A link that breaks while it is used, or was closed by another thread; pyserial lets the C library's errors
 # through, and its own TypeError from a port that has gone.
 BROKEN = (OSError, ValueError, TypeError, serial.SerialException, termios.error)
@@ -91,12 +92,19 @@ class _SerialWire:
 
 
 class EdgeLink:
-    """One connection to an edge. Raises UsageError for a bad address, LinkError when nobody is there."""
+    """One connection to an edge. Raises UsageError for a bad address, LinkError when nobody is there.
+
+    `beats`: whoever receives is alive, and `receive` says so; else whoever owns the link calls `beat`.
+    """
 
     def __init__(
-        self, address: str, give_up: threading.Event | None = None, within_s: float = CONNECT_S
+        self,
+        address: str,
+        give_up: threading.Event | None = None,
+        within_s: float = CONNECT_S,
+        beats: bool = True,
     ) -> None:
-        self.address = address
+        self.address, self._beats = address, beats
         self._wire = _open(address, give_up or threading.Event(), within_s)
         self._sender, self._receiver = Sender(), Receiver()
         self._lock = threading.Lock()
@@ -145,10 +153,9 @@ class EdgeLink:
 
     def receive(self, timeout_s: float) -> list[Message]:
         """Messages that have arrived, waiting at most `timeout_s`. Raises LinkError when the link is gone."""
-        now_ns = time.monotonic_ns()
-        if now_ns - self._beat_ns > HEARTBEAT_EVERY_NS:
-            self._beat_ns = now_ns
-            self.send(Heartbeat(now_ns))
+        if self._beats and time.monotonic_ns() - self._beat_ns > HEARTBEAT_EVERY_NS:
+            self._beat_ns = time.monotonic_ns()
+            self.beat()
         if self._early:
             early, self._early = self._early, []
             return early
@@ -156,6 +163,10 @@ class EdgeLink:
             return self._receiver.feed(self._wire.read(timeout_s))
         except BROKEN as error:
             raise LinkError(f"{self.address}: link lost: {error}; is the edge running?") from None
+
+    def beat(self) -> None:
+        """Say that the host is alive. Raises LinkError when the link is gone."""
+        self.send(Heartbeat(time.monotonic_ns()))
 
     def send(self, message: Message) -> None:
         """Send one message. Raises LinkError when the link is gone, ValueError for what no frame can hold."""

@@ -5,7 +5,7 @@ at a sample index, none at a time of day.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,8 @@ class Evoked:
         self.stream = Stream(plan.derivations, scale, sos, blank, history)
         low_hz = plan.band_hz[0] if plan.band_hz else None
         weights = NoiseWeights(len(names), low_hz, rate_hz) if plan.weighting == "noise" else None
-        self._cutter = SweepCutter(g, sos, len(names), plan.line, plan.reject_uv, weights)
+        lines = tuple(filter(None, (plan.line, plan.stimulus.alternate_line)))
+        self._cutter = SweepCutter(g, sos, len(names), lines, plan.reject_uv, weights)
         self._averager = Averager(g.rows, len(names), plan.sweeps)
         self._publish_every = max(1, round(PUBLISH_EVERY_S * rate_hz))
         self._published = -self._publish_every
@@ -73,6 +74,17 @@ class Evoked:
         """Take no further triggers; sweeps under way are dropped, the average stays as it is."""
         self._cutter.forget()
         self.running = False
+
+    def change_rate(self, stimulus_hz: float, index: int) -> list[Outgoing]:
+        """Another stimulus rate, and so another average and another baseline: amplitude follows the rate
+        (facts: clinical 0.4). Sweeps under way are dropped; displays are told by a baseline of no sweeps."""
+        messages = self.clear_baseline(index) if self.baseline is not None else []
+        self.plan = replace(self.plan, stimulus_hz=stimulus_hz)
+        self._cutter.forget()
+        self._averager.restart()
+        self._dirty = False
+        self._wants_baseline = self.plan.baseline == "auto"
+        return messages
 
     def restart(self, index: int) -> list[Outgoing]:
         """The signal begins anew at `index`: at the start and behind every gap."""
@@ -195,7 +207,7 @@ class Evoked:
             "sweeps_target": self.plan.sweeps,
             "first_index": average.first_index,
             "last_index": average.last_index,
-            "rate_hz": self.plan.stimulus_hz,
+            "rate_hz": self.plan.stimulus_hz or None,
             "band_hz": list(self.plan.band_hz) if self.plan.band_hz else None,
             "weighting": self.plan.weighting,
             "final": average.final,

@@ -4,9 +4,11 @@ Owns the link and the raw recording while a case runs. A link that breaks is ope
 seconds); what is missing then is a gap. Refuses to interpret a sample.
 """
 
+import contextlib
 import queue
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from hostd.case_folder import CaseFolder
 from hostd.edge_link import CONNECT_S, EdgeLink
 from hostd.errors import EvokdError, LinkError, RecordingError
 from hostd.timebase import Timebase
+from hw.limits import HEARTBEAT_EVERY_S
 from hw.link import (
     ALL_PLANS,
     Block,
@@ -28,13 +31,16 @@ from hw.link import (
     Message,
     Reply,
     Start,
+    StimState,
     StimStop,
+    Unfired,
 )
 from hw.link import Stimulus as Proof
 from hw.link import Timebase as Report
 from hw.samples import SampleBlock
 
 QUEUED = 1000
+PASSED_ON = (Proof, Reply, Fault, Excited, Impedance, Leads, Unfired, StimState)
 RECONNECT_S = 10.0
 # What can be raised against all expectation; the outputs go safe before it is told.
 UNEXPECTED = (EvokdError, OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
@@ -45,7 +51,7 @@ class End:
     """No more samples will come: the source ended, the case was closed, or we are stopping."""
 
 
-Item = SampleBlock | Proof | Reply | Fault | Report | Excited | Impedance | Leads | End
+Item = SampleBlock | Proof | Reply | Fault | Report | Excited | Impedance | Leads | Unfired | StimState | End
 
 
 class Intake:
@@ -53,10 +59,13 @@ class Intake:
 
     def __init__(self, address: str, stop: threading.Event, within_s: float = CONNECT_S) -> None:
         self._address, self._stop = address, stop
-        self._link = EdgeLink(address, stop, within_s)
+        self._link = EdgeLink(address, stop, within_s, beats=False)
         self._wanted: Configure | None = None
         self._blocks = Reassembler()
         self._thread: threading.Thread | None = None
+        self._beating: threading.Thread | None = None
+        self._hung_up = threading.Event()
+        self.alive: Callable[[], bool] = lambda: True
         self._limit: int | None = None
         self.closing = threading.Event()
         self.items: queue.Queue[Any] = queue.Queue(QUEUED)
@@ -72,8 +81,10 @@ class Intake:
         return description
 
     def begin(self) -> None:
-        """Let the edge acquire; its samples wait until `start`."""
+        """Let the edge acquire; its samples wait until `start`. It hears from now on that we are alive."""
         self._link.send(Start(0))
+        self._beating = threading.Thread(target=self._beat, name="heartbeat")
+        self._beating.start()
 
     def start(self, folder: CaseFolder, timebase: Timebase, limit_samples: int | None) -> None:
         """Receive in a thread of our own, `limit_samples` at most."""
@@ -98,10 +109,20 @@ class Intake:
             self.items.put(End())
 
     def close(self) -> None:
-        """Wait for the thread and hang up."""
+        """Wait for the threads and hang up."""
         if self._thread is not None:
             self._thread.join()
+        self._hung_up.set()
         self._link.close()
+        if self._beating is not None:
+            self._beating.join()
+
+    def _beat(self) -> None:
+        """Tell the edge that the host is alive, as long as it is: a host that hangs must not stimulate."""
+        while not self._hung_up.wait(HEARTBEAT_EVERY_S):
+            if self.alive():
+                with contextlib.suppress(LinkError):  # told by whoever receives
+                    self._link.beat()
 
     def _run(self) -> None:
         try:
@@ -134,9 +155,7 @@ class Intake:
             self.faults.append(f"{message.code}: {message.text}")
             if message.fatal:
                 raise LinkError(f"edge: {message.text}")
-        if isinstance(message, Proof | Reply | Fault | Excited | Impedance | Leads) or (
-            isinstance(message, Report) and self._timebase.learn(message)
-        ):
+        if isinstance(message, PASSED_ON) or (isinstance(message, Report) and self._timebase.learn(message)):
             self.items.put(message)
         return isinstance(message, Ended)
 
@@ -160,7 +179,7 @@ class Intake:
         self._link.close()
         while time.monotonic_ns() < deadline_ns and not self._stop.is_set():
             try:
-                link = EdgeLink(self._address, self._stop)
+                link = EdgeLink(self._address, self._stop, beats=False)
                 link.open(self._wanted)
             except EvokdError:
                 self._stop.wait(0.1)

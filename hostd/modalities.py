@@ -5,8 +5,10 @@ Sources: facts of the field (ACNS 11B, 11C, ISIN 2019). Defaults need a clinical
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from hostd.case import StimulusPlan
 
 Side = Literal["left", "right"]
 Polarity = Literal["negative", "positive"]
@@ -39,6 +41,7 @@ class Modality:
 
     `response_ms` None is the end of the window, `band_hz` None no filter, `reject_uv` None no rejection.
     `derivations` are templates: {c} is the side contralateral to the stimulus, {i} the ipsilateral one.
+    `stimulus` is what is fired; nothing of it holds when a case names another kind.
     """
 
     name: str
@@ -54,6 +57,11 @@ class Modality:
     baseline_sweeps: int
     derivations: tuple[str, ...] = ()
     peaks: tuple[PeakDefault, ...] = ()
+    stimulus: StimulusPlan = field(default_factory=StimulusPlan)
+
+
+# 0.2 ms is the usual width of both arms and legs; the current is what each patient needs.
+_NERVE_TRUNK = StimulusPlan(kind="peripheral", width_us=200.0)
 
 
 def fill(template: str, side: Side) -> str:
@@ -97,6 +105,7 @@ def _upper_ssep(name: str, site: str, shift_ms: float) -> Modality:
                 "N20", ("CP{c}-CP{i}", "CP{c}-Fpz"), "negative", window(17.0, 24.0), window(20.0, 30.0)
             ),
         ),
+        stimulus=_NERVE_TRUNK,
     )
 
 
@@ -130,6 +139,7 @@ _TIBIAL = Modality(
         PeakDefault("LP", ("T12S-IC", "T12S-PF{c}"), "negative", (17.0, 27.0)),
         PeakDefault("P37", ("CPz-Fpz", "CPz-CP{c}", "CP{i}-CP{c}"), "positive", (32.0, 46.0), (38.0, 56.0)),
     ),
+    stimulus=_NERVE_TRUNK,
 )
 
 # The windows hold both a click at the eardrum and one delayed by an insert tube (0.9 ms).

@@ -4,17 +4,32 @@ Owns the tests of a case, the triggers found in the samples, and the proofs of s
 no file and no clock; `feed` and `command` are called by one thread in order of sample index.
 """
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from dsp.electrosurgery import ElectrosurgeryDetector
+from dsp.nouns import Trigger
 from dsp.stream import Scale
 from dsp.triggers import EdgeFinder
+from hostd.alerts import Alerts
 from hostd.case import Case
+from hostd.delivery import STOPPING, Delivery
 from hostd.evoked import Evoked
 from hostd.leads import COMMANDS as LEAD_COMMANDS
 from hostd.leads import REASON, Leads
+from hostd.mains import MainsWatch
 from hostd.outgoing import Outgoing
+from hostd.trains import Trains
+from hw.limits import RETURN_WITHIN_SAMPLES
 from hw.link import NOT_SEEN, Description, Stimulus
 from hw.samples import SampleBlock
+
+ELECTROSURGERY = "electrosurgery"
+STIMULUS_FAULT = "stimulus fault"
+LEAST_RATE_HZ = 1000.0
+"""Electrosurgery is looked for from this sampling rate on: below, its noise is not told from others'."""
 
 
 class Pipeline:
@@ -26,23 +41,40 @@ class Pipeline:
     def __init__(self, case: Case, description: Description) -> None:
         scale = Scale(description.lsb_uv, description.offset_uv)
         offset = description.latency_offset_samples
-        self.tests = {p.name: Evoked(p, description.rate_hz, scale, offset) for p in case.tests}
+        rate_hz = description.rate_hz
+        self.tests = {p.name: Evoked(p, rate_hz, scale, offset) for p in case.tests}
         self._by_line = {p.line: p for p in case.tests}
+        self._by_line |= {p.stimulus.alternate_line: p for p in case.tests if p.stimulus.alternate_line}
         self._edges = EdgeFinder()
+        self._trains = Trains(case.tests, rate_hz)
         self.leads = Leads(len(description.channels))
+        self.alerts = Alerts()
+        self._delivery = Delivery(case, description)
+        monitors = [] if case.monitor is None else [case.monitor.current, case.monitor.voltage]
+        self._body = np.array([c not in monitors for c in description.channels])
+        self._lsb_uv, self._offset_uv = np.array(description.lsb_uv), np.array(description.offset_uv)
+        periods = {p.name: round(rate_hz / p.stimulus_hz) for p in case.tests if p.stimulus_hz}
+        self._mains = MainsWatch(rate_hz, periods)
+        watched = int(self._body.sum()) if rate_hz >= LEAST_RATE_HZ else 0
+        self._surgery = ElectrosurgeryDetector(rate_hz, watched) if watched else None
+        self._surgery_from: int | None = None
         self._proofs: dict[tuple[int, int], Stimulus] = {}
         self._max_rows = min((t.stream.max_block for t in self.tests.values()), default=1 << 16)
         # Until then every sweep of an earlier stimulus is whole, whatever is interpolated behind it.
         self._told_after = 2 * max((t.stream.max_block for t in self.tests.values()), default=0)
         self._untold: list[tuple[int, int, Outgoing]] = []
+        self._undelivered: list[tuple[Trigger, Stimulus | None]] = []
         self.next_index: int | None = None
         self.samples = self.lost_samples = self.gaps = 0
 
     def prove(self, stimulus: Stimulus) -> list[Outgoing]:
-        """Take the edge's proof of one pulse; told when its sample comes, or at once if none will."""
+        """Take the edge's proof of one pulse; told when its sample comes, or the last one that it might have
+        been, so that the order of `stim` messages does not hang on when proofs arrive."""
         if stimulus.seen == NOT_SEEN:
-            return [self._stim(stimulus.line, stimulus.commanded, stimulus)]
-        self._proofs[stimulus.seen, stimulus.line] = stimulus
+            trigger = Trigger(stimulus.commanded, stimulus.line, stimulus.pulse)
+            self._undelivered.append((trigger, stimulus))
+        else:
+            self._proofs[stimulus.seen, stimulus.line] = stimulus
         return []
 
     def feed(self, block: SampleBlock) -> list[Outgoing]:
@@ -51,19 +83,21 @@ class Pipeline:
         if self.next_index is None or block.gaps:
             self.lost_samples += sum(g.length for g in block.gaps)
             self.gaps += len(block.gaps)
+            messages += self._pulses_until(None)
+            self._delivery.restart(block.first_index)
             for order, test in enumerate(self.tests.values()):
                 messages += self._told(order, test.restart(block.first_index))
-        triggers = self._edges.find(block)
-        for trigger in triggers:
-            proof = self._proofs.pop((trigger.index, trigger.line), None)
-            if trigger.line in self._by_line:
-                messages.append(self._stim(trigger.line, trigger.index, proof))
-        for start in range(0, len(block.counts), self._max_rows):
-            first, end = block.first_index + start, block.first_index + start + self._max_rows
-            inside = [t for t in triggers if first <= t.index < end]
-            for order, test in enumerate(self.tests.values()):
-                rows = block.counts[start : start + self._max_rows]
-                messages += self._told(order, test.append(rows, inside))
+        triggers = self._triggers(block)
+        cuts = self._looked_at(block)
+        start = 0
+        while start < len(block.counts):
+            end = min(start + self._max_rows, len(block.counts))
+            if cuts:
+                end = min(end, cuts[0][0] - block.first_index)
+            messages += self._feed_rows(block, start, end, triggers)
+            while cuts and cuts[0][0] - block.first_index <= end:
+                messages += self._electrosurgery(*cuts.pop(0))
+            start = end
         self.samples += len(block.counts)
         self.next_index = block.end_index
         self._proofs = {k: v for k, v in self._proofs.items() if k[0] >= block.end_index}
@@ -80,6 +114,14 @@ class Pipeline:
                 for one in self.tests.values():
                     one.exclude(args["first_index"], args["end_index"], REASON)
             return self.leads.told(name, args, index)
+        match name:
+            case "stim.plan":
+                self._delivery.planned(args)
+                return []
+            case "stim.fault":
+                return self._fault(index, args)
+            case "alert.acknowledge":
+                return self.alerts.acknowledge(index, args["id"], args["author"])
         test = self.tests[args["test"]]
         messages: list[Outgoing] = []
         match name:
@@ -87,20 +129,83 @@ class Pipeline:
                 test.start()
             case "test.stop":
                 test.stop()
+            case "test.rate":
+                messages = test.change_rate(args["rate_hz"], index)
+                self._mains.set_period(args["test"], args["period"])
             case "baseline.set":
                 messages = test.set_baseline(index)
             case "baseline.clear":
                 messages = test.clear_baseline(index)
             case _:
                 raise ValueError(f"{name} is no command of the pipeline")
-        fields = {"text": f"{name} {args['test']}", "kind": name, "author": args["author"]}
+        rate = f" {args['rate_hz']:.4f} Hz" if name == "test.rate" else ""
+        fields = {"text": f"{name} {args['test']}{rate}", "kind": name, "author": args["author"]}
         return [*messages, Outgoing("event", index, fields)]
 
     def finish(self) -> list[Outgoing]:
         """The samples have ended: say what was not said yet."""
         tests = enumerate(self.tests.values())
-        ended = [m for order, test in tests for m in self._told(order, test.finish())]
+        ended = self._pulses_until(None)
+        ended += [m for order, test in tests for m in self._told(order, test.finish())]
         return ended + self._due(self.next_index or 0)
+
+    def _triggers(self, block: SampleBlock) -> list[Trigger]:
+        """The stimuli in a block, each pulse with its place in its train; their `stim` messages are due."""
+        triggers = []
+        for found in self._edges.find(block):
+            proof = self._proofs.pop((found.index, found.line), None)
+            pulse = self._trains.pulse(found, None if proof is None else proof.pulse)
+            trigger = replace(found, pulse=pulse)
+            triggers.append(trigger)
+            if trigger.line in self._by_line:
+                self._delivery.pulsed(trigger.index)
+                self._undelivered.append((trigger, proof))
+        return triggers
+
+    def _feed_rows(self, block: SampleBlock, start: int, end: int, triggers: list[Trigger]) -> list[Outgoing]:
+        first, last = block.first_index + start, block.first_index + end
+        inside = [t for t in triggers if first <= t.index < last]
+        rows = block.counts[start:end]
+        self._delivery.append(rows)
+        messages = self._pulses_until(last)
+        for order, test in enumerate(self.tests.values()):
+            messages += self._told(order, test.append(rows, inside))
+        return messages
+
+    def _looked_at(self, block: SampleBlock) -> list[tuple[int, bool]]:
+        """What the whole block shows of mains and electrosurgery; changes of the latter, where they are."""
+        counts = np.ascontiguousarray(block.counts[:, self._body])  # else a row's sum hangs on how many rows
+        body_uv = counts * self._lsb_uv[self._body] + self._offset_uv[self._body]
+        if body_uv.shape[1]:
+            for message in self._mains.append(block.first_index, body_uv.mean(axis=1)):
+                self._untold.append((message.index, len(self.tests), message))
+        if self._surgery is None:
+            return []
+        return self._surgery.append(block.first_index, body_uv)
+
+    def _electrosurgery(self, index: int, on: bool) -> list[Outgoing]:
+        """Electrosurgery has begun or ended: sweeps that see it are rejected, and it is told."""
+        if on and self._surgery is not None:
+            self._surgery_from = max(index - self._surgery.reach, 0)
+        if self._surgery_from is not None:
+            for test in self.tests.values():
+                test.exclude(self._surgery_from, None if on else index, ELECTROSURGERY)
+        if not on:
+            self._surgery_from = None
+        text = "electrosurgery has begun" if on else "electrosurgery has ended"
+        fields = {"text": text, "kind": ELECTROSURGERY, "author": "auto"}
+        return [*self._due(index - self._told_after), Outgoing("event", index, fields)]
+
+    def _fault(self, index: int, args: dict[str, Any]) -> list[Outgoing]:
+        """The edge found a fault of a stimulus: sweeps that see it are rejected, and it is an alert."""
+        plan = self._by_line.get(args["line"])
+        if args["line"]:
+            for test in self.tests.values():
+                test.exclude(args["index"], args["index"] + 1, STIMULUS_FAULT)
+        evidence = {"rule": f"edge fault {args['code']}", "index": args["index"], "line": args["line"]}
+        evidence |= {"site": plan.site if plan else None, "outputs": "low", "stopped": "all tests"}
+        name = plan.name if plan else ""
+        return self.alerts.raise_(index, name, "stimulus", "high", args["text"], evidence)
 
     def _told(self, order: int, messages: list[Outgoing]) -> list[Outgoing]:
         """`messages` of one test without its events: these share a topic, so their order must not hang on
@@ -114,16 +219,52 @@ class Pipeline:
         self._untold = [e for e in self._untold if e[0] > index]
         return [message for _, _, message in due]
 
-    def _stim(self, line: int, index: int, proof: Stimulus | None) -> Outgoing:
+    def _pulses_until(self, index: int | None) -> list[Outgoing]:
+        """`stim` messages of the pulses whose samples are all before `index` (None: all there will be)."""
+        if not self._undelivered:
+            return []
+        waiting = [(self._ready_at(trigger, proof), trigger, proof) for trigger, proof in self._undelivered]
+        due = [one for one in waiting if index is None or one[0] <= index]
+        self._undelivered = [one[1:] for one in waiting if index is not None and one[0] > index]
+        due.sort(key=lambda one: (one[0], one[1].index, one[1].line))
+        return [message for _, trigger, proof in due for message in self._stim(trigger, proof)]
+
+    def _ready_at(self, trigger: Trigger, proof: Stimulus | None) -> int:
+        """The first sample that is not needed to tell all of a pulse."""
+        if proof is not None and proof.seen == NOT_SEEN:
+            return trigger.index + RETURN_WITHIN_SAMPLES + 2  # with the last of these the edge gave it up
+        return self._delivery.ready_at(trigger.index, proof.command if proof else None)
+
+    def _stim(self, trigger: Trigger, proof: Stimulus | None) -> list[Outgoing]:
+        """One pulse as it was seen, or never seen; what is wrong with its delivery is an alert."""
+        line, index = trigger.line, trigger.index
         plan = self._by_line.get(line)
+        name = plan.name if plan else None
         seen = proof is None or proof.seen != NOT_SEEN
+        command = proof.command if proof else None
         fields = {
-            "test": plan.name if plan else None,
+            "test": name,
             "site": plan.site if plan else None,
             "line": line,
-            "command_id": proof.command if proof else None,
+            "command_id": command,
             "number": proof.number if proof else None,
+            "pulse": trigger.pulse,
             "verified": seen,
             "lag_samples": proof.seen - proof.commanded if proof and seen else None,
+            **self._delivery.fields(name, index, command if seen else None),
         }
-        return Outgoing("stim", index, fields)
+        messages = [Outgoing("stim", index, fields)]
+        if proof and seen:
+            messages += self.alerts.clear(index, "stimulus", name or "")
+        word = fields["delivery"]
+        if word == "ok":
+            messages += self.alerts.clear(index, "delivery", name or "")
+        elif word not in (None, "unknown"):
+            stops = word in STOPPING
+            keys = ("commanded_ma", "current_ma", "current_error_ma", "load_ohm", "line")
+            evidence = {"rule": f"delivered current {word}", "index": index, "stop": stops}
+            evidence |= {key: fields[key] for key in keys}
+            text = f"{plan.site if plan else 'stimulus'}: {fields['delivery_text']}"
+            priority = "high" if stops else "medium"
+            messages += self.alerts.raise_(index, name or "", "delivery", priority, text, evidence)  # type: ignore[arg-type]
+        return messages

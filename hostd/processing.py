@@ -13,12 +13,25 @@ from typing import Any
 from hostd import leads
 from hostd.bus import Bus
 from hostd.case_folder import CaseFolder
+from hostd.delivery import STOPPING
 from hostd.errors import EvokdError, RecordingError
 from hostd.intake import UNEXPECTED, End
 from hostd.outgoing import Outgoing
-from hostd.pipeline import Pipeline
+from hostd.pipeline import ELECTROSURGERY, Pipeline
+from hostd.stimulation import Sent
 from hostd.timebase import Timebase
-from hw.link import Description, Excited, Fault, Impedance, Leads, Reply, Stimulus
+from hw.link import (
+    NOT_SEEN,
+    Description,
+    Excited,
+    Fault,
+    Impedance,
+    Leads,
+    Reply,
+    StimState,
+    Stimulus,
+    Unfired,
+)
 from hw.link import Timebase as Report
 from hw.samples import SampleBlock
 
@@ -54,6 +67,13 @@ class Processing:
         self.on_reply: Callable[[Reply], None] = lambda reply: None
         self.on_fault: Callable[[Fault], None] = lambda fault: None
         self.on_impedance: Callable[[Impedance], None] = lambda impedance: None
+        self.on_stimulus: Callable[[Stimulus], None] = lambda stimulus: None
+        self.on_unfired: Callable[[Unfired], None] = lambda unfired: None
+        self.on_stim_state: Callable[[StimState], None] = lambda said: None
+        self.on_mains: Callable[[float | None, float | None], None] = lambda hz, hz_sd: None
+        self.on_electrosurgery: Callable[[bool], None] = lambda on: None
+        self.on_undelivered: Callable[[str], None] = lambda text: None
+        self.sent: Callable[[int], Sent | None] = lambda command: None
         self.failure: EvokdError | None = None
         self.faults: list[str] = []
         self.ended = threading.Event()
@@ -102,8 +122,11 @@ class Processing:
             case Command():
                 self._command(item)
             case Stimulus():
-                self._folder.stimulus(item)
-                self._say(self._pipeline.prove(item))
+                self._stimulus(item)
+            case Unfired():
+                self._bus.post(lambda: self.on_unfired(item))
+            case StimState():
+                self._bus.post(lambda: self.on_stim_state(item))
             case Report():
                 self._folder.fitted(item)
             case Reply():
@@ -119,9 +142,25 @@ class Processing:
             case Fault():
                 said = {"text": f"{item.code}: {item.text}", "kind": "fault", "author": "edge"}
                 self._command(_of_the_edge("mark", said))
+                about = {"code": item.code, "text": item.text, "line": item.line}
+                index = item.index if item.index != NOT_SEEN else self.index
+                self._command(_of_the_edge("stim.fault", about | {"index": index}))
                 self._bus.post(lambda: self.on_fault(item))
         if fault := self._folder.take_fault():
             self.faults.append(f"recording: {fault}")
+
+    def _stimulus(self, s: Stimulus) -> None:
+        """One pulse with its proof, into the record before anything is made of it."""
+        sent = self.sent(s.command)
+        seen = None if s.seen == NOT_SEEN else s.seen
+        fields: dict[str, Any] = {"test": sent.test if sent else None, "plan": s.plan, "command": s.command}
+        fields |= {"number": s.number, "pulse": s.pulse, "line": s.line, "commanded": s.commanded}
+        current = sent.plan.current_ua / 1e3 if sent else None
+        fields |= {"seen": seen, "current_ma": current}
+        self._folder.stimulus(s)
+        self._folder.pulse(sent.actor if sent else "unknown", s.commanded, fields)
+        self._say(self._pipeline.prove(s))
+        self._bus.post(lambda: self.on_stimulus(s))
 
     def _block(self, block: SampleBlock) -> None:
         if self._pipeline.next_index is None:
@@ -159,6 +198,18 @@ class Processing:
             self._folder.keep(message, self._timebase.at(message.index)[1])
             if message.topic.startswith("average."):
                 self._last[message.topic] = message
+            self._heed(message)
+
+    def _heed(self, message: Outgoing) -> None:
+        """What the samples showed and the desk must act on."""
+        f = message.fields
+        if message.topic == "mains":
+            self._bus.post(lambda: self.on_mains(f["hz"], f["hz_sd"]))
+        elif message.topic == "event" and f["kind"] == ELECTROSURGERY:
+            on = f["text"].endswith("begun")
+            self._bus.post(lambda: self.on_electrosurgery(on))
+        elif message.topic == "stim" and f["delivery"] in STOPPING:  # each one: an alert is raised once only
+            self._bus.post(lambda: self.on_undelivered(f"{f['site']}: {f['delivery_text']}"))
 
     def _refuse_late(self) -> None:
         """Answer commands that came too late, and let nobody wait on a full queue."""

@@ -1,6 +1,7 @@
 """The terminal's view of a running case: a bus client that draws a live table, or plain lines.
 
-Shows time, sweeps, lost samples and the first peak of every test with its intervals, and where to look.
+Shows time, sweeps, lost samples and the first peak of every test with its intervals, open alerts, what locks
+stimulation, and where to look.
 """
 
 import time
@@ -30,6 +31,7 @@ class Progress:
         self._peaks: dict[str, list[dict[str, Any]]] = {}
         self._leading: dict[str, str | None] = {}
         self._event = ""
+        self._alerts: dict[str, dict[str, Any]] = {}
         self._heard_ns = time.monotonic_ns()
 
     def take(self, message: Message) -> None:
@@ -43,9 +45,10 @@ class Progress:
         elif kind == "measure":
             self._peaks[test] = message.header["peaks"]
             self._leading[test] = message.header.get("leading")
+        elif kind == "alert":
+            self._alerts[message.header["id"]] = dict(message.header)
         elif kind == "event":
-            said = f"{message.header.get('kind')}: {message.header.get('text')}"
-            self._event = "".join(c if c.isprintable() else " " for c in said)  # anybody may send a mark
+            self._event = _printable(f"{message.header.get('kind')}: {message.header.get('text')}")
 
     def _seconds(self) -> float:
         return float(self._status.get("samples", 0)) / float(self._status.get("rate_hz") or 1.0)
@@ -57,7 +60,18 @@ class Progress:
             for name, a in sorted(self._averages.items())
         )
         lost = self._status.get("lost_samples", 0)
-        return f"{_clock(self._seconds())} lost {lost} | {tests or 'waiting for sweeps'}"
+        warnings = "".join(f"{text} | " for text, _ in self._warnings())
+        return f"{_clock(self._seconds())} lost {lost} | {warnings}{tests or 'waiting for sweeps'}"
+
+    def _warnings(self) -> list[tuple[str, str]]:
+        """Open alerts and what locks stimulation, each with its style."""
+        alerts = [a for a in self._alerts.values() if a.get("state") != "cleared"]
+        said = [
+            (_printable(f"ALERT {a.get('priority')} {a.get('state')}: {a.get('text')}"), "bold red")
+            for a in alerts
+        ]
+        locks = (self._status.get("stimulation") or {}).get("locks", [])
+        return said + [(f"no stimuli: {_printable(lock)}", "yellow") for lock in locks]
 
     def places(self) -> str:
         """Where to look, in one plain line."""
@@ -97,10 +111,16 @@ class Progress:
                 )
                 table.add_row(*(first if k == 0 else ("", "", "")), *_cells(peak))
         rows: list[Any] = [head, table]
+        rows += [Text(text, style=style) for text, style in self._warnings()]
         if self._event:
             rows.append(Text(self._event, style="dim", no_wrap=True, overflow="ellipsis"))
         rows += [Text(f"{name:9s} {place}", style="cyan") for name, place in self._places.items() if place]
         return Group(*rows)
+
+
+def _printable(text: str) -> str:
+    """Whatever somebody sent, without what moves a cursor."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _clock(seconds: float) -> str:
@@ -148,7 +168,7 @@ def watch(bus: str, places: dict[str, str], out: TextIO, running: Callable[[], b
     """Show the case at `bus` on `out` until `running` says no: live on a terminal, plain lines elsewhere."""
     progress = Progress(places)
     console = Console(file=out)
-    with Subscription(bus, ("status", "average.", "measure.", "event")) as subscription:
+    with Subscription(bus, ("status", "average.", "measure.", "event", "alert")) as subscription:
         if console.is_terminal:
             with Live(console=console, refresh_per_second=4, get_renderable=progress.panel):
                 while running():

@@ -156,11 +156,12 @@ def _past(database: Path, case: Case, known: set[str] | None) -> Past:
         (index, name, json.loads(args))
         for index, name, args in read_rows(database, "SELECT sample, name, args FROM commands ORDER BY n")
     )
+    columns = {row[1] for row in read_rows(database, "PRAGMA table_info(stimuli)")}
+    pulse = "pulse" if "pulse" in columns else "1"  # recorded before there were trains
+    query = f"SELECT plan, command, number, line, commanded, seen, {pulse} FROM stimuli ORDER BY rowid"
     stimuli = tuple(
-        Stimulus(plan, command, number, line, commanded, NOT_SEEN if seen < 0 else seen)
-        for plan, command, number, line, commanded, seen in read_rows(
-            database, "SELECT plan, command, number, line, commanded, seen FROM stimuli ORDER BY rowid"
-        )
+        Stimulus(plan, command, number, line, commanded, NOT_SEEN if seen < 0 else seen, nth)
+        for plan, command, number, line, commanded, seen, nth in read_rows(database, query)
     )
     names = {t.name for t in case.tests}
     kept = tuple(c for c in commands if c[2].get("test") is None or c[2]["test"] in names)

@@ -8,28 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-
-class Header(msgspec.Struct, kw_only=True):
-    """What every header has. Unknown keys are to be ignored.
-
-    `t_ns` is when sample `index` was taken, on the edge's monotonic clock and less the filter's delay.
-    """
-
-    v: int
-    boot: str
-    seq: int
-    case: str
-    index: int
-    t_ns: int
-    utc_ns: int
-
-
-class Array(msgspec.Struct):
-    """An array in buffer `part` (from 0) after the header."""
-
-    dtype: str
-    shape: list[int]
-    part: int
+from hostd.schema_header import Array, Header
+from hostd.schema_stimuli import Alert, Mains, Stim, Stimulation
 
 
 class Beat(Header, kw_only=True):
@@ -90,6 +70,7 @@ class Status(Header, kw_only=True):
     timebase: Timebase
     leads: Leads
     tests: dict[str, Literal["stopped", "armed", "running"]]
+    stimulation: Stimulation
     faults: list[str]
 
 
@@ -102,21 +83,6 @@ class Raw(Header, kw_only=True):
     gaps: list[tuple[int, int]]
     lsb_uv: list[float]
     offset_uv: list[float]
-
-
-class Stim(Header, kw_only=True):
-    """Per stimulus: `verified` when its edge came back in the samples, `lag_samples` after the command.
-
-    In a recording nothing was commanded: `command_id`, `number` and `lag_samples` are null.
-    """
-
-    test: str | None
-    site: str | None
-    line: int
-    command_id: int | None
-    number: int | None
-    verified: bool
-    lag_samples: int | None
 
 
 class Sweep(Header, kw_only=True):
@@ -145,7 +111,7 @@ class Average(Header, kw_only=True):
     `noise_uv` per derivation: rms residual noise of the mean, null below 16 sweeps. `n_effective` of the
     first derivation, `n_effective_each` of all. The average grows to `sweeps_target`, then moves on in steps
     of an eighth; `final`: made of the last `sweeps_target` sweeps, none shared with the final before.
-    `rate_hz` is the stimulus rate, `band_hz` null without filter.
+    `rate_hz` is the stimulus rate (null: on demand), `band_hz` null without filter.
     """
 
     site: str
@@ -162,7 +128,7 @@ class Average(Header, kw_only=True):
     sweeps_target: int
     first_index: int
     last_index: int
-    rate_hz: float
+    rate_hz: float | None
     band_hz: list[float] | None
     weighting: Literal["noise", "none"]
     final: bool
@@ -240,6 +206,8 @@ TOPICS: dict[str, tuple[str, type[Header]]] = {
     "status": ("events", Status),
     "stim": ("events", Stim),
     "measure.TEST": ("events", Measure),
+    "alert": ("events", Alert),
+    "mains": ("events", Mains),
     "impedance": ("events", Impedance),
     "event": ("events", EventMessage),
     "sweep.TEST": ("traces", Sweep),

@@ -1,53 +1,150 @@
 """From a test to what the edge fires: stimulus plans on the sample grid, and the edge's answers to commands.
 
-Owns command numbers and who waits for which answer. Limits are checked here before sending and by the edge
-before firing, from one table.
+Owns command numbers, who waits for which answer and who is behind which command, steps of current, and the
+host's own sums of what every line has had. Limits are checked here before sending and by the edge before
+firing, from one table.
 """
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from hostd.arrangement import arrange
 from hostd.case import Case, TestPlan
 from hw import limits
-from hw.link import ALL_PLANS, Description, Message, StimPlan, StimStop
+from hw.link import ALL_PLANS, Description, Message, StimArm, StimLimits, StimPlan, StimStop, Stimulus
 
-PULSE_S = 0.001
 Answered = Callable[[str], None]
+STOP_AGAIN_NS = 100_000_000
+STOP_TRIES = 20
+MOST_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A plan that went to the edge: of which test, and who is behind it."""
+
+    test: str
+    plan: StimPlan
+    actor: str
 
 
 class Stimulation:
-    """Plans of one case. `send` raises LinkError; answers come back through `answered`."""
+    """Plans of one case. `send` raises LinkError; answers come back through `answered`.
 
-    def __init__(self, case: Case, description: Description, send: Callable[[Message], None]) -> None:
-        self._case, self._description, self._send = case, description, send
+    `planned` hears of every plan before it is sent. `plans` are those that the tests have now, by name.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        description: Description,
+        send: Callable[[Message], None],
+        planned: Callable[[Sent], None] = lambda sent: None,
+    ) -> None:
+        self._case, self._description, self._send, self._planned = case, description, send, planned
+        self.plans = arrange(case, description.rate_hz)
         self._lock = threading.Lock()
         self._number = 0
         self._waiting: dict[int, Answered] = {}
+        self._sent: dict[int, Sent] = {}
+        self._steps: dict[str, int] = {}
+        self._stops: dict[int, tuple[StimStop, int, int]] = {}
+        self._sums: dict[int, list[float]] = {}
 
-    def start(self, test: TestPlan, answered: Answered, count: int = 0) -> str:
-        """Ask the edge to fire `test`; the refusal, or empty: then `answered` hears the edge's."""
-        with self._lock:
-            self._number += 1
-            plan = stim_plan(self._case, test, self._description.rate_hz, self._number, count)
-            refusal = limits.refuse(plan, self._description.rate_hz, self._description.lines)
-            if not refusal:
-                self._waiting[plan.command] = answered
-        if not refusal:
-            self._send(plan)
-        return refusal
+    def tighten(self) -> None:
+        """Tell the edge the limits of the case that are stricter than the table."""
+        for kind, ceiling in enumerate(self._case.ceilings):
+            if ceiling != limits.CEILINGS[kind]:
+                self._send(StimLimits(self._next(), kind, limits.figures(ceiling)))
+
+    def arm(self, test: TestPlan, answered: Answered) -> None:
+        """Let the edge accept this test's plan; steps of current begin anew."""
+        self._steps[test.name] = 0
+        self.ask(lambda number: StimArm(number, test.line, self.arm_samples), answered)
+
+    @property
+    def arm_samples(self) -> int:
+        """For how long something is armed."""
+        return round(limits.ARM_S * self._description.rate_hz)
+
+    def start(self, test: TestPlan, answered: Answered, actor: str) -> str:
+        """Ask the edge to fire `test` at its rate; the refusal, or "": then `answered` hears the edge's."""
+        return self._fire(test, self.plans[test.name], answered, actor)
+
+    def once(self, test: TestPlan, answered: Answered, actor: str, current_ma: float = 0.0) -> str:
+        """Ask for one stimulus: with `current_ma`, or the next step, or as the case says (0)."""
+        plan = replace(self.plans[test.name], period=0, phase=0, count=1)
+        steps = test.stimulus.steps_ma
+        step = self._steps.get(test.name, 0)
+        if current_ma:
+            plan = replace(plan, current_ua=round(current_ma * 1000))
+        elif steps and step >= len(steps):
+            return f"the last step of {steps[-1]:g} mA has been fired; stim.stop and arm to begin anew"
+        elif steps:
+            plan = replace(plan, current_ua=round(steps[step] * 1000))
+
+        def fired(refusal: str) -> None:
+            if steps and not current_ma and not refusal:
+                self._steps[test.name] = step + 1
+            answered(refusal)
+
+        return self._fire(test, plan, fired, actor)
+
+    def current_known(self, sent: Sent) -> bool:
+        """Whether the current of a plan was stated by somebody, not only reckoned with at the worst."""
+        stimulus = next(t for t in self._case.tests if t.name == sent.test).stimulus
+        stated = stimulus.current_ma is not None or stimulus.volts is not None or bool(stimulus.steps_ma)
+        return stated or sent.plan.current_ua != self.plans[sent.test].current_ua
+
+    def step_of(self, test: TestPlan) -> float | None:
+        """The current of the next step in mA; None when there is none."""
+        step = self._steps.get(test.name, 0)
+        return test.stimulus.steps_ma[step] if step < len(test.stimulus.steps_ma) else None
+
+    def change_rate(self, name: str, stimulus_hz: float) -> StimPlan:
+        """From the next start on `name` has another rate; the plan of it. Other tests keep theirs."""
+        self._case, self.plans[name] = self._at_rate(name, stimulus_hz)
+        return self.plans[name]
+
+    def refuse_rate(self, name: str, stimulus_hz: float) -> str:
+        """Why `name` may not be stimulated at `stimulus_hz`, by the limits; empty when it may."""
+        description, (case, plan) = self._description, self._at_rate(name, stimulus_hz)
+        return limits.refuse(plan, description.rate_hz, description.lines, case.ceilings)
+
+    def _at_rate(self, name: str, stimulus_hz: float) -> tuple[Case, StimPlan]:
+        tests = tuple(
+            replace(t, stimulus_hz=stimulus_hz, rate_written=True) if t.name == name else t
+            for t in self._case.tests
+        )
+        case = replace(self._case, tests=tests)
+        return case, arrange(case, self._description.rate_hz)[name]
 
     def stop(self, test: TestPlan | None) -> None:
-        """Stop one test's stimuli, or all."""
+        """Stop one test's stimuli, or all; said again until the edge has answered."""
+        number = self._next()
+        stop = StimStop(number, ALL_PLANS if test is None else test.line)
         with self._lock:
-            self._number += 1
-            number = self._number
-        self._send(StimStop(number, ALL_PLANS if test is None else test.line))
+            self._stops[number] = (stop, 0, 0)
+        self._send(stop)
+
+    def remind(self, now_ns: int) -> None:
+        """Say every stop again that was not answered: a serial frame may break. Raises LinkError."""
+        with self._lock:
+            due = [entry for entry in self._stops.values() if now_ns - entry[1] > STOP_AGAIN_NS]
+            for stop, _, tries in due:
+                if tries >= STOP_TRIES:
+                    del self._stops[stop.command]
+                else:
+                    self._stops[stop.command] = (stop, now_ns, tries + 1)
+        for stop, asked_ns, _ in due:
+            if asked_ns:  # the first time is when it was sent
+                self._send(stop)
 
     def ask(self, make: Callable[[int], Message], answered: Answered) -> None:
         """Send what `make` makes of a command number; `answered` hears the edge's refusal, or empty."""
+        number = self._next()
         with self._lock:
-            self._number += 1
-            number = self._number
             self._waiting[number] = answered
         self._send(make(number))
 
@@ -55,14 +152,56 @@ class Stimulation:
         """The edge's answer to a command of ours."""
         with self._lock:
             waiting = self._waiting.pop(command, None)
+            self._stops.pop(command, None)
         if waiting is not None:
             waiting(refusal)
 
+    def sent(self, command: int) -> Sent | None:
+        """What a command of ours was. Any thread."""
+        return self._sent.get(command)
 
-def stim_plan(case: Case, test: TestPlan, rate_hz: float, command: int, count: int) -> StimPlan:
-    """The plan of `test` in whole samples, its phase spread among the case's tests of the same period."""
-    period = max(1, round(rate_hz / test.stimulus_hz))
-    alike = [t for t in case.tests if max(1, round(rate_hz / t.stimulus_hz)) == period]
-    phase = round(alike.index(test) * period / len(alike))
-    hold = max(limits.MIN_HOLD_SAMPLES, round(PULSE_S * rate_hz))
-    return StimPlan(command, test.line, test.line, period, phase, hold, count)
+    def count(self, stimulus: Stimulus) -> None:
+        """Add a pulse to what its line has had."""
+        sent = self.sent(stimulus.command)
+        if sent is not None:
+            sums = self._sums.setdefault(stimulus.line, [0.0, 0.0, 0.0])
+            sums[0] += 1
+            sums[1] += limits.charge_nc(sent.plan)
+            sums[2] += limits.energy_nj(sent.plan)
+
+    def _fire(self, test: TestPlan, plan: StimPlan, answered: Answered, actor: str) -> str:
+        description = self._description
+        refusal = limits.refuse(plan, description.rate_hz, description.lines, self._case.ceilings)
+        refusal = refusal or self._too_much(plan)
+        if refusal:
+            return refusal
+        plan = replace(plan, command=self._next())
+        sent = Sent(test.name, plan, actor)
+        with self._lock:
+            self._waiting[plan.command] = answered
+            self._sent[plan.command] = sent
+            if len(self._sent) > MOST_KEPT:
+                del self._sent[next(iter(self._sent))]
+        self._planned(sent)
+        self._send(plan)
+        return ""
+
+    def _too_much(self, plan: StimPlan) -> str:
+        """Why the next stimulus would exceed what the case allows a line, by the host's own count."""
+        ceiling, n = self._case.ceilings[plan.kind], plan.pulses * plan.trains
+        for line in filter(None, (plan.line, plan.alternate)):
+            had = self._sums.get(line, [0.0, 0.0, 0.0])
+            for what, value, limit in (
+                ("pulses", had[0] + n, ceiling.case_pulses),
+                ("mC", (had[1] + n * limits.charge_nc(plan)) / 1e6, ceiling.case_charge_mc),
+                ("J", (had[2] + n * limits.energy_nj(plan)) / 1e9, ceiling.case_energy_j),
+            ):
+                if value > limit:
+                    most = f"the limit of {limit:g} {what} for {ceiling.name}"
+                    return f"line {line} would have had {value:g} {what}, which exceeds {most}"
+        return ""
+
+    def _next(self) -> int:
+        with self._lock:
+            self._number += 1
+            return self._number

@@ -2,7 +2,8 @@
 
 Rows are queued by any thread and written by one of our own, so that a slow disk never delays a message;
 `close` returns when everything is on disk. While the disk refuses, rows wait in memory and the trouble is
-told once; refuses to stop for it.
+told once; refuses to stop for it. Audit entries get number and hash (`audit`) where rows are written, in the
+order in which they were queued, and the head of their chain is committed with them.
 """
 
 import json
@@ -10,11 +11,12 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hostd.audit import CLOSED, COLUMNS, HEAD_KEY, LOST, OWN, Entry, Head, canonical, first_head, parse_head
 from hostd.errors import RecordingError
 
 SCHEMA = """
@@ -22,7 +24,8 @@ CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS commands (
     n INTEGER PRIMARY KEY, sample INTEGER NOT NULL, name TEXT, args TEXT, utc_ns INTEGER);
 CREATE TABLE IF NOT EXISTS stimuli (
-    plan INTEGER, command INTEGER, number INTEGER, line INTEGER, commanded INTEGER, seen INTEGER);
+    plan INTEGER, command INTEGER, number INTEGER, line INTEGER, commanded INTEGER, seen INTEGER,
+    pulse INTEGER);
 CREATE TABLE IF NOT EXISTS timebase (
     sample INTEGER NOT NULL, t_ns INTEGER NOT NULL, ns_per_sample REAL NOT NULL, ppm REAL, wander_ppm REAL,
     residual_ns REAL, refused INTEGER, settled INTEGER);
@@ -37,10 +40,14 @@ CREATE TABLE IF NOT EXISTS measurements (
 CREATE TABLE IF NOT EXISTS alerts (
     id TEXT, sample INTEGER, utc_ns INTEGER, test TEXT, kind TEXT, priority TEXT, state TEXT, text TEXT,
     evidence TEXT);
-CREATE TABLE IF NOT EXISTS audit (utc_ns INTEGER, actor TEXT, action TEXT, detail TEXT);
+CREATE TABLE IF NOT EXISTS audit (
+    n INTEGER PRIMARY KEY, utc_ns INTEGER NOT NULL, sample INTEGER NOT NULL, actor TEXT NOT NULL,
+    action TEXT NOT NULL, detail TEXT NOT NULL, hash TEXT NOT NULL);
 """
 COMMIT_EVERY_NS = 500_000_000
 QUEUED_ROWS = 100_000
+SETTING = "INSERT OR REPLACE INTO settings VALUES (?, ?)"
+AUDIT = f"INSERT INTO audit VALUES ({', '.join('?' * len(COLUMNS))})"
 
 Row = tuple[str, tuple[Any, ...]]
 
@@ -58,11 +65,15 @@ def _refused(path: Path, error: Exception) -> RecordingError:
 
 
 class Store:
-    """Writer of one case's database. Raises RecordingError when it cannot be made."""
+    """Writer of one case's database, DATA/CASE-ID/case.sqlite: the folder's name is the case's id, on which
+    the audit chain is founded. Raises RecordingError when it cannot be made."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._rows: queue.Queue[Row | None] = queue.Queue(QUEUED_ROWS)
+        self._rows: queue.Queue[Row | Entry | None] = queue.Queue(QUEUED_ROWS)
+        self._audit_lock = threading.Lock()
+        self._sample = -1
+        self._lost_rows = 0
         self._failing: RecordingError | None = None
         self._fault: RecordingError | None = None
         self._fault_lock = threading.Lock()
@@ -70,7 +81,8 @@ class Store:
             self._database = sqlite3.connect(path, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
-            self._database.executescript(SCHEMA)
+            self._database.executescript("BEGIN;" + SCHEMA)
+            self._head = self._stored_head()
             self._database.commit()
         self._thread = threading.Thread(target=self._write, name="store")
         self._thread.start()
@@ -81,7 +93,16 @@ class Store:
 
     def setting(self, key: str, value: Any) -> None:
         """Queue one setting, as JSON."""
-        self._rows.put(("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, json.dumps(value))))
+        self._rows.put((SETTING, (key, json.dumps(value))))
+
+    def audit(self, actor: str, action: str, detail: Mapping[str, object], sample: int) -> None:
+        """Queue one audit entry: numbers and times rise in the order of the calls, whatever the thread."""
+        text = canonical(detail)
+        actor, action = (s.encode("utf-8", "replace").decode("utf-8") for s in (actor, action))
+        sample = sample if 0 <= sample < 1 << 63 else -1
+        with self._audit_lock:
+            self._sample = max(self._sample, sample)
+            self._rows.put(Entry(time.time_ns(), sample, actor, action, text))
 
     def take_fault(self) -> RecordingError | None:
         """The fault not yet handed out; the same trouble is not handed out again until it has ended once."""
@@ -90,7 +111,11 @@ class Store:
         return fault
 
     def close(self) -> None:
-        """Write what is queued and close. Raises RecordingError when rows could not be written."""
+        """Note in the audit that the case was closed, write what is queued and close.
+
+        Raises RecordingError when rows could not be written.
+        """
+        self.audit(OWN, CLOSED, {"outcome": "ok"}, self._sample)
         self._rows.put(None)
         self._thread.join()
         with _told(self._path):
@@ -98,23 +123,49 @@ class Store:
         if self._failing is not None:
             raise self._failing
 
+    def _stored_head(self) -> Head:
+        """Where the chain goes on; a new one is founded, and that is on file before any entry."""
+        for (text,) in self._database.execute("SELECT value FROM settings WHERE key = ?", (HEAD_KEY,)):
+            if head := parse_head(text):
+                return head
+        head = first_head(self._path.absolute().parent.name)
+        self._database.execute(SETTING, (HEAD_KEY, head.as_json()))
+        return head
+
     def _write(self) -> None:
-        rows: list[Row] = []
+        rows: list[Row | Entry] = []
         last = False
         while not last:
             last = self._gather(rows)
             try:
                 with self._database:  # one transaction: all of the rows, or none and they wait
-                    for row in rows:
-                        self._database.execute(*row)
+                    head = self._insert(rows)
             except (sqlite3.Error, OverflowError) as error:
                 self._keep(error)
+                self._lost_rows += max(0, len(rows) - QUEUED_ROWS)
                 del rows[:-QUEUED_ROWS]
             else:
-                self._failing = None
+                self._head, self._failing, self._lost_rows = head, None, 0
                 rows.clear()
 
-    def _gather(self, rows: list[Row]) -> bool:
+    def _insert(self, rows: list[Row | Entry]) -> Head:
+        """Write `rows` and the head of the audit chain behind them, which is returned."""
+        head = self._head
+        if self._lost_rows:
+            detail = canonical({"rows": self._lost_rows})
+            rows = [Entry(time.time_ns(), -1, OWN, LOST, detail), *rows]
+        for row in rows:
+            if isinstance(row, Entry):
+                head = head.follow(row)
+                said = (row.utc_ns, row.sample, row.actor, row.action, row.detail)
+                self._database.execute(AUDIT, (head.n, *said, head.hash))
+            else:
+                self._database.execute(*row)
+        if head != self._head:
+            self._database.execute(SETTING, (HEAD_KEY, head.as_json()))
+        return head
+
+    def _gather(self, rows: list[Row | Entry]) -> bool:
         """Add half a second of rows, from the next one on; True when the last has come.
 
         The time is one span for all: rows that keep coming must not put off the commit.
@@ -140,9 +191,25 @@ class Store:
 
 def read_rows(path: Path, query: str) -> list[tuple[Any, ...]]:
     """Rows of a case database, opened read-only. Raises RecordingError when it cannot be read."""
+    with reading(path) as database:
+        return database.execute(query).fetchall()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A case database opened read-only; all that is read is of one moment, text byte for byte.
+
+    Raises RecordingError when it cannot be read.
+    """
     with _told(path):
-        database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        database.text_factory = _text
         try:
-            return database.execute(query).fetchall()
+            database.execute("BEGIN")
+            yield database
         finally:
             database.close()
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

@@ -11,10 +11,11 @@ import pytest
 from hostd import casefile
 from hostd.case import Case, RecordingMap
 from hostd.case import TestPlan as Plan
-from hostd.casefile_schema import AcquisitionTable, PeakTable, RecordingTable, RootTable
+from hostd.casefile_schema import AcquisitionTable, MonitorTable, PeakTable, RecordingTable, RootTable
 from hostd.casefile_schema import TestTable as PlanTable
 from hostd.errors import CaseFileError
 from hostd.modalities import MODALITIES, fill
+from hw.limits import CEILINGS, FIGURES
 
 REPOSITORY = Path(__file__).parents[2]
 MOUSE = REPOSITORY.parent / "shared" / "data" / "abr_mouse_sweeps.npz"
@@ -175,7 +176,7 @@ def test_written_derivations_keep_the_modalitys_peaks_on_those_of_its_names():
 
 
 def test_custom_is_neutral():
-    extra = 'rate_hz = 0.5\nwindow_ms = [-5, 100]\nderivations = ["CPz"]'
+    extra = 'rate_hz = 0.51\nwindow_ms = [-5, 100]\nderivations = ["CPz"]'
     plan = plan_of(extra, modality="custom", side="")
     assert (plan.band_hz, plan.reject_uv, plan.weighting, plan.blank_ms) == (None, None, "none", 0)
     assert (plan.response_ms, plan.peaks, plan.site) == (100, (), "")
@@ -299,8 +300,31 @@ def test_every_example_of_the_reference_and_of_the_messages_holds():
     for text in examples:
         case = casefile.parse(text, "CASEFILE.md")
         assert case.rate_hz or casefile.at_rate(case, 8000.0).rate_hz == 8000
-    for table in (RootTable, AcquisitionTable, RecordingTable, PlanTable, PeakTable):
+    for table in (RootTable, AcquisitionTable, MonitorTable, RecordingTable, PlanTable, PeakTable):
         for key, annotation in table.__annotations__.items():
             (meta,) = annotation.__metadata__
             assert f"`{key}`" in reference or f"[{key}" in reference or f"[test.NAME.{key}]" in reference
             assert key in tomllib.loads(meta.examples[0]) or key == "peak"
+
+
+def test_the_reference_states_the_limits_as_they_are():
+    reference = (REPOSITORY / "hostd" / "CASEFILE.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in reference.splitlines()]
+    (head,) = [row for row in rows if row[:2] == ["figure", "of"]]
+    assert head[2:] == [f"`{ceiling.name}`" for ceiling in CEILINGS]
+    for figure in FIGURES:
+        (row,) = [row for row in rows if row[:1] == [f"`{figure}`"] and len(row) == len(head)]
+        stated = [0.0 if cell == "none" else float(cell) for cell in row[2:]]
+        assert stated == [getattr(ceiling, figure) for ceiling in CEILINGS], figure
+
+
+def test_the_reference_shows_trains_steps_and_alternation():
+    reference = (REPOSITORY / "hostd" / "CASEFILE.md").read_text("utf-8")
+    cases = [
+        casefile.parse(text, "CASEFILE.md") for text in re.findall(r"```toml\n(.*?)```", reference, re.DOTALL)
+    ]
+    stimuli = [test.stimulus for case in cases for test in case.tests]
+    assert any(plan.trains == 2 and plan.mode == "single" and plan.volts for plan in stimuli)
+    assert any(plan.steps_ma for plan in stimuli)
+    assert any(plan.alternate_line for plan in stimuli)
+    assert any(case.ceilings != CEILINGS and case.monitor and case.mains_hz for case in cases)

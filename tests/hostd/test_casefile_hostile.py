@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hostd import casefile
-from hostd.casefile_schema import AcquisitionTable, PeakTable, RecordingTable, RootTable
+from hostd.casefile_schema import AcquisitionTable, MonitorTable, PeakTable, RecordingTable, RootTable
 from hostd.casefile_schema import TestTable as PlanTable
 from hostd.errors import CaseFileError
+from hw.limits import FIGURES, KINDS
 
 SCALARS = st.one_of(
     st.integers(-5, 400),
@@ -19,7 +20,21 @@ SCALARS = st.one_of(
     st.floats(width=32),
     st.booleans(),
     st.sampled_from(
-        ["off", "noise", "left", "baep", "median_ssep", "custom", "CP3", "CP4-CP3", "negative", ""]
+        [
+            "off",
+            "noise",
+            "left",
+            "baep",
+            "median_ssep",
+            "custom",
+            "CP3",
+            "CP4-CP3",
+            "negative",
+            "",
+            "single",
+            "repeat",
+            "cortical",
+        ]
     ),
     st.text(max_size=5),
 )
@@ -34,7 +49,16 @@ def some(table, **nested):
 PEAKS = st.lists(some(PeakTable), max_size=2)
 CASES = some(
     RootTable,
-    acquisition=some(AcquisitionTable, channels=st.lists(st.sampled_from(["CP3", "CP4", "a-b", "Cz", "A1"]))),
+    acquisition=some(
+        AcquisitionTable,
+        channels=st.lists(st.sampled_from(["CP3", "CP4", "a-b", "Cz", "A1"])),
+        monitor=some(MonitorTable),
+    ),
+    limits=st.dictionaries(
+        st.sampled_from([*KINDS, "x"]),
+        st.dictionaries(st.sampled_from([*FIGURES, "x"]), SCALARS, max_size=3) | SCALARS,
+        max_size=2,
+    ),
     recording=some(RecordingTable, annotations=st.dictionaries(st.text(max_size=3), SCALARS, max_size=2)),
     test=st.dictionaries(st.sampled_from(["a", "b", "c d"]), some(PlanTable, peak=PEAKS), max_size=2),
 )
@@ -100,3 +124,23 @@ def test_any_bytes_are_refused_in_words(tmp_path_factory, data):
     with pytest.raises(CaseFileError) as caught:
         casefile.load(path)
     assert all(fault.startswith(f"{path}:") for fault in caught.value.faults)
+
+
+SMALL = st.one_of(SCALARS, st.integers(1, 8), st.floats(0, 1e4), st.lists(st.floats(0, 50), max_size=3))
+STIMULUS = st.dictionaries(
+    st.sampled_from([key for key in PlanTable.__struct_fields__ if key != "peak"]), SMALL, max_size=6
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STIMULUS, STIMULUS, st.sampled_from([1, 50, 250, 4000, 24414.0625, 100_000]))
+def test_any_stimulus_is_a_case_or_a_list_of_faults(one, other, rate_hz):
+    head = f'name = "x"\n[acquisition]\nrate_hz = {rate_hz}\nchannels = ["CP3", "CP4"]\n'
+    sound = {"modality": "median_ssep", "side": "left"}
+    tables = [
+        f"[test.{name}]\n" + "\n".join(f"{key} = {toml(value)}" for key, value in keys.items())
+        for name, keys in (("a", sound | {"line": 1} | one), ("b", sound | {"line": 2} | other))
+    ]
+    text = "\n".join([head, *tables])
+    if "\\ud" not in text:
+        answer(text)

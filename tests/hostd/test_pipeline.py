@@ -19,21 +19,28 @@ from hostd.case import Case
 from hostd.daemon import configure_message
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
-from hostd.stimulation import stim_plan
 from hw.link import Description, Stimulus
 from hw.model.patient import Patient
 from hw.model.scenario import NO_CHANGE, Change, NoiseChange, Scenario
 from hw.samples import Gap, SampleBlock
-from tests.support.lockstep import simulate
+from tests.support.lockstep import simulate, start
 
 BASE = casefile.procedure("median_ssep")
+SOON = replace(BASE.tests[0].stimulus, lockout_ms=10.0)  # the other limb's window does not keep it off
 # Two limbs at unlike rates, short averages, both kinds of baseline, so that everything happens in 12 s.
 CASE = replace(
     BASE,
     tests=(
-        replace(BASE.tests[0], stimulus_hz=2.692, sweeps=32, baseline_sweeps=16, window_ms=(-10.0, 120.0)),
+        replace(
+            BASE.tests[0],
+            stimulus_hz=2.692,
+            sweeps=32,
+            baseline_sweeps=16,
+            window_ms=(-10.0, 120.0),
+            stimulus=SOON,
+        ),
         # The second test's own baseline falls just behind the first one's, but is known before it.
-        replace(BASE.tests[1], stimulus_hz=4.703, sweeps=32, baseline_sweeps=28),
+        replace(BASE.tests[1], stimulus_hz=4.703, sweeps=32, baseline_sweeps=28, stimulus=SOON),
     ),
 )
 LEFT, RIGHT = (t.name for t in CASE.tests)
@@ -63,8 +70,7 @@ class Recorded:
 def recorded(seed: int = 1, scenario: Scenario = NO_CHANGE) -> Recorded:
     source = SimulatedSource(None, SECONDS, seed, scenario)
     description = source.configure(configure_message(CASE))
-    for number, plan in enumerate(CASE.tests, 1):
-        source.command(stim_plan(CASE, plan, description.rate_hz, number, 0))
+    start(source, CASE, description)
     items: list[Item] = []
     source.run(
         lambda i: items.append(i) if isinstance(i, SampleBlock | Stimulus) else None, threading.Event()
@@ -218,7 +224,7 @@ def test_any_splits_give_the_same_bits(seed: int, mean_samples: int) -> None:
 def test_the_reference_itself_has_everything_in_it() -> None:
     wanted = reference(True, True)
     families = {topic.partition(".")[0] for topic in wanted}
-    assert families == {"stim", "sweep", "average", "measure", "event", "baseline"}
+    assert families == {"stim", "sweep", "average", "measure", "event", "baseline", "mains"}
     assert len(wanted[f"average.{LEFT}"]) > 15 and len(wanted[f"average.{RIGHT}"]) > 35
     assert len(wanted["stim"]) > 80
     lossless = by_topic(simulate(SECONDS, CASE, 1, CALM_BODY))

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from hostd import casefile
+from hostd.audit import first_break, parse_head
 from hostd.case_folder import CaseFolder, new_case_id
 from hostd.errors import RecordingError
 from hostd.outgoing import Outgoing
-from hostd.store import Store, read_rows
+from hostd.store import Store, read_rows, reading
 from hw.link import NOT_SEEN, Description, Stimulus
 from hw.samples import Gap, SampleBlock
 from tests.support.session import ROOT, until
@@ -35,7 +36,8 @@ def test_rows_are_on_disk_when_closed(tmp_path: Path) -> None:
     store.close()
     rows = read_rows(tmp_path / "case.sqlite", "SELECT * FROM gaps ORDER BY rowid")
     assert rows == [(k, k + 1, "missed") for k in range(1000)]
-    assert read_rows(tmp_path / "case.sqlite", "SELECT * FROM settings") == [("a", '"the last one counts"')]
+    settings = read_rows(tmp_path / "case.sqlite", "SELECT * FROM settings WHERE key != 'audit_head'")
+    assert settings == [("a", '"the last one counts"')]
 
 
 def test_rows_of_many_threads_all_arrive_in_each_ones_order(tmp_path: Path) -> None:
@@ -236,7 +238,8 @@ def test_a_case_is_three_files_with_everything_in_them(tmp_path: Path) -> None:
     folder.command(80, "mark", {"text": "x", "kind": "note", "author": "me"})
     folder.stimulus(Stimulus(1, 2, 3, 1, 100, 101))
     folder.stimulus(Stimulus(1, 2, 4, 1, 200, NOT_SEEN))
-    folder.audit("me", "opened", "case")
+    folder.audit("me", "opened", {"what": "case", "blob": b"\1", "level": math.nan}, 80)
+    folder.pulse("edge", 101, {"line": 1, "seen": 101})
     folder.keep(Outgoing("event", 5, {"text": "dura opened", "kind": "note", "author": "me"}), 123)
     good = peak(present=True, latency_ms=20.5, latency_ci_ms=[20.0, 21.0], amplitude_uv=math.nan)
     folder.keep(Outgoing("measure.left_median", 90, {"peaks": [good, peak(name="N13")]}), 0)
@@ -283,13 +286,20 @@ def test_a_case_is_three_files_with_everything_in_them(tmp_path: Path) -> None:
     for *_, header, blob in kept:
         said = json.loads(header)
         assert np.frombuffer(blob, "<f4").reshape(said["shape"]).tolist() == mean.tolist()
-    assert [action for _, _, action, _ in rows("SELECT * FROM audit")] == ["opened"]
+    assert rows("SELECT n, sample, actor, action, detail FROM audit") == [
+        (1, 80, "me", "opened", '{"blob":"01","level":null,"what":"case"}'),
+        (2, 101, "edge", "pulse", '{"line":1,"seen":101}'),
+        (3, 101, "evokd", "closed", '{"outcome":"ok"}'),
+    ]
+    assert chained(tmp_path / "c1" / "case.sqlite", "c1") == 3
 
 
 def test_recording_off_writes_nothing_and_says_so(tmp_path: Path) -> None:
     folder = CaseFolder(None, "c1", CASE, DESCRIPTION)
     folder.append(block(0))
     folder.command(0, "mark", {})
+    folder.audit("me", "mark", {}, 0)
+    folder.pulse("edge", 0, {})
     folder.keep(Outgoing("event", 5, {"text": "x", "kind": "note", "author": ""}), 0)
     folder.last_average(Outgoing("average.x", 1, {"mean_uv": np.ones(2)}))
     assert folder.recording == {"path": None, "bytes": 0} and folder.take_fault() is None
@@ -312,6 +322,96 @@ def test_a_folder_that_cannot_be_made_leaves_no_thread_behind(
 
 def _no_store(path: Path) -> None:
     raise RecordingError(f"{path}: no room")
+
+
+def chained(path: Path, case_id: str) -> int:
+    """How many audit entries a database holds; its chain is whole up to the head on file."""
+    with reading(path) as database:
+        (text,) = database.execute("SELECT value FROM settings WHERE key = 'audit_head'").fetchone()
+        head = parse_head(text)
+        assert first_break(lambda: database.execute("SELECT * FROM audit ORDER BY n"), case_id, head) is None
+        assert head is not None
+        return head.n
+
+
+def test_audit_entries_of_many_threads_are_one_chain_in_order_of_time(tmp_path: Path) -> None:
+    path = tmp_path / "case.sqlite"
+    store = Store(path)
+    writers = [
+        threading.Thread(target=lambda n=n: [store.audit(f"w{n}", "mark", {"k": k}, k) for k in range(300)])
+        for n in range(4)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    store.close()
+    assert chained(path, tmp_path.name) == 1201
+    rows = read_rows(path, "SELECT actor, sample, utc_ns FROM audit ORDER BY n")
+    for n in range(4):
+        assert [sample for actor, sample, _ in rows if actor == f"w{n}"] == list(range(300))
+    assert rows == sorted(rows, key=lambda row: row[2]) and rows[-1][:2] == ("evokd", 299)
+
+
+def test_the_head_is_on_file_before_and_with_every_entry(tmp_path: Path) -> None:
+    path = tmp_path / "case.sqlite"
+    store = Store(path)
+    assert chained(path, tmp_path.name) == 0
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.wait(0.001):
+            store.audit("me", "mark", {}, 0)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        seen = {until(lambda: chained(path, tmp_path.name), "an entry")}
+        until(lambda: seen.add(chained(path, tmp_path.name)) or len(seen) > 2, "more entries")
+    finally:
+        done.set()
+        writer.join()
+        store.close()
+
+
+def test_a_chain_goes_on_from_the_head_on_file(tmp_path: Path) -> None:
+    path = tmp_path / "case.sqlite"
+    for k in range(3):
+        store = Store(path)
+        store.audit("me", "opened", {"k": k}, k)
+        store.close()
+    assert chained(path, tmp_path.name) == 6
+
+
+def test_what_no_column_holds_does_not_end_the_chain(tmp_path: Path) -> None:
+    path = tmp_path / "case.sqlite"
+    store = Store(path)
+    store.audit("\ud800", "a\0b", {"\udfff": "\ud800"}, 1 << 70)
+    store.audit("me", "mark", {}, -5)
+    store.close()
+    assert chained(path, tmp_path.name) == 3
+    rows = read_rows(path, "SELECT sample, actor, action, detail FROM audit ORDER BY n")
+    assert rows[0] == (-1, "?", "a\0b", '{"\\udfff":"\\ud800"}') and rows[1][0] == -1
+
+
+def test_a_full_disk_breaks_no_chain_and_rows_it_costs_are_noted(
+    tmp_path: Path, disk: list[Disk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hostd.store.QUEUED_ROWS", 10)
+    path = tmp_path / "case.sqlite"
+    store = Store(path)
+    disk[0].full = True
+    for k in range(100):
+        store.audit("me", "mark", {"k": k}, k)
+    until(lambda: store._lost_rows > 0 and store._rows.empty(), "more rows than wait")
+    disk[0].full = False
+    store.close()
+    n = chained(path, tmp_path.name)
+    rows = read_rows(path, "SELECT action, detail FROM audit ORDER BY n")
+    lost = sum(json.loads(detail)["rows"] for action, detail in rows if action == "rows.lost")
+    kept = [json.loads(detail)["k"] for action, detail in rows if action == "mark"]
+    assert lost > 0 and len(kept) + lost == 100 and kept[-1] == 99
+    assert rows[-1][0] == "closed" and n == len(rows)
 
 
 def test_closing_writes_a_full_queue(tmp_path: Path) -> None:
