@@ -112,9 +112,9 @@ def delivered(
 ) -> Delivered:
     """What a pulse delivered, or the mean of a train whose rows overlap.
 
-    `uv` (time, 1 or 2): microvolts of current and voltage monitor, unfiltered, without a gap. `triggers`: rows
-    of `uv` at which the pulses' triggers are first seen, ascending; `earlier`: those of pulses before them,
-    whose rows are no baseline. The last `baseline_rows` free rows before the train are, 8 at least.
+    `uv` (time, 1 or 2): microvolts of current and voltage monitor, unfiltered, without a gap. `triggers`:
+    rows of `uv` at which the pulses' triggers are first seen, ascending; `earlier`: those of pulses before
+    them, whose rows are no baseline. The last `baseline_rows` free rows before the train are, 8 at least.
     """
     first, end = triggers[0] - ROWS_BEFORE, triggers[-1] - ROWS_BEFORE + window_rows(width_us, rate_hz)
     pulses = len(triggers)

@@ -1,7 +1,7 @@
 """When electrosurgery is on, from the samples alone: broadband noise on most channels at once.
 
 Owns the decision, on and off; refuses to know of sweeps and of what is to be done about it. What is measured
-is the first difference, by an order statistic of its magnitude over 10 ms and not by its mean square:
+is the first difference, by an order statistic of its magnitude over 20 ms and not by its mean square:
 electrosurgery is loud all the time, a stimulus artifact (2 ms, even a hundred times a second) is not.
 """
 
@@ -13,23 +13,24 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-WINDOW_S = 0.005
+WINDOW_S, POOLED = 0.002, 10
 HOLD_S = 0.5
 """Off after so long without a loud window."""
 TIMES_QUIET = 10.0
-FLOOR_UV, MUSCLE_UV, MUSCLE_HZ, MARGIN_SDS = 100.0, 200.0, 300.0, 10.0
+FLOOR_UV, MUSCLE_UV, MUSCLE_HZ, MARGIN_SDS = 100.0, 200.0, 300.0, 7.0
 """Least rms difference that is loud. Muscle of this rms up to this corner (first order) is not, even where it
 fluctuates, and an artifact with it, by so many times what it may in so few differences."""
 DEAD_S = 2.0
 """A channel that has stood at one rail for so long, or from the first, is off: it has no voice."""
-_LEVEL_WINDOWS, _LEVELS = 100, 20
-_ORDER = 0.3
+_LEVEL_WINDOWS, _LEVELS = 250, 20
+_ORDER = 0.4
+_WINDOWS_AT_ONCE = 64
 
 
 class ElectrosurgeryDetector:
     """On and off of electrosurgery over all channels of a stream. ValueError when built impossible.
 
-    Works in windows of 5 ms counted from the last restart, so that blocks leave no trace. On: over two
+    Works in windows of 2 ms counted from the last restart, so that blocks leave no trace. On: over ten
     windows the differences of more than half of the channels were 10 times their running quiet level (the
     median of the last 10 s without) and above the floor, or the channel came to stand at its rail,
     +-`rail_uv` (None: not known). Off: half a second without. For 1,000 samples a second and more.
@@ -43,7 +44,7 @@ class ElectrosurgeryDetector:
         self._channels = channels
         self._rail_uv = math.inf if rail_uv is None else rail_uv
         self._floor_uv = floor_uv(rate_hz)
-        self._order, scale = _order(2 * self.window)
+        self._order, scale = _order(POOLED * self.window)
         self._scale = 1.0 / scale
         self._hold = math.ceil(HOLD_S * rate_hz / self.window)
         self._dead = math.ceil(DEAD_S * rate_hz / self.window)
@@ -57,15 +58,15 @@ class ElectrosurgeryDetector:
 
     @property
     def reach(self) -> int:
-        """Rows before an "on" within which it began: two windows, and one that it may not have filled."""
-        return 3 * self.window
+        """Rows before an "on" within which it began: the windows looked at, and one not filled."""
+        return (POOLED + 1) * self.window
 
     def restart(self, index: int) -> None:
         """Begin anew at `index`, the first sample behind a gap. What is on stays on until it is quiet."""
         self._next = index
         self._rows = np.empty((0, self._channels))
         self._last: Floats | None = None
-        self._older: Floats | None = None
+        self._older = np.zeros((POOLED - 1, self.window, self._channels))
         self._since_loud = 0
 
     def append(self, first_index: int, uv: Floats) -> list[tuple[int, bool]]:
@@ -82,16 +83,18 @@ class ElectrosurgeryDetector:
         changes: list[tuple[int, bool]] = []
         if not n:
             return changes
-        for stat in self._stats(rows[:whole]):
-            self._next += self.window
-            if (change := self._step(stat)) is not None:
-                changes.append((self._next, change))
+        step = _WINDOWS_AT_ONCE * self.window
+        for first in range(0, whole, step):
+            for stat in self._stats(rows[first : min(first + step, whole)]):
+                self._next += self.window
+                if (change := self._step(stat)) is not None:
+                    changes.append((self._next, change))
         return changes
 
     def _stats(self, rows: Floats) -> Floats:
-        """Rms of each window with the one before it, from an order statistic: (window, channel).
+        """Rms of each window with the nine before it, from an order statistic: (window, channel).
 
-        Before the first whole pair 0; infinite where rows stood at a rail. No sums: exact in any block.
+        0 before there are as many; infinite where rows stood at a rail. No sums: exact in any block.
         """
         last = rows[:1] if self._last is None else self._last
         joined = np.concatenate([last, rows])
@@ -100,12 +103,12 @@ class ElectrosurgeryDetector:
         if railed.any():
             size[railed[1:] & (size == 0.0)] = math.inf
         self._last = rows[-1:].copy()
-        size = size.reshape(-1, self.window, self._channels)
-        older = np.zeros_like(size[:1]) if self._older is None else self._older
-        self._older = size[-1:].copy()
-        pairs = np.concatenate([np.concatenate([older, size[:-1]]), size], axis=1)
-        pairs.partition(self._order, axis=1)
-        stats: Floats = pairs[:, self._order] * self._scale
+        windows = np.concatenate([self._older, size.reshape(-1, self.window, self._channels)])
+        self._older = windows[1 - POOLED :].copy()
+        pooled = np.lib.stride_tricks.sliding_window_view(windows, POOLED, axis=0).transpose(0, 2, 1, 3)
+        sizes = pooled.reshape(len(pooled), self._channels, -1)
+        sizes.partition(self._order, axis=2)
+        stats: Floats = sizes[:, :, self._order] * self._scale
         return stats
 
     def _step(self, stat: Floats) -> bool | None:
@@ -148,16 +151,16 @@ class ElectrosurgeryDetector:
 def floor_uv(rate_hz: float) -> float:
     """Least rms difference that is loud: 1,080 uV at 1,000 samples a second, 170 uV at 16,000."""
     muscle_uv = MUSCLE_UV * math.sqrt(2.0 * (1.0 - math.exp(-2.0 * math.pi * MUSCLE_HZ / rate_hz)))
-    return max(FLOOR_UV, muscle_uv * (1.0 + MARGIN_SDS / math.sqrt(2 * window_rows(rate_hz))))
+    return max(FLOOR_UV, muscle_uv * (1.0 + MARGIN_SDS / math.sqrt(POOLED * window_rows(rate_hz))))
 
 
 def window_rows(rate_hz: float) -> int:
     """Rows of one window."""
-    return max(4, round(WINDOW_S * rate_hz))
+    return max(2, round(WINDOW_S * rate_hz))
 
 
 def _order(n: int) -> tuple[int, float]:
     """Which of `n` sorted magnitudes is looked at, and its median in Gaussian noise of rms 1."""
-    order = max(math.ceil(_ORDER * n) - 1, 0)
+    order = int(_ORDER * n) - 1  # as many may be quiet between artifacts
     share = (order + 1 - 1 / 3) / (n + 1 / 3)
     return order, NormalDist().inv_cdf((1 + share) / 2)

@@ -25,9 +25,7 @@ class SimulatedStimulator:
         ma_per_mv, v_per_mv = wanted.monitor_scales or (1.0, 4.0)
         self._monitors = MonitorChannels(wanted.rate_hz, ma_per_mv=ma_per_mv, v_per_mv=v_per_mv)
         named = dict(zip(wanted.monitors, range(2), strict=False))
-        self.places = {
-            k: named[name] for k, name in enumerate(wanted.channels) if name in named
-        }
+        self.places = {k: named[name] for k, name in enumerate(wanted.channels) if name in named}
 
     def plan(self, plan: StimPlan) -> None:
         """Lines of `plan` deliver its current from now on."""

@@ -16,8 +16,10 @@ from hostd.case import Case, TestPlan
 from hostd.case_folder import CaseFolder
 from hostd.clients import Clients
 from hostd.control import Request, RequestError, error_reply, ok_reply
+from hostd.edge_events import SELF, EdgeEvents
 from hostd.errors import LinkError
 from hostd.intake import Intake
+from hostd.lead_desk import LeadDesk, refused_current
 from hostd.outcome import Outcome
 from hostd.processing import Command, Processing
 from hostd.rate_guard import RateGuard
@@ -25,26 +27,10 @@ from hostd.states import Action, CaseState, Event, RefusedError, Role, initial, 
 from hostd.stim_status import StimStatus
 from hostd.stimulation import Sent, Stimulation
 from hw import limits
-from hw.lead_off import SIDE_N, SIDE_P, refuse_current
-from hw.link import (
-    LOCK_ELECTROSURGERY,
-    Description,
-    Fault,
-    Impedance,
-    ImpedanceStart,
-    ImpedanceStop,
-    LeadWatch,
-    Lockout,
-    Reply,
-    StimState,
-    Stimulus,
-    Unfired,
-)
+from hw.link import Description
 
 Answer = Callable[[dict[str, Any]], None]
 FREE_SOURCES = ("simulated", "file")
-SIDES = {"auto": 0, "p": SIDE_P, "n": SIDE_N, "both": SIDE_P | SIDE_N}
-SELF = "evokd"
 
 
 class ControlDesk:
@@ -78,18 +64,20 @@ class ControlDesk:
             limits.ELECTRODE_CHECK_S,
         )
         self.faults: list[str] = []
-        self._impedance_number = 0
-        self._surgery = False
+        self._leads = LeadDesk(self._stimulation, self._happen, self.faults)
+        edge = EdgeEvents(
+            self._stimulation, self.stimuli, folder, lambda: self._index, self._happen, self.faults
+        )
         processing.sent = self._stimulation.sent
-        processing.on_reply = self._edge_replied
-        processing.on_fault = self._edge_fault
-        processing.on_impedance = self._measured
-        processing.on_stimulus = self._stimulated
-        processing.on_unfired = self._unfired
-        processing.on_stim_state = self._edge_state
+        processing.on_reply = edge.replied
+        processing.on_fault = edge.fault
+        processing.on_impedance = self._leads.measured
+        processing.on_stimulus = edge.stimulated
+        processing.on_unfired = edge.unfired
+        processing.on_stim_state = edge.state
         processing.on_mains = self._rates.measured
-        processing.on_electrosurgery = self._electrosurgery
-        processing.on_undelivered = self._undelivered
+        processing.on_electrosurgery = edge.electrosurgery
+        processing.on_undelivered = edge.undelivered
 
     def start_free_tests(self) -> None:
         """Tell the edge the case's limits, and start every test of a simulated box or a recording; on
@@ -111,7 +99,7 @@ class ControlDesk:
 
     def tick(self, now_ns: int) -> None:
         """Time passes: what was armed too long is disarmed, stops that were not answered are said again."""
-        self._note(*step(self.state, Event("tick", index=self._index)))
+        self._happen("tick")
         with contextlib.suppress(LinkError):  # told when it was asked for first
             self._stimulation.remind(now_ns)
 
@@ -147,10 +135,13 @@ class ControlDesk:
         match request.command:
             case "impedance.start" | "impedance.stop" | "leads.watch" if self._description.source == "file":
                 answer(error_reply(request.id, "bad_state", "a recording has no electrodes to measure"))
-            case "impedance.start" | "leads.watch" if refusal := _refused_current(request):
+            case "impedance.start" | "leads.watch" if refusal := refused_current(request):
                 answer(error_reply(request.id, "refused", refusal))
             case "leads.watch":
-                self._watch(request, answer)
+                if self.state.open:
+                    self._leads.watch(request, answer)
+                else:
+                    answer(error_reply(request.id, "bad_state", "the case is closed"))
             case "mark" | "baseline.set" | "baseline.clear" | "alert.acknowledge":
                 self._in_pipeline(request, answer, actor)
             case _:
@@ -227,15 +218,31 @@ class ControlDesk:
         outcome = Outcome(len(actions), request.id, answer)
         if request.command in ("test.start", "test.rate") and before.can_stimulate:
             self._settle_rate(request, outcome)
+        self._carry_out(actions, outcome, before, request.args, actor)
+
+    def _happen(self, kind: str, value: int = 0) -> None:
+        """Something has happened that nobody asked for; what follows from it."""
+        before = self.state
+        self.state, actions = step(before, Event(kind, index=self._index, value=value))
+        self._carry_out(actions, Outcome(len(actions), None, lambda reply: None), before, {}, SELF)
+
+    def _carry_out(
+        self,
+        actions: tuple[Action, ...],
+        outcome: Outcome,
+        before: CaseState,
+        args: dict[str, Any],
+        actor: str,
+    ) -> None:
         for action in actions:
             try:
-                self._act(action, outcome, before, request.args, actor)
+                self._act(action, outcome, before, args, actor)
             except LinkError as error:  # what needs no link is done all the same
                 self.faults.append(str(error))
                 if action.kind in ("stim.start", "stim.once", "stim.arm"):
                     self._take_back(action.test, before)
                 elif action.kind == "impedance.start":
-                    self._measured()
+                    self._leads.measured()
                 outcome.one(("internal", str(error)))
         outcome.begun()
 
@@ -303,15 +310,12 @@ class ControlDesk:
                 self._stimulation.stop(plan)
                 outcome.one(None)
             case "impedance.start":
-
-                def begun(refusal: str) -> None:
-                    if refusal:
-                        self._measured()
-                    outcome.one(("refused", refusal) if refusal else None)
-
-                self._stimulation.ask(lambda number: self._impedance_start(number, args), begun)
+                self._leads.begin(args, lambda r: outcome.one(("refused", r) if r else None))
             case "impedance.stop":
-                self._stimulation.ask(ImpedanceStop, lambda refusal: None)
+                self._leads.end()
+                outcome.one(None)
+            case "disarmed":
+                self._folder.audit(SELF, "disarmed", {"test": action.test}, self._index)
                 outcome.one(None)
             case "close":
                 self._intake.closing.set()
@@ -331,34 +335,6 @@ class ControlDesk:
         self._folder.audit(sent.actor, "stim.plan", {"test": sent.test, **asdict(plan)}, self._index)
         self._queue(Command("stim.plan", args, lambda error: None))
 
-    def _watch(self, request: Request, answer: Answer) -> None:
-        """Comparators on or off; the edge decides."""
-        if not self.state.open:
-            answer(error_reply(request.id, "bad_state", "the case is closed"))
-            return
-
-        def told(refusal: str) -> None:
-            answer(error_reply(request.id, "refused", refusal) if refusal else ok_reply(request.id))
-
-        current_na = request.args["current_na"]
-        try:
-            self._stimulation.ask(lambda number: LeadWatch(number, current_na), told)
-        except LinkError as error:
-            self.faults.append(str(error))
-            answer(error_reply(request.id, "internal", str(error)))
-
-    def _impedance_start(self, number: int, args: dict[str, Any]) -> ImpedanceStart:
-        self._impedance_number = number
-        sides, phantom = SIDES[args["sides"]], int(args["phantom"])
-        return ImpedanceStart(number, args["current_na"], args["frequency_hz"], sides, phantom)
-
-    def _measured(self, impedance: Impedance | None = None) -> None:
-        """The measurement asked for last has ended: with this result, or before it began."""
-        if impedance is not None and impedance.command != self._impedance_number:
-            return  # one that was stopped
-        whole = impedance is not None and any(ohm == ohm for ohm in impedance.ohm)  # nan: not measured
-        self.state, _ = step(self.state, Event("impedance.done", index=self._index, value=int(whole)))
-
     def _take_back(self, test: str, before: CaseState) -> None:
         """The edge did not fire: the test is what it was; one that was to go on at another rate is stopped,
         since its average is of that rate."""
@@ -370,64 +346,7 @@ class ControlDesk:
             self._queue(Command("test.stop", {"test": test, "author": ""}, lambda error: None))
         self.state = self.state.having(was)
 
-    def _note(self, after: CaseState, actions: tuple[Action, ...]) -> None:
-        """Actions that are only to be noted."""
-        self.state = after
-        for action in actions:
-            self._folder.audit(SELF, action.kind, {"test": action.test}, self._index)
-
-    def _edge_replied(self, reply: Reply) -> None:
-        self._stimulation.answered(reply.command, reply.refusal)
-
-    def _edge_fault(self, fault: Fault) -> None:
-        """The edge has stopped stimulating: every running test stops with it."""
-        detail = {"code": fault.code, "text": fault.text, "line": fault.line, "index": fault.index}
-        self._folder.audit("edge", "fault", detail, self._index)
-        self._do(Request(None, "edge.fault"), lambda reply: None)
-        if fault.code == "link" and self._surgery:  # the edge forgets what a host that is gone has locked
-            self._electrosurgery(True)
-
-    def _undelivered(self, text: str) -> None:
-        """A pulse did not reach the patient as it should: no further one goes out."""
-        self._folder.audit(SELF, "stim.stop", {"because": text}, self._index)
-        self._do(Request(None, "stim.stop"), lambda reply: None)
-
-    def _stimulated(self, stimulus: Stimulus) -> None:
-        self._stimulation.count(stimulus)
-        self.stimuli.stimulated(stimulus)
-
-    def _unfired(self, unfired: Unfired) -> None:
-        sent = self._stimulation.sent(unfired.command)
-        detail = {"test": sent.test if sent else None, "at": unfired.index, "reason": unfired.reason}
-        self._folder.audit("edge", "unfired", detail, unfired.index)
-        self.stimuli.unfired(unfired)
-
-    def _edge_state(self, said: StimState) -> None:
-        """The arbiter's state: what locks the edge locks here."""
-        self.stimuli.told(said)
-        self.state, _ = step(self.state, Event("edge.locks", index=self._index, value=said.locks))
-
-    def _electrosurgery(self, on: bool) -> None:
-        """Electrosurgery was seen in the samples, or no longer: nothing is stimulated meanwhile."""
-        self._surgery = on
-        self._folder.audit(
-            SELF, "stim.lock" if on else "stim.unlock", {"because": "electrosurgery"}, self._index
-        )
-        if self._description.lines:
-            try:
-                self._stimulation.ask(
-                    lambda number: Lockout(number, LOCK_ELECTROSURGERY, int(on)), lambda refusal: None
-                )
-            except LinkError as error:
-                self.faults.append(str(error))
-
     def stimulation_status(self) -> dict[str, Any]:
         """What `status` says of stimulation."""
         steps = {n: self._stimulation.step_of(t) for n, t in self._plans.items() if t.stimulus.steps_ma}
         return self.stimuli.fields(self.state, self._stimulation.plans, steps)
-
-
-def _refused_current(request: Request) -> str:
-    """Why this current must not flow; the edge asks the same of the same table."""
-    direct, phantom = request.command == "leads.watch", request.args.get("phantom", False)
-    return refuse_current(request.args["current_na"], direct, phantom)

@@ -78,8 +78,8 @@ class Delivery:
         self._rows, self._first = rows[drop:].copy(), self._first + drop
 
     def ready_at(self, index: int, command: int | None) -> int:
-        """The first sample that is not needed to measure the pulse seen at `index` and those that it cannot be
-        told from; known as soon as that sample is."""
+        """The first sample that is not needed to measure the pulse seen at `index` and those that it cannot
+        be told from; known as soon as that sample is."""
         plan = self._plans.get(command or 0)
         if self._monitor is None or plan is None:
             return index

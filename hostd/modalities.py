@@ -78,7 +78,8 @@ def fill(template: str, side: Side) -> str:
 def _upper_ssep(name: str, site: str, shift_ms: float) -> Modality:
     """Median and ulnar SSEP differ by the ulnar's longer way, `shift_ms` on every peak.
 
-    30-1000 Hz holds N20 and N13; 2.692 Hz is clean at 50 and 60 Hz mains and costs little N20 amplitude;
+    30-1000 Hz holds N20 and N13; 2.692 Hz costs little N20 amplitude and is nearly clean at exactly 50 and
+    60 Hz (tuned to the mains once they are measured);
     250 uV rejects what is clearly no brain, the weights do the rest.
     """
 

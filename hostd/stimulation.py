@@ -64,6 +64,11 @@ class Stimulation:
         self.ask(lambda number: StimArm(number, test.line, self.arm_samples), answered)
 
     @property
+    def lines(self) -> int:
+        """How many lines the edge has; 0: it cannot stimulate."""
+        return self._description.lines
+
+    @property
     def arm_samples(self) -> int:
         """For how long something is armed."""
         return round(limits.ARM_S * self._description.rate_hz)

@@ -241,7 +241,7 @@ def ready(st: LoopState, line: int, index: int) -> bool:
 
 @njit(boolean(LOOP_STATE, int64[::1], int64), nogil=True, cache=True)
 def rests(st: LoopState, plan: NDArray[np.int64], index: int) -> bool:
-    """Whether the line of the next stimulus of `plan` must rest after its last one, whoever asked for that."""
+    """Whether the line of the next stimulus of `plan` must rest after its last one, whosever it was."""
     return bool(index < st.lines[line_of(plan, plan[FIRED] + 1), RESTS])
 
 
@@ -252,9 +252,9 @@ def let_rest(st: LoopState, plan: NDArray[np.int64], index: int) -> None:
     apart = int64(np.ceil(ceiling[C_APART_US] * rate / 1e9 - 1e-6))
     if plan[PULSES] * plan[TRAINS] > 1:
         apart = max(apart, span(plan) + int64(np.ceil(ceiling[C_REST_US] * rate / 1e9 - 1e-6)))
-    st.lines[plan[LINE] - 1, RESTS] = index + apart
-    if plan[OTHER_LINE] > 0:
-        st.lines[plan[OTHER_LINE] - 1, RESTS] = index + apart
+    for line in (plan[LINE] - 1, plan[OTHER_LINE] - 1):
+        if line >= 0:
+            st.lines[line, RESTS] = max(st.lines[line, RESTS], index + apart)
 
 
 @njit(int64(LOOP_STATE, int64, int64), nogil=True, cache=True)
@@ -360,7 +360,7 @@ def fire(st: LoopState, k: int, index: int) -> None:
     plan[LAST] = index
     raise_line(st, k, index, 1)
     let_rest(st, plan, index)
-    s[OWNER], s[LOCK_UNTIL] = plan[PLAN], index + window_of(st, plan)
+    s[OWNER], s[LOCK_UNTIL] = plan[PLAN], max(s[LOCK_UNTIL], index + window_of(st, plan))
     a = armed(st, plan[PLAN])
     if a >= 0:
         st.arms[a, ARMED_UNTIL] = index + st.arms[a, ARMED_SAMPLES]

@@ -13,7 +13,7 @@ import scipy
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import chain, edge, latency, loop, replay, rig
+from tests.bench import chain, edge, latency, loop, replay, rig, stimuli
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,21 @@ def rows(say: Console) -> list[Row]:
         Row("firmware.python_loop_own_cost", own["python_us"], "us per frame"),
         Row("firmware.simulated_loop_per_frame", e["loop_us"], "us"),
         Row("hw.link_speed", e["link"], "x real time"),
+        *_stimulus_rows(say),
         *_rig_rows(say),
+    ]
+
+
+def _stimulus_rows(say: Console) -> list[Row]:
+    """What stimulation costs, and what it leaves of the mains."""
+    say.print("firmware, hostd, dsp: stimulation ...")
+    s = stimuli.measure()
+    return [
+        Row("firmware.sequencer_step_idle", s["idle_ns"], "ns per sample"),
+        Row("firmware.sequencer_step_8_plans", s["busy_ns"], "ns per sample"),
+        Row("hostd.audit_entry", s["audit_us"], "us"),
+        Row("dsp.mains_left_4k", s["mains_4k"], "% at N = 64", 3.0, "<="),
+        Row("dsp.mains_left_16k", s["mains_16k"], "% at N = 64", 3.0, "<="),
     ]
 
 

@@ -160,6 +160,16 @@ def test_the_window_of_a_plan_that_has_ended_by_itself_is_kept() -> None:
     assert box.rises(2) == [1300]
 
 
+def test_a_plan_that_is_replaced_cuts_no_window_of_its_last_stimulus_short() -> None:
+    box = Looped()
+    box.sequencer.start(plan(1, period=4000, guard=1000))
+    box.sequencer.start(plan(2, line=2, period=400, phase=300))
+    box.run(50)
+    box.sequencer.start(plan(1, period=4000, phase=100))
+    box.run(1200)
+    assert (box.rises(1), box.rises(2)) == ([0, 100], [1100])
+
+
 def test_lost_samples_are_told_once_with_how_many_stimuli_fell_into_them() -> None:
     box = Looped()
     box.sequencer.start(plan(1, period=400, phase=5))

@@ -1,4 +1,4 @@
-"""What every line has delivered, held against the ceilings of its kind: refused, or a fault, with its figures."""
+"""What every line has delivered, held against the ceilings of its kind: refused, or a fault, with figures."""
 
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ def test_charge_and_energy_are_rounded_up() -> None:
 
 
 def test_the_minute_slides() -> None:
-    """Forty pulses a minute are allowed: after them the line rests until the first of them is a minute old."""
+    """Forty pulses a minute are allowed: then the line rests until the first of them is a minute old."""
     box = Looped(RATE_HZ)
     tighten(box, "sensory", minute_pulses=40)
     box.sequencer.start(plan(1, period=750, count=20, hold=2))  # every 1.5 s for half a minute
@@ -53,7 +53,8 @@ def test_the_minute_slides() -> None:
     box.run(59 * 500)
     assert len(box.rises()) == 40
     assert box.sequencer.start(shot(2)) == (
-        "line 1 would have had 41 pulses this minute, which exceeds the limit of 40 pulses this minute for sensory"
+        "line 1 would have had 41 pulses this minute, "
+        "which exceeds the limit of 40 pulses this minute for sensory"
     )
     assert box.sequencer.start(shot(2, line=2)) is None  # of one line
     box.run(60 * 500 + 1)
@@ -63,7 +64,7 @@ def test_the_minute_slides() -> None:
     box.run(62 * 500)
     assert box.sequencer.start(shot(4)) is None
     box.run(190 * 500)
-    for n in range(40):
+    for _ in range(40):
         assert box.sequencer.start(shot(5)) is None
         box.run(box.index + 10)
     assert "41 pulses" in str(box.sequencer.start(shot(5)))
@@ -126,7 +127,9 @@ def test_energy_of_the_case_is_limited() -> None:
     box.sequencer.start(plan(period=400, **NERVE))
     box.run(4000)
     assert len(box.rises()) == 3
-    assert box.faults[0][1] == "line 1 would have had 3.2e-06 J, which exceeds the limit of 2.4e-06 J for nerve"
+    assert (
+        box.faults[0][1] == "line 1 would have had 3.2e-06 J, which exceeds the limit of 2.4e-06 J for nerve"
+    )
 
 
 @pytest.mark.parametrize("line", [1, 2])
@@ -173,7 +176,11 @@ def test_sums_of_a_line_are_held_against_the_kind_of_whoever_fires() -> None:
     [
         ({"current_ma": 1.0}, {}, "current of 2 mA exceeds the limit of 1 mA for nerve"),
         ({"rate_hz": 2.0}, {}, "exceeds the rate limit of 2 Hz for nerve"),
-        ({"pulses": 2}, {"pulses": 3, "interval": 40, "period": 2000}, "3 pulses in one stimulus exceed the limit of 2 for nerve"),
+        (
+            {"pulses": 2},
+            {"pulses": 3, "interval": 40, "period": 2000},
+            "3 pulses in one stimulus exceed the limit of 2 for nerve",
+        ),
         ({"rest_s": 1.5}, {"pulses": 2, "interval": 40, "period": 4000}, "a rest of 0.99 s between trains"),
     ],
 )

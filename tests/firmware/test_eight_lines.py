@@ -1,4 +1,4 @@
-"""Boards with two chips have eight lines: those from 5 on return to the second chip, wherever its frame begins."""
+"""Boards with two chips have eight lines: from 5 on they return to the second chip, wherever it begins."""
 
 import threading
 
@@ -19,7 +19,10 @@ from hw.model.evoked import SITES
 from hw.samples import SampleBlock
 from tests.support.looped import Looped, armed, plan
 
-ELECTRODES = tuple("CP3 CP4 Fpz C5S CPz Cz C3 C4 Fz A1 A2 T12S EPL EPR APBL APBR".split())
+ELECTRODES = (
+    *("CP3", "CP4", "Fpz", "C5S", "CPz", "Cz", "C3", "C4"),
+    *("Fz", "A1", "A2", "T12S", "EPL", "EPR", "APBL", "APBR"),
+)
 CHANNELS = ELECTRODES[:4]
 EIGHT = (*tuple(SITES), *("",) * 8)[:8]
 
@@ -74,7 +77,9 @@ def wanted(lines: tuple[str, ...], channels: tuple[str, ...] = CHANNELS) -> Conf
 class Ran:
     """A simulated box that was run to its end, `commands` queued before the first sample."""
 
-    def __init__(self, seconds: float, configure: Configure, *commands: object, later: dict | None = None) -> None:
+    def __init__(
+        self, seconds: float, configure: Configure, *commands: object, later: dict | None = None
+    ) -> None:
         self.source = SimulatedSource(None, seconds, 1)
         self.description = self.source.configure(configure)
         self.items: list = []
@@ -135,7 +140,12 @@ def test_nine_lines_are_too_many() -> None:
 
 @pytest.mark.parametrize(
     ("table", "most"),
-    [({"spi": ["0.0"]}, 4), ({"spi": ["0.0", "0.1"]}, 8), ({"daisy": True}, 8), ({"spi": ["0.0", "0.1", "1.0"]}, 8)],
+    [
+        ({"spi": ["0.0"]}, 4),
+        ({"spi": ["0.0", "0.1"]}, 8),
+        ({"daisy": True}, 8),
+        ({"spi": ["0.0", "0.1", "1.0"]}, 8),
+    ],
 )
 def test_as_many_lines_may_be_wired_as_the_chips_can_see(table: dict, most: int) -> None:
     assert len(parse_wiring(table | {"lines": list(range(2, 2 + most))}).lines) == most

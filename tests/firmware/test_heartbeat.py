@@ -1,4 +1,4 @@
-"""A host that falls silent: all stimulation ends within 0.2 s, in the loop itself, and acquisition goes on."""
+"""A host that falls silent: stimulation ends within 0.2 s, in the loop itself, and acquisition goes on."""
 
 from collections.abc import Callable
 from types import SimpleNamespace

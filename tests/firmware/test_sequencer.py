@@ -148,7 +148,10 @@ def test_the_plans_of_one_line_share_its_rate_limit() -> None:
 
 def test_a_line_that_two_plans_alternate_on_is_crowded_whoever_comes_first() -> None:
     alternating = plan(1, line=1, alternate=2, period=40)
-    for first, second in [(alternating, plan(2, line=2, period=80)), (plan(2, line=2, period=80), alternating)]:
+    for first, second in [
+        (alternating, plan(2, line=2, period=80)),
+        (plan(2, line=2, period=80), alternating),
+    ]:
         box = Looped()
         assert box.sequencer.start(first) == ""
         assert "150 pulses a second" in str(box.sequencer.start(second))

@@ -43,7 +43,9 @@ def test_an_edge_that_nobody_ordered_is_a_fault() -> None:
         (14, ("unexpected", "line 1 rose at sample 14 without a command")),
     ],
 )
-def test_a_second_edge_within_a_pulse_s_own_time_is_a_repeated_one(again: int, fault: tuple[str, str]) -> None:
+def test_a_second_edge_within_a_pulse_s_own_time_is_a_repeated_one(
+    again: int, fault: tuple[str, str]
+) -> None:
     box = Looped()
     box.sequencer.start(plan(hold=10))
     box.run(400, lambda index, level: index in (1, 2, again))

@@ -1,4 +1,4 @@
-"""Trains of pulses: exact in time at any rate, each pulse proven before the next, never gone on with blindly."""
+"""Trains of pulses: exact in time at any rate, each pulse proven before the next, never continued blindly."""
 
 import pytest
 
@@ -24,7 +24,9 @@ def test_a_train_is_exact_to_the_sample(rate_hz: float) -> None:
     assert box.rises() == expected
     assert set(box.highs()) == {hold}
     assert [(p.number, p.pulse) for p in box.proofs] == [(n, k) for n in (1, 2, 3) for k in range(1, 6)]
-    assert box.proofs == [Stimulus(1, 101, p.number, 1, at, at + 1, p.pulse) for p, at in zip(box.proofs, expected, strict=True)]
+    assert box.proofs == [
+        Stimulus(1, 101, p.number, 1, at, at + 1, p.pulse) for p, at in zip(box.proofs, expected, strict=True)
+    ]
     assert (box.faults, box.unfired) == ([], [])
 
 
@@ -97,7 +99,9 @@ def test_a_pulse_that_is_not_proven_ends_its_train(blind_from: int) -> None:
         (12, 60, 2),  # all the rest
     ],
 )
-def test_samples_lost_inside_a_train_end_it_and_the_plan_goes_on(lost_at: int, lost: int, pulses: int) -> None:
+def test_samples_lost_inside_a_train_end_it_and_the_plan_goes_on(
+    lost_at: int, lost: int, pulses: int
+) -> None:
     box = Looped()
     box.sequencer.start(plan(period=400, pulses=5, interval=10, hold=4))
     box.run(lost_at).lose(lost)

@@ -10,23 +10,15 @@ from pathlib import Path
 import pytest
 
 from firmware.errors import ChipError, ConfigError, EdgeError, PortError
-from firmware.ports import Command
-from firmware.simulated import SimulatedSource
 from hw.link import (
     ALL_PLANS,
-    LOCK_HOST,
-    LOCK_IMPEDANCE,
     Block,
     Ended,
     Fault,
     Hello,
-    Lockout,
     Reply,
     Start,
-    StimArm,
-    StimLimits,
     StimStop,
-    Stimulus,
     hello,
     same,
 )
@@ -42,7 +34,7 @@ from tests.support.edge import (
     wanted,
 )
 from tests.support.links import is_true, other_version, true_block
-from tests.support.looped import armed, plan
+from tests.support.looped import plan
 
 
 @pytest.fixture(autouse=True)
@@ -95,32 +87,6 @@ def test_commands_go_to_the_source_and_its_answers_come_back(tmp_path: Path) -> 
         assert source.commands.get(timeout=WITHIN_S) == StimStop(5, 1)
         source.items.put(Reply(5, ""))
         assert host.hear() == Reply(5, "")
-        host.hang_up()
-
-
-@pytest.mark.parametrize(
-    "command", [StimArm(6, 1, 100), StimLimits(7, 0, (1.0,) * 14), Lockout(8, LOCK_HOST, 1), plan()]
-)
-def test_every_stimulus_command_goes_to_the_source(tmp_path: Path, command: Command) -> None:
-    source = ScriptedSource()
-    with served(source, unix(tmp_path)) as edge:
-        host = RawHost(edge.address)
-        host.open(wanted())
-        host.send(command)
-        assert host.hear() == Reply(command.command, "not acquiring")
-        host.send(Start(1), command)
-        assert source.commands.get(timeout=WITHIN_S) == command
-        host.hang_up()
-
-
-@pytest.mark.parametrize("on", [0, 1])
-def test_the_lock_of_an_impedance_measurement_is_the_edge_s_own(tmp_path: Path, on: int) -> None:
-    source = ScriptedSource()
-    with served(source, unix(tmp_path)) as edge:
-        host = RawHost(edge.address).start(wanted())
-        host.send(Lockout(8, LOCK_IMPEDANCE, on), plan())
-        assert host.hear() == Reply(8, "the edge itself locks while impedance is measured")
-        assert source.commands.get(timeout=WITHIN_S) == plan()
         host.hang_up()
 
 
@@ -299,16 +265,3 @@ def test_stop_ends_it_with_a_host_that_listens_or_none(tmp_path: Path) -> None:
     with served(ScriptedSource(), unix(tmp_path)) as edge:
         edge.stop.set()
         assert edge.ended()
-
-
-def test_a_whole_stimulation_over_the_link(tmp_path: Path) -> None:
-    with served(SimulatedSource(None, None, 1), unix(tmp_path)) as edge:
-        host = RawHost(edge.address).start(wanted())
-        order = plan(period=400, phase=7, count=3)
-        host.send(order, *armed(order))
-        unarmed = Reply(order.command, "it is not armed; arm it first")
-        assert [host.until(Reply) for _ in range(3)] == [unarmed, Reply(201, ""), Reply(order.command, "")]
-        proofs = [host.until(Stimulus) for _ in range(3)]
-        assert [p.number for p in proofs] == [1, 2, 3]
-        assert all(p.commanded % 400 == 7 and p.seen == p.commanded + 1 for p in proofs)
-        host.hang_up()

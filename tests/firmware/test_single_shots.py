@@ -172,9 +172,26 @@ def test_one_that_follows_too_soon_waits_for_the_rate_of_its_kind_and_nobody_for
     assert box.rises(2) == list(range(50, 1000, 100))
 
 
+def test_a_line_rests_for_the_longest_that_any_stimulus_on_it_wants() -> None:
+    box = Looped()
+    box.sequencer.start(shot(1, line=2, kind=2))
+    box.sequencer.start(plan(2, line=1, alternate=2, period=100, phase=50))
+    box.run(4200)
+    assert box.rises(2) == [0, 4050]  # a second after the transcranial one
+    assert box.rises(1) == [50, 4150]
+
+
 def test_double_trains_on_demand_keep_the_rest_between_them() -> None:
     box = Looped()
-    mep = {"kind": 2, "pulses": 5, "interval": 16, "trains": 2, "gap": 60, "current_ua": 200_000, "width_us": 50}
+    mep = {
+        "kind": 2,
+        "pulses": 5,
+        "interval": 16,
+        "trains": 2,
+        "gap": 60,
+        "current_ua": 200_000,
+        "width_us": 50,
+    }
     span = 2 * 4 * 16 + 60
     box.sequencer.start(shot(**mep))
     box.run(3000)

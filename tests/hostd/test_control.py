@@ -291,8 +291,10 @@ def test_on_hardware_nothing_fires_unarmed_and_stop_ends_everything() -> None:
         code, text = host.error("test.start", test="left_median")
         assert code == "refused" and "stim.arm" in text
         assert host.error("stim.fire", test="left_median")[0] == "refused"
+        code, text = host.error("stim.arm", test="left_median")
+        assert code == "refused" and "run impedance.start" in text
         assert ear.of("stim") == [] and set(ear.heard[-1].header) > {"v"}
-        host.ok("stim.arm", test="left_median")
+        host.arm("left_median")
         assert host.error("stim.arm", test="left_median")[0] == "bad_state"
         host.ok("stim.fire", test="left_median")
         single = ear.until(lambda m: m.topic == "stim", "the single stimulus").header
@@ -317,8 +319,8 @@ def test_on_hardware_nothing_fires_unarmed_and_stop_ends_everything() -> None:
 def test_a_pulse_that_does_not_come_back_stops_all_tests_and_is_told() -> None:
     source = Bench(4.0, None, 1)
     with LiveHost(source=source) as host, Ear(host.bus) as ear:
+        host.arm("left_median", "right_median")
         for test in ("left_median", "right_median"):
-            host.ok("stim.arm", test=test)
             host.ok("test.start", test=test)
         ear.until(lambda m: m.topic == "stim" and m.header["verified"], "a proven stimulus")
         source.wired = False

@@ -45,7 +45,7 @@ from tests.support.edge import (
 )
 from tests.support.fake_edge import linked, until
 from tests.support.links import is_true, tiles, true_block
-from tests.support.looped import plan
+from tests.support.looped import armed, plan
 from tests.support.ports import free_block
 
 WIRES = ["unix", "tcp", "serial"]
@@ -113,10 +113,11 @@ def test_commands_are_answered_and_pulses_proven_over_every_wire(kind: str, tmp_
     ):
         link.open(wanted())
         link.send(Start(0))
-        link.send(plan(1, period=400, phase=9, count=2))
-        link.send(plan(2, line=7))
+        for order in (*armed(plan(1, period=400, phase=9, count=2)), plan(2, line=7)):
+            link.send(order)
         heard = until(link, lambda m: isinstance(m, Stimulus) and m.number == 2)
         assert [m for m in heard if isinstance(m, Reply)] == [
+            Reply(201, ""),
             Reply(101, ""),
             Reply(102, "line 7 is not one of 1..4"),
         ]

@@ -34,7 +34,7 @@ from hw.link import (
 from hw.samples import SampleBlock
 from tests.hostd.test_schema import check
 from tests.support.leads import OFF, LeadRig, resistor
-from tests.support.session import DEADLINE_S, Ear, LiveHost
+from tests.support.session import DEADLINE_S, Ear, LiveHost, until
 
 BASE = casefile.procedure("median_ssep")
 CASE = replace(BASE, tests=(replace(BASE.tests[0], baseline_sweeps=64),))
@@ -83,6 +83,9 @@ class ElectrodeSource:
         """Nothing is fired, and that is no refusal."""
         self._stimuli.put(command)
 
+    def heard(self, t_ns: int) -> None:
+        """It has no stimuli to stop."""
+
     def lead_command(self, command: LeadCommand) -> None:
         self.asked.put(command)
         assert self.rig is not None
@@ -130,7 +133,7 @@ def test_measured_on_request_and_no_test_runs_meanwhile(bench: Bench, tmp_path: 
     assert host.ok("impedance.start", current_na=24, frequency_hz=31.25, sides="p") == {}
     assert source.asked.get(timeout=DEADLINE_S) == ImpedanceStart(1, 24, 31.25, 1, 0)
     ear.until(lambda m: m.topic == "status" and m.header["leads"]["measuring"], "status: measuring")
-    host.ok("stim.arm", test=LEFT)
+    assert host.error("stim.arm", test=LEFT)[0] == "refused", "not measured yet"
     for command in ("stim.fire", "impedance.start", "test.start"):
         args = {} if command == "impedance.start" else {"test": LEFT}
         code, text = host.error(command, **args)
@@ -146,6 +149,11 @@ def test_measured_on_request_and_no_test_runs_meanwhile(bench: Bench, tmp_path: 
     ear.until(lambda m: m.topic == "status" and not m.header["leads"]["measuring"], "not measuring", True)
     span = f"in samples {said.header['first_index']} to {said.header['last_index']}"
     ear.until(lambda m: m.topic == "event" and span in m.header["text"], "the event of the span")
+    until(lambda: host.ask("stim.arm", test=LEFT)["ok"], "armed: the electrodes were measured")
+    checked = ear.until(
+        lambda m: m.topic == "status" and m.header["stimulation"]["armed_s"], "status: armed", True
+    ).header["stimulation"]
+    assert checked["electrodes_checked_s"] >= 0 and 0 < checked["armed_s"][LEFT] <= 30
     host.ok("test.start", test=LEFT)
     assert host.error("impedance.start") == (
         "bad_state",

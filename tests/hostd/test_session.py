@@ -49,7 +49,7 @@ def test_it_ends_well_and_says_little(live: Live) -> None:
 
 def test_every_topic_is_heard_on_its_endpoint(live: Live) -> None:
     traces = {f"{kind}.{test}" for kind in ("sweep", "average", "baseline") for test in TESTS}
-    events = {"beat", "status", "stim", "event", *(f"measure.{test}" for test in TESTS)}
+    events = {"beat", "status", "stim", "event", "mains", *(f"measure.{test}" for test in TESTS)}
     wanted = {t: {"traces"} for t in traces} | {t: {"events"} for t in events} | {"raw": {"raw"}}
     assert live.endpoint_of == wanted
 
@@ -138,22 +138,29 @@ def test_what_was_done_is_told_and_kept(live: Live) -> None:
     kept = read_rows(database, "SELECT kind, text, author FROM events")
     assert set(events) <= set(kept)
     audit = read_rows(database, "SELECT actor, action, detail FROM audit ORDER BY rowid")
-    asked = [(actor, action) for actor, action, _ in audit if actor != "evokd"]
-    assert asked[0] == ("tech", "mark") and asked[-1] == ("control", "case.close")
-    assert [a for _, a in asked].count("baseline.set") == 2 and ("control", "test.stop") in asked
+    own = ("pulse", "stim.plan")
+    asked = [(actor, action) for actor, action, _ in audit if actor != "evokd" and action not in own]
+    somebody = "operator@127.0.0.1"
+    assert asked[0] == ("tech@127.0.0.1", "mark") and asked[-1] == (somebody, "case.close")
+    assert [a for _, a in asked].count("baseline.set") == 2 and (somebody, "test.stop") in asked
+    pulses = {actor for actor, action, _ in audit if action == "pulse"}
+    assert pulses == {"evokd", somebody}, "started by itself, and by a person"
     answered = [
-        (action, json.loads(detail)["outcome"]) for actor, action, detail in audit if actor == "evokd"
+        (action, json.loads(detail).get("outcome"))
+        for actor, action, detail in audit
+        if actor == "evokd" and action not in own
     ]
     assert ("test.stop", "ok") in answered and ("mark", "ok") in answered
     assert not {"hello", "snapshot", "config.get"} & {action for _, action, _ in audit}
     commands = [name for (name,) in read_rows(database, "SELECT name FROM commands ORDER BY n")]
     assert commands == [
-        *["test.start"] * 2,
+        *["test.start", "stim.plan"] * 2,
         "mark",
         "baseline.set",
         "test.stop",
         "mark",
         "test.start",
+        "stim.plan",
         "baseline.set",
         "baseline.clear",
         *["test.stop"] * 2,  # with the case
@@ -331,15 +338,15 @@ def test_an_unexpected_error_in_processing_ends_the_host_with_one_line(
     calls = iter(range(1000))
 
     def fails(pipeline: Pipeline, *args: Any) -> Any:
-        if next(calls) >= 3:
+        if next(calls) >= 5:
             raise ZeroDivisionError("division by zero")
         return whole(pipeline, *args)
 
     monkeypatch.setattr(Pipeline, method, fails)
     with LiveHost(data=tmp_path) as host:
         if method == "command":
-            host.ok("mark", text="the third command")
-            assert host.error("mark", text="the fourth") == ("bad_state", "the case has ended")
+            host.ok("mark", text="the fifth command")
+            assert host.error("mark", text="the sixth") == ("bad_state", "the case has ended")
         host.join()
         assert str(host.failure) == "processing stopped: ZeroDivisionError('division by zero')"
         assert host.failure is not None and host.failure.exit_code == 1

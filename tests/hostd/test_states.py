@@ -266,9 +266,7 @@ def test_a_refused_event_leaves_the_state_as_it_was(first: str, second: str) -> 
 
 def test_locks_are_kept_and_only_stand_in_the_way_of_single_stimuli() -> None:
     state = case_of(test_of("a", "armed"), test_of("b", "armed", True))
-    locked, actions = step(
-        state, Event("edge.locks", index=NOW, value=LOCK_IMPEDANCE | LOCK_ELECTROSURGERY)
-    )
+    locked, actions = step(state, Event("edge.locks", index=NOW, value=LOCK_IMPEDANCE | LOCK_ELECTROSURGERY))
     assert actions == () and locked.locks == 3
     says = "impedance is being measured and electrosurgery is on; wait until that has ended"
     for name in "ab":

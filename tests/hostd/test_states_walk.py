@@ -9,7 +9,18 @@ import pytest
 
 from hostd import states
 from hostd.states import UNARMED, Action, CaseState, Event, RefusedError, TestState, step
-from tests.stimuli.state_graph import ARM, CHECK, NOW, REPEAT, SINGLE, Graph, events, explore, first_state, moved
+from tests.stimuli.state_graph import (
+    ARM,
+    CHECK,
+    NOW,
+    REPEAT,
+    SINGLE,
+    Graph,
+    events,
+    explore,
+    first_state,
+    moved,
+)
 from tests.stimuli.state_sequences import run, run_many
 
 DISARMED = (Action("disarmed", REPEAT), Action("disarmed", SINGLE))
@@ -53,7 +64,9 @@ def test_a_single_test_is_disarmed_while_it_runs_and_a_repeating_one_goes_on() -
 
 def test_arms_expire_without_a_tick() -> None:
     late = NOW + ARM + 1
-    assert "is stopped, not armed; stim.arm it first" in refusal(both_armed(), Event("stim.fire", SINGLE, late))
+    assert "is stopped, not armed; stim.arm it first" in refusal(
+        both_armed(), Event("stim.fire", SINGLE, late)
+    )
     assert "is not armed; stim.arm it first" in refusal(both_armed(), Event("test.start", REPEAT, late))
     again, actions = step(both_armed(), Event("stim.arm", SINGLE, late))
     assert actions == (Action("stim.arm", SINGLE),) and again.of(SINGLE).armed_until == late + ARM

@@ -1,9 +1,5 @@
 """Every event of the loop held against what is believed: proofs, faults, replies, what did not fire. Compiled."""
 
-import numpy as np
-from numba import njit
-from numpy.typing import NDArray
-
 from firmware.loop.state import (
     BY_LINE,
     BY_LOCK,
@@ -29,6 +25,7 @@ from firmware.loop.state import (
 )
 from hw import limits
 from hw.link import ALL_PLANS
+from tests.stimuli.compiled import Row, inner
 from tests.stimuli.rises import excess, line_of
 from tests.stimuli.watch import (
     ACTIVE,
@@ -58,12 +55,12 @@ from tests.stimuli.watch import (
     P_PLAN,
     P_PULSE,
     PENDING,
+    PLANNED,
     REPLIED,
     REST,
     SECOND_FAULT,
     SILENCED,
     SPACING,
-    STARTED,
     T_DOSES,
     T_FAULTS,
     T_PROOFS,
@@ -76,7 +73,6 @@ from tests.stimuli.watch import (
     UNTIL,
     UNTOLD,
     WAITING,
-    WINDOW,
     WRONG_PROOF,
     Watch,
     complain,
@@ -88,8 +84,8 @@ IN_STEP, IN_COMMAND, IN_LOSS = range(3)
 RETURN_WITHIN = limits.RETURN_WITHIN_SAMPLES
 
 
-@njit(cache=True)
-def take_proof(w: Watch, e: NDArray[np.int64], i: int, context: int) -> None:
+@inner
+def take_proof(w: Watch, e: Row, i: int, context: int) -> None:
     line, seen = e[4] - 1, e[6]
     mine = w.lines[line]
     if context == IN_COMMAND or mine[PENDING] < 0 or mine[PENDING] != e[5]:
@@ -111,8 +107,22 @@ def take_proof(w: Watch, e: NDArray[np.int64], i: int, context: int) -> None:
     w.tally[T_PROOFS] += 1
 
 
-@njit(cache=True)
-def take_fault(w: Watch, e: NDArray[np.int64], i: int) -> None:
+@inner
+def dose_due(w: Watch, line: int, i: int) -> bool:
+    """Whether a plan that was due at `i` would be too much for `line`. A shot was answered just before."""
+    for p in range(MOST):
+        m = w.plans[p]
+        if line != line_of(m, m[FIRED] + 1) or not excess(w, m, line, i):
+            continue
+        if m[ACTIVE] and m[PERIOD] > 0 and m[GRID] == i:
+            return True
+        if m[PERIOD] == 0 and m[FIRED] == 0 and (m[ACTIVE] or m[ANSWERED] == 1):
+            return True
+    return False
+
+
+@inner
+def take_fault(w: Watch, e: Row, i: int) -> None:
     s, code = w.s, e[1]
     if code == HOST_SILENT:
         if not s[SILENCED]:
@@ -133,22 +143,8 @@ def take_fault(w: Watch, e: NDArray[np.int64], i: int) -> None:
     end_all(w)
 
 
-@njit(cache=True)
-def dose_due(w: Watch, line: int, i: int) -> bool:
-    """Whether a plan that was due at `i` would be too much for `line`. A shot was answered just before."""
-    for p in range(MOST):
-        m = w.plans[p]
-        if line != line_of(m, m[FIRED] + 1) or not excess(w, m, line, i):
-            continue
-        if m[ACTIVE] and m[PERIOD] > 0 and m[GRID] == i:
-            return True
-        if m[PERIOD] == 0 and m[FIRED] == 0 and (m[ACTIVE] or m[ANSWERED] == 1):
-            return True
-    return False
-
-
-@njit(cache=True)
-def take_reply(w: Watch, e: NDArray[np.int64], context: int) -> None:
+@inner
+def take_reply(w: Watch, e: Row, context: int) -> None:
     """To the command under way, or to a single stimulus that waited."""
     s = w.s
     w.tally[T_REPLIES] += 1
@@ -168,8 +164,30 @@ def take_reply(w: Watch, e: NDArray[np.int64], context: int) -> None:
     complain(w, UNANSWERED, e[1], e[2])
 
 
-@njit(cache=True)
-def take_unfired(w: Watch, e: NDArray[np.int64], i: int, context: int) -> None:
+@inner
+def check_reason(w: Watch, p: int, reason: int, other: int, i: int) -> None:
+    """Why a stimulus did not fire must be so."""
+    s, m = w.s, w.plans[p]
+    line = line_of(m, m[FIRED] + 1)
+    if reason == BY_LOCK:
+        true = s[LOCKS] != 0 and other == s[LOCKS]
+    elif reason == BY_SPACING:
+        true = i < s[LAST] + s[SPACING]
+    elif reason == BY_REST:
+        true = i < w.lines[line, REST]
+    elif reason == BY_LINE:
+        true = i <= w.lines[line, UNTIL] + RETURN_WITHIN or i <= s[EXCUSED]
+    else:
+        known = 0 <= other < MOST
+        true = reason == BY_PLAN and (other == ALL_PLANS or ((known and other != p) or s[BURST] == p))
+        if true and known:
+            true = w.plans[other, ACTIVE] != 0 or i < w.plans[other, PLANNED] or s[BURST] >= 0
+    if not true:
+        complain(w, NO_REASON, p, reason)
+
+
+@inner
+def take_unfired(w: Watch, e: Row, i: int, context: int) -> None:
     """A train that is cut (by a lock, by a loss), or grid points."""
     s, p, reason, n = w.s, e[1], e[4], e[6]
     w.tally[T_UNFIRED] += n
@@ -194,29 +212,7 @@ def take_unfired(w: Watch, e: NDArray[np.int64], i: int, context: int) -> None:
         m[GRID] += n * m[PERIOD]
 
 
-@njit(cache=True)
-def check_reason(w: Watch, p: int, reason: int, other: int, i: int) -> None:
-    """Why a stimulus did not fire must be so."""
-    s, m = w.s, w.plans[p]
-    line = line_of(m, m[FIRED] + 1)
-    if reason == BY_LOCK:
-        true = s[LOCKS] != 0 and other == s[LOCKS]
-    elif reason == BY_SPACING:
-        true = i < s[LAST] + s[SPACING]
-    elif reason == BY_REST:
-        true = i < w.lines[line, REST]
-    elif reason == BY_LINE:
-        true = i <= w.lines[line, UNTIL] + RETURN_WITHIN or i <= s[EXCUSED]
-    else:
-        known = 0 <= other < MOST
-        true = reason == BY_PLAN and (other == ALL_PLANS or (known and other != p or s[BURST] == p))
-        if true and known:
-            true = w.plans[other, ACTIVE] != 0 or i < w.plans[other, WINDOW] or s[BURST] >= 0
-    if not true:
-        complain(w, NO_REASON, p, reason)
-
-
-@njit(cache=True)
+@inner
 def listen(st: LoopState, w: Watch, i: int, context: int) -> bool:
     """Take all events there are; True when one was a fault."""
     s, told = st.scalars, False
@@ -240,7 +236,7 @@ def listen(st: LoopState, w: Watch, i: int, context: int) -> bool:
     return told
 
 
-@njit(cache=True)
+@inner
 def check_told(w: Watch, i: int) -> None:
     """Behind sample `i`: every grid point up to it is accounted for, and every pulse that must be proven."""
     for p in range(MOST):

@@ -1,8 +1,6 @@
 """Commands, losses and silence as the campaign gives them, each with what must follow at once. Compiled."""
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
 from firmware.loop import arbiter, pulses
 from firmware.loop.state import (
@@ -23,6 +21,7 @@ from firmware.loop.state import (
     LoopState,
 )
 from hw.link import ALL_PLANS
+from tests.stimuli.compiled import Row, inner
 from tests.stimuli.heard import IN_COMMAND, IN_LOSS, listen
 from tests.stimuli.rises import check_crowd, take_lowered
 from tests.stimuli.watch import (
@@ -33,6 +32,7 @@ from tests.stimuli.watch import (
     BURST,
     CODE,
     COMMANDS,
+    DOUBTFUL,
     FAULTED,
     FIRED,
     GRID,
@@ -71,8 +71,8 @@ NOBODY, EVERYBODY = -2, -1
 LONG_AGO = -(1 << 62)
 
 
-@njit(cache=True)
-def give(st: LoopState, w: Watch, row: NDArray[np.int64], verb: int) -> None:
+@inner
+def give(st: LoopState, w: Watch, row: Row, verb: int) -> None:
     """One command; REPLIED and CODE are its answer."""
     s = w.s
     s[COMMANDS] += 1
@@ -85,22 +85,23 @@ def give(st: LoopState, w: Watch, row: NDArray[np.int64], verb: int) -> None:
         complain(w, UNANSWERED, verb, s[REPLIED])
 
 
-@njit(cache=True)
+@inner
 def give_short(st: LoopState, w: Watch, number: int, value: int, verb: int) -> None:
     row = np.zeros(N_PLAN, np.int64)
     row[PLAN], row[LINE] = number, value
     give(st, w, row, verb)
 
 
-@njit(cache=True)
+@inner
 def arm(st: LoopState, w: Watch, p: int, samples: int) -> None:
     give_short(st, w, p, samples, VERB_ARM)
     w.plans[p, ARM_UNTIL], w.plans[p, ARM_FOR] = w.s[NOW] + samples, samples
+    w.plans[p, DOUBTFUL] = w.s[FAULTED]
     take_lowered(w, st.scalars[OUTPUTS], NOBODY, LONG_AGO)
 
 
-@njit(cache=True)
-def start(st: LoopState, w: Watch, row: NDArray[np.int64]) -> bool:
+@inner
+def start(st: LoopState, w: Watch, row: Row) -> bool:
     """Start a plan; whether it was accepted, or waits to fire."""
     s, p = w.s, row[PLAN]
     m = w.plans[p]
@@ -108,7 +109,7 @@ def start(st: LoopState, w: Watch, row: NDArray[np.int64]) -> bool:
     give(st, w, row, VERB_START)
     take_lowered(w, st.scalars[OUTPUTS], NOBODY, LONG_AGO)
     if s[REPLIED] and s[CODE] != ACCEPTED:
-        if s[CODE] == REFUSED_UNARMED and may and not s[FAULTED]:  # a fault behind the first disarms untold
+        if s[CODE] == REFUSED_UNARMED and may and not m[DOUBTFUL]:
             complain(w, WAS_ARMED, p, m[ARM_UNTIL])
         return False
     if not may:
@@ -129,7 +130,7 @@ def start(st: LoopState, w: Watch, row: NDArray[np.int64]) -> bool:
     return True
 
 
-@njit(cache=True)
+@inner
 def stop(st: LoopState, w: Watch, p: int) -> None:
     """Stop a plan, or EVERYBODY: its lines are low at once."""
     give_short(st, w, ALL_PLANS if p == EVERYBODY else p, 0, VERB_STOP)
@@ -143,7 +144,7 @@ def stop(st: LoopState, w: Watch, p: int) -> None:
     w.tally[T_STOPS] += 1
 
 
-@njit(cache=True)
+@inner
 def hush(st: LoopState, w: Watch) -> None:
     """The host falls silent."""
     w.s[SILENCED] = 1
@@ -156,7 +157,7 @@ def hush(st: LoopState, w: Watch) -> None:
     w.tally[T_SILENCES] += 1
 
 
-@njit(cache=True)
+@inner
 def lock(st: LoopState, w: Watch, reason: int, on: int) -> None:
     """Lock or unlock: trains are cut, what waits is refused."""
     s = w.s
@@ -171,7 +172,7 @@ def lock(st: LoopState, w: Watch, reason: int, on: int) -> None:
     w.tally[T_LOCKS] += 1
 
 
-@njit(cache=True)
+@inner
 def lose(st: LoopState, w: Watch, index: int) -> None:
     """Samples before `index` are lost."""
     s = w.s

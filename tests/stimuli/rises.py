@@ -1,9 +1,5 @@
 """Every raised and lowered line held against what is believed of the plans, compiled."""
 
-import numpy as np
-from numba import njit
-from numpy.typing import NDArray
-
 from firmware.loop.state import (
     ACCEPTED,
     ALTERNATE,
@@ -22,6 +18,7 @@ from firmware.loop.state import (
     COUNT,
     ENERGY_NJ,
     GAP,
+    GUARD,
     HOLD,
     INTERVAL,
     KIND,
@@ -35,6 +32,7 @@ from firmware.loop.state import (
     LoopState,
 )
 from hw import limits
+from tests.stimuli.compiled import Row, inner
 from tests.stimuli.watch import (
     ACTIVE,
     ANSWERED,
@@ -58,9 +56,9 @@ from tests.stimuli.watch import (
     MOST,
     N_RECENT,
     NEXT_AT,
+    NO_REST,
     NOT_LOW,
     NOT_NEXT,
-    NO_REST,
     NOT_RUNNING,
     NOW,
     OFF_GRID,
@@ -72,6 +70,7 @@ from tests.stimuli.watch import (
     P_PLAN,
     P_PULSE,
     PENDING,
+    PLANNED,
     PULSE,
     PULSES_OF,
     RATE,
@@ -98,7 +97,7 @@ from tests.stimuli.watch import (
 MOST_HZ = limits.MAX_RATE_HZ
 
 
-@njit(cache=True)
+@inner
 def seconds_pulses(w: Watch, line: int, i: int) -> int:
     """Pulses of a line in this second and the 59 before."""
     second, n = i // w.s[RATE], 0
@@ -108,8 +107,8 @@ def seconds_pulses(w: Watch, line: int, i: int) -> int:
     return n
 
 
-@njit(cache=True)
-def excess(w: Watch, m: NDArray[np.int64], line: int, i: int) -> bool:
+@inner
+def excess(w: Watch, m: Row, line: int, i: int) -> bool:
     """Whether one more stimulus of `m` on `line` is above a ceiling of its kind."""
     n, sums, most = m[PULSES] * m[TRAINS], w.doses[line], w.ceilings[m[KIND]]
     return (
@@ -120,14 +119,14 @@ def excess(w: Watch, m: NDArray[np.int64], line: int, i: int) -> bool:
     )
 
 
-@njit(cache=True)
-def line_of(m: NDArray[np.int64], number: int) -> int:
+@inner
+def line_of(m: Row, number: int) -> int:
     """The line (0 = line 1) of a stimulus: every second one on the alternate, if there is one."""
     other = m[ALTERNATE] > 0 and number % 2 == 0
     return m[ALTERNATE] - 1 if other else m[LINE] - 1
 
 
-@njit(cache=True)
+@inner
 def hz_on(w: Watch, p: int, line: int) -> float:
     """Stimuli a second that plan `p` puts on `line` (from 1), if it repeats."""
     m = w.plans[p]
@@ -137,7 +136,7 @@ def hz_on(w: Watch, p: int, line: int) -> float:
     return hz / 2 if m[ALTERNATE] > 0 else hz
 
 
-@njit(cache=True)
+@inner
 def check_crowd(w: Watch, line: int) -> None:
     """No line (from 1) has more stimuli a second than it may."""
     hz = 0.0
@@ -147,20 +146,25 @@ def check_crowd(w: Watch, line: int) -> None:
         complain(w, CROWDED, line, int(hz))
 
 
-@njit(cache=True)
-def let_rest(w: Watch, m: NDArray[np.int64], i: int) -> None:
+@inner
+def span(m: Row) -> int:
+    """Samples from the first to the last pulse of a stimulus."""
+    return m[TRAINS] * (m[PULSES] - 1) * m[INTERVAL] + (m[TRAINS] - 1) * m[GAP]
+
+
+@inner
+def let_rest(w: Watch, m: Row, i: int) -> None:
     """The lines of a plan that fires rest as its kind wants, whoever is next on them."""
     ceiling, rate = w.ceilings[m[KIND]], w.s[RATE]
     apart = -(-ceiling[C_APART_US] * rate // 1_000_000)
     if m[PULSES] * m[TRAINS] > 1:
-        span = m[TRAINS] * (m[PULSES] - 1) * m[INTERVAL] + (m[TRAINS] - 1) * m[GAP]
-        apart = max(apart, span - (-ceiling[C_REST_US] * rate // 1_000_000))
+        apart = max(apart, span(m) - (-ceiling[C_REST_US] * rate // 1_000_000))
     w.lines[m[LINE] - 1, REST] = i + apart
     if m[ALTERNATE] > 0:
         w.lines[m[ALTERNATE] - 1, REST] = i + apart
 
 
-@njit(cache=True)
+@inner
 def first_pulse(w: Watch, p: int, line: int, number: int, i: int) -> None:
     """A stimulus begins: may it, and may it now?"""
     s, m = w.s, w.plans[p]
@@ -188,6 +192,7 @@ def first_pulse(w: Watch, p: int, line: int, number: int, i: int) -> None:
         complain(w, OVERDOSE, p, line + 1)
     m[FIRED], m[PULSE] = number, 0
     let_rest(w, m, i)
+    m[PLANNED] = i + span(m) + max(m[GUARD], s[SPACING])
     if m[ARM_UNTIL] >= i:
         m[ARM_UNTIL] = i + m[ARM_FOR]
     if m[COUNT] > 0 and number >= m[COUNT]:
@@ -195,7 +200,33 @@ def first_pulse(w: Watch, p: int, line: int, number: int, i: int) -> None:
     w.tally[T_STIMULI] += 1
 
 
-@njit(cache=True)
+@inner
+def go_on(w: Watch, p: int, i: int) -> None:
+    """What is to come after a pulse of plan `p`."""
+    s, m = w.s, w.plans[p]
+    over = m[PULSE] >= m[PULSES] * m[TRAINS]
+    m[WINDOW] = window_after(w, p)
+    if not over:
+        s[BURST] = p
+        m[NEXT_AT] = i + (m[GAP] if m[PULSE] % m[PULSES] == 0 else m[INTERVAL])
+        return
+    m[NEXT_AT] = s[BURST] = -1
+    if m[GRID] == NEVER:
+        m[ACTIVE] = 0
+
+
+@inner
+def count(w: Watch, m: Row, line: int, i: int) -> None:
+    sums = w.doses[line]
+    sums[PULSES_OF] += 1
+    sums[CHARGE_OF] += m[CHARGE_NC]
+    sums[ENERGY_OF] += m[ENERGY_NJ]
+    w.recent[line, sums[N_RECENT] % RECENT] = i
+    sums[N_RECENT] += 1
+    w.tally[T_PULSES] += 1
+
+
+@inner
 def take_rise(st: LoopState, w: Watch, line: int, i: int) -> None:
     """Line `line` (0 = line 1) rose with sample `i`."""
     s, row = w.s, st.lines[line]
@@ -225,33 +256,7 @@ def take_rise(st: LoopState, w: Watch, line: int, i: int) -> None:
     go_on(w, p, i)
 
 
-@njit(cache=True)
-def go_on(w: Watch, p: int, i: int) -> None:
-    """What is to come after a pulse of plan `p`."""
-    s, m = w.s, w.plans[p]
-    over = m[PULSE] >= m[PULSES] * m[TRAINS]
-    m[WINDOW] = window_after(w, p)
-    if not over:
-        s[BURST] = p
-        m[NEXT_AT] = i + (m[GAP] if m[PULSE] % m[PULSES] == 0 else m[INTERVAL])
-        return
-    m[NEXT_AT] = s[BURST] = -1
-    if m[GRID] == NEVER:
-        m[ACTIVE] = 0
-
-
-@njit(cache=True)
-def count(w: Watch, m: NDArray[np.int64], line: int, i: int) -> None:
-    sums = w.doses[line]
-    sums[PULSES_OF] += 1
-    sums[CHARGE_OF] += m[CHARGE_NC]
-    sums[ENERGY_OF] += m[ENERGY_NJ]
-    w.recent[line, sums[N_RECENT] % RECENT] = i
-    sums[N_RECENT] += 1
-    w.tally[T_PULSES] += 1
-
-
-@njit(cache=True)
+@inner
 def take_outputs(st: LoopState, w: Watch, i: int, out: int, told: bool) -> None:
     """Outputs behind sample `i`; `told`: a fault was."""
     s = w.s
@@ -271,7 +276,7 @@ def take_outputs(st: LoopState, w: Watch, i: int, out: int, told: bool) -> None:
     s[OUT] = out
 
 
-@njit(cache=True)
+@inner
 def take_lowered(w: Watch, out: int, p: int, before: int) -> None:
     """Outputs behind a command or a loss: only lines of plan `p` (-1: of all), and those whose pulse ended
     before sample `before`, are low; none is raised."""

@@ -7,8 +7,6 @@ loop's memory, the wire or the watcher's ears, by which a test proves that what 
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
 from firmware.loop import arbiter
 from firmware.loop.state import (
@@ -36,6 +34,7 @@ from firmware.loop.state import PHASE as PLAN_PHASE
 from firmware.loop.state import SPACING as LOOP_SPACING
 from firmware.orders import prepare
 from tests.stimuli import orders, watch
+from tests.stimuli.compiled import Cube, Row, Table, inner, outer
 from tests.stimuli.heard import IN_STEP, check_told, listen
 from tests.stimuli.pool import LINES, RATES, all_plans
 from tests.stimuli.rises import take_outputs
@@ -47,13 +46,13 @@ TAMPERS = (
     *("", "grid", "guard", "spacing", "arm", "hold", "interval", "line", "dose", "lock", "stop"),
     *("proofs unheard", "unfired unheard", "replies unheard", "a wire that lies"),
 )
-(_NONE, GRID, GUARD, SPACING, ARM, HOLD, INTERVAL, LINE, DOSE, LOCK, STOP, PROOFS, UNFIRED, REPLIES, LIES) = range(
-    len(TAMPERS)
+(_NONE, GRID, GUARD, SPACING, ARM, HOLD, INTERVAL, LINE, DOSE, LOCK, STOP, PROOFS, UNFIRED, REPLIES, LIES) = (
+    range(len(TAMPERS))
 )
 
 
-@njit(cache=True)
-def fresh(st: LoopState, blank: LoopState, scalars: NDArray[np.int64]) -> None:
+@inner
+def fresh(st: LoopState, blank: LoopState, scalars: Row) -> None:
     """The loop's memory as at the start."""
     st.scalars[:] = scalars[:-1]
     st.plans[:] = blank.plans
@@ -63,7 +62,7 @@ def fresh(st: LoopState, blank: LoopState, scalars: NDArray[np.int64]) -> None:
     st.ceilings[:] = blank.ceilings
 
 
-@njit(cache=True)
+@inner
 def set_up(st: LoopState, w: Watch, blank: LoopState, rate: int, tamper: int) -> None:
     """Lag, order of commands and conversions, ceilings; and what is broken from the start."""
     s = w.s
@@ -90,7 +89,7 @@ def set_up(st: LoopState, w: Watch, blank: LoopState, rate: int, tamper: int) ->
         s[watch.DEAF] = heard[tamper - PROOFS] + 1
 
 
-@njit(cache=True)
+@inner
 def break_plan(st: LoopState, tamper: int, p: int) -> None:
     """Spoil a plan that was accepted."""
     for k in range(len(st.plans)):
@@ -109,8 +108,8 @@ def break_plan(st: LoopState, tamper: int, p: int) -> None:
             row[PLAN_LINE] = row[PLAN_LINE] % LINES + 1
 
 
-@njit(cache=True)
-def random_start(st: LoopState, w: Watch, pool: NDArray[np.int64]) -> None:
+@inner
+def random_start(st: LoopState, w: Watch, pool: Table) -> None:
     """Start a random plan, most often armed just before, now and then long ago or never."""
     p = np.random.randint(1, 6)
     row = pool[np.random.randint(len(pool))].copy()
@@ -123,8 +122,8 @@ def random_start(st: LoopState, w: Watch, pool: NDArray[np.int64]) -> None:
         break_plan(st, w.s[watch.TAMPER], p)
 
 
-@njit(cache=True)
-def random_command(st: LoopState, w: Watch, pool: NDArray[np.int64]) -> None:
+@inner
+def random_command(st: LoopState, w: Watch, pool: Table) -> None:
     """One of the commands, starting most often."""
     dice, tamper = np.random.random(), w.s[watch.TAMPER]
     if dice < 0.62:
@@ -147,8 +146,8 @@ def random_command(st: LoopState, w: Watch, pool: NDArray[np.int64]) -> None:
         orders.hush(st, w)
 
 
-@njit(cache=True)
-def random_fault(st: LoopState, w: Watch, wire: NDArray[np.int64], i: int) -> int:
+@inner
+def random_fault(st: LoopState, w: Watch, wire: Row, i: int) -> int:
     """Lose samples from `i` on or spoil the wire; the next sample there is."""
     dice, line = np.random.random(), 1 << np.random.randint(LINES)
     if dice < 0.5:
@@ -171,8 +170,8 @@ def random_fault(st: LoopState, w: Watch, wire: NDArray[np.int64], i: int) -> in
     return i
 
 
-@njit(cache=True)
-def run(st: LoopState, w: Watch, wire: NDArray[np.int64], pool: NDArray[np.int64], faulty: bool) -> None:
+@inner
+def run(st: LoopState, w: Watch, wire: Row, pool: Table, faulty: bool) -> None:
     """One sequence of 600 to 2000 samples, and a few more in which nothing is asked."""
     s = w.s
     i, at, n = 0, np.random.randint(20), np.random.randint(600, 2000)
@@ -203,15 +202,15 @@ def run(st: LoopState, w: Watch, wire: NDArray[np.int64], pool: NDArray[np.int64
     orders.stop(st, w, orders.EVERYBODY)
 
 
-@njit(cache=True)
+@outer
 def run_seeds(
     st: LoopState,
     w: Watch,
     blank: LoopState,
-    scalars: NDArray[np.int64],
-    pool: NDArray[np.int64],
-    seeds: NDArray[np.int64],
-    found: NDArray[np.int64],
+    scalars: Table,
+    pool: Cube,
+    seeds: Row,
+    found: Table,
     tamper: int,
 ) -> None:
     """All sequences; `found` (seed, 4) the first complaint of each."""
@@ -233,7 +232,7 @@ class Sequences:
     tally: dict[str, int]
 
 
-def blank_scalars() -> NDArray[np.int64]:
+def blank_scalars() -> Table:
     """The loop's scalars at the start, per rate, and the rate behind them."""
     rows = []
     for rate in RATES:

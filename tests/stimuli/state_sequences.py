@@ -53,9 +53,7 @@ class Model:
         for action in actions:
             if text := self._wrong_action(action, event):
                 return text
-        if kind == "stim.arm":
-            self.until[test] = now + ARM
-        elif kind == "edge.fired" and self.until.get(test, -1) >= now:
+        if kind == "stim.arm" or (kind == "edge.fired" and self.until.get(test, -1) >= now):
             self.until[test] = now + ARM
         elif kind == "test.stop" or (kind == "test.start" and not SINGLE[NAMES.index(test)]):
             self.until.pop(test, None)

@@ -7,10 +7,11 @@ else, but for whose pulse a rising line is: that claim is held against everythin
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import int64, types
 from numpy.typing import NDArray
 
 from firmware.loop.state import GUARD, MOST_LINES, N_PLAN, NEVER
+from tests.stimuli.compiled import TYPES, inner
 
 MOST = 8
 """Plan numbers are below this."""
@@ -22,7 +23,11 @@ NOW, LOCKS, FAULTED, EXCUSED, BURST, LAST, COMMANDS, CODE = range(8, 16)
 REPLIED, CUT_TOLD, SILENCED, LOW, DEAF = range(16, 21)
 N_SCALARS = 24
 # a plan's row goes on behind the loop's: what is believed of it
-ACTIVE, GRID, STARTED, FIRED, PULSE, NEXT_AT, WINDOW, ANSWERED, ARM_UNTIL, ARM_FOR = range(N_PLAN, N_PLAN + 10)
+ACTIVE, GRID, STARTED, FIRED, PULSE, NEXT_AT, WINDOW, ANSWERED, ARM_UNTIL, ARM_FOR = range(
+    N_PLAN, N_PLAN + 10
+)
+DOUBTFUL, PLANNED = range(N_PLAN + 10, N_PLAN + 12)
+"""Armed after a fault, when another one disarms without a word; and when its window was to end."""
 WAITING = -1
 """In ANSWERED: a single stimulus whose command was not answered yet."""
 # a row of lines: when its pulse ends, whose it is, the pulse whose proof is awaited (-1: none), and until when
@@ -132,10 +137,13 @@ class Watch(NamedTuple):
     tally: NDArray[np.int64]
 
 
+TYPES[Watch] = types.NamedTuple([int64[::1], *(int64[:, ::1],) * 5, int64[::1], int64[::1]], Watch)
+
+
 def new_watch(ceilings: NDArray[np.int64]) -> Watch:
     return Watch(
         np.zeros(N_SCALARS, np.int64),
-        np.zeros((MOST, N_PLAN + 10), np.int64),
+        np.zeros((MOST, N_PLAN + 12), np.int64),
         np.zeros((MOST_LINES, 8), np.int64),
         np.zeros((MOST_LINES, 4), np.int64),
         np.zeros((MOST_LINES, RECENT), np.int64),
@@ -145,12 +153,12 @@ def new_watch(ceilings: NDArray[np.int64]) -> Watch:
     )
 
 
-@njit(cache=True)
+@inner
 def forget(w: Watch) -> None:
     """A new run: nothing is known."""
     w.s[:] = 0
     w.plans[:] = 0
-    w.plans[:, ARM_UNTIL] = w.plans[:, WINDOW] = -NEVER
+    w.plans[:, ARM_UNTIL] = w.plans[:, WINDOW] = w.plans[:, PLANNED] = -NEVER
     w.plans[:, NEXT_AT] = -1
     w.lines[:] = -1
     w.doses[:] = 0
@@ -158,20 +166,20 @@ def forget(w: Watch) -> None:
     w.s[BURST], w.s[LAST], w.s[EXCUSED], w.s[NOW] = -1, -NEVER, -1, -1
 
 
-@njit(cache=True)
+@inner
 def complain(w: Watch, what: int, one: int, two: int) -> None:
     """Only the first counts: what follows may follow from it."""
     if w.found[WHAT] == 0:
         w.found[WHAT], w.found[WHERE], w.found[ONE], w.found[TWO] = what, w.s[NOW], one, two
 
 
-@njit(cache=True)
+@inner
 def excuse(w: Watch, until: int) -> None:
     """Faults up to sample `until` are no wonder."""
     w.s[EXCUSED] = max(w.s[EXCUSED], until)
 
 
-@njit(cache=True)
+@inner
 def end_plan(w: Watch, p: int) -> None:
     """Plan `p` was stopped: it neither fires nor keeps others from it, and is not armed."""
     m = w.plans[p]
@@ -182,13 +190,19 @@ def end_plan(w: Watch, p: int) -> None:
         w.s[BURST] = -1
 
 
-@njit(cache=True)
+@inner
 def end_all(w: Watch) -> None:
     for p in range(MOST):
         end_plan(w, p)
 
 
-@njit(cache=True)
+@inner
+def window_after(w: Watch, p: int) -> int:
+    """Until when others wait after the last pulse, which was of plan `p`."""
+    return w.s[LAST] + max(w.plans[p, GUARD], w.s[SPACING])
+
+
+@inner
 def cut(w: Watch, p: int) -> None:
     """The train of plan `p` is not gone on with; its window counts from its last pulse."""
     m = w.plans[p]
@@ -197,9 +211,3 @@ def cut(w: Watch, p: int) -> None:
     m[WINDOW] = window_after(w, p)
     if m[GRID] == NEVER:
         m[ACTIVE] = 0
-
-
-@njit(cache=True)
-def window_after(w: Watch, p: int) -> int:
-    """Until when others wait after the last pulse, which was of plan `p`."""
-    return w.s[LAST] + max(w.plans[p, GUARD], w.s[SPACING])

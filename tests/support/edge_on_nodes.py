@@ -1,7 +1,8 @@
 """The true edge on device nodes, as a program for the rig: one JSON job in, one JSON account out.
 
-Job: rate_hz, samples, gain, wiring (as in the TOML file), channels, plans (each is armed first), spin (a Python
-thread that never rests), at ({sample: [fault, value]} to inject once it was delivered), on ({fault's code: the same}).
+Job: rate_hz, samples, gain, wiring (as in the TOML file), channels, plans (each is armed first), spin (a
+Python thread that never rests), at ({sample: [fault, value]} to inject once it was delivered), on ({fault's
+code: the same}).
 """
 
 import json

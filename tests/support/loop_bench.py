@@ -1,4 +1,4 @@
-"""The compiled loop on a bench: pipes in place of device nodes, edges are events in a pipe, one frame answers all."""
+"""The compiled loop on a bench: pipes for device nodes, edges are events in a pipe, one frame answers all."""
 
 import contextlib
 import fcntl

@@ -188,6 +188,15 @@ class LiveHost:
         assert reply["ok"] is True and set(reply) == {"id", "ok", "result"}, reply
         return reply["result"]
 
+    def arm(self, *tests: str) -> None:
+        """Arm `tests`; on hardware the electrodes are measured first."""
+        if self.ask("stim.arm", test=tests[0])["ok"]:
+            tests = tests[1:]
+        else:
+            self.ok("impedance.start")
+        for test in tests:
+            until(lambda t=test: self.ask("stim.arm", test=t)["ok"], f"{test} armed")
+
 
 class Bench(SimulatedSource):
     """The simulated box under the name of a real one, so that nothing runs unarmed; `wired` False cuts the

@@ -25,6 +25,15 @@ class Observer:
     stopped: list[tuple[int, int]] = field(default_factory=list)  # sample, plan
     since: int | None = None
     low_at: list[int] = field(default_factory=list)
+    faults: int = 0
+
+    def look(self) -> None:
+        """After a fault all is low and nothing is armed."""
+        if len(self.box.faults) > self.faults:
+            self.faults = len(self.box.faults)
+            assert self.box.sequencer.outputs == 0
+            self.low_at.append(self.box.index)
+            self.armed_until.clear()
 
     def start(self, order: StimPlan) -> None:
         """Ask for a plan; nothing may come of it unless it was armed."""
@@ -77,7 +86,7 @@ class Observer:
         self._within_limits()
 
     def _told(self, rises: list[tuple[int, int]]) -> None:
-        """Every pulse told exactly once, every proof of a pulse that was driven by a plan that was asked for."""
+        """Every pulse told exactly once, every proof of a pulse driven by a plan that was asked for."""
         box = self.box
         told = sorted((p.commanded, p.line) for p in box.proofs)
         assert len(set(told)) == len(told), "told twice"
@@ -114,11 +123,15 @@ class Observer:
         for p in self.box.proofs:
             pulses[p.command, p.commanded - self._offset(p)].append(p)
         for (command, start), train in pulses.items():
-            assert [p.pulse for p in sorted(train, key=lambda p: p.pulse)] == list(range(1, len(train) + 1)), start
+            assert [p.pulse for p in sorted(train, key=lambda p: p.pulse)] == list(
+                range(1, len(train) + 1)
+            ), start
             order = self.plans[command]
             last = max(p.commanded for p in train)
             end = last + max(order.guard, spacing)
-            ended = min((at for at, n in self.stopped if n in (ALL_PLANS, order.plan) and at > start), default=NEVER)
+            ended = min(
+                (at for at, n in self.stopped if n in (ALL_PLANS, order.plan) and at > start), default=NEVER
+            )
             for other in self.box.proofs:
                 if other.plan != order.plan and start < other.commanded < min(end, ended):
                     assert self._given_up(start), (order, other)
@@ -134,7 +147,7 @@ class Observer:
 
     def _within_limits(self) -> None:
         """Hold, and stimuli of one line in any second by the rate of their kind."""
-        longest = {line: 0 for line in range(1, 9)}
+        longest = dict.fromkeys(range(1, 9), 0)
         for order in self.plans.values():
             for line in (order.line, order.alternate or order.line):
                 longest[line] = max(longest[line], order.hold)

@@ -1,0 +1,169 @@
+"""Who may ask for what: roles, names in the record, and floods that are stopped where a stop never is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hostd.bus import LOCAL, Peer
+from hostd.clients import A_SECOND, BURST, MOST_CLIENTS, Clients
+from hostd.control import COMMANDS
+
+HERE = Peer(b"\0here", "127.0.0.1")
+FAR = Peer(b"\0far", "192.168.7.20")
+MAY = {"hello", "snapshot", "config.get", "mark", "stim.stop"}
+
+
+class Clock:
+    """Monotonic nanoseconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.ns = 5_000_000_000
+
+    def __call__(self) -> int:
+        return self.ns
+
+    def pass_s(self, seconds: float) -> None:
+        self.ns += round(seconds * 1e9)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def granted(clients: Clients, peer: Peer, command: str, n: int) -> int:
+    """How many of `n` requests are let through; the others are told that it is too much."""
+    refusals = [clients.refusal(peer, command) for _ in range(n)]
+    assert {r[0] for r in refusals if r is not None} <= {"busy"}
+    return refusals.count(None)
+
+
+@pytest.mark.parametrize(
+    ("address", "here"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("", False),
+        ("10.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("fe80::1", False),
+        ("1127.0.0.1", False),
+        ("evil.127.0.0.1", False),
+    ],
+)
+def test_who_is_on_this_machine_operates_and_who_is_not_observes(address: str, here: bool) -> None:
+    peer = Peer(b"x", address)
+    role = "operator" if here else "observer"
+    assert peer.here is here
+    assert Clients().role(peer) == role
+    assert Clients().greet(peer, "", "operator") == role, "whatever it says"
+    assert Clients().greet(peer, "", "observer") == "observer"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_observers_may_look_mark_and_stop(command: str) -> None:
+    clients = Clients()
+    watching = Peer(b"\0watching", "127.0.0.1")
+    clients.greet(watching, "theatre screen", "observer")
+    for peer in (FAR, watching):
+        refusal = clients.refusal(peer, command)
+        if command in MAY:
+            assert refusal is None
+        else:
+            assert refusal == ("not_allowed", f"observers may not {command}; ask at the box itself")
+    assert clients.refusal(HERE, command) is None
+
+
+def test_a_role_is_of_one_connection_and_may_be_taken_again() -> None:
+    clients = Clients()
+    clients.greet(HERE, "", "observer")
+    assert clients.role(Peer(b"\0other", HERE.address)) == "operator"
+    assert clients.greet(HERE, "", "operator") == clients.role(HERE) == "operator"
+
+
+@pytest.mark.parametrize(
+    ("hello", "said", "actor"),
+    [
+        (None, "", "operator@127.0.0.1"),
+        ("Ann", "", "Ann@127.0.0.1"),
+        ("Ann", "Bob", "Bob@127.0.0.1"),
+        ("", "Bob", "Bob@127.0.0.1"),
+        (" Ann \n B. ", "", "Ann B.@127.0.0.1"),
+        ("Ann", " \t\n", "Ann@127.0.0.1"),
+        ("x" * 1000, "", "x" * 64 + "@127.0.0.1"),
+    ],
+)
+def test_the_record_names_who_asked(hello: str | None, said: str, actor: str) -> None:
+    clients = Clients()
+    if hello is not None:
+        clients.greet(HERE, hello, "operator")
+    assert clients.actor(HERE, said) == actor
+
+
+def test_the_record_tells_where_from() -> None:
+    clients = Clients()
+    assert clients.actor(LOCAL) == "operator@127.0.0.1"
+    assert clients.actor(FAR, "Ann") == "Ann@192.168.7.20"
+    assert clients.actor(Peer(b"\0nowhere", "")) == "observer@unknown"
+
+
+def test_a_hundred_at_once_then_fifty_a_second(clock: Clock) -> None:
+    clients = Clients(clock)
+    assert granted(clients, HERE, "test.start", 300) == BURST == 100
+    code, text = clients.refusal(HERE, "mark") or ("", "")
+    assert code == "busy" and text == "more than 50 changes a second; ask again a little later"
+    clock.pass_s(0.5)
+    assert granted(clients, HERE, "mark", 100) == A_SECOND / 2
+    clock.pass_s(0.019)
+    assert granted(clients, HERE, "mark", 1) == 0, "not a whole one yet"
+    clock.pass_s(0.0011)
+    assert granted(clients, HERE, "mark", 2) == 1
+    clock.pass_s(3600)
+    assert granted(clients, HERE, "mark", 300) == BURST, "what is not used does not pile up"
+
+
+def test_a_stop_is_never_too_much_and_costs_nothing(clock: Clock) -> None:
+    clients = Clients(clock)
+    for peer in (HERE, FAR):
+        assert granted(clients, peer, "stim.stop", 1000) == 1000
+        assert granted(clients, peer, "mark", 150) == BURST
+        assert granted(clients, peer, "stim.stop", 1000) == 1000
+
+
+def test_one_clients_flood_is_not_anothers(clock: Clock) -> None:
+    clients = Clients(clock)
+    granted(clients, HERE, "mark", 200)
+    assert granted(clients, Peer(b"\0calm", HERE.address), "mark", 1) == 1
+
+
+def test_a_clock_that_stands_or_runs_back_gives_nothing_away(clock: Clock) -> None:
+    clients = Clients(clock)
+    granted(clients, HERE, "mark", 100)
+    clock.pass_s(-10)
+    assert granted(clients, HERE, "mark", 5) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.floats(0, 2)), max_size=60))
+def test_never_more_than_the_burst_and_the_rate_together(asked: list[tuple[int, float]]) -> None:
+    clock = Clock()
+    clients = Clients(clock)
+    start = clock.ns
+    total = 0
+    for n, seconds in asked:
+        total += granted(clients, HERE, "mark", n)
+        assert total <= BURST + A_SECOND * (clock.ns - start) / 1e9 + 1e-6
+        clock.pass_s(seconds)
+
+
+def test_the_newest_connections_are_remembered(clock: Clock) -> None:
+    clients = Clients(clock)
+    clients.greet(HERE, "Ann", "observer")
+    for k in range(MOST_CLIENTS):
+        clients.role(Peer(b"%d" % k, "127.0.0.1"))
+        clients.role(HERE)  # who is heard stays
+    assert clients.actor(HERE) == "Ann@127.0.0.1"
+    for k in range(MOST_CLIENTS):
+        clients.role(Peer(b"again %d" % k, "127.0.0.1"))
+    assert clients.actor(HERE) == "operator@127.0.0.1"
