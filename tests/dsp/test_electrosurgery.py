@@ -124,6 +124,13 @@ def test_nothing_else_is_taken_for_it(rate_hz: float, seconds: float, spells: in
         assert changes(nuisances(rate_hz, seconds, seed), rate_hz) == [], seed
 
 
+@pytest.mark.parametrize("rate_hz", [1000.0, 2000.0, 4000.0])
+def test_artifacts_may_be_of_any_size(rate_hz: float) -> None:
+    """A hundred a second of 10 mV for up to 2 ms, at every phase, leave enough quiet differences between."""
+    uv = 20.0 * artifacts(rate_hz, 30.0, 99.7, np.random.default_rng(2)) + body(rate_hz, 30.0, 1)
+    assert changes(uv, rate_hz) == []
+
+
 def test_the_means_of_the_test_would_fool_a_plain_rms() -> None:
     """Artifacts are loud enough on most channels in windows in succession: the order statistic is needed."""
     uv = body(1000.0, 10.0, 1) + artifacts(1000.0, 10.0, 99.7, np.random.default_rng(1))[:10_000]

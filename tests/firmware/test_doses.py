@@ -71,6 +71,19 @@ def test_the_minute_slides() -> None:
     assert box.faults == []
 
 
+@pytest.mark.parametrize("pause_s", [60, 61, 119, 120, 179, 600])
+def test_a_line_that_rested_for_a_minute_has_the_whole_of_it_again(pause_s: int) -> None:
+    box = Looped(RATE_HZ)
+    tighten(box, "sensory", minute_pulses=1)
+    box.sequencer.start(shot())
+    box.run(10)
+    assert "2 pulses" in str(box.sequencer.start(shot()))
+    box.lose(pause_s * 500)
+    box.sequencer.start(shot())
+    box.run(box.index + 10)
+    assert len(box.proofs) == 2
+
+
 def test_a_plan_that_runs_beyond_the_minute_is_a_fault_that_names_limit_and_value() -> None:
     box = Looped(RATE_HZ)
     tighten(box, "sensory", minute_pulses=60)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from firmware.leads.monitor import LeadMonitor
 from hw.chips import ADS1298, ADS1299
 from hw.frames import decode_frames
 from hw.link import Fault, ImpedanceStart, Leads, LeadWatch, Reply
@@ -218,3 +219,27 @@ def test_with_the_bias_drive_a_loose_lead_makes_all_flags_lie_and_its_rail_tells
         for block in rig.blocks(0.2):
             put(block)
     assert (rig.said(Leads)[-1].off_p, rig.said(Leads)[-1].railed) == (0xFF, 0b10)
+
+
+def test_stimuli_are_locked_before_a_current_flows_and_until_it_has_ended() -> None:
+    rig = LeadRig(1000.0)
+    told: list[tuple[bool, list[int]]] = []
+    rig.monitor = LeadMonitor(
+        rig.front_end, rig.info, rig.names, rig.clock, lock=lambda on: told.append((on, loff(rig)))
+    )
+    rig.electrodes(*[resistor(5_000)] * 8)
+    flowing = 0
+    with rig.running() as put:
+        put(rig.block(10))
+        rig.monitor.command(ImpedanceStart(1, 5, 31.25, 0, 0))  # there is no such current
+        put(rig.block(10))
+        assert told == []
+        rig.monitor.command(ImpedanceStart(2, 6, 31.25, 0, 0))
+        for block in rig.blocks(3.0):
+            put(block)
+            if loff(rig)[1]:
+                flowing += 1
+                assert [on for on, _ in told] == [True]
+    assert flowing > 10
+    assert told == [(True, [0, 0, 0, 0]), (False, [0, 0, 0, 0])]
+    assert [r.refusal == "" for r in rig.said(Reply)] == [False, True]

@@ -220,6 +220,15 @@ def test_a_pulse_that_is_stopped_before_a_sample_could_show_it_is_not_seen_and_n
     assert [(p.plan, p.seen) for p in box.proofs] == [(1, NOT_SEEN), (2, 101)]
 
 
+def test_a_pulse_that_is_stopped_after_a_sample_should_have_shown_it_is_missing() -> None:
+    box = Looped()
+    box.sequencer.start(plan(1, hold=40))
+    box.run(2, lambda index, level: 0)
+    box.sequencer.stop(1)
+    box.run(200, lambda index, level: 0)
+    assert [code for code, _ in box.faults] == ["missing"]
+
+
 def test_a_refused_plan_leaves_the_running_one_as_it_was() -> None:
     box = Looped()
     box.sequencer.start(plan(1, period=400))

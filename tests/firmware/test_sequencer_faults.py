@@ -132,6 +132,8 @@ def test_a_pulse_ends_on_time_also_when_samples_are_lost() -> None:
     box.run(403)
     box.sequencer.lost(409)
     assert box.sequencer.outputs == 1
+    box.sequencer.lost(410)
+    assert box.sequencer.outputs == 1  # it ends with sample 410
     box.sequencer.lost(411)
     assert box.sequencer.outputs == 0
 

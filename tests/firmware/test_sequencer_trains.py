@@ -2,6 +2,7 @@
 
 import pytest
 
+from firmware.loop.state import PLAN
 from hw.link import NOT_SEEN, Stimulus, Unfired
 from tests.support.looped import Looped, plan, shot
 
@@ -124,14 +125,18 @@ def test_the_last_train_of_a_plan_that_is_ended_by_a_loss_ends_the_plan() -> Non
     box.run(1000)
     assert box.rises() == [0, 10]
     assert len(box.unfired) == 1
+    assert (box.sequencer.state.plans[:, PLAN] == -1).all()
     assert box.sequencer.start(plan(1, line=2, period=400)) == ""
 
 
 def test_count_is_of_stimuli_and_the_last_train_is_whole() -> None:
     box = Looped()
     box.sequencer.start(plan(period=400, pulses=3, interval=10, count=2))
+    box.run(415)
+    assert 1 in box.sequencer.state.plans[:, PLAN]
     box.run(2000)
     assert box.rises() == [0, 10, 20, 400, 410, 420]
+    assert (box.sequencer.state.plans[:, PLAN] == -1).all()  # its row is free again
 
 
 @pytest.mark.parametrize("at", [1, 5, 10, 11, 15, 19, 20, 25])

@@ -1,4 +1,4 @@
-"""Stimulus commands at the link server: handed on once acquiring, answered by the source, locks kept apart."""
+"""Stimulus commands at the link server: handed on once acquiring, answered by it, locks kept apart."""
 
 from pathlib import Path
 

@@ -172,6 +172,16 @@ def test_one_that_follows_too_soon_waits_for_the_rate_of_its_kind_and_nobody_for
     assert box.rises(2) == list(range(50, 1000, 100))
 
 
+def test_the_other_polarity_rests_with_the_line() -> None:
+    box = Looped()
+    nerve = {"kind": 3, "current_ua": 100, "width_us": 200}
+    box.sequencer.start(shot(1, line=1, alternate=2, **nerve))
+    box.run(30)
+    box.sequencer.start(shot(2, line=2, **nerve))
+    box.run(1000)
+    assert (box.rises(1), box.rises(2)) == ([0], [400])
+
+
 def test_a_line_rests_for_the_longest_that_any_stimulus_on_it_wants() -> None:
     box = Looped()
     box.sequencer.start(shot(1, line=2, kind=2))

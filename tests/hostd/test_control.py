@@ -326,8 +326,10 @@ def test_a_pulse_that_does_not_come_back_stops_all_tests_and_is_told() -> None:
         source.wired = False
         fault = ear.until(lambda m: m.topic == "event" and m.header["kind"] == "fault", "the fault").header
         assert fault["author"] == "edge" and fault["text"].startswith("missing: ")
-        missing = [m.header for m in ear.of("stim") if not m.header["verified"]]
-        assert len(missing) == 1 and missing[0]["lag_samples"] is None
+        missing = ear.until(lambda m: m.topic == "stim" and not m.header["verified"], "the pulse").header
+        assert missing["lag_samples"] is None and missing["pulse"] == 1
+        alert = ear.until(lambda m: m.topic == "alert", "the alert").header
+        assert alert["priority"] == "high" and alert["state"] == "raised" and alert["text"] in fault["text"]
         stopped = {"left_median": "stopped", "right_median": "stopped"}
         status = ear.until(
             lambda m: m.topic == "status" and m.header["tests"] == stopped, "all stopped", True

@@ -135,6 +135,31 @@ def test_pulses_leave_on_their_sample_and_come_back_in_the_next() -> None:
     assert account["high_at"][: len(commanded)] == [at + 1 for at in commanded]
 
 
+EIGHT_LINES = [22, 23, 24, 25, 5, 6, 12, 13]
+STIM = ("--stim", ",".join(map(str, EIGHT_LINES)))
+
+
+@pytest.mark.parametrize("gap_bits", [None, 0, 1])
+def test_stimuli_on_lines_of_the_second_chip_come_back_too(gap_bits: int | None) -> None:
+    plans = [
+        PLAN | {"plan": line, "command": line, "line": line, "hold": 2, "phase": 50 * line}
+        for line in (1, 4, 5, 8)
+    ]
+    if gap_bits is None:
+        wiring = {"spi": ["0.0", "0.1"], "start": 27, "lines": EIGHT_LINES}
+        options = ("--chips", "ADS1299,ADS1299", "--drdy", "17,18", "--start", "27")
+    else:
+        wiring = {"daisy": True, "lines": EIGHT_LINES}
+        options = ("--chips", "ADS1299,ADS1299", "--daisy", "--daisy-gap", str(gap_bits))
+    job = {"rate_hz": SEVERAL_HZ, "samples": SEVERAL, "channels": 16, "wiring": wiring, "plans": plans}
+    account = edge(job, *options, *STIM)
+    assert account["error"] == ""
+    assert account["replies"] == [[1, ""], [4, ""], [5, ""], [8, ""]]
+    assert account["gaps"] == account["faults"] == []
+    assert {line for line, _, _ in account["stimuli"]} == {1, 4, 5, 8}
+    assert all(at % 400 == 50 * line % 400 and seen == at + 1 for line, at, seen in account["stimuli"])
+
+
 def test_outputs_by_rpi_gpio_fire_the_same_pulses() -> None:
     pytest.importorskip("lgpio")
     wiring = {"outputs": "rpi-gpio"}

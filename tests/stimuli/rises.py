@@ -159,9 +159,9 @@ def let_rest(w: Watch, m: Row, i: int) -> None:
     apart = -(-ceiling[C_APART_US] * rate // 1_000_000)
     if m[PULSES] * m[TRAINS] > 1:
         apart = max(apart, span(m) - (-ceiling[C_REST_US] * rate // 1_000_000))
-    w.lines[m[LINE] - 1, REST] = i + apart
-    if m[ALTERNATE] > 0:
-        w.lines[m[ALTERNATE] - 1, REST] = i + apart
+    for line in (m[LINE] - 1, m[ALTERNATE] - 1):
+        if line >= 0:
+            w.lines[line, REST] = max(w.lines[line, REST], i + apart)
 
 
 @inner
@@ -192,7 +192,7 @@ def first_pulse(w: Watch, p: int, line: int, number: int, i: int) -> None:
         complain(w, OVERDOSE, p, line + 1)
     m[FIRED], m[PULSE] = number, 0
     let_rest(w, m, i)
-    m[PLANNED] = i + span(m) + max(m[GUARD], s[SPACING])
+    m[PLANNED] = max(m[PLANNED], i + span(m) + max(m[GUARD], s[SPACING]))
     if m[ARM_UNTIL] >= i:
         m[ARM_UNTIL] = i + m[ARM_FOR]
     if m[COUNT] > 0 and number >= m[COUNT]:
@@ -205,7 +205,7 @@ def go_on(w: Watch, p: int, i: int) -> None:
     """What is to come after a pulse of plan `p`."""
     s, m = w.s, w.plans[p]
     over = m[PULSE] >= m[PULSES] * m[TRAINS]
-    m[WINDOW] = window_after(w, p)
+    m[WINDOW] = max(m[WINDOW], window_after(w, p))
     if not over:
         s[BURST] = p
         m[NEXT_AT] = i + (m[GAP] if m[PULSE] % m[PULSES] == 0 else m[INTERVAL])

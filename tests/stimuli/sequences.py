@@ -126,20 +126,22 @@ def random_start(st: LoopState, w: Watch, pool: Table) -> None:
 def random_command(st: LoopState, w: Watch, pool: Table) -> None:
     """One of the commands, starting most often."""
     dice, tamper = np.random.random(), w.s[watch.TAMPER]
-    if dice < 0.62:
+    if w.s[watch.LOCKS] and np.random.random() < 0.5:
+        for reason in (1, 2, 4):
+            orders.lock(st, w, reason, 0)
+    if dice < 0.72:
         random_start(st, w, pool)
-    elif dice < 0.72:
+    elif dice < 0.80:
         orders.stop(st, w, np.random.randint(1, 6))
-    elif dice < 0.76:
+    elif dice < 0.83:
         before = st.scalars[OUTPUTS]
         orders.stop(st, w, orders.EVERYBODY)
         if tamper == STOP:
             st.scalars[OUTPUTS] = before
-    elif dice < 0.84:
+    elif dice < 0.88:
         orders.arm(st, w, np.random.randint(1, 6), 1 + np.random.randint(60))
     elif dice < 0.98:
-        on = 1 if np.random.random() < 0.4 else 0
-        orders.lock(st, w, 1 << np.random.randint(3), on)
+        orders.lock(st, w, 1 << np.random.randint(3), np.random.randint(2))
         if tamper == LOCK:
             st.scalars[LOCKS] = 0
     else:
@@ -175,12 +177,12 @@ def run(st: LoopState, w: Watch, wire: Row, pool: Table, faulty: bool) -> None:
     """One sequence of 600 to 2000 samples, and a few more in which nothing is asked."""
     s = w.s
     i, at, n = 0, np.random.randint(20), np.random.randint(600, 2000)
-    end, pause = n, np.random.randint(10, 120)
+    end, pause = n, np.random.randint(10, 200)
     while i < end + 6:
         level = st.scalars[OUTPUTS]
         while at <= i < end:
             at += np.random.randint(pause)
-            if faulty and np.random.random() < 0.25:
+            if faulty and np.random.random() < 0.2:
                 lost_until = random_fault(st, w, wire, i)
                 end += lost_until - i
                 at += lost_until - i

@@ -185,7 +185,8 @@ def end_plan(w: Watch, p: int) -> None:
     m = w.plans[p]
     if m[ACTIVE] and m[ANSWERED] == WAITING:
         complain(w, UNANSWERED, p, 0)
-    m[ACTIVE], m[NEXT_AT], m[WINDOW], m[ARM_UNTIL] = 0, -1, -NEVER, -NEVER
+    m[ACTIVE], m[NEXT_AT] = 0, -1
+    m[WINDOW] = m[PLANNED] = m[ARM_UNTIL] = -NEVER
     if w.s[BURST] == p:
         w.s[BURST] = -1
 
@@ -208,6 +209,6 @@ def cut(w: Watch, p: int) -> None:
     m = w.plans[p]
     w.tally[T_CUTS] += 1
     w.s[BURST], m[NEXT_AT] = -1, -1
-    m[WINDOW] = window_after(w, p)
+    m[WINDOW] = max(m[WINDOW], window_after(w, p))
     if m[GRID] == NEVER:
         m[ACTIVE] = 0
