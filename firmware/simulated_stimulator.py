@@ -7,6 +7,7 @@ is broken, and when, is the scenario's.
 
 from collections.abc import Sequence
 
+from hw.chips import VREF_V
 from hw.link import Configure, StimPlan
 from hw.model.patient import Patient
 from hw.model.scenario import Scenario
@@ -23,7 +24,9 @@ class SimulatedStimulator:
         self._scenario = scenario
         self._set: set[int] = set()
         ma_per_mv, v_per_mv = wanted.monitor_scales or (1.0, 4.0)
-        self._monitors = MonitorChannels(wanted.rate_hz, ma_per_mv=ma_per_mv, v_per_mv=v_per_mv)
+        self._monitors = MonitorChannels(
+            wanted.rate_hz, ma_per_mv=ma_per_mv, v_per_mv=v_per_mv, clip_mv=1e3 * VREF_V / wanted.gain
+        )
         named = dict(zip(wanted.monitors, range(2), strict=False))
         self.places = {k: named[name] for k, name in enumerate(wanted.channels) if name in named}
 

@@ -22,6 +22,7 @@ from hostd.leads import REASON, Leads
 from hostd.mains import MainsWatch
 from hostd.outgoing import Outgoing
 from hostd.trains import Trains
+from hw.chips import FULL_SCALE_COUNTS
 from hw.limits import RETURN_WITHIN_SAMPLES
 from hw.link import NOT_SEEN, Description, Stimulus
 from hw.samples import SampleBlock
@@ -56,7 +57,8 @@ class Pipeline:
         periods = {p.name: round(rate_hz / p.stimulus_hz) for p in case.tests if p.stimulus_hz}
         self._mains = MainsWatch(rate_hz, periods)
         watched = int(self._body.sum()) if rate_hz >= LEAST_RATE_HZ else 0
-        self._surgery = ElectrosurgeryDetector(rate_hz, watched) if watched else None
+        rail_uv = float(np.max(self._lsb_uv, initial=0.0)) * FULL_SCALE_COUNTS
+        self._surgery = ElectrosurgeryDetector(rate_hz, watched, rail_uv) if watched else None
         self._surgery_from: int | None = None
         self._proofs: dict[tuple[int, int], Stimulus] = {}
         self._max_rows = min((t.stream.max_block for t in self.tests.values()), default=1 << 16)

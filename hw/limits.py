@@ -5,6 +5,7 @@ the table (`tightened`). Figures are ceilings of hardware and practice (facts: c
 advice: a clinical lead decides what is used on patients.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 
@@ -204,10 +205,12 @@ def _refuse_rate(plan: StimPlan, rate_hz: float, ceiling: Ceiling) -> str:
     if total > 1 and rest_s < ceiling.rest_s - 1e-9:
         limit = f"the limit of {ceiling.rest_s:g} s for {ceiling.name}"
         return f"a rest of {rest_s:.5g} s between trains is under {limit}"
-    minute = total * rate_hz / plan.period * 60
-    if minute > ceiling.minute_pulses + 1e-6:
+    # Stimuli that begin within any minute, whole ones: the loop refuses the one that would be too much.
+    stimuli = math.ceil(60 * rate_hz / plan.period - 1e-9)
+    minute = total * (min(stimuli, plan.count) if plan.count else stimuli)
+    if minute > ceiling.minute_pulses:
         limit = f"the limit of {ceiling.minute_pulses:g} for {ceiling.name}"
-        return f"{minute:.6g} pulses a minute exceed {limit}"
+        return f"{minute} pulses a minute exceed {limit}"
     return ""
 
 

@@ -89,7 +89,7 @@ __all__ = [
     "table_text",
 ]
 
-VERSION = 1
+VERSION = 2
 MAX_FRAME_BYTES = 1 << 20
 
 KINDS: tuple[type[Message], ...] = get_args(Message)

@@ -183,11 +183,12 @@ def run(st: LoopState, w: Watch, wire: Row, pool: Table, faulty: bool) -> None:
         while at <= i < end:
             at += np.random.randint(pause)
             if faulty and np.random.random() < 0.2:
+                held = st.scalars[OUTPUTS]
                 lost_until = random_fault(st, w, wire, i)
                 end += lost_until - i
                 at += lost_until - i
                 if lost_until > i:
-                    i, level = lost_until, level if not s[watch.EARLY] else st.scalars[OUTPUTS]
+                    i, level = lost_until, held
             else:
                 random_command(st, w, pool)
         convert(wire, st.scalars[OUTPUTS] if s[watch.EARLY] else level)
