@@ -25,7 +25,7 @@ from hostd.processing import Command, Processing
 from hostd.rate_guard import RateGuard
 from hostd.states import Action, CaseState, Event, RefusedError, Role, initial, step
 from hostd.stim_status import StimStatus
-from hostd.stimulation import Sent, Stimulation
+from hostd.stimulation import Sent, Stimulation, plan_args
 from hw import limits
 from hw.link import Description
 
@@ -323,16 +323,8 @@ class ControlDesk:
 
     def _planned(self, sent: Sent) -> None:
         """A plan is about to be sent: what its pulses are goes into the record before the first of them."""
-        plan = sent.plan
-        args = {
-            "test": sent.test,
-            "command": plan.command,
-            "current_ma": plan.current_ua / 1e3,
-            "width_us": plan.width_us,
-            "known": self._stimulation.current_known(sent),
-            "author": sent.actor,
-        }
-        self._folder.audit(sent.actor, "stim.plan", {"test": sent.test, **asdict(plan)}, self._index)
+        args = plan_args(sent, self._plans[sent.test])
+        self._folder.audit(sent.actor, "stim.plan", {"test": sent.test, **asdict(sent.plan)}, self._index)
         self._queue(Command("stim.plan", args, lambda error: None))
 
     def _take_back(self, test: str, before: CaseState) -> None:

@@ -98,8 +98,11 @@ class Delivery:
             "delivery": None,
             "delivery_text": None,
         }
-        if self._monitor is None or plan is None or not plan["width_us"]:
+        if self._monitor is None or plan is None:
             return said
+        if not plan["width_us"]:
+            text = "unknown: the case does not say how wide its pulses are (width_us)"
+            return said | ({"delivery": "unknown", "delivery_text": text} if plan["current_ma"] else {})
         found = self._found(index, plan["width_us"], self._monitor)
         voltage = self._volts.get(test or "", False)
         verdict = judge(commanded, found, "voltage" if voltage else "current")

@@ -153,16 +153,22 @@ class EdgeLink:
 
     def receive(self, timeout_s: float) -> list[Message]:
         """Messages that have arrived, waiting at most `timeout_s`. Raises LinkError when the link is gone."""
-        if self._beats and time.monotonic_ns() - self._beat_ns > HEARTBEAT_EVERY_NS:
-            self._beat_ns = time.monotonic_ns()
-            self.beat()
-        if self._early:
-            early, self._early = self._early, []
-            return early
-        try:
-            return self._receiver.feed(self._wire.read(timeout_s))
-        except BROKEN as error:
-            raise LinkError(f"{self.address}: link lost: {error}; is the edge running?") from None
+        deadline_ns = time.monotonic_ns() + round(timeout_s * 1e9)
+        while True:
+            if self._beats and time.monotonic_ns() - self._beat_ns > HEARTBEAT_EVERY_NS:
+                self._beat_ns = time.monotonic_ns()
+                self.beat()
+            if self._early:
+                early, self._early = self._early, []
+                return early
+            left_s = (deadline_ns - time.monotonic_ns()) / 1e9
+            wait_s = min(max(left_s, 0.0), HEARTBEAT_EVERY_NS / 1e9) if self._beats else timeout_s
+            try:
+                data = self._wire.read(wait_s)
+            except BROKEN as error:
+                raise LinkError(f"{self.address}: link lost: {error}; is the edge running?") from None
+            if data or not self._beats or left_s <= wait_s:
+                return self._receiver.feed(data)
 
     def beat(self) -> None:
         """Say that the host is alive. Raises LinkError when the link is gone."""

@@ -23,6 +23,9 @@ from dsp.mains import (
 from dsp.mains_meter import MIN_RATE_HZ, MainsMeter, MainsReading
 from hostd.outgoing import Outgoing
 
+MOST_JUDGED_S = 5.0
+"""Stimuli farther apart are not judged: mains wanders more while 64 of them are averaged than any rate could
+avoid, and looking for one takes seconds."""
 TELL_EVERY = 10
 """Readings, one a second of samples, from one message to the next."""
 MOVED_HZ = 0.02
@@ -38,13 +41,17 @@ class MainsWatch:
 
     def __init__(self, rate_hz: float, tests: Mapping[str, int]) -> None:
         self._rate_hz = rate_hz
-        self._periods = dict(tests)
+        self._periods: dict[str, int] = {}
+        for name, period in tests.items():
+            self.set_period(name, period)
         self._meter = MainsMeter(rate_hz) if rate_hz >= MIN_RATE_HZ else None
         self.restart(0)
 
     def set_period(self, name: str, period: int) -> None:
-        """Test `name` is stimulated every `period` samples from now on."""
-        self._periods[name] = period
+        """Test `name` is stimulated every `period` samples from now on; what is not judged is not told."""
+        self._periods.pop(name, None)
+        if period <= MOST_JUDGED_S * self._rate_hz:
+            self._periods[name] = period
 
     def restart(self, index: int) -> None:
         """Begin anew at sample `index`: start of a recording, or the first sample after a gap."""

@@ -22,7 +22,7 @@ from hostd.leads import REASON, Leads
 from hostd.mains import MainsWatch
 from hostd.outgoing import Outgoing
 from hostd.trains import Trains
-from hw.chips import FULL_SCALE_COUNTS
+from hw.chips import COUNTS_MAX
 from hw.limits import RETURN_WITHIN_SAMPLES
 from hw.link import NOT_SEEN, Description, Stimulus
 from hw.samples import SampleBlock
@@ -57,7 +57,7 @@ class Pipeline:
         periods = {p.name: round(rate_hz / p.stimulus_hz) for p in case.tests if p.stimulus_hz}
         self._mains = MainsWatch(rate_hz, periods)
         watched = int(self._body.sum()) if rate_hz >= LEAST_RATE_HZ else 0
-        rail_uv = float(np.max(self._lsb_uv, initial=0.0)) * FULL_SCALE_COUNTS
+        rail_uv = float(np.max(self._lsb_uv, initial=0.0)) * (COUNTS_MAX - 0.5)
         self._surgery = ElectrosurgeryDetector(rate_hz, watched, rail_uv) if watched else None
         self._surgery_from: int | None = None
         self._proofs: dict[tuple[int, int], Stimulus] = {}
@@ -85,7 +85,7 @@ class Pipeline:
         if self.next_index is None or block.gaps:
             self.lost_samples += sum(g.length for g in block.gaps)
             self.gaps += len(block.gaps)
-            messages += self._pulses_until(None)
+            messages += self._pulses_until(block.first_index, block.first_index)
             self._delivery.restart(block.first_index)
             for order, test in enumerate(self.tests.values()):
                 messages += self._told(order, test.restart(block.first_index))
@@ -221,13 +221,18 @@ class Pipeline:
         self._untold = [e for e in self._untold if e[0] > index]
         return [message for _, _, message in due]
 
-    def _pulses_until(self, index: int | None) -> list[Outgoing]:
-        """`stim` messages of the pulses whose samples are all before `index` (None: all there will be)."""
+    def _pulses_until(self, index: int | None, begin: int = 0) -> list[Outgoing]:
+        """`stim` messages of the pulses whose samples are all before `index` (None: all there will be) and of
+        those before sample `begin`, where samples broke off; the edge may have told of later ones."""
         if not self._undelivered:
             return []
         waiting = [(self._ready_at(trigger, proof), trigger, proof) for trigger, proof in self._undelivered]
-        due = [one for one in waiting if index is None or one[0] <= index]
-        self._undelivered = [one[1:] for one in waiting if index is not None and one[0] > index]
+
+        def is_due(at: int, trigger: Trigger) -> bool:
+            return index is None or at <= index or trigger.index < begin
+
+        due = [one for one in waiting if is_due(one[0], one[1])]
+        self._undelivered = [one[1:] for one in waiting if not is_due(one[0], one[1])]
         due.sort(key=lambda one: (one[0], one[1].index, one[1].line))
         return [message for _, trigger, proof in due for message in self._stim(trigger, proof)]
 

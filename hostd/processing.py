@@ -155,7 +155,7 @@ class Processing:
         seen = None if s.seen == NOT_SEEN else s.seen
         fields: dict[str, Any] = {"test": sent.test if sent else None, "plan": s.plan, "command": s.command}
         fields |= {"number": s.number, "pulse": s.pulse, "line": s.line, "commanded": s.commanded}
-        current = sent.plan.current_ua / 1e3 if sent else None
+        current = sent.plan.current_ua / 1e3 if sent and sent.current_known else None
         fields |= {"seen": seen, "current_ma": current}
         self._folder.stimulus(s)
         self._folder.pulse(sent.actor if sent else "unknown", s.commanded, fields)

@@ -7,9 +7,10 @@ Owns what is known of the mains now: what the case states, then what the samples
 
 from typing import Any
 
-from dsp.mains import MEASURED_OFF_HZ, NOMINAL_HZ, SWEEPS, Mains, judge, tuned_period
+from dsp.mains import LOCKED, MEASURED_OFF_HZ, NOMINAL_HZ, SWEEPS, Mains, judge, tuned_period
 from hostd.case import Case, TestPlan
 from hostd.control import Request
+from hostd.mains import MOST_JUDGED_S
 
 WHOLE_WITHIN = 0.01
 LEAST_HZ = 0.01
@@ -64,6 +65,9 @@ class RateGuard:
         tunes = request.command == "test.rate" or (self._measured and plan.name not in self._written)
         if not tunes:
             return None
+        period = max(1, round(self._rate_hz / self._wanted[plan.name]))
+        if not self._judged(period):
+            return period
         return tuned_period(self._wanted[plan.name], self._rate_hz, self._mains, SWEEPS, self._off_hz)
 
     def changed(self, name: str, request: Request, period: int) -> None:
@@ -75,6 +79,9 @@ class RateGuard:
 
     def report(self, period: int) -> dict[str, Any]:
         """What a period leaves of the mains, as far as they are known, for a reply."""
+        if not self._judged(period):
+            text = f"slower than one in {MOST_JUDGED_S:g} s: not judged"
+            return {"mains_measured": self._measured, "mains_left_pct": [], "mains_text": text}
         report = judge(period, self._rate_hz, self._mains, SWEEPS, self._off_hz)
         return {
             "mains_measured": self._measured,
@@ -82,9 +89,16 @@ class RateGuard:
             "mains_text": report.text,
         }
 
+    def _judged(self, period: int) -> bool:
+        return period <= MOST_JUDGED_S * self._rate_hz
+
     def _locked(self, period: int) -> str:
+        """One that only may be locked, as far as mains are known, is refused where a better one is near."""
+        if not self._judged(period):
+            return ""
         report = judge(period, self._rate_hz, self._mains, SWEEPS, self._off_hz)
-        return report.text if report.locked else ""
+        surely = max(report.left, default=0.0) >= LOCKED
+        return report.text if report.locked and (surely or report.best_period != period) else ""
 
     def _misfit(self, plan: TestPlan, period: int) -> str:
         """Why the sweep of a test does not fit into a period."""

@@ -8,6 +8,7 @@ firing, from one table.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hostd.arrangement import arrange
 from hostd.case import Case, TestPlan
@@ -22,11 +23,26 @@ MOST_KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A plan that went to the edge: of which test, and who is behind it."""
+    """A plan that went to the edge: of which test, and who is behind it. `current_known`: somebody stated its
+    current, which else is only reckoned with at the worst."""
 
     test: str
     plan: StimPlan
     actor: str
+    current_known: bool = False
+
+
+def plan_args(sent: Sent, test: TestPlan) -> dict[str, Any]:
+    """A plan of `test` as the pipeline's command `stim.plan`; a width that is not known is 0."""
+    plan = sent.plan
+    return {
+        "test": sent.test,
+        "command": plan.command,
+        "current_ma": plan.current_ua / 1e3,
+        "width_us": plan.width_us if test.stimulus.width_us else 0,
+        "known": sent.current_known,
+        "author": sent.actor,
+    }
 
 
 class Stimulation:
@@ -75,7 +91,7 @@ class Stimulation:
 
     def start(self, test: TestPlan, answered: Answered, actor: str) -> str:
         """Ask the edge to fire `test` at its rate; the refusal, or "": then `answered` hears the edge's."""
-        return self._fire(test, self.plans[test.name], answered, actor)
+        return self._fire(test, self.plans[test.name], answered, actor, _stated(test))
 
     def once(self, test: TestPlan, answered: Answered, actor: str, current_ma: float = 0.0) -> str:
         """Ask for one stimulus: with `current_ma`, or the next step, or as the case says (0)."""
@@ -94,13 +110,7 @@ class Stimulation:
                 self._steps[test.name] = step + 1
             answered(refusal)
 
-        return self._fire(test, plan, fired, actor)
-
-    def current_known(self, sent: Sent) -> bool:
-        """Whether the current of a plan was stated by somebody, not only reckoned with at the worst."""
-        stimulus = next(t for t in self._case.tests if t.name == sent.test).stimulus
-        stated = stimulus.current_ma is not None or stimulus.volts is not None or bool(stimulus.steps_ma)
-        return stated or sent.plan.current_ua != self.plans[sent.test].current_ua
+        return self._fire(test, plan, fired, actor, _stated(test) or current_ma > 0)
 
     def step_of(self, test: TestPlan) -> float | None:
         """The current of the next step in mA; None when there is none."""
@@ -174,14 +184,14 @@ class Stimulation:
             sums[1] += limits.charge_nc(sent.plan)
             sums[2] += limits.energy_nj(sent.plan)
 
-    def _fire(self, test: TestPlan, plan: StimPlan, answered: Answered, actor: str) -> str:
+    def _fire(self, test: TestPlan, plan: StimPlan, answered: Answered, actor: str, known: bool) -> str:
         description = self._description
         refusal = limits.refuse(plan, description.rate_hz, description.lines, self._case.ceilings)
         refusal = refusal or self._too_much(plan)
         if refusal:
             return refusal
         plan = replace(plan, command=self._next())
-        sent = Sent(test.name, plan, actor)
+        sent = Sent(test.name, plan, actor, known)
         with self._lock:
             self._waiting[plan.command] = answered
             self._sent[plan.command] = sent
@@ -210,3 +220,9 @@ class Stimulation:
         with self._lock:
             self._number += 1
             return self._number
+
+
+def _stated(test: TestPlan) -> bool:
+    """Whether the case says how strong a stimulus is."""
+    s = test.stimulus
+    return s.current_ma is not None or s.volts is not None or bool(s.steps_ma)

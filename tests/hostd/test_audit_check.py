@@ -53,7 +53,7 @@ class Pulse:
     def row(self) -> tuple[int, ...]:
         f = self.fields
         seen = -1 if self.seen is None else self.seen
-        return (f["plan"], f["command"], f["number"], f["line"], f["commanded"], seen)
+        return (f["plan"], f["command"], f["number"], f["line"], f["commanded"], seen, f["pulse"])
 
 
 PULSES = tuple(
@@ -401,7 +401,10 @@ def test_a_case_killed_before_its_first_entry_holds_but_an_emptied_one_does_not(
 
 def test_stimuli_with_another_column_or_other_values(good: Path, tmp_path: Path) -> None:
     case = copied(good, tmp_path / "a")
-    change(case, "ALTER TABLE stimuli ADD COLUMN pulse INTEGER")
+    change(case, "ALTER TABLE stimuli ADD COLUMN later INTEGER")
+    assert check(case).why == ""
+    case = copied(good, tmp_path / "before")  # recorded before there were trains
+    change(case, "ALTER TABLE stimuli DROP COLUMN pulse")
     assert check(case).why == ""
     for name, value in (("b", "seen + 0.5"), ("c", "NULL"), ("d", "'x'")):
         case = copied(good, tmp_path / name)

@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from hostd import wire
-from hostd.bus import Bus
+from hostd.bus import Bus, Peer
 from hostd.client import Subscription, request, snapshot
 from hostd.control import Request, RequestError, error_reply, ok_reply, parse
 from hostd.endpoints import Endpoints, parse_bus
@@ -29,6 +29,7 @@ class Served:
         self.at: Endpoints = parse_bus(address)
         self.bus = Bus(self.at, "b007", "case-1", lambda index: (index * 1000, index * 1000 + 5))
         self.handled: list[bytes] = []
+        self.peers: list[Peer] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -37,8 +38,9 @@ class Served:
             self.bus.serve(5, self._handle)
         self.bus.close()
 
-    def _handle(self, body: bytes, answer: Any) -> None:
+    def _handle(self, body: bytes, answer: Any, peer: Peer) -> None:
         self.handled.append(body)
+        self.peers.append(peer)
         try:
             asked: Request = parse(body)
         except RequestError as error:

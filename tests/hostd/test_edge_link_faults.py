@@ -130,6 +130,23 @@ def test_heartbeats_are_sent_while_it_listens(tmp_path: Path, monkeypatch: pytes
     assert all(b - a >= 1_000_000 for a, b in pairwise(stamps))
 
 
+def test_heartbeats_are_sent_while_it_waits_for_a_silent_edge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_link, "HEARTBEAT_EVERY_NS", 1_000_000)
+
+    def serve(edge: FakeEdge) -> None:
+        edge.say(hello("edge", 5), DESCRIPTION)
+        while sum(isinstance(m, Heartbeat) for m in edge.heard) < 20:
+            edge.heard += edge.receiver.feed(edge.host.recv(1 << 16))
+        edge.say(Ended(0))
+        edge.until_hung_up()
+
+    with fake_edge(tmp_path, serve) as edge, linked(edge.address) as link:
+        link.open(wanted())
+        assert link.receive(WITHIN_S) == [Ended(0)], "one call waits for all of it"
+
+
 def test_a_link_that_breaks_is_one_line_for_whoever_uses_it(tmp_path: Path) -> None:
     def serve(edge: FakeEdge) -> None:
         edge.say(hello("edge", 5), DESCRIPTION)

@@ -77,9 +77,44 @@ def test_zero_asks_for_the_best_one_near() -> None:
 
 def test_a_rate_asked_for_is_a_choice_from_then_on() -> None:
     one = guard()
-    one.changed(LEFT.name, rate(4.7), RATE_HZ / 851)
+    one.changed(LEFT.name, rate(4.7), 851)
     one.measured(50.0, 0.001)
     assert one.choose(LEFT, start()) is None
+    assert one.refuse(LEFT, start()) == ""
+    one.changed(LEFT.name, rate(5.0), 800)
+    assert "5 Hz is locked" in one.refuse(LEFT, start()), "what it has is judged, not what the case says"
+
+
+def test_a_rate_tuned_once_is_what_the_next_start_has() -> None:
+    locked = replace(LEFT, stimulus_hz=5.0, rate_written=True)
+    one = guard(test=locked)
+    assert "5 Hz is locked" in one.refuse(locked, start())
+    period = one.choose(locked, rate(0.0))
+    assert period is not None and one.refuse(locked, rate(0.0)) == ""
+    one.changed(locked.name, rate(0.0), period)
+    assert one.refuse(locked, start()) == "" and one.choose(locked, start()) is None
+    assert one.choose(locked, rate(0.0)) == period, "tuned to what the case wanted, not ever farther"
+
+
+@pytest.mark.parametrize("hz", [1e-300, 1e-9, 0.0099])
+def test_a_rate_that_is_none_is_refused_at_once(hz: float) -> None:
+    assert guard().refuse(LEFT, rate(hz)) == f"{hz:g} Hz is no rate; the slowest is 0.01 Hz"
+
+
+def test_what_is_slower_than_mains_are_steady_is_not_judged() -> None:
+    one = guard()
+    one.measured(50.03, 0.001)
+    assert one.refuse(LEFT, rate(0.01)) == "" and one.choose(LEFT, rate(0.01)) == 400_000
+    assert one.report(400_000)["mains_text"] == "slower than one in 5 s: not judged"
+    slow = replace(LEFT, stimulus_hz=0.05)
+    assert guard(test=slow).choose(slow, rate(0.0)) == 80_000
+
+
+def test_what_may_be_locked_is_refused_only_where_a_better_rate_is_near() -> None:
+    one = guard()
+    one.measured(50.0, 0.6)  # anywhere in 2.4 Hz: no period at this rate keeps clear of all harmonics
+    assert one.report(1486)["mains_text"].endswith("no rate near it leaves less")
+    assert one.refuse(LEFT, start()) == ""
 
 
 def test_a_rate_between_whole_samples_is_refused() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hostd import casefile
 from hostd.case import StimulusPlan, TestPlan
 from hostd.errors import LinkError
-from hostd.stimulation import STOP_AGAIN_NS, STOP_TRIES, Sent, Stimulation
+from hostd.stimulation import STOP_AGAIN_NS, STOP_TRIES, Sent, Stimulation, plan_args
 from hw import limits
 from hw.link import ALL_PLANS, Description, Message, StimArm, StimLimits, StimPlan, StimStop, Stimulus
 
@@ -106,11 +106,27 @@ def test_a_current_asked_for_is_no_step_and_is_held_to_the_limits() -> None:
 
 
 def test_which_current_was_stated_and_which_only_reckoned_with() -> None:
-    desk = Desk(LEFT, replace(RIGHT, stimulus=replace(RIGHT.stimulus, current_ma=25.0)))
-    left, right = desk.stimulation.plans.values()
-    assert not desk.stimulation.current_known(Sent(LEFT.name, left, ""))
-    assert desk.stimulation.current_known(Sent(RIGHT.name, right, ""))
-    assert desk.stimulation.current_known(Sent(LEFT.name, replace(left, current_ua=7), ""))
+    right = replace(RIGHT, stimulus=replace(RIGHT.stimulus, current_ma=25.0, width_us=0.0))
+    volts = replace(RIGHT, name="volts", line=4, stimulus=StimulusPlan("transcranial", "single", volts=300.0))
+    screw = replace(single(), line=3)
+    desk = Desk(LEFT, right, screw, volts)
+    for test in (LEFT, right):
+        assert desk.stimulation.start(test, desk.answers.append, "me") == ""
+    worst_ma = desk.planned[0].plan.current_ua / 1e3
+    for test, current_ma in ((screw, 0.0), (volts, 0.0), (LEFT, 0.0), (LEFT, worst_ma)):
+        assert desk.stimulation.once(test, desk.answers.append, "me", current_ma) == ""
+    assert [sent.current_known for sent in desk.planned] == [False, True, True, True, False, True]
+
+
+def test_a_plan_in_the_record_says_what_is_known_of_its_pulses() -> None:
+    wide = replace(RIGHT, stimulus=replace(RIGHT.stimulus, current_ma=25.0, width_us=0.0))
+    desk = Desk(LEFT, wide)
+    for test in (LEFT, wide):
+        desk.stimulation.start(test, desk.answers.append, "me")
+    left, right = (plan_args(sent, test) for sent, test in zip(desk.planned, (LEFT, wide), strict=True))
+    assert (left["known"], left["width_us"]) == (False, 200)
+    assert (right["known"], right["width_us"], right["current_ma"]) == (True, 0, 25.0)
+    assert desk.planned[1].plan.width_us > 0, "what is not known is reckoned with at the worst"
 
 
 def test_the_case_s_sums_hold_by_the_host_s_own_count() -> None:

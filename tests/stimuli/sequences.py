@@ -17,6 +17,8 @@ from firmware.loop.state import (
     C_ENERGY_NJ,
     C_MINUTE,
     C_PULSES,
+    EVENTS_IN,
+    EVENTS_OUT,
     LOCKS,
     NOT_FIRED,
     OUTPUTS,
@@ -158,6 +160,7 @@ def random_fault(st: LoopState, w: Watch, wire: Row, i: int) -> int:
             n = np.random.randint(1, 70) * w.s[watch.RATE]
         for _ in range(min(n, 5)):
             convert(wire, st.scalars[OUTPUTS])
+        wire[GLITCH] = 0
         orders.lose(st, w, i + n)
         return i + n
     n = 1 + np.random.randint(40)
@@ -180,6 +183,8 @@ def run(st: LoopState, w: Watch, wire: Row, pool: Table, faulty: bool) -> None:
     end, pause = n, np.random.randint(10, 200)
     while i < end + 6:
         level = st.scalars[OUTPUTS]
+        if at <= i or i % 8 == 0:  # what was not told stays untold
+            check_told(w, i - 1)
         while at <= i < end:
             at += np.random.randint(pause)
             if faulty and np.random.random() < 0.2:
@@ -195,9 +200,9 @@ def run(st: LoopState, w: Watch, wire: Row, pool: Table, faulty: bool) -> None:
         bits = shown(wire, i, s[watch.LAG] + (s[watch.TAMPER] == LIES))
         s[watch.NOW] = i
         out = arbiter.step(st, i, bits)
-        told = listen(st, w, i, IN_STEP)
-        take_outputs(st, w, i, out, told)
-        check_told(w, i)
+        told = st.scalars[EVENTS_IN] != st.scalars[EVENTS_OUT] and listen(st, w, i, IN_STEP)
+        if out or s[watch.OUT]:
+            take_outputs(st, w, i, out, told)
         if w.found[watch.WHAT]:
             return
         i += 1

@@ -13,17 +13,10 @@ from hostd.case import Case
 from hostd.daemon import configure_message
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
-from hostd.stimulation import Sent, Stimulation
+from hostd.stimulation import Sent, Stimulation, plan_args
 from hw.link import Description, Message, StimArm, StimPlan, Stimulus
 from hw.model.scenario import NO_CHANGE, Scenario
 from hw.samples import SampleBlock
-
-
-def plan_args(sent: Sent, known: bool = True) -> dict[str, Any]:
-    """A plan that was sent as the pipeline's command "stim.plan"."""
-    plan = sent.plan
-    about = {"test": sent.test, "command": plan.command, "width_us": plan.width_us, "author": sent.actor}
-    return about | {"current_ma": plan.current_ua / 1e3, "known": known}
 
 
 def started(case: Case, description: Description) -> tuple[list[Message], list[dict[str, Any]]]:
@@ -31,8 +24,10 @@ def started(case: Case, description: Description) -> tuple[list[Message], list[d
     sent: list[Message] = []
     plans: list[dict[str, Any]] = []
 
+    tests = {test.name: test for test in case.tests}
+
     def planned(one: Sent) -> None:
-        plans.append(plan_args(one, stimulation.current_known(one)))
+        plans.append(plan_args(one, tests[one.test]))
 
     stimulation = Stimulation(case, description, sent.append, planned)
     stimulation.tighten()
