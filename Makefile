@@ -8,7 +8,7 @@ RUN_ARGS ?=
 # Two at a time, each file in one process.
 TEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: setup run test rig rig-qemu lint bench format clean
+.PHONY: setup run test rig rig-qemu lint bench faults format clean
 
 setup: .venv/.ready
 
@@ -50,6 +50,10 @@ lint: .venv/.ready-dev
 # Performance figures as a table and as bench.json.
 bench: .venv/.ready-dev
 	$(BIN)/python -m tests.bench
+
+# The stimulus campaign whole: sequences, pulses and injected faults by the hundred thousand (about 15 minutes).
+faults: .venv/.ready-dev
+	$(BIN)/python -m tests.stimuli --rig $(FAULTS_ARGS)
 
 format: .venv/.ready-dev
 	$(BIN)/ruff format .

@@ -195,8 +195,14 @@ def _whole(found: Delivered) -> str:
 def _numbers(found: Delivered) -> str:
     text = f"{_whole(found)}{found.current_ma:.4g} ± {found.error_ma:.2g} mA"
     if found.load_ohm is not None:
-        return f"{text} at {found.volts:.3g} V into {found.load_ohm:.3g} ± {found.load_error_ohm:.2g} ohm"
+        return f"{text} at {found.volts:.3g} V into {_ohms(found.load_ohm, found.load_error_ohm or 0.0)}"
     return text if found.volts is None else f"{text} at {found.volts:.3g} ± {found.volts_error:.2g} V"
+
+
+def _ohms(ohm: float, error_ohm: float) -> str:
+    """A load in a unit that people read."""
+    unit, name = next((u for u in ((1e6, "Mohm"), (1e3, "kohm")) if abs(ohm) >= u[0]), (1.0, "ohm"))
+    return f"{ohm / unit:.3g} ± {error_ohm / unit:.2g} {name}"
 
 
 def _height(rows: Floats, before: Floats, width_rows: float, monitor: Monitor) -> tuple[float, float] | None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from firmware.simulated import SimulatedSource
-from hostd import casefile
+from hostd import casefile, daemon
 from hostd.audit_check import check
 from hostd.daemon import configure_message
 from hostd.edge_events import EdgeEvents
@@ -209,7 +209,10 @@ def test_sweeps_that_see_it_are_rejected_and_others_are_not() -> None:
         assert any(s["accepted"] for s in sweeps if s["trigger_index"] > 6.6 * RATE_HZ)
 
 
-def test_a_whole_host_lets_nothing_fire_and_goes_on_by_itself(tmp_path: Path) -> None:
+def test_a_whole_host_lets_nothing_fire_and_goes_on_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "STATUS_NS", 50_000_000)
     on_s, for_s = 4.0, 3.0
     scenario = Scenario(electrosurgery=(Electrosurgery(on_s, for_s),))
     source = SimulatedSource(4.0, None, 1, scenario)

@@ -1,4 +1,4 @@
-"""`make faults`: the whole campaign as a table, with the seeds of whatever was wrong; exit 1 if anything was."""
+"""`make faults`: the whole campaign as a table, and the seeds of what was wrong; exit 1 if anything was."""
 
 import argparse
 import json
@@ -100,10 +100,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def show(say: Console, figures: list[Figure]) -> None:
-    table = Table("figure", "of", "measured", "bar", "ok", "s", "note")
+    table = Table("figure", "of", "wrong", "bar", "ok", "s")
     for f in figures:
         ok = "yes" if f.ok else "NO"
-        table.add_row(f.name, f"{f.n}", f"{f.measured:g}", f"<= {f.bar:g}", ok, f"{f.seconds:.1f}", f.note)
+        table.add_row(f.name, f"{f.n}", f"{f.measured:g}", f"<= {f.bar:g}", ok, f"{f.seconds:.1f}")
     say.print(table)
     for f in figures:
         for text in f.wrong[:SHOWN]:
@@ -121,7 +121,7 @@ def main() -> int:
     figures: list[Figure] = []
     for n, measure in parts:
         for figure in measure() if n else ():
-            say.print(f"{figure.name}: {figure.measured:g} of {figure.n}, {figure.seconds:.1f} s")
+            say.print(f"{figure.name}: {figure.note}", highlight=False, soft_wrap=True)
             figures.append(figure)
     show(say, figures)
     say.print(f"first seed {options.seed}; --seed N --sequences 1 (or --faults, --states) repeats one")

@@ -1,4 +1,4 @@
-"""Every event of the loop held against what is believed: proofs, faults, replies, what did not fire. Compiled."""
+"""Every event held against what is believed: proofs, faults, replies, what did not fire. Compiled."""
 
 from firmware.loop.state import (
     BY_LINE,

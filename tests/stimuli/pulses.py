@@ -1,4 +1,4 @@
-"""A million pulses matched one to one: on its grid, proven at its sample, shown there, none more and none less.
+"""A million pulses matched one to one: each on its grid, proven at its sample, shown there, and no others.
 
 Through the compiled steps with a modelled wire, and through whole sources: the simulated box, and the edge on
 the rig's nodes (`tests.stimuli.on_nodes`).

@@ -1,7 +1,7 @@
-"""The state machine of a case as a graph: every state that can be reached, every edge, and what holds on each.
+"""The state machine of a case as a graph: every state that can be reached, every edge, what holds on each.
 
-Time is reduced to differences: a state is moved so that its index is NOW, what is late is late by one, a check
-that is too old is too old by one. `step` only ever compares, which `test_states_walk` shows.
+Time is reduced to differences: a state is moved so that its index is NOW, what is late is late by one, a
+check that is too old is too old by one. `step` only ever compares, which `test_states_walk` shows.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from hostd.states import (
 NOW = 100
 ARM, CHECK = 2, 4
 JUMPS = (0, ARM // 2, CHECK // 2, ARM + 1, CHECK + 1, -CHECK)
-"""Samples since the last event: none, half and more than each of the two times, and an index that runs back."""
+"""Samples since the last event: none, half and more than each of the two times, and one that runs back."""
 REPEAT, SINGLE = "repeat", "single"
 OF_TESTS = ("test.start", "test.stop", "test.rate", "stim.arm", "stim.fire", "edge.fired", "no.such")
 OF_ALL = (

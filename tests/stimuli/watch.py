@@ -1,4 +1,4 @@
-"""What the campaign believes about the sequencer: a bookkeeping of its own, compiled, and its first complaint.
+"""What the campaign believes about the sequencer: a bookkeeping of its own, and its first complaint.
 
 It knows the commands that it gave, the outputs that it saw and the events that it was told, and reads nothing
 else, but for whose pulse a rising line is: that claim is held against everything that is known of the plan.
@@ -30,8 +30,8 @@ DOUBTFUL, PLANNED = range(N_PLAN + 10, N_PLAN + 12)
 """Armed after a fault, when another one disarms without a word; and when its window was to end."""
 WAITING = -1
 """In ANSWERED: a single stimulus whose command was not answered yet."""
-# a row of lines: when its pulse ends, whose it is, the pulse whose proof is awaited (-1: none), and until when
-# nothing may begin on it
+# a row of lines: when its pulse ends, whose it is, the pulse whose proof is awaited (-1: none), and until
+# when nothing may begin on it
 UNTIL, BY, PENDING, P_PLAN, P_COMMAND, P_NUMBER, P_PULSE, REST = range(8)
 # a row of doses
 PULSES_OF, CHARGE_OF, ENERGY_OF, N_RECENT = range(4)
