@@ -233,12 +233,11 @@ def test_a_whole_host_lets_nothing_fire_and_goes_on_by_itself(
         ).header
         assert later["stimulation"]["locks"] == [] and set(later["tests"].values()) == {"running"}
         left_out = {name: test["left_out"] for name, test in later["stimulation"]["tests"].items()}
-        assert min(left_out.values()) >= 4
+        assert min(left_out.values()) >= 1
         assert later["stimulation"]["tests"]["left_median"]["last_reason"] == "electrosurgery is on"
-        on_its_way = 1600  # samples, until the edge has heard of it
         fired = [m.header["index"] for m in ear.of("stim")]
-        quiet = [i for i in fired if begun["index"] + on_its_way < i < ended["index"]]
-        assert quiet == [] and max(fired) > ended["index"] and locked["index"] > begun["index"]
+        assert [i for i in fired if locked["index"] < i < ended["index"]] == [], "from then on the edge knew"
+        assert max(fired) > ended["index"] and locked["index"] > begun["index"]
         host.ok("case.close")
         host.join()
     (case,) = tmp_path.iterdir()

@@ -1,4 +1,4 @@
-"""A slice of the stimulus campaign on the edge's own loop and bindings: pulses on device nodes in lockstep."""
+"""A slice of the stimulus campaign on the edge's own loop and bindings: pulses on device nodes, lockstep."""
 
 import sys
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from firmware.loop.state import LOOP_STATE, LoopState
 
+_jit: Any = njit
 Row = NDArray[np.int64]
 Table = Annotated[NDArray[np.int64], 2]
 Cube = Annotated[NDArray[np.int64], 3]
@@ -32,7 +33,7 @@ def compiled(function: Callable[..., Any], **options: bool) -> Any:
     kinds = dict(function.__annotations__)
     result = TYPES[kinds.pop("return")]
     signature = result(*(TYPES[kind] for kind in kinds.values()))
-    return njit(signature, nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True, **options)(
+    return _jit(signature, nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True, **options)(
         function
     )
 
