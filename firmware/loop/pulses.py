@@ -56,9 +56,11 @@ from firmware.loop.state import (
     RAISED_BY,
     REFUSED_FULL,
     REFUSED_STOPPED,
+    REFUSED_WAITED,
     REPEATED,
     REPLY,
     SEEN,
+    SHOT_WAIT,
     STUCK,
     UNEXPECTED,
     UNFIRED,
@@ -70,6 +72,7 @@ from hw import limits
 from hw.link import ALL_PLANS
 
 RETURN_WITHIN = limits.RETURN_WITHIN_SAMPLES
+LOW_BEFORE = limits.LOW_SAMPLES + RETURN_WITHIN
 
 
 @njit(int64(LOOP_STATE, int64, int64, int64, int64, int64, int64, int64), nogil=True, cache=True)
@@ -216,6 +219,14 @@ def cut_train(st: LoopState, reason: int, other: int) -> None:
         end(st, k, REFUSED_STOPPED)
 
 
+@njit(int64(int64[::1], int64), nogil=True, cache=True)
+def line_of(plan: NDArray[np.int64], number: int) -> int:
+    """The line (0 = line 1) of stimulus `number` (from 1) of a plan: every second one has the alternate."""
+    if plan[ALTERNATE] > 0 and number % 2 == 0:
+        return int(plan[ALTERNATE] - 1)
+    return int(plan[LINE] - 1)
+
+
 @njit(void(LOOP_STATE, int64), nogil=True, cache=True)
 def lost(st: LoopState, index: int) -> None:
     """Samples before `index` were lost: what was awaited in them cannot be proven or refuted.
@@ -239,9 +250,16 @@ def lost(st: LoopState, index: int) -> None:
             row[UNFIRED] += n
             row[DUE] = due(row[PHASE], row[PERIOD], index)
             tell(st, NOT_FIRED, row[PLAN], row[COMMAND], row[DUE] - row[PERIOD], BY_LOSS, 0, n)
+        elif row[PLAN] >= 0 and row[PERIOD] == 0 and row[FIRED] == 0 and index > row[DUE] + s[SHOT_WAIT]:
+            end(st, k, REFUSED_WAITED)
     for line in range(s[LINES]):
         if st.lines[line, UNTIL] < index:
+            held = s[OUTPUTS] >> line & 1
             lower(st, line, index - 1)
+            # Held high by the loss, a line does not show low in time for the next pulse of its train.
+            soon = s[BURST] >= 0 and s[BURST_AT] < index - 1 + LOW_BEFORE
+            if held and soon and line_of(st.plans[s[BURST]], st.plans[s[BURST], FIRED]) == line:
+                cut_train(st, BY_LOSS, 0)
     schedule(st)
 
 
@@ -253,9 +271,10 @@ def edges(st: LoopState, index: int, bits: int) -> None:
     s[SEEN] = bits
     for line in range(s[LINES]):
         if rising >> line & 1 and st.lines[line, AWAITED] >= 0:
-            tell_pulse(st, line, index)
-            st.lines[line, AWAITED] = -1
             rising &= ~(1 << line)
+            if index <= st.lines[line, AWAITED] + RETURN_WITHIN:  # later it is missing, which `act` tells
+                tell_pulse(st, line, index)
+                st.lines[line, AWAITED] = -1
     for line in range(s[LINES]):
         if rising >> line & 1:
             row = st.lines[line]
@@ -263,14 +282,6 @@ def edges(st: LoopState, index: int, bits: int) -> None:
             code = REPEATED if within else UNEXPECTED
             fail(st, code, line + 1, index, row[AW_NUMBER], row[AW_PULSE])
     schedule(st)
-
-
-@njit(int64(int64[::1], int64), nogil=True, cache=True)
-def line_of(plan: NDArray[np.int64], number: int) -> int:
-    """The line (0 = line 1) of stimulus `number` (from 1) of a plan: every second one has the alternate."""
-    if plan[ALTERNATE] > 0 and number % 2 == 0:
-        return int(plan[ALTERNATE] - 1)
-    return int(plan[LINE] - 1)
 
 
 @njit(void(LOOP_STATE, int64, int64, int64), nogil=True, cache=True)

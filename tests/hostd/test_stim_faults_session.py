@@ -142,7 +142,7 @@ def test_a_host_that_falls_silent_has_its_stimuli_stopped_and_says_so(
             send(link, message)
 
     monkeypatch.setattr(EdgeLink, "send", mute)
-    with LiveHost(data=data) as host, Ear(host.bus) as ear:
+    with LiveHost(data=data, patience_s=1.0) as host, Ear(host.bus) as ear:
         ear.until(lambda m: m.topic == f"sweep.{LEFT}" and m.header["accepted"], "a sweep")
         silent.append(True)
         raised = alert(ear, "raised")
