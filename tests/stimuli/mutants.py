@@ -1,6 +1,6 @@
 """That the campaign can fail: the sequencer broken in one place at a time, in a copy, and the campaign on it.
 
-`python -m tests.stimuli.mutants [NAME ...]`: some minutes; nothing is compiled, so that few sequences must do.
+`python -m tests.stimuli.mutants [NAME ...]`: some minutes; nothing is compiled, so few sequences must do.
 Exit 1 when the unbroken one fails, or a broken one does not, or can no longer be made.
 """
 
