@@ -296,7 +296,7 @@ def test_on_hardware_nothing_fires_unarmed_and_stop_ends_everything() -> None:
         assert ear.of("stim") == [] and set(ear.heard[-1].header) > {"v"}
         host.arm("left_median")
         assert host.error("stim.arm", test="left_median")[0] == "bad_state"
-        host.ok("stim.fire", test="left_median")
+        host.fire("left_median")
         single = ear.until(lambda m: m.topic == "stim", "the single stimulus").header
         assert (
             single["test"] == "left_median" and single["verified"] is True and single["lag_samples"] in (1, 2)

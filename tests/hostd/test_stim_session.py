@@ -203,7 +203,7 @@ def test_steps_on_demand_each_go_out_once_and_are_told_with_their_current(
         host.arm(LEFT)
         host.ok("test.start", test=LEFT)
         for k, current_ma in enumerate((2.0, 5.0)):
-            host.ok("stim.fire", test=LEFT)
+            host.fire(LEFT)
             until(lambda k=k: ear.listen() is not None and len(ear.of("stim")) > k, "the stimulus")
             assert ear.of("stim")[-1].header["commanded_ma"] == current_ma
         code, text = host.error("stim.fire", test=LEFT)
@@ -211,7 +211,7 @@ def test_steps_on_demand_each_go_out_once_and_are_told_with_their_current(
         assert next_step() is None
         code, text = host.error("stim.fire", test=LEFT, current_ma=6.5)
         assert code == "refused" and "exceeds the limit of 6 mA for nerve" in text
-        host.ok("stim.fire", test=LEFT, current_ma=6.0)
+        host.fire(LEFT, current_ma=6.0)
         until(lambda: ear.listen() is not None and len(ear.of("stim")) == 3, "the third")
         host.ok("stim.stop")
         assert host.error("stim.fire", test=LEFT)[0] == "refused", "disarmed"

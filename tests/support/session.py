@@ -203,6 +203,13 @@ class LiveHost:
         for test in tests:
             until(lambda t=test: self.ask("stim.arm", test=t)["ok"], f"{test} armed")
 
+    def fire(self, test: str, **args: Any) -> None:
+        """One stimulus of an armed test, once the lock of the measurement before it is over."""
+        end = time.monotonic() + DEADLINE_S
+        while not (reply := self.ask("stim.fire", test=test, **args))["ok"]:
+            assert "wait until that has ended" in reply["error"]["message"], reply
+            assert time.monotonic() < end, reply
+
 
 class Bench(SimulatedSource):
     """The simulated box under the name of a real one, so that nothing runs unarmed; `wired` False cuts the
