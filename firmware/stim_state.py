@@ -1,4 +1,4 @@
-"""What the arbiter holds, for whoever looks on: told when it has changed, a few times a second at most.
+"""What the arbiter holds, for whoever looks on: told when it changes, a few times a second; a lock at once.
 
 Reads the loop's memory while the loop runs: a figure may be one sample old, none is ever half written.
 """
@@ -30,19 +30,19 @@ class StateTeller:
     def __init__(self, state: LoopState, rate_hz: float) -> None:
         self._state = state
         self._every = max(1, round(EVERY_S * rate_hz))
-        self._due = 0
+        self._due = self._locks = 0
         self._told: tuple[object, ...] | None = None
 
     def look(self) -> StimState | None:
-        """The state, if it is due and has changed."""
-        index = int(self._state.scalars[INDEX])
-        if index < self._due:
+        """The state, if it is due and has changed; what locks the box is due at once."""
+        index, locks = int(self._state.scalars[INDEX]), int(self._state.scalars[LOCKS])
+        if index < self._due and locks == self._locks:
             return None
         said = self._now(index)
         now = said.locks, said.plans, said.fired, said.unfired, said.armed, said.armed_until, said.pulses
         if now == self._told:
             return None
-        self._told, self._due = now, index + self._every
+        self._told, self._due, self._locks = now, index + self._every, said.locks
         return said
 
     def _now(self, index: int) -> StimState:

@@ -286,7 +286,7 @@ def act(st: LoopState, index: int) -> None:
     schedule(st)
 
 
-@njit(int64(LOOP_STATE, int64, int64), nogil=True, cache=True)
+@njit(int64(LOOP_STATE, int64, int64), nogil=True, cache=True, forceinline=True)
 def step(st: LoopState, index: int, bits: int) -> int:
     """Take sample `index` with trigger `bits`; return the output bits from now on."""
     s = st.scalars

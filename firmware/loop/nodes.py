@@ -262,9 +262,12 @@ def take_sample(st: LoopState, io: LoopIo) -> int:
 
 @njit(void(LOOP_STATE, LOOP_IO), nogil=True, cache=True, forceinline=True)
 def watch_host(st: LoopState, io: LoopIo) -> None:
-    """End all stimulation when the host has been silent too long, whatever Python is doing meanwhile."""
+    """End all stimulation when the host has been silent too long, whatever Python is doing meanwhile.
+
+    By the clock as it was read when the sample's transfer ended: asking it once more is a system call.
+    """
     heard_ns = io.wiring[HEARD_NS]  # read once: Python writes it meanwhile
-    if heard_ns and now_ns(io) - heard_ns > HOST_SILENT_NS:
+    if heard_ns and io.words[0] * 1_000_000_000 + io.words[1] - heard_ns > HOST_SILENT_NS:
         io.wiring[HEARD_NS] = 0
         hush(st)
 

@@ -70,6 +70,19 @@ def test_it_tells_four_times_a_second_at_most() -> None:
     assert said[-1].pulses[0] >= 230
 
 
+def test_what_locks_is_told_at_once() -> None:
+    box = Looped()
+    teller = StateTeller(box.sequencer.state, RATE_HZ)
+    box.run(1)
+    assert teller.look() == IDLE
+    for on in (1, 0, 1):
+        box.sequencer.command(Lockout(1, LOCK_HOST, on))
+        box.run(box.index + 1)
+        said = teller.look()
+        assert said is not None and said.locks == on * LOCK_HOST
+        assert teller.look() is None
+
+
 def test_what_has_expired_is_not_armed() -> None:
     box = Looped()
     teller = StateTeller(box.sequencer.state, RATE_HZ)
