@@ -35,7 +35,7 @@ class Peak:
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """A rising edge of a trigger bit in the samples; `line` counts from 1, and so does the `pulse` within a
-    stimulus of several."""
+    stimulus of several (0: of a stimulus that was ordered before, and begins no sweep now)."""
 
     index: int
     line: int

@@ -27,8 +27,11 @@ _DIGITS = re.compile(r"[0-9_]{1000,}")
 _POSITION = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
-def load(path: str | Path) -> Case:
-    """The case in the file `path`. Raises CaseFileError with every fault, also for an unreadable file."""
+def load(path: str | Path, recorded: bool = False) -> Case:
+    """The case in the file `path`. Raises CaseFileError with every fault, also for an unreadable file.
+
+    `recorded`: it was run already; what was stimulated then is not judged by what may be now.
+    """
     where = str(path) if str(path).isprintable() else show(str(path))
     try:
         with Path(path).open("rb") as file:
@@ -50,15 +53,15 @@ def load(path: str | Path) -> Case:
         line = data.count(b"\n", 0, error.start) + 1
         fault = f"{where}:{line}: byte {error.start} is not UTF-8 text; save the file as UTF-8"
         raise CaseFileError([fault]) from None
-    return parse(text, where)
+    return parse(text, where, recorded)
 
 
-def parse(text: str, where: str) -> Case:
+def parse(text: str, where: str, recorded: bool = False) -> Case:
     """The case written in `text`; `where` names it in the faults. Raises CaseFileError with every fault.
 
     `Case.rate_hz` is 0 when the case has a [recording] and leaves the rate to it: see `at_rate`.
     """
-    return _resolve(text, where, None)
+    return _resolve(text, where, None, recorded)
 
 
 def at_rate(case: Case, rate_hz: float, where: str = "case.toml") -> Case:
@@ -66,7 +69,7 @@ def at_rate(case: Case, rate_hz: float, where: str = "case.toml") -> Case:
 
     Raises CaseFileError when the case states another rate or something in it does not fit this one.
     """
-    return _resolve(case.text, where, rate_hz)
+    return _resolve(case.text, where, rate_hz, past=True)
 
 
 def procedures() -> tuple[str, ...]:
@@ -86,7 +89,7 @@ def procedure(name: str) -> Case:
     return parse(shipped.read_text("utf-8"), f"procedures/{name}.toml")
 
 
-def _resolve(text: str, where: str, recording_rate_hz: float | None) -> Case:
+def _resolve(text: str, where: str, recording_rate_hz: float | None, past: bool) -> Case:
     try:
         raw = _decode(text, where)
         faults = Faults(where, locate(text))
@@ -113,7 +116,7 @@ def _resolve(text: str, where: str, recording_rate_hz: float | None) -> Case:
         monitor=setup.monitor,
         mains_hz=setup.mains_hz,
     )
-    if case.rate_hz and not recorded:
+    if case.rate_hz and not recorded and not past:
         judge_stimuli(case, faults)
     faults.raise_any()
     return case

@@ -111,7 +111,7 @@ def _case(args: argparse.Namespace) -> tuple[Any, str]:
     if args.procedure is None and beside is not None:
         if not beside.exists():
             raise UsageError(f"--source {source}: a foreign recording needs a case file; name one")
-        return casefile.load(beside), str(beside)
+        return casefile.load(beside, recorded=True), str(beside)
     name = args.procedure or "median_ssep"
     return casefile.procedure(name), f"procedure {name}"
 
@@ -185,7 +185,7 @@ def _replay(args: argparse.Namespace) -> int:
     from hostd import casefile
     from hostd.replay import Replay, write_lines
 
-    case = None if args.case is None else casefile.load(args.case)
+    case = None if args.case is None else casefile.load(args.case, recorded=True)
     with Replay(args.recording, case, str(args.case)) as replay:
         if args.out is None:
             write_lines(replay, sys.stdout)

@@ -61,6 +61,7 @@ class Pipeline:
         self._surgery = ElectrosurgeryDetector(rate_hz, watched, rail_uv) if watched else None
         self._surgery_from: int | None = None
         self._proofs: dict[tuple[int, int], Stimulus] = {}
+        self._newest: dict[str, int] = {}
         self._max_rows = min((t.stream.max_block for t in self.tests.values()), default=1 << 16)
         # Until then every sweep of an earlier stimulus is whole, whatever is interpolated behind it.
         self._told_after = 2 * max((t.stream.max_block for t in self.tests.values()), default=0)
@@ -119,6 +120,8 @@ class Pipeline:
         match name:
             case "stim.plan":
                 self._delivery.planned(args)
+                if args.get("repeats"):
+                    self._newest[args["test"]] = args["command"]
                 return []
             case "stim.fault":
                 return self._fault(index, args)
@@ -157,12 +160,17 @@ class Pipeline:
         for found in self._edges.find(block):
             proof = self._proofs.pop((found.index, found.line), None)
             pulse = self._trains.pulse(found, None if proof is None else proof.pulse)
-            trigger = replace(found, pulse=pulse)
+            trigger = replace(found, pulse=0 if self._is_old(proof, found.line) else pulse)
             triggers.append(trigger)
             if trigger.line in self._by_line:
                 self._delivery.pulsed(trigger.index)
                 self._undelivered.append((trigger, proof))
         return triggers
+
+    def _is_old(self, proof: Stimulus | None, line: int) -> bool:
+        """Whether a pulse is of a plan that another one has replaced: on another grid than the average's."""
+        plan = self._by_line.get(line)
+        return proof is not None and plan is not None and proof.command < self._newest.get(plan.name, 0)
 
     def _feed_rows(self, block: SampleBlock, start: int, end: int, triggers: list[Trigger]) -> list[Outgoing]:
         first, last = block.first_index + start, block.first_index + end

@@ -138,10 +138,10 @@ def _chosen(
     """The case to replay with, where it stands, and the recorded one's tests when it is another one."""
     if case is not None:
         with contextlib.suppress(UsageError):  # missing or broken: then one is named because of it
-            return case, where, {t.name for t in casefile.load(beside).tests}
+            return case, where, {t.name for t in casefile.load(beside, recorded=True).tests}
         return case, where, set()
     if beside.exists():
-        return casefile.load(beside), str(beside), None
+        return casefile.load(beside, recorded=True), str(beside), None
     if recording.exists():
         raise UsageError(f"{recording}: no case.toml beside it; name one with --case")
     raise RecordingError(f"recording {recording} does not exist; check the path")

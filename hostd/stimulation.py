@@ -41,6 +41,7 @@ def plan_args(sent: Sent, test: TestPlan) -> dict[str, Any]:
         "current_ma": plan.current_ua / 1e3,
         "width_us": plan.width_us if test.stimulus.width_us else 0,
         "known": sent.current_known,
+        "repeats": plan.period > 0,
         "author": sent.actor,
     }
 

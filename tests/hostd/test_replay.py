@@ -13,7 +13,7 @@ import pytest
 
 from hostd import casefile, schema
 from hostd.cli import main
-from hostd.errors import RecordingError
+from hostd.errors import RecordingError, UsageError
 from hostd.replay import Replay
 from hostd.store import read_rows
 from hostd.wire import Message, pack_arrays
@@ -102,6 +102,16 @@ def test_the_raw_file_alone_replays_with_every_test_from_its_start(
     assert started == [f"test.start {name}" for name in TESTS]
     from_file = replayed(tmp_path / "raw.bdf", out=tmp_path / "out2")
     assert from_file == alone, "the file itself may be named as well as its directory"
+
+
+def test_a_case_recorded_at_a_rate_that_is_refused_now_replays(live: Live, tmp_path: Path) -> None:
+    shutil.copytree(live.case, tmp_path / "case")
+    toml = tmp_path / "case" / "case.toml"
+    toml.write_text(toml.read_text().replace("rate_hz = 2.692", "rate_hz = 5"))
+    with pytest.raises(UsageError, match="locked to mains"):
+        casefile.load(toml)
+    with Replay(tmp_path / "case") as replay:
+        assert any(m.topic.startswith("average.") for m in replay.messages())
 
 
 def test_the_same_case_named_is_the_same_replay(live: Live, again: Said, tmp_path: Path) -> None:

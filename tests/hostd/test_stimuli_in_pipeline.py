@@ -208,6 +208,27 @@ def test_a_fault_rejects_the_sweep_that_sees_it_and_raises_one_alert() -> None:
     assert alerts[0]["evidence"]["line"] == 1 and alerts[0]["evidence"]["site"] == "left median"
 
 
+def test_pulses_of_a_plan_that_was_replaced_enter_no_new_average(recorded: Recorded) -> None:
+    pipeline = Pipeline(recorded.case, recorded.description)
+    for args in recorded.plans:
+        pipeline.command("stim.plan", args)
+        pipeline.command("test.start", {"test": args["test"], "author": ""})
+    messages: list[Outgoing] = []
+    waiting, changed = list(recorded.proofs), recorded.blocks[150].first_index
+    for block in recorded.blocks[:400]:
+        if block.first_index == changed:
+            rate = {"test": "left", "rate_hz": 4.5977, "period": 870, "author": ""}
+            pipeline.command("test.rate", rate)
+            newer = next(a for a in recorded.plans if a["test"] == "left") | {"command": 1000}
+            pipeline.command("stim.plan", newer)
+        while waiting and waiting[0].commanded < block.end_index:
+            messages += pipeline.prove(waiting.pop(0))
+        messages += pipeline.feed(block)
+    assert [m for m in of(messages, "stim") if m.fields["test"] == "left" and m.index > changed]
+    assert not [m for m in of(messages, "sweep.left") if m.fields["trigger_index"] >= changed]
+    assert [m for m in of(messages, "sweep.tof") if m.fields["trigger_index"] >= changed]
+
+
 def test_another_rate_is_another_average_and_another_baseline() -> None:
     messages = simulate(8.0)
     assert max(m.fields["n_sweeps"] for m in of(messages, "average.left_median")) > 16
