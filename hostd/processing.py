@@ -193,15 +193,16 @@ class Processing:
     def _say(self, messages: list[Outgoing]) -> None:
         if not messages:
             return
+        for message in messages:
+            self._heed(message)
         self._bus.post(*messages)
         for message in messages:
             self._folder.keep(message, self._timebase.at(message.index)[1])
             if message.topic.startswith("average."):
                 self._last[message.topic] = message
-            self._heed(message)
 
     def _heed(self, message: Outgoing) -> None:
-        """What the samples showed and the desk must act on."""
+        """What the samples showed and the desk must act on, before anybody is told and asks it."""
         f = message.fields
         if message.topic == "mains":
             self._bus.post(lambda: self.on_mains(f["hz"], f["hz_sd"]))
