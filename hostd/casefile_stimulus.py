@@ -222,6 +222,7 @@ _PLACES: tuple[tuple[str, Callable[[Case, TestPlan], tuple[str, str]]], ...] = (
     ("hold of", _at("hold_ms", "write hold_ms = 1, or sample faster")),
     ("interval of", _apart("interval_ms")),
     ("gap of", _apart("gap_ms")),
+    ("lockout of", _at("lockout_ms", "write it shorter, or stimulate slower")),
     ("pulses in one stimulus", _pulses),
     ("the rate limit", _rate),
     ("pulses a minute", _at("rate_hz", "stimulate slower, or with fewer pulses")),

@@ -240,7 +240,7 @@ class ControlDesk:
             except LinkError as error:  # what needs no link is done all the same
                 self.faults.append(str(error))
                 if action.kind in ("stim.start", "stim.once", "stim.arm"):
-                    self._take_back(action.test, before)
+                    self._take_back(action.test, before, self.state)
                 elif action.kind == "impedance.start":
                     self._leads.measured()
                 outcome.one(("internal", str(error)))
@@ -288,10 +288,11 @@ class ControlDesk:
                 args = {"test": action.test, "author": ""}
                 self._queue(Command(name, args, lambda e: outcome.one(("bad_state", e) if e else None)))
             case "stim.arm" | "stim.start" | "stim.once" if plan is not None:
+                asked = self.state
 
                 def answered(refusal: str) -> None:
                     if refusal:
-                        self._take_back(action.test, before)
+                        self._take_back(action.test, before, asked)
                     elif action.kind == "stim.once":
                         fired = Event("edge.fired", action.test, self._index)
                         self.state, _ = step(self.state, fired)
@@ -327,10 +328,12 @@ class ControlDesk:
         self._folder.audit(sent.actor, "stim.plan", {"test": sent.test, **asdict(sent.plan)}, self._index)
         self._queue(Command("stim.plan", args, lambda error: None))
 
-    def _take_back(self, test: str, before: CaseState) -> None:
-        """The edge did not fire: the test is what it was; one that was to go on at another rate is stopped,
-        since its average is of that rate."""
+    def _take_back(self, test: str, before: CaseState, asked: CaseState) -> None:
+        """The edge did not fire: the test is what it was, unless it was stopped since it was `asked`; one
+        that was to go on at another rate is stopped, since its average is of that rate."""
         was, now = before.of(test), self.state.of(test)
+        if now != asked.of(test):
+            return
         if was.running and now.running and not was.single:
             self._do(Request(None, "test.stop", {"test": test}), lambda reply: None)
             return

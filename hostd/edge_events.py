@@ -38,6 +38,8 @@ class EdgeEvents:
         """The edge has stopped stimulating: every running test stops with it."""
         detail = {"code": fault.code, "text": fault.text, "line": fault.line, "index": fault.index}
         self._folder.audit("edge", "fault", detail, self._index())
+        if fault.code == "link":
+            self._stimulation.lost(fault.text)
         self._happen("edge.fault", 0)
         if fault.code == "link" and self._surgery:  # the edge forgets what a host that is gone has locked
             self.electrosurgery(True)

@@ -155,9 +155,9 @@ class EdgeLink:
         """Messages that have arrived, waiting at most `timeout_s`. Raises LinkError when the link is gone."""
         deadline_ns = time.monotonic_ns() + round(timeout_s * 1e9)
         while True:
-            if self._beats and time.monotonic_ns() - self._beat_ns > HEARTBEAT_EVERY_NS:
-                self._beat_ns = time.monotonic_ns()
-                self.beat()
+            if self._beats and (now_ns := time.monotonic_ns()) - self._beat_ns > HEARTBEAT_EVERY_NS:
+                self._beat_ns = now_ns
+                self.send(Heartbeat(now_ns))
             if self._early:
                 early, self._early = self._early, []
                 return early

@@ -172,6 +172,13 @@ class Stimulation:
         if waiting is not None:
             waiting(refusal)
 
+    def lost(self, reason: str) -> None:
+        """The link has broken: what the edge did not answer by then it never will, and does not do."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        for answered in waiting.values():
+            answered(reason)
+
     def sent(self, command: int) -> Sent | None:
         """What a command of ours was. Any thread."""
         return self._sent.get(command)

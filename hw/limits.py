@@ -201,6 +201,9 @@ def _refuse_rate(plan: StimPlan, rate_hz: float, ceiling: Ceiling) -> str:
         return f"a pulse every {plan.period} samples exceeds {limit}"
     if span + plan.hold >= plan.period:
         return f"a stimulus of {span + plan.hold} samples overlaps the next one, {plan.period} samples later"
+    if plan.guard >= plan.period:
+        late = f"is not over at the next stimulus, {plan.period} samples later: no other test could ever fire"
+        return f"lockout of {plan.guard} samples {late}"
     rest_s = (plan.period - span) / rate_hz
     if total > 1 and rest_s < ceiling.rest_s - 1e-9:
         limit = f"the limit of {ceiling.rest_s:g} s for {ceiling.name}"

@@ -204,6 +204,7 @@ ONE_FAULT = [
      "minute exceed the limit of 3000", "fewer pulses"),
     ('stimulus = "peripheral"\nrate_hz = 20\npulses = 2\ninterval_ms = 50', "rate_hz",
      "overlaps the next one, 200 samples later", "stimulate slower"),
+    ("rate_hz = 20\nlockout_ms = 50", "lockout_ms", "lockout of 200 samples is not over", "write it shorter"),
     ('stimulus = "nerve"\nrate_hz = 10\npulses = 2\ninterval_ms = 3', "rate_hz",
      "a rest of 0.097 s between trains", "stimulate slower"),
     (REPEAT + "current_ma = 101", "current_ma",

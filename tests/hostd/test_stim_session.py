@@ -14,10 +14,11 @@ from hostd import casefile, wire
 from hostd.audit_check import check
 from hostd.case import StimulusPlan
 from hostd.cli import main
+from hostd.edge_link import EdgeLink
 from hostd.endpoints import parse_bus
 from hostd.store import read_rows
 from hw.limits import CEILINGS, tightened
-from hw.link import Configure, Description
+from hw.link import Configure, Description, Message, Reply, StimPlan
 from tests.hostd.test_replay import identical, replayed
 from tests.support.session import Bench, Ear, LiveHost, until
 
@@ -134,6 +135,48 @@ def test_the_best_rate_near_may_be_asked_for_on_the_command_line(capsys: pytest.
         assert main(["ctl", "--bus", host.bus, "test.rate", f"test={LEFT}", "rate_hz=2.3"]) == 0
         assert '"period_samples": 1739' in capsys.readouterr().out
         ear.until(lambda m: m.header["tests"][LEFT]["period_samples"] == 1739, "mains of the new rate")
+
+
+def test_what_the_link_swallowed_is_refused_and_nothing_is_armed_that_was_stopped_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    links: list[EdgeLink] = []
+    plans: list[StimPlan] = []
+    late: list[Message] = []
+    send, receive = EdgeLink.send, EdgeLink.receive
+
+    def swallow(link: EdgeLink, message: Message) -> None:
+        links.append(link)
+        if isinstance(message, StimPlan):
+            plans.append(message)
+        else:
+            send(link, message)
+
+    def receive_late(link: EdgeLink, timeout_s: float) -> list[Message]:
+        said, late[:] = late[:], []
+        return said + receive(link, timeout_s)
+
+    shot = replace(CASE.tests[0], stimulus_hz=0.0, stimulus=StimulusPlan(mode="single"))
+    with LiveHost(replace(CASE, tests=(shot,))) as host, Ear(host.bus, ("status",)) as ear:
+        host.ok("stim.arm", test=LEFT)
+        with Client(host) as screen, monkeypatch.context() as cut:
+            cut.setattr(EdgeLink, "send", swallow)
+            cut.setattr(EdgeLink, "receive", receive_late)
+            screen.send("stim.fire", test=LEFT)
+            screen.send("stim.stop")
+            assert screen.hear()["id"] == "stim.stop", "the other has no answer yet"
+            late.append(Reply(plans[0].command, "it was stopped"))
+            assert screen.hear()["error"] == {"code": "refused", "message": "it was stopped"}
+            screen.send("stim.arm", test=LEFT)
+            assert screen.hear()["ok"], "it is not taken for armed, as it was when the shot was asked for"
+            screen.send("stim.fire", test=LEFT)
+            until(lambda: len(plans) == 2, "the second shot")
+            links[-1].close()
+            refused = screen.hear()
+        assert refused["error"]["code"] == "refused" and "the link broke" in refused["error"]["message"]
+        ear.until(lambda m: m.header["link"]["connected"], "the link again", fresh=True)
+        assert ear.heard[-1].header["tests"] == {LEFT: "stopped"}
+        host.ok("stim.arm", test=LEFT)
 
 
 def test_a_test_that_cannot_start_by_itself_says_why_and_starts_at_a_rate_that_may_be() -> None:

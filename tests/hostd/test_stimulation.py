@@ -58,6 +58,23 @@ def test_answers_come_to_whom_they_belong_and_once() -> None:
     assert desk.answers == ["no"]
 
 
+def test_what_the_edge_did_not_answer_before_the_link_broke_is_answered_once_and_stops_are_kept() -> None:
+    desk = Desk(RIGHT)
+    heard: list[str] = []
+    assert desk.stimulation.start(RIGHT, heard.append, "me") == ""
+    desk.stimulation.arm(RIGHT, heard.append)
+    desk.stimulation.stop(None)
+    desk.stimulation.lost("the link broke")
+    assert heard == ["the link broke"] * 2
+    desk.stimulation.lost("again")
+    desk.stimulation.answered(1, "late")
+    assert heard == ["the link broke"] * 2
+    sent = len(desk.sent)
+    for now_ns in (10 * STOP_AGAIN_NS, 12 * STOP_AGAIN_NS):
+        desk.stimulation.remind(now_ns)
+    assert isinstance(desk.sent[-1], StimStop) and len(desk.sent) == sent + 1
+
+
 def test_every_command_has_a_number_of_its_own() -> None:
     desk = Desk()
     desk.stimulation.arm(LEFT, desk.answers.append)

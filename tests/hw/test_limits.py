@@ -79,6 +79,11 @@ SHAPE = "a stimulus is 1 or 2 trains of 1 pulse or more"
             replace(PLAN, period=56, pulses=5, interval=13),
             "a stimulus of 56 samples overlaps the next one, 56 samples later",
         ),
+        (
+            replace(PLAN, period=400, guard=400),
+            "lockout of 400 samples is not over at the next stimulus, 400 samples later: "
+            "no other test could ever fire",
+        ),
     ],
 )
 def test_the_shape_of_a_stimulus_is_refused_in_words(plan: StimPlan, refusal: str) -> None:
@@ -195,7 +200,7 @@ def test_figures_that_others_come_before_are_held_when_tightened() -> None:
         replace(PLAN, hold=2),
         replace(PLAN, line=4),
         replace(PLAN, alternate=4),
-        replace(PLAN, guard=40_000),
+        replace(PLAN, guard=40_000, period=40_001),
         replace(PLAN, phase=(1 << 32) - 1),
         replace(PLAN, area_cm2=100.0),
         replace(PLAN, interval=900, gap=900),  # of one pulse neither counts
