@@ -12,6 +12,7 @@ from numba import int64, njit, types, void
 from numpy.typing import NDArray
 
 from firmware.loop.arbiter import obey
+from firmware.loop.borrowed import borrowed
 from firmware.loop.grid import DOUBTFUL, GRID_NS, NEXT_MAY_COME, PERIOD_NS, SPURIOUS, place
 from firmware.loop.pulses import hush, lower, stop, tell
 from firmware.loop.samples import arrive, silence, unread
@@ -273,8 +274,8 @@ def watch_host(st: LoopState, io: LoopIo) -> None:
 
 
 @njit(int64(LOOP_STATE, LOOP_IO), nogil=True, cache=True)
-def acquire(st: LoopState, io: LoopIo) -> int:
-    """Serve edges until stopped or until something needs more than a loop; see STOPPED and the others."""
+def serve(st: LoopState, io: LoopIo) -> int:
+    """`acquire` over memory that somebody else keeps."""
     s, wiring = st.scalars, io.wiring
     while True:
         take_mail(st, io)
@@ -305,3 +306,37 @@ def acquire(st: LoopState, io: LoopIo) -> int:
             drive(st, io)
             notify(st, io)
             return HEADERLESS
+
+
+@njit(int64(LOOP_STATE, LOOP_IO), nogil=True, cache=True)
+def acquire(st: LoopState, io: LoopIo) -> int:
+    """Serve edges until stopped or until something needs more than a loop; see STOPPED and the others."""
+    return int(
+        serve(
+            LoopState(
+                borrowed(st.scalars),
+                borrowed(st.plans),
+                borrowed(st.arms),
+                borrowed(st.lines),
+                borrowed(st.doses),
+                borrowed(st.ceilings),
+                borrowed(st.events),
+                borrowed(st.records),
+                borrowed(st.raw),
+                borrowed(st.headers),
+                borrowed(st.last),
+            ),
+            LoopIo(
+                borrowed(io.wiring),
+                borrowed(io.grid),
+                borrowed(io.clock),
+                borrowed(io.polls),
+                borrowed(io.events),
+                borrowed(io.transfers),
+                borrowed(io.reply),
+                borrowed(io.row),
+                borrowed(io.mail),
+                borrowed(io.words),
+            ),
+        )
+    )

@@ -112,7 +112,7 @@ def test_each_silence_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ((StimArm(1, 1, 8000), StimStop(2, 1)), False),
         (armed(plan(1, period=400, count=1), samples=100), False),  # ran, has ended and expired
         (armed(plan(1, period=4000, phase=3000), samples=100), True),  # runs
-        (armed(plan(2, period=4000, guard=8000), shot(1, line=2), samples=100), True),  # waits
+        (armed(plan(2, period=9000, guard=8000), shot(1, line=2), samples=100), True),  # waits
     ],
 )
 def test_silence_is_a_fault_only_when_something_ran_or_was_armed(
