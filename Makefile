@@ -51,7 +51,7 @@ lint: .venv/.ready-dev
 bench: .venv/.ready-dev
 	$(BIN)/python -m tests.bench
 
-# The stimulus campaign whole: sequences, pulses and injected faults by the hundred thousand (about 15 minutes).
+# The stimulus campaign whole: sequences and faults by the hundred thousand, a million pulses (about 20 minutes).
 faults: .venv/.ready-dev
 	$(BIN)/python -m tests.stimuli --rig $(FAULTS_ARGS)
 

@@ -14,7 +14,7 @@ from hostd.states import Role
 
 MOST_CLIENTS = 1000
 BURST, A_SECOND = 100.0, 50.0
-"""So many changes may be asked for at once, and in the long run a second, by one client."""
+"""So much may be asked for at once, and in the long run a second, by one client."""
 OBSERVERS_MAY = ("hello", "snapshot", "config.get", "mark", "stim.stop")
 NEVER_BUSY = ("stim.stop",)
 
@@ -61,7 +61,7 @@ class Clients:
         earned = max(now_ns - client.at_ns, 0) / 1e9 * A_SECOND
         client.left, client.at_ns = min(client.left + earned, BURST), now_ns
         if client.left < 1:
-            return "busy", f"more than {A_SECOND:g} changes a second; ask again a little later"
+            return "busy", f"more than {A_SECOND:g} requests a second; ask again a little later"
         client.left -= 1
         return None
 

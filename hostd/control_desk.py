@@ -31,6 +31,7 @@ from hw.link import Description
 
 Answer = Callable[[dict[str, Any]], None]
 FREE_SOURCES = ("simulated", "file")
+READS = ("hello", "snapshot", "config.get")
 
 
 class ControlDesk:
@@ -110,6 +111,12 @@ class ControlDesk:
         except RequestError as error:
             answer(error.reply)
             return
+        actor = self._clients.actor(peer, request.args.get("author") or "")
+        if request.command not in READS:
+            answer = self._audited(request, answer, actor)
+        if refusal := self._clients.refusal(peer, request.command):
+            answer(error_reply(request.id, *refusal))  # type: ignore[arg-type]
+            return
         match request.command:
             case "hello":
                 role = self._clients.greet(peer, request.args["name"], request.args["role"])
@@ -119,12 +126,7 @@ class ControlDesk:
             case "config.get":
                 answer(ok_reply(request.id, {"case": self._case_id, "toml": self._case.text}))
             case _:
-                actor = self._clients.actor(peer, request.args.get("author") or "")
-                answer = self._audited(request, answer, actor)
-                if refusal := self._clients.refusal(peer, request.command):
-                    answer(error_reply(request.id, *refusal))  # type: ignore[arg-type]
-                else:
-                    self._change(request, answer, actor, self._clients.role(peer))
+                self._change(request, answer, actor, self._clients.role(peer))
 
     @property
     def _index(self) -> int:

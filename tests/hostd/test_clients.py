@@ -113,7 +113,7 @@ def test_a_hundred_at_once_then_fifty_a_second(clock: Clock) -> None:
     clients = Clients(clock)
     assert granted(clients, HERE, "test.start", 300) == BURST == 100
     code, text = clients.refusal(HERE, "mark") or ("", "")
-    assert code == "busy" and text == "more than 50 changes a second; ask again a little later"
+    assert code == "busy" and text == "more than 50 requests a second; ask again a little later"
     clock.pass_s(0.5)
     assert granted(clients, HERE, "mark", 100) == A_SECOND / 2
     clock.pass_s(0.019)

@@ -181,7 +181,7 @@ def test_an_address_of_no_known_form_is_one_line(address: str) -> None:
         EdgeLink(address)
 
 
-def test_nobody_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_there_is_one_line(tmp_path: Path) -> None:
     give_up = threading.Event()
     give_up.set()
     for address in (unix(tmp_path), f"tcp:127.0.0.1:{free_block(1)}", "tcp:\udcff:5", f"unix:{'x' * 200}"):
@@ -190,9 +190,8 @@ def test_nobody_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert "start one or check the address" in str(caught.value)
     with pytest.raises(LinkError, match="cannot open serial port /dev/ttyNone"):
         EdgeLink("serial:/dev/ttyNone")
-    monkeypatch.setattr(edge_link, "CONNECT_S", 0.0)
     with pytest.raises(LinkError, match="no edge at "):
-        EdgeLink(unix(tmp_path))
+        EdgeLink(unix(tmp_path), within_s=0.0)
 
 
 def test_an_edge_with_a_full_queue_is_tried_again_and_not_for_ever(tmp_path: Path) -> None:
