@@ -67,6 +67,15 @@ def why_not() -> str:
     return "" if ran.code == 0 else ran.err.strip()
 
 
+@pytest.fixture
+def needs_the_rig() -> None:
+    """Skips with the reason where no rig can run."""
+    pytest.importorskip("gpiod")
+    pytest.importorskip("spidev")
+    if why_not():
+        pytest.skip(why_not())
+
+
 def lockstep_only(reason: str) -> pytest.MarkDecorator:
     """Not on a real kernel, which keeps its own time."""
     return pytest.mark.skipif(ON_KERNEL, reason=f"a real kernel keeps its own time: {reason}")
