@@ -8,7 +8,7 @@ RUN_ARGS ?=
 # Two at a time, each file in one process.
 TEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: setup run test rig rig-qemu lint bench faults format clean
+.PHONY: setup run test compiled rig rig-qemu lint bench faults format clean
 
 setup: .venv/.ready
 
@@ -30,8 +30,13 @@ run: .venv/.ready
 	@$(BIN)/evokd run $(SECONDS_ARG) $(RUN_ARGS)
 
 # Everything that CI runs.
-test: lint
+test: .venv/.ready-dev
+	@$(MAKE) --no-print-directory -j2 lint compiled
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+# The compiled steps, before several processes of the tests would each compile them.
+compiled: .venv/.ready-dev
+	@$(BIN)/python -c 'import dsp.kernels, firmware.linux_source'
 
 # Only the rig: unmodified bindings and programs on simulated device nodes (Linux, root).
 rig: .venv/.ready-dev

@@ -1,6 +1,6 @@
 """The state machine through time: what expires, every state that can be reached, and random sequences.
 
-`python -m tests.stimuli` walks five times as many sequences as the suite does.
+`python -m tests.stimuli` walks ten times as many sequences as the suite does.
 """
 
 from dataclasses import replace
@@ -24,7 +24,7 @@ from tests.stimuli.state_graph import (
 from tests.stimuli.state_sequences import run, run_many
 
 DISARMED = (Action("disarmed", REPEAT), Action("disarmed", SINGLE))
-SEQUENCES = 20_000
+SEQUENCES = 10_000
 
 
 def did(state: CaseState, *asked: Event) -> CaseState:
