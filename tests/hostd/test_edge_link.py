@@ -47,6 +47,7 @@ from tests.support.fake_edge import linked, until
 from tests.support.links import is_true, tiles, true_block
 from tests.support.looped import armed, plan
 from tests.support.ports import free_block
+from tests.support.session import until as eventually
 
 WIRES = ["unix", "tcp", "serial"]
 
@@ -240,7 +241,10 @@ def test_a_second_host_at_the_same_time_waits_for_its_turn(tmp_path: Path) -> No
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = descriptors()
     with served(ScriptedSource(), unix(tmp_path)) as edge:
         for _ in range(5):
             with linked(edge.address) as link:
@@ -250,7 +254,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     for _ in range(5):
         with pytest.raises(LinkError):
             EdgeLink(unix(tmp_path / "none"), give_up)
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    eventually(lambda: descriptors() <= before, "the last thread of the edge to hang up")
 
 
 def test_how_long_an_edge_may_take_to_start_is_the_callers(tmp_path: Path) -> None:
