@@ -1,0 +1,1 @@
+"""Averaging studied on seeded models of an operating room: sweeps to a criterion, bias, alarms."""
