@@ -1,6 +1,6 @@
-"""The noise of an operating room as the averaging studies take it (seeded): slow level, bursts, EEG and EMG, mains.
+"""The noise of an operating room as the averaging studies take it (seeded): level, bursts, EEG, EMG, mains.
 
-Three kinds: quiet, typical, severe. A model to measure against, stated in figures; none of it is the product's.
+Three kinds: quiet, typical, severe. A model to measure against, no part of the product.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ EEG_SHARE = 0.5
 
 
 def level(kind: str, n: int, rate_hz: float, rng: np.random.Generator) -> Floats:
-    """Factor (n,) on the noise: exp of a slow Ornstein-Uhlenbeck process of 30 s, times the bursts' factors."""
+    """Factor (n,) on the noise: exp of a slow Ornstein-Uhlenbeck process (30 s), times the bursts."""
     k = KINDS[kind]
     step_s = 0.1
     steps = int(np.ceil(n / rate_hz / step_s)) + 2
@@ -68,7 +68,7 @@ def body(
 
 
 def mains(n: int, rate_hz: float, hz: float, amplitude_uv: float, rng: np.random.Generator) -> Floats:
-    """Mains (n,) with harmonics 2 to 5, frequency wandering by 0.02 Hz and amplitude by a tenth in minutes."""
+    """Mains (n,) with harmonics 2 to 5; frequency wanders by 0.02 Hz, amplitude by a tenth, in minutes."""
     steps = max(4, int(n / rate_hz / 10.0) + 4)
     at = np.linspace(0, n, steps)
     wander = np.interp(np.arange(n), at, 0.02 * rng.normal(size=steps))
