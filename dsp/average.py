@@ -19,7 +19,15 @@ from dsp.nouns import Average, Sweep
 
 SUB_AVERAGES = 16
 SPANS = 8
+TILE = 192
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 NO_SWEEP = np.iinfo(np.int64).max
+
+
+_SIGNS = np.array(
+    [[1 - 2 * (bin(p & k).count("1") % 2) for k in range(SUB_AVERAGES)] for p in range(SUB_AVERAGES)]
+)
 
 
 def hadamard(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -37,16 +45,21 @@ class Averager:
     """The running average of `n_rows` x `n_derivations` sweeps, `target` of them at most.
 
     Kept in SPANS stretches of time, the oldest of which is forgotten when a new one begins. Raises ValueError
-    for a target below 16.
+    for a target below 16 and for sweeps of no size.
     """
 
     def __init__(self, n_rows: int, n_derivations: int, target: int) -> None:
         if target < SUB_AVERAGES:
             raise ValueError(f"an average of {target} sweeps is under {SUB_AVERAGES}")
+        if n_rows < 1 or n_derivations < 1:
+            raise ValueError(f"sweeps of {n_rows} rows and {n_derivations} derivations hold nothing")
         self._target = target
+        self._shape = (n_rows, n_derivations)
         # Without its oldest span it must still have a sweep in every sub-average.
         spans = SPANS if target - -(-target // SPANS) + 1 >= SUB_AVERAGES else target
-        self._totals = np.zeros((spans, SUB_AVERAGES, n_rows, n_derivations))
+        self._totals = np.zeros((spans, SUB_AVERAGES, n_rows, n_derivations), dtype=np.float32)
+        # The same over all spans: what an average is made of, ready at every sweep.
+        self._total = np.zeros(self._totals.shape[1:], dtype=np.float32)
         self._weights = np.zeros((spans, SUB_AVERAGES, n_derivations))
         self._squares = np.zeros((spans, n_derivations))
         self._accepted = np.zeros(spans, np.int64)
@@ -58,6 +71,7 @@ class Averager:
         """Forget every sweep: a new average begins."""
         for span in range(len(self._totals)):
             self._clear(span)
+        self._total[:] = 0.0
         self._count = 0
         self._span = 0
         self._last = -1
@@ -87,34 +101,41 @@ class Averager:
             self._rejected[span] += 1
             return
         slot = self._count % SUB_AVERAGES
-        kernels.fold(sweep.uv, sweep.weights, self._totals[span, slot])
-        self._weights[span, slot] += sweep.weights
-        self._squares[span] += sweep.weights * sweep.weights
+        uv = np.ascontiguousarray(sweep.uv, dtype=np.float32)
+        single = sweep.weights.astype(np.float32)
+        kernels.fold(uv, single, self._totals[span, slot])
+        kernels.fold(uv, single, self._total[slot])
+        weights = single.astype(np.float64)  # as they were folded
+        self._weights[span, slot] += weights
+        self._squares[span] += weights * weights
         self._accepted[span] += 1
         self._count += 1
         self.complete = self._count % self._target == 0
 
     def _enter_span(self, span: int) -> None:
-        if span != self._span:
-            self._span = span
+        if span == self._span:
+            return
+        self._span = span
+        if self._accepted[span]:
             self._clear(span)
+            # From what is left and not by subtraction, which would leave a rest of what was forgotten.
+            np.sum(self._totals, axis=0, out=self._total)
+        self._clear(span)
 
     def average(self) -> Average:
         """The average so far; noise and null averages are NaN until every sub-average has a sweep."""
         weights = self._weights.sum(axis=0)
         weight = weights.sum(axis=0)
-        safe = np.where(weight > 0.0, weight, np.nan)
-        sums = hadamard(self._totals.sum(axis=0)) / safe
-        mean = sums[0]
         # Unequal sub-weights leave a known share of the response in each pattern: take it out again, and
         # make up for the noise that goes with it (exact for weights 1/variance; up to 6 % in severe bursts).
-        share = (hadamard(weights) / safe)[1:, None, :]
+        safe = np.where(weight > 0.0, weight, np.nan)
+        share = (_SIGNS @ weights / safe)[1:]
         kept = np.sqrt(np.where((weights > 0.0).all(axis=0), 1.0 - share * share, np.nan))
-        null = (sums[1:] - share * mean) / kept
+        mean, null, noise = self._patterns(1.0 / safe, 1.0 / (safe * kept), share / kept)
         squares = self._squares.sum(axis=0)
         return Average(
             mean_uv=mean,
-            noise_uv=np.sqrt(np.mean(null * null, axis=(0, 1))),
+            noise_uv=noise,
             null_uv=null,
             n_sweeps=self.n_sweeps,
             n_rejected=int(self._rejected.sum()),
@@ -123,3 +144,21 @@ class Averager:
             last_index=self._last,
             final=self.complete,
         )
+
+    def _patterns(self, scale: Floats, scales: Floats, shares: Floats) -> tuple[Floats, Singles, Floats]:
+        """Mean (time, derivation), null averages (pattern, time, derivation), rms noise (derivation,)."""
+        rows, n = self._shape
+        tiles = max(1, TILE // n)
+        squares = np.empty(tiles * n, dtype=np.float32)
+        work = self._total.reshape(SUB_AVERAGES, -1).copy()
+        kernels.null_averages(
+            work, _tiled(scale, tiles), _tiled(scales, tiles), _tiled(shares, tiles), squares
+        )
+        energy = squares.reshape(tiles, n).sum(axis=0, dtype=np.float64)
+        noise = np.sqrt(energy / ((SUB_AVERAGES - 1) * rows))
+        return work[0].reshape(rows, n).astype(np.float64), work[1:].reshape(-1, rows, n), noise
+
+
+def _tiled(per_derivation: Floats, tiles: int) -> Singles:
+    """The last axis repeated: the kernel's inner loops are long then, and become vector code."""
+    return np.tile(per_derivation.astype(np.float32), tiles)

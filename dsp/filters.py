@@ -77,13 +77,26 @@ def settle_samples(sos: NDArray[np.float64]) -> int:
     return 0 if radius <= 0.0 else math.ceil(math.log(SETTLED) / math.log(radius))
 
 
+def level_gain(sos: NDArray[np.float64]) -> float:
+    """What a cascade leaves of a constant: 0 of a band-pass, exactly."""
+    gain = 1.0
+    for b0, b1, b2, _, a1, a2 in sos:
+        gain *= (b0 + b1 + b2) / (1.0 + a1 + a2)
+    return gain
+
+
 class ForwardFilter:
-    """The causal pass: float64 state per derivation, kept from block to block."""
+    """The causal pass: float64 state per derivation, kept from block to block.
+
+    It runs over what differs from the first row, which is where an electrode's offset goes: its digits would
+    else be the recursion's, and low corners make much of their rounding.
+    """
 
     def __init__(self, sos: NDArray[np.float64], n_derivations: int) -> None:
         self._sos = np.ascontiguousarray(sos)
-        self._rest = step_state(self._sos)
+        self._gain = level_gain(self._sos)
         self._state = np.zeros((len(self._sos), 2, n_derivations))
+        self._level = np.zeros(n_derivations)
         self._fresh = True
 
     def reset(self) -> None:
@@ -95,17 +108,26 @@ class ForwardFilter:
         if not len(x):
             return
         if self._fresh:
-            self._state[:] = self._rest[:, :, None] * x[0][None, None, :]
+            self._state[:] = 0.0
+            self._level = x[0].copy()
             self._fresh = False
+        x -= self._level
         kernels.cascade(x, self._sos, self._state)
+        if self._gain != 0.0:
+            x += self._gain * self._level
 
 
-def backward(x: NDArray[np.float64], sos: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The backward pass over x (time, derivation), as if its last row went on for ever; a new array.
+def backward(
+    x: NDArray[np.floating], sos: NDArray[np.float64], rows: int | None = None
+) -> NDArray[np.float64]:
+    """The backward pass over x (time, derivation), as if its last row went on for ever; a new array of the
+    first `rows` (default: all).
 
     What really follows is not known yet: rows nearer to the end than `settle_samples` still show it.
     """
-    reverse = np.ascontiguousarray(x[::-1])
-    state = np.ascontiguousarray(step_state(sos)[:, :, None] * x[-1][None, None, :])
-    kernels.cascade(reverse, sos, state)
-    return np.ascontiguousarray(reverse[::-1])
+    reverse = np.empty(x.shape)
+    np.subtract(x[::-1], x[-1], out=reverse)
+    kernels.cascade(reverse, sos, np.zeros((len(sos), 2, x.shape[1])))
+    if (gain := level_gain(sos)) != 0.0:
+        reverse += gain * x[-1]
+    return np.ascontiguousarray(reverse[::-1][:rows])

@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 MIN_RATE_HZ = 150.0
+LEAST_FIT_HZ = 1000.0
 WINDOW_S = 0.5
 WINDOWS = 20
 MIN_WINDOWS = 8
@@ -80,8 +81,11 @@ class MainsMeter:
         if not (math.isfinite(rate_hz) and rate_hz >= MIN_RATE_HZ):
             raise ValueError(f"mains cannot be measured at {rate_hz:g} SPS; {MIN_RATE_HZ:g} are the least")
         self._rate_hz = rate_hz
-        self._fit = _Fit(rate_hz)
-        self._buffer = np.empty(self._fit.samples)
+        # Five harmonics of 60 Hz need no more than 1,000 samples a second: the means of so many.
+        self._each = max(1, int(rate_hz / LEAST_FIT_HZ))
+        self._fit = _Fit(rate_hz / self._each, [carried(rate_hz, f) for f in NOMINAL_HZ])
+        self._samples = self._fit.samples * self._each
+        self._buffer = np.empty(self._samples)
         self.restart(0)
 
     def restart(self, index: int) -> None:
@@ -94,28 +98,28 @@ class MainsMeter:
     @property
     def end(self) -> int:
         """Index of the next sample to be appended."""
-        return self._first + self._count * self._fit.samples + self._filled
+        return self._first + self._count * self._samples + self._filled
 
     def append(self, uv: Floats) -> list[MainsReading]:
         """Take the next contiguous samples (time,) in microvolts; the readings that they complete."""
         readings = []
         at = 0
         while at < len(uv):
-            part = uv[at : at + self._fit.samples - self._filled]
+            part = uv[at : at + self._samples - self._filled]
             self._buffer[self._filled : self._filled + len(part)] = part
             self._filled += len(part)
             at += len(part)
-            if self._filled == self._fit.samples:
+            if self._filled == self._samples:
                 self._filled = 0
                 self._count += 1
-                self._windows.append(self._fit.window(self._buffer))
+                self._windows.append(self._fit.window(self._buffer.reshape(-1, self._each).mean(axis=1)))
                 if self._count % READ_EVERY == 0:
                     readings.append(self._reading())
         return readings
 
     def _reading(self) -> MainsReading:
         """What the windows say, the stronger of 50 and 60 Hz first."""
-        middles = (np.arange(-len(self._windows), 0) + 0.5) * self._fit.samples - 0.5
+        middles = (np.arange(-len(self._windows), 0) + 0.5) * self._samples - 0.5
         times_s: Floats = np.asarray(middles / self._rate_hz, dtype=np.float64)
         kept = [k for k, window in enumerate(self._windows) if window is not None]
         windows = [window for window in self._windows if window is not None]
@@ -143,10 +147,16 @@ class MainsMeter:
         amplitude = np.empty(tones.shape[1])
         for h in range(1, tones.shape[1] + 1):
             aligned = tones[:, h - 1] * np.exp(-2j * np.pi * h * (nominal_hz * times_s + turns))
-            loss = self._fit.loss(h * off_hz)
+            loss = self._fit.loss(h * off_hz) * self._mean_leaves(h * (nominal_hz + off_hz))
             amplitude[h - 1] = abs(complex((aligned * weights).sum() / weights.sum())) / loss
         hz = nominal_hz + off_hz
         return MainsReading(self.end, hz, off_sd, int(nominal_hz), phase % 1.0, tuple(amplitude.tolist()))
+
+
+    def _mean_leaves(self, hz: float) -> float:
+        """What a mean of `_each` samples leaves of a tone, of 1."""
+        angle = math.pi * hz / self._rate_hz
+        return math.sin(self._each * angle) / (self._each * math.sin(angle))
 
 
 def _phase_fit(
@@ -180,16 +190,15 @@ def _phase_fit(
 class _Fit:
     """The least-squares fit of one window, its matrices made once."""
 
-    def __init__(self, rate_hz: float) -> None:
+    def __init__(self, rate_hz: float, harmonics: list[int]) -> None:
         self.samples = round(WINDOW_S * rate_hz)
         self._times_s = (np.arange(self.samples) - (self.samples - 1) / 2) / rate_hz
         self._weight = np.sin(np.pi * (np.arange(self.samples) + 0.5) / self.samples) ** 2
-        self._counts = [carried(rate_hz, f) for f in NOMINAL_HZ]
-        tones = [h * f for f, n in zip(NOMINAL_HZ, self._counts, strict=True) for h in range(1, n + 1)]
+        tones = [h * f for f, n in zip(NOMINAL_HZ, harmonics, strict=True) for h in range(1, n + 1)]
         tones = list(dict.fromkeys(tones))
         self._columns = [
             [3 + 2 * tones.index(h * f) for h in range(1, n + 1)]
-            for f, n in zip(NOMINAL_HZ, self._counts, strict=True)
+            for f, n in zip(NOMINAL_HZ, harmonics, strict=True)
         ]
         u = 2 * self._times_s / WINDOW_S
         turns = 2 * np.pi * np.outer(self._times_s, tones)

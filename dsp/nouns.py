@@ -46,12 +46,12 @@ class Trigger:
 class Sweep:
     """One window around one trigger; `weights` per derivation (0 when not accepted).
 
-    `uv` (time, derivation) float64 holds the window and the tail behind it that the backward filter
-    pass needs; row `pre` is the trigger's sample.
+    `uv` (time, derivation) float32 holds the window; row `pre` is the trigger's sample. Microvolts, without a
+    filter from the stream's origin.
     """
 
     trigger: Trigger
-    uv: NDArray[np.float64]
+    uv: NDArray[np.float32]
     pre: int
     weights: NDArray[np.float64]
     reason: str = ""
@@ -67,12 +67,13 @@ class Average:
     """The running average of one test: `mean_uv` (time, derivation), `noise_uv` per derivation.
 
     `noise_uv` is the rms residual noise of the mean, in the mean's own band; NaN until enough sweeps.
-    `null_uv` (pattern, time, derivation) are noise-only averages of the same sweeps with balanced signs.
+    `null_uv` (pattern, time, derivation) float32 are noise-only averages of the same sweeps with balanced
+    signs.
     """
 
     mean_uv: NDArray[np.float64]
     noise_uv: NDArray[np.float64]
-    null_uv: NDArray[np.float64]
+    null_uv: NDArray[np.float32]
     n_sweeps: int
     n_rejected: int
     n_effective: NDArray[np.float64]

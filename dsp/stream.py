@@ -25,7 +25,9 @@ class Scale:
 class Stream:
     """The filtered derivations of one test, `history` rows back at least.
 
-    `begin`, `end`: indices of the rows that `rows` can give; `settled`: first index to be believed.
+    `begin`, `end`: indices of the rows that `rows` can give; `settled`: first index to be believed. The rows
+    are float32; without a filter they count from `origin_uv`, the first sample of all (zero with a filter), so
+    that an electrode's offset costs no digits.
     Raises ValueError when built with derivations that do not fit the channels.
     """
 
@@ -40,7 +42,12 @@ class Stream:
         weights = np.array([d.weights for d in derivations], dtype=np.float64)
         if weights.ndim != 2 or weights.shape[1] != len(scale.lsb_uv):
             raise ValueError(f"derivations of shape {weights.shape} do not fit {len(scale.lsb_uv)} channels")
-        self._gains = np.ascontiguousarray(weights * np.array(scale.lsb_uv))
+        if not np.all(np.isfinite(weights)):
+            raise ValueError("a derivation's weights are no numbers")
+        used = weights != 0.0
+        self._starts = np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64)
+        self._columns = np.nonzero(used)[1].astype(np.int64)
+        self._gains = np.ascontiguousarray((weights * np.array(scale.lsb_uv))[used])
         self._offsets = np.ascontiguousarray((weights * np.array(scale.offset_uv)).sum(axis=1))
         self._filter = ForwardFilter(sos, len(derivations)) if len(sos) else None
         self._settle = settle_samples(sos)
@@ -50,9 +57,10 @@ class Stream:
         self._before: NDArray[np.float64] | None = None
         # Room for the history, for the rows held back behind a blanked span, and for one block.
         self._history = max(history, blank_samples, 1)
-        self._rows = np.empty((3 * self._history, len(derivations)))
+        self._rows = np.empty((3 * self._history, len(derivations)), dtype=np.float32)
         self._railed = np.zeros(3 * self._history, dtype=np.uint8)
         self._rail_end = 0
+        self.origin_uv: NDArray[np.float64] | None = np.zeros(len(derivations)) if len(sos) else None
         self.begin = self.end = self.settled = 0
 
     @property
@@ -82,7 +90,10 @@ class Stream:
         raw = np.empty((n, self._rows.shape[1]))
         self._make_room(n)
         at = self._rail_end - self.begin
-        kernels.derive(counts, self._gains, self._offsets, raw, self._railed[at : at + n])
+        railed = self._railed[at : at + n]
+        kernels.derive(counts, self._starts, self._columns, self._gains, self._offsets, raw, railed)
+        if self.origin_uv is None:
+            self.origin_uv = raw[0].copy()
         self._rail_end += n
         first = self.end
         held = np.concatenate([self._held, raw]) if len(self._held) else raw
@@ -96,6 +107,8 @@ class Stream:
             self._before = out[-1].copy()
             if self._filter is not None:
                 self._filter.run(out)
+            else:
+                out = out - self.origin_uv
             at = self.end - self.begin
             self._rows[at : at + ready] = out
             self.end += ready
@@ -146,7 +159,7 @@ class Stream:
             self._spans[-1] = (start, trigger)
             self._spans.append((trigger, stop))
 
-    def rows(self, first: int, end: int) -> NDArray[np.float64]:
+    def rows(self, first: int, end: int) -> NDArray[np.float32]:
         """View of filtered rows (time, derivation) of indices first..end-1, within begin..end."""
         return self._rows[first - self.begin : end - self.begin]
 

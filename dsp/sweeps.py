@@ -146,7 +146,8 @@ class SweepCutter:
         return done
 
     def _rejected(self, trigger: Trigger, reason: str) -> Sweep:
-        return Sweep(trigger, np.empty((0, self._n)), self._geometry.pre, np.zeros(self._n), reason)
+        nothing = np.empty((0, self._n), dtype=np.float32)
+        return Sweep(trigger, nothing, self._geometry.pre, np.zeros(self._n), reason)
 
     def _sweep(self, trigger: Trigger, previous: int | None, stream: Stream) -> Sweep:
         g = self._geometry
@@ -156,13 +157,14 @@ class SweepCutter:
         if excluded := self._exclusion(trigger.index, end + g.tail):
             return self._rejected(trigger, excluded)
         segment = stream.rows(first, end + g.tail)
-        uv = backward(segment, self._sos)[: g.rows] if len(self._sos) else segment.copy()
+        filtered = len(self._sos) > 0
+        uv = backward(segment, self._sos, g.rows).astype(np.float32) if filtered else segment.copy()
         weights, reason = self._weigh(trigger.index, previous, stream)
         if stream.railed(first, end):
             reason = "saturated"
         if self._reject_uv is not None and not reason:
-            magnitude = np.empty(self._n)
-            kernels.peak_magnitude(uv, magnitude)
+            magnitude = np.empty(self._n, dtype=np.float32)
+            kernels.peak_magnitude(uv if filtered else uv - np.median(uv, axis=0), magnitude)
             weights = np.where(magnitude > self._reject_uv, 0.0, weights)
             if not weights.any():
                 reason = "amplitude"

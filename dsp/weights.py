@@ -15,28 +15,35 @@ from dsp import kernels
 PRIOR_FREEDOM = 8.0
 LEVEL_SWEEPS = 32
 MIN_VARIANCE_UV2 = 1e-6
+SAMPLED = 2.5
 
 
 class NoiseWeights:
-    """Weights of one test's derivations. `low_hz` None: unfiltered, the interval's own mean is taken out."""
+    """Weights of one test's derivations. `low_hz` None: unfiltered, the interval's own mean is taken out.
 
-    def __init__(self, n_derivations: int, low_hz: float | None, rate_hz: float) -> None:
+    Of what is sampled faster than 2.5 times its `high_hz`, only as many rows as tell something new are read.
+    """
+
+    def __init__(
+        self, n_derivations: int, low_hz: float | None, rate_hz: float, high_hz: float | None = None
+    ) -> None:
         self._filtered = low_hz is not None
+        self._every = max(1, int(rate_hz / (SAMPLED * high_hz))) if high_hz else 1
         self._freedom_per_row = 4.0 * (low_hz or 0.0) / rate_hz
-        self._variance = np.empty(n_derivations)
+        self._variance = np.empty(n_derivations, dtype=np.float32)
         self._log_level: NDArray[np.float64] | None = None
         self._seen = 0
 
-    def weigh(self, rows: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def weigh(self, rows: NDArray[np.floating]) -> NDArray[np.float64] | None:
         """Weights (derivation,) for the sweep behind the response-free `rows` (time, derivation).
 
         No rows: the running level alone decides; None when there is none yet.
         """
         if not len(rows):
             return None if self._log_level is None else np.exp(-self._log_level)
-        centred = rows if self._filtered else np.ascontiguousarray(rows - rows.mean(axis=0))
-        kernels.power(centred, self._variance)
-        variance = np.maximum(self._variance, MIN_VARIANCE_UV2)
+        centred = rows if self._filtered else rows - rows.mean(axis=0)
+        kernels.power(np.ascontiguousarray(centred, dtype=np.float32), self._every, self._variance)
+        variance = np.maximum(self._variance.astype(np.float64), MIN_VARIANCE_UV2)
         level = np.exp(self._follow(np.log(variance)))
         freedom = max(1.0, self._freedom_per_row * len(rows))
         pooled = (PRIOR_FREEDOM * level + freedom * variance) / (PRIOR_FREEDOM + freedom)

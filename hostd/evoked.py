@@ -51,8 +51,9 @@ class Evoked:
         blank = round(plan.blank_ms * rate_hz / 1e3)
         history = g.history + blank + math.ceil(0.1 * rate_hz)
         self.stream = Stream(plan.derivations, scale, sos, blank, history)
-        low_hz = plan.band_hz[0] if plan.band_hz else None
-        weights = NoiseWeights(len(names), low_hz, rate_hz) if plan.weighting == "noise" else None
+        low_hz, high_hz = plan.band_hz or (None, None)
+        noise = NoiseWeights(len(names), low_hz, rate_hz, high_hz)
+        weights = noise if plan.weighting == "noise" else None
         lines = tuple(filter(None, (plan.line, plan.stimulus.alternate_line)))
         self._cutter = SweepCutter(g, sos, len(names), lines, plan.reject_uv, weights)
         self._averager = Averager(g.rows, len(names), plan.sweeps)

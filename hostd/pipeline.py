@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dsp import kernels
 from dsp.electrosurgery import ElectrosurgeryDetector
 from dsp.nouns import Trigger
 from dsp.stream import Scale
@@ -52,11 +53,12 @@ class Pipeline:
         self.alerts = Alerts()
         self._delivery = Delivery(case, description)
         monitors = [] if case.monitor is None else [case.monitor.current, case.monitor.voltage]
-        self._body = np.array([c not in monitors for c in description.channels])
-        self._lsb_uv, self._offset_uv = np.array(description.lsb_uv), np.array(description.offset_uv)
+        self._body = np.array([k for k, c in enumerate(description.channels) if c not in monitors], np.int64)
+        self._lsb_uv = np.array(description.lsb_uv)[self._body]
+        self._offset_uv = np.array(description.offset_uv)[self._body]
         periods = {p.name: round(rate_hz / p.stimulus_hz) for p in case.tests if p.stimulus_hz}
         self._mains = MainsWatch(rate_hz, periods)
-        watched = int(self._body.sum()) if rate_hz >= LEAST_RATE_HZ else 0
+        watched = len(self._body) if rate_hz >= LEAST_RATE_HZ else 0
         rail_uv = float(np.max(self._lsb_uv, initial=0.0)) * (COUNTS_MAX - 0.5)
         self._surgery = ElectrosurgeryDetector(rate_hz, watched, rail_uv) if watched else None
         self._surgery_from: int | None = None
@@ -184,10 +186,11 @@ class Pipeline:
 
     def _looked_at(self, block: SampleBlock) -> list[tuple[int, bool]]:
         """What the whole block shows of mains and electrosurgery; changes of the latter, where they are."""
-        counts = np.ascontiguousarray(block.counts[:, self._body])  # else a row's sum hangs on how many rows
-        body_uv = counts * self._lsb_uv[self._body] + self._offset_uv[self._body]
-        if body_uv.shape[1]:
-            for message in self._mains.append(block.first_index, body_uv.mean(axis=1)):
+        body_uv, mean_uv = np.empty((len(block.counts), len(self._body))), np.empty(len(block.counts))
+        counts = np.ascontiguousarray(block.counts)
+        kernels.microvolts(counts, self._body, self._lsb_uv, self._offset_uv, body_uv, mean_uv)
+        if len(self._body):
+            for message in self._mains.append(block.first_index, mean_uv):
                 self._untold.append((message.index, len(self.tests), message))
         if self._surgery is None:
             return []

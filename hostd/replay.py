@@ -4,7 +4,6 @@ What was published live comes out bit for bit: samples from `raw.bdf`, commands 
 `case.sqlite`, each at its sample index. A foreign recording needs a case file and starts every test at once.
 """
 
-import base64
 import contextlib
 import json
 from collections import deque
@@ -13,6 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
+
+import msgspec
 
 from hostd import casefile, wire
 from hostd.case import Case
@@ -25,7 +26,9 @@ from hw.link import NOT_SEEN, Description, Stimulus
 from hw.recording import RecordingReader, TriggerMap
 from hw.samples import SampleBlock
 
-BLOCK_S = 0.1
+BLOCK_S = 0.25
+
+_lines = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,8 @@ def write_lines(replay: Replay, out: TextIO) -> int:
         fields, parts = wire.pack_arrays(message.fields)
         own = {"v": wire.SCHEMA_VERSION, "seq": seq[message.topic], "index": message.index}
         header = own | {"t_ns": t_ns, "utc_ns": utc_ns} | fields
-        encoded = [base64.b64encode(p).decode("ascii") for p in parts]
-        out.write(json.dumps({"topic": message.topic, "header": header, "parts": encoded}) + "\n")
+        line = {"topic": message.topic, "header": header, "parts": parts}  # bytes become base64
+        out.write(_lines.encode(line).decode() + "\n")
     return sum(seq.values())
 
 

@@ -114,6 +114,14 @@ def test_every_onset_is_found_within_20_ms(rate_hz: float, mode: Mode) -> None:
     assert max(late_ms) <= 20.0
 
 
+@pytest.mark.parametrize("rate_hz", [rate_hz for rate_hz in RATES_HZ if rate_hz >= 4000])
+@pytest.mark.parametrize("mode", ["cut", "coag"])
+def test_what_is_loud_without_a_pause_is_found_within_10_ms(rate_hz: float, mode: Mode) -> None:
+    late_ms, invented = latencies_ms(rate_hz, mode, 8, seed=12)
+    assert len(late_ms) == 8 and invented == 0
+    assert max(late_ms) <= 10.0
+
+
 @pytest.mark.parametrize(
     ("rate_hz", "seconds", "spells"),
     [(1000.0, 60.0, 20), (2000.0, 60.0, 8), (4000.0, 60.0, 2), (16000.0, 10.0, 2)],
@@ -163,10 +171,8 @@ def test_blocks_leave_no_trace(cuts: list[int]) -> None:
     for start, end in blocks(len(uv), cuts):
         found += parts.append(start, uv[start:end])
     assert found == expected and [on for _, on in expected] == [True, False, True]
-    for name in ("_threshold", "_quiet", "_railed_for", "_rows", "_older"):
-        assert np.array_equal(
-            getattr(whole, name)[: whole._n_quiet or None], getattr(parts, name)[: parts._n_quiet or None]
-        )
+    for name in ("_limit", "_quiet", "_levels", "_railed_for", "_rows", "_loud", "_railed", "_kept"):
+        assert np.array_equal(getattr(whole, name), getattr(parts, name)), name
 
 
 def test_saturation_is_electrosurgery_and_a_lead_at_its_rail_is_not() -> None:

@@ -88,7 +88,20 @@ def test_step_state_of_a_low_pass_hands_the_level_on() -> None:
     assert x == pytest.approx(7.0, rel=1e-12)
 
 
-@settings(deadline=None, max_examples=50)
+def in_long_double(sos: Floats, x: Floats) -> NDArray[np.longdouble]:
+    """The band-pass over x (time, channel), its past x[0] and so without what that leaves: nothing. Errs 2,000
+    times less than float64."""
+    y = x.astype(np.longdouble) - x[0]
+    for b0, b1, b2, _, a1, a2 in sos.astype(np.longdouble):
+        first = second = np.zeros(x.shape[1], dtype=np.longdouble)
+        for t in range(len(y)):
+            v = y[t].copy()
+            y[t] = b0 * v + first
+            first, second = b1 * v - a1 * y[t] + second, b2 * v - a2 * y[t]
+    return y
+
+
+@settings(deadline=None, max_examples=25)
 @given(
     band=st.sampled_from(BANDS),
     cuts=st.lists(st.integers(0, 700), max_size=12),
@@ -98,17 +111,24 @@ def test_step_state_of_a_low_pass_hands_the_level_on() -> None:
 def test_the_stream_is_scipys_sosfilt_over_any_blocks(
     band: tuple[float, float, float], cuts: list[int], seed: int, offset_uv: float
 ) -> None:
+    """To 1e-12, which is what scipy is true to. It errs by 2e-12 at 1 Hz of 16 kSPS, and behind an offset of
+    200 mV by 3e-7 uV: behind an offset the judge is long double."""
+    good = 1e-12 if band[0] * 2000 > band[2] else 1e-11
     sos = band_pass(*band)
-    x = np.random.default_rng(seed).standard_normal((700, 3)) * 20.0 + offset_uv
-    state = step_state(sos)[:, :, None] * x[0]
-    expected, _ = signal.sosfilt(sos, x, axis=0, zi=state)
+    signal_uv = np.random.default_rng(seed).standard_normal((700, 3)) * 20.0
+    x = signal_uv + offset_uv
     whole, split, causal = x.copy(), x.copy(), ForwardFilter(sos, 3)
     ForwardFilter(sos, 3).run(whole)
     causal.run(np.empty((0, 3)))
     for first, end in blocks(700, cuts):
         causal.run(split[first:end])
     assert np.array_equal(split, whole)
-    assert np.max(np.abs(split - expected)) <= 1e-12 * np.max(np.abs(x))
+    if offset_uv == 0.0:
+        state = step_state(sos)[:, :, None] * x[0]
+        expected, _ = signal.sosfilt(sos, x, axis=0, zi=state)
+        assert np.max(np.abs(split - expected)) <= good * np.max(np.abs(x))
+    else:
+        assert np.max(np.abs(split - in_long_double(sos, x))) <= good * np.max(np.abs(signal_uv))
 
 
 def test_reset_starts_as_if_the_first_row_had_always_been_there() -> None:

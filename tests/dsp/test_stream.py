@@ -15,6 +15,7 @@ from tests.support.streams import LSB_UV, Counts, Floats, blocks, stream
 SOS = band_pass(30.0, 400.0, 1000.0)
 NO_FILTER = np.empty((0, 6))
 RAIL = 8388607
+SINGLE = 1e-4  # of a thousand microvolts in float32
 N_ROWS = 240
 
 
@@ -33,7 +34,7 @@ def feed(
         made.append(counts[start:stop], [t for t in triggers if first + start <= t < first + stop])
         rows.append(made.rows(begun, made.end).copy())
         railed += [made.railed(k, k + 1) for k in range(begun, made.end)]
-    return np.concatenate(rows), np.array(railed)
+    return np.concatenate(rows).astype(np.float64), np.array(railed)
 
 
 def blanked_spans(triggers: list[int], blank: int) -> list[tuple[int, int]]:
@@ -80,7 +81,7 @@ def test_any_blocks_give_the_same_bits(seed: int, triggers: list[int], cuts: lis
     assert len(whole) == len(uv)
     if len(uv):
         expected, _ = signal.sosfilt(SOS, uv, axis=0, zi=step_state(SOS)[:, :, None] * uv[0])
-        assert whole == pytest.approx(expected, abs=1e-9)
+        assert whole == pytest.approx(expected, rel=1e-6, abs=SINGLE)
         blanked = any(a <= N_ROWS // 3 < b for a, b in blanked_spans(triggers, blank)) if blank else False
         told = len(uv) > N_ROWS // 3 and not blanked
         assert np.array_equal(np.flatnonzero(whole_railed), [N_ROWS // 3] if told else [])
@@ -90,12 +91,12 @@ def test_any_blocks_give_the_same_bits(seed: int, triggers: list[int], cuts: lis
 def test_a_blanked_span_is_the_straight_line_between_its_neighbours(triggers: list[int]) -> None:
     counts = random_counts(5, N_ROWS)
     got, _ = feed(stream(NO_FILTER, 2, 6, N_ROWS), counts, triggers, [7, 102, 104])
-    uv = counts * LSB_UV
-    assert got == pytest.approx(with_lines(uv, triggers, 6), abs=1e-9)
+    uv = counts * LSB_UV - counts[0] * LSB_UV
+    assert got == pytest.approx(with_lines(uv, triggers, 6), abs=SINGLE)
     inside = np.zeros(N_ROWS, bool)
     for start, stop in blanked_spans(triggers, 6):
         inside[start:stop] = True
-    assert np.array_equal(got[~inside], uv[~inside])
+    assert np.array_equal(got[~inside], uv[~inside].astype(np.float32))
     assert np.abs(got[inside] - uv[inside]).max() > 100.0
 
 
@@ -105,7 +106,7 @@ def test_stimuli_without_end_hold_the_level_in_bounded_memory(block: int) -> Non
     counts = random_counts(6, 5000, 1)
     triggers = list(range(50, 4900, 5))
     got, _ = feed(stream(NO_FILTER, 1, blank=8, history=30), counts, triggers, list(range(0, 5000, block)))
-    uv = counts * LSB_UV
+    uv = (counts * LSB_UV - counts[0] * LSB_UV).astype(np.float32)
     assert len(got) == 5000
     assert np.array_equal(got[:50], uv[:50])
     assert np.all(got[50:4870] == uv[49])
@@ -131,7 +132,7 @@ def test_blocks_longer_than_the_history_lose_history_and_nothing_else(block: int
 def test_a_blanked_span_longer_than_the_history_is_kept_whole() -> None:
     counts = random_counts(8, 200, 1)
     got, _ = feed(stream(NO_FILTER, 1, blank=50, history=10), counts, [60], list(range(0, 200, 9)))
-    assert got == pytest.approx(with_lines(counts * LSB_UV, [60], 50), abs=1e-9)
+    assert got == pytest.approx(with_lines((counts - counts[0]) * LSB_UV, [60], 50), abs=SINGLE)
 
 
 def test_rows_behind_an_unfinished_span_wait_for_its_end() -> None:
@@ -188,7 +189,23 @@ def test_microvolts_are_the_scale_and_the_montage() -> None:
     made = Stream((Derivation("A-B", (1.0, -1.0)), Derivation("mean", (0.5, 0.5))), scale, NO_FILTER, 0, 8)
     made.restart(0)
     made.append(np.array([[6, 3], [-2, 0]], np.int32), [])
-    assert made.rows(0, 2).tolist() == [[(3 + 10) - (6 - 4), (13 + 2) / 2], [(9) - (-4), (9 - 4) / 2]]
+    assert made.origin_uv is not None
+    assert made.origin_uv.tolist() == [(3 + 10) - (6 - 4), (13 + 2) / 2]
+    assert (made.rows(0, 2) + made.origin_uv).tolist() == [[11, 7.5], [(9) - (-4), (9 - 4) / 2]]
+
+
+def test_an_electrode_offset_costs_no_digits_without_a_filter() -> None:
+    """A fifth of a volt in float32 is good to 0.016 uV; what differs from the first sample is not."""
+    counts = random_counts(15, 100, 1)
+    offset = Scale((0.022,), (200_000.0,))
+    made = Stream((Derivation("A", (1.0,)),), offset, NO_FILTER, 0, 100)
+    made.restart(0)
+    made.append(counts, [])
+    made.restart(500)  # behind a gap it is the same origin: averages go on
+    made.append(counts + 7, [])
+    assert made.origin_uv is not None
+    got = made.rows(500, 600) + (made.origin_uv - 200_000.0)
+    assert got == pytest.approx((counts + 7) * 0.022, abs=2e-4)
 
 
 @pytest.mark.parametrize("block", [1, 5, 32, 100, 1000])

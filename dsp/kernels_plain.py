@@ -1,0 +1,184 @@
+"""The kernels as plain loops: what each promises, and what runs where there is no vector code for the CPU.
+
+Functions over arrays, output passed in, nothing allocated, `nogil`. No fast-math: every result is the same
+whatever the block boundaries, which is what makes a replay bit-identical. float32 sums are made in float64 and
+rounded once, as a multiplication and addition in one instruction does: both versions give the same numbers
+(float64 recursions to 1e-12, the rest to the bit but for one rounding in 10^8). Slow twins: `dsp.reference`.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+import numba
+import numpy as np
+from numba import types
+
+from dsp.kernels_types import CASCADE, DECODE, DERIVE, FOLD, LOUD, MICROVOLTS, NULLS, PEAK, POWER
+
+RAIL_HIGH = np.int32(8388607)
+RAIL_LOW = np.int32(-8388608)
+
+
+@numba.njit(DERIVE, cache=True, nogil=True)
+def derive(counts, starts, columns, gains, offsets, out, railed):
+    """Counts (time, channel) -> microvolts (time, derivation).
+
+    Derivation d is offsets[d] + the sum of gains[k] * counts[:, columns[k]] for k from starts[d] until before
+    starts[d + 1]. `railed` (time,) becomes 1 where a channel that any derivation uses stands at a rail.
+    """
+    rows = counts.shape[0]
+    for t in range(rows):
+        railed[t] = 0
+    for d in range(offsets.shape[0]):
+        for t in range(rows):
+            out[t, d] = offsets[d]
+        for k in range(starts[d], starts[d + 1]):
+            gain, column = gains[k], columns[k]
+            for t in range(rows):
+                n = counts[t, column]
+                out[t, d] += gain * n
+                if n >= RAIL_HIGH or n <= RAIL_LOW:
+                    railed[t] = 1
+
+
+@numba.njit(CASCADE, cache=True, nogil=True)
+def cascade(x, sos, state):
+    """Run biquads `sos` (section, 6) over x (time, channel) in place; `state` (section, 2, channel).
+
+    Transposed direct form II, float64: float32 state loses a millivolt behind an electrode offset.
+    """
+    for t in range(x.shape[0]):
+        for s in range(sos.shape[0]):
+            b0 = sos[s, 0]
+            b1 = sos[s, 1]
+            b2 = sos[s, 2]
+            a1 = sos[s, 4]
+            a2 = sos[s, 5]
+            for c in range(x.shape[1]):
+                v = x[t, c]
+                y = b0 * v + state[s, 0, c]
+                state[s, 0, c] = b1 * v - a1 * y + state[s, 1, c]
+                state[s, 1, c] = b2 * v - a2 * y
+                x[t, c] = y
+
+
+@numba.njit(FOLD, cache=True, nogil=True)
+def fold(x, weights, total):
+    """total (time, channel) += weights (channel,) * x (time, channel): plain (1), reject (0), weighted."""
+    for t in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            product = np.float64(weights[c]) * np.float64(x[t, c])
+            total[t, c] = np.float32(product + np.float64(total[t, c]))
+
+
+@numba.njit(types.float32(types.float32, types.float32), cache=True, nogil=True)
+def _squared(value, total):
+    return np.float32(np.float64(value) * np.float64(value) + np.float64(total))
+
+
+@numba.njit(POWER, cache=True, nogil=True, error_model="numpy")
+def power(x, every, out):
+    """Mean square of every so many-th row of each column of x (time, channel) into out (channel,); NaN of none.
+
+    Four sums side by side, of every fourth of these rows each, those over in the first; then all are added.
+    """
+    n = (x.shape[0] + every - 1) // every
+    whole = n - n % 4
+    for c in range(x.shape[1]):
+        p = q = r = s = np.float32(0.0)
+        for t in range(0, whole, 4):
+            p = _squared(x[t * every, c], p)
+            q = _squared(x[(t + 1) * every, c], q)
+            r = _squared(x[(t + 2) * every, c], r)
+            s = _squared(x[(t + 3) * every, c], s)
+        for t in range(whole, n):
+            p = _squared(x[t * every, c], p)
+        out[c] = ((p + q) + (r + s)) / np.float32(n)
+
+
+@numba.njit(PEAK, cache=True, nogil=True)
+def peak_magnitude(x, out):
+    """Largest magnitude of each column of x (time, channel) into out (channel,); what is no number is passed
+    over."""
+    for c in range(x.shape[1]):
+        out[c] = 0.0
+    for t in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            size = abs(x[t, c])
+            if size > out[c]:
+                out[c] = size
+
+
+@numba.njit(DECODE, cache=True, nogil=True)
+def decode(raw, out):
+    """24-bit samples, MSB first, from `raw` (3 n,) into out (n,) int32."""
+    for k in range(out.shape[0]):
+        high = numba.uint32(raw[3 * k]) << numba.uint32(24)
+        middle = numba.uint32(raw[3 * k + 1]) << numba.uint32(16)
+        word = high | middle | (numba.uint32(raw[3 * k + 2]) << numba.uint32(8))
+        out[k] = numba.int32(word) >> numba.int32(8)
+
+
+@numba.njit(MICROVOLTS, cache=True, nogil=True, error_model="numpy")
+def microvolts(counts, columns, lsb_uv, offset_uv, uv, mean):
+    """The `columns` of counts (time, channel) in microvolts, uv (time, column), and their mean (time,)."""
+    for t in range(uv.shape[0]):
+        total = 0.0
+        for k in range(columns.shape[0]):
+            value = counts[t, columns[k]] * lsb_uv[k] + offset_uv[k]
+            uv[t, k] = value
+            total += value
+        mean[t] = total / columns.shape[0]
+
+
+@numba.njit(LOUD, cache=True, nogil=True)
+def loud_counts(x, last, limit, rail, window, loud, railed):
+    """How many first differences of each window of x (window * n, channel) are above `limit` (channel,), into
+    loud (n, channel), the row before x being `last`; and how many rows stayed at a rail, +-`rail`, which are
+    loud as well, into railed (n, channel)."""
+    for w in range(loud.shape[0]):
+        for c in range(x.shape[1]):
+            loud[w, c] = 0
+            railed[w, c] = 0
+        for t in range(w * window, (w + 1) * window):
+            for c in range(x.shape[1]):
+                step = abs(x[t, c] - (x[t - 1, c] if t > 0 else last[c]))
+                if step > limit[c]:
+                    loud[w, c] += 1
+                elif step == 0.0 and abs(x[t, c]) >= rail:
+                    loud[w, c] += 1
+                    railed[w, c] += 1
+
+
+@numba.njit(NULLS, cache=True, nogil=True)
+def null_averages(work, scale, scales, shares, squares):
+    """Sums (16, n) of sub-averages, flat (time, derivation), become their mean (row 0) and the 15 balanced
+    sign patterns of them (rows 1 to 15), in place.
+
+    Walsh-Hadamard transform; then the mean times `scale`, pattern p times scales[p] less shares[p] of the
+    mean. These are per derivation, repeated up to a length (p,) that is a multiple of how many there are;
+    `squares` (p,) becomes the sum of the patterns' squares, likewise.
+    """
+    step = 1
+    while step < 16:
+        for k in range(0, 16, 2 * step):
+            for j in range(k, k + step):
+                for i in range(work.shape[1]):
+                    first = work[j, i]
+                    second = work[j + step, i]
+                    work[j, i] = first + second
+                    work[j + step, i] = first - second
+        step *= 2
+    n, period = work.shape[1], scale.shape[0]
+    for i in range(period):
+        squares[i] = 0.0
+    for base in range(0, n, period):
+        mean = work[0, base : base + period]
+        for i in range(mean.shape[0]):
+            mean[i] *= scale[i]
+    for p in range(15):
+        for base in range(0, n, period):
+            mean = work[0, base : base + period]
+            null = work[p + 1, base : base + period]
+            for i in range(null.shape[0]):
+                null[i] = null[i] * scales[p, i] - mean[i] * shares[p, i]
+            for i in range(null.shape[0]):
+                squares[i] += null[i] * null[i]

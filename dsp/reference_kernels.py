@@ -1,0 +1,76 @@
+"""Slow twins of the kernels: the same arithmetic in plain Python and numpy, to document and to test them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+F = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+Counts = NDArray[np.int32]
+
+
+def derive(counts: Counts, gains: F, offsets: F) -> tuple[F, Bytes]:
+    """Microvolts (time, derivation) and rail flags (time,) of counts (time, channel); gains (derivation,
+    channel) in microvolts a count."""
+    used = np.any(gains != 0.0, axis=0)
+    railed = np.any((counts[:, used] >= 8388607) | (counts[:, used] <= -8388608), axis=1)
+    return counts.astype(np.float64) @ gains.T + offsets, railed.astype(np.uint8)
+
+
+def microvolts(counts: Counts, columns: NDArray[np.int64], lsb_uv: F, offset_uv: F) -> tuple[F, F]:
+    """The `columns` of counts in microvolts (time, column), and their mean (time,)."""
+    uv = counts[:, columns] * lsb_uv + offset_uv
+    return uv, uv.mean(axis=1)
+
+
+def cascade(x: F, sos: F, state: F) -> tuple[F, F]:
+    """Output and new state of the biquad cascade, one section after another."""
+    y, z = x.copy(), state.copy()
+    for s, (b0, b1, b2, _, a1, a2) in enumerate(sos):
+        for t in range(len(y)):
+            v = y[t].copy()
+            y[t] = b0 * v + z[s, 0]
+            z[s, 0] = b1 * v - a1 * y[t] + z[s, 1]
+            z[s, 1] = b2 * v - a2 * y[t]
+    return y, z
+
+
+def fold(x: F, weights: F, total: F) -> F:
+    """The new weighted total."""
+    return total + weights * x
+
+
+def power(x: F, every: int) -> F:
+    """Mean square per column of every so many-th row."""
+    return np.asarray(np.mean(x[::every] ** 2, axis=0))
+
+
+def peak_magnitude(x: F) -> F:
+    """Largest magnitude per column."""
+    return np.asarray(np.max(np.abs(x), axis=0))
+
+
+def decode(raw: Bytes) -> Counts:
+    """24-bit two's complement, MSB first, from bytes (3 n,)."""
+    words = [int.from_bytes(bytes(raw[k : k + 3]), "big", signed=True) for k in range(0, len(raw), 3)]
+    return np.array(words, dtype=np.int32)
+
+
+def loud_counts(x: F, last: F, limit: F, rail: float, window: int) -> tuple[Counts, Counts]:
+    """Loud first differences of each window and channel, and rows that stayed at a rail, loud as well."""
+    steps = np.abs(np.diff(np.vstack([last, x]), axis=0))
+    stayed = (steps == 0.0) & (np.abs(x) >= rail)
+    loud = (steps > limit) | stayed
+    shape = (-1, window, x.shape[1])
+    return loud.reshape(shape).sum(axis=1, dtype=np.int32), stayed.reshape(shape).sum(axis=1, dtype=np.int32)
+
+
+def null_averages(sums: F, scale: F, scales: F, shares: F) -> tuple[F, F, F]:
+    """Mean (time, derivation), the 15 sign patterns (pattern, time, derivation) and their sums of squares
+    (derivation,) of the sums (16, time, derivation) of sub-averages; row p of the Hadamard matrix has the sign
+    (-1) ** (bits that p and k have in common)."""
+    k = np.arange(16)
+    common = np.array([[bin(p & q).count("1") for q in k] for p in k])
+    patterns = np.tensordot((-1.0) ** common, sums, axes=1)
+    mean = patterns[0] * scale
+    null = patterns[1:] * scales[:, None, :] - mean * shares[:, None, :]
+    return mean, null, (null * null).sum(axis=(0, 1))
