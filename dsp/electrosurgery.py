@@ -7,6 +7,7 @@ pause is told after 10 ms.
 """
 
 import math
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -17,8 +18,8 @@ from dsp import kernels
 Floats = NDArray[np.float64]
 
 WINDOW_S, POOLED = 0.002, 10
-HOLD_S = 0.5
-"""Off after so long without a loud window."""
+HOLD_S, PAUSE_S = 0.5, 0.05
+"""Off after so long without a loud window; it pauses, and sweeps are clean again, after so long."""
 TIMES_QUIET = 10.0
 FLOOR_UV, MUSCLE_UV, MUSCLE_HZ, MARGIN_SDS = 100.0, 200.0, 300.0, 7.0
 """Least rms difference that is loud. Muscle of this rms up to this corner (first order) is not, even where it
@@ -29,6 +30,15 @@ AT_ONCE, AT_ONCE_SHARE = 4, 0.9
 """What is loud in nearly all of so many windows is told before ten have passed."""
 _LEARN_EVERY, _QUIETS, _LEVELS = 50, 5, 20
 _ORDER = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """At `index`, the first row not needed to tell: electrosurgery is `on`; and it is `loud`, or pauses."""
+
+    index: int
+    on: bool
+    loud: bool
 
 
 class ElectrosurgeryDetector:
@@ -45,7 +55,7 @@ class ElectrosurgeryDetector:
         if not (math.isfinite(rate_hz) and rate_hz > 0 and channels > 0):
             raise ValueError(f"{channels} channels at {rate_hz} Hz are impossible")
         self.window = window_rows(rate_hz)
-        self.on = False
+        self.on = self._paused = False
         self._channels = channels
         self._rail_uv = math.inf if rail_uv is None else rail_uv
         self._floor_uv = floor_uv(rate_hz)
@@ -55,6 +65,7 @@ class ElectrosurgeryDetector:
         self._enough = POOLED * self.window - self._order
         self._enough_at_once = math.ceil(AT_ONCE_SHARE * AT_ONCE * self.window)
         self._hold = math.ceil(HOLD_S * rate_hz / self.window)
+        self._pause = math.ceil(PAUSE_S * rate_hz / self.window)
         self._dead = math.ceil(DEAD_S * rate_hz / self.window)
         self._quiet: list[Floats] = []
         self._levels: list[Floats] = []
@@ -68,6 +79,11 @@ class ElectrosurgeryDetector:
         """Rows before an "on" within which it began: the windows looked at, and one not filled."""
         return (POOLED + 1) * self.window
 
+    @property
+    def pause(self) -> int:
+        """Rows before it is told that it pauses, in which it did already."""
+        return self._pause * self.window
+
     def restart(self, index: int) -> None:
         """Begin anew at `index`, the first sample behind a gap. What is on stays on until it is quiet."""
         self._next = index
@@ -79,8 +95,8 @@ class ElectrosurgeryDetector:
         self._kept = np.empty((0, self._channels))
         self._since_loud = 0
 
-    def append(self, first_index: int, uv: Floats) -> list[tuple[int, bool]]:
-        """Take the next rows (time, channel); changes as (index of the first row not needed to tell, on).
+    def append(self, first_index: int, uv: Floats) -> list[Change]:
+        """Take the next rows (time, channel); it begins (on and loud), pauses, goes on, and ends (neither).
 
         Rows that do not follow the last ones restart the windows.
         """
@@ -89,7 +105,7 @@ class ElectrosurgeryDetector:
         rows = np.ascontiguousarray(np.concatenate([self._rows, uv]) if len(self._rows) else uv)
         whole = len(rows) // self.window * self.window
         self._rows = rows[whole:].copy()
-        changes: list[tuple[int, bool]] = []
+        changes: list[Change] = []
         at = 0
         while at < whole:
             # No further than where the quiet level is learnt, and with it the threshold may change.
@@ -98,7 +114,7 @@ class ElectrosurgeryDetector:
             at = end
         return changes
 
-    def _windows(self, rows: Floats) -> list[tuple[int, bool]]:
+    def _windows(self, rows: Floats) -> list[Change]:
         """Whole windows under one threshold."""
         n = len(rows) // self.window
         last = rows[0] if self._last is None else self._last
@@ -112,8 +128,11 @@ class ElectrosurgeryDetector:
         over, stood = self._over(n)
         if self.on or over.any():
             for k in range(n):
-                if (change := self._step(over[k], stood[k])) is not None:
-                    changes.append((self._next + (k + 1) * self.window, change))
+                before = self.on, self._paused
+                self._step(over[k], stood[k])
+                if (self.on, self._paused) != before:
+                    index = self._next + (k + 1) * self.window
+                    changes.append(Change(index, self.on, self.on and not self._paused))
         else:
             self._railed_for[:] = 0
         self._loud, self._railed = self._loud[1 - POOLED :].copy(), self._railed[1 - POOLED :].copy()
@@ -137,8 +156,8 @@ class ElectrosurgeryDetector:
         stood = _sums(self._railed, POOLED, n) >= self._enough
         return (ten >= self._enough) | (few >= self._enough_at_once), stood
 
-    def _step(self, over: NDArray[np.bool_], stood: NDArray[np.bool_]) -> bool | None:
-        """One window's verdict; the new state when it changes."""
+    def _step(self, over: NDArray[np.bool_], stood: NDArray[np.bool_]) -> None:
+        """One window's verdict."""
         loud = False
         if over.any():
             self._railed_for = np.where(stood, self._railed_for + 1, 0)
@@ -148,17 +167,12 @@ class ElectrosurgeryDetector:
             self._railed_for[:] = 0
         self._loud_now = loud
         if loud:
-            self._since_loud = 0
-            if not self.on:
-                self.on = True
-                return True
-            return None
-        if self.on:
+            self.on, self._paused, self._since_loud = True, False, 0
+        elif self.on:
             self._since_loud += 1
+            self._paused = self._since_loud >= self._pause
             if self._since_loud >= self._hold:
-                self.on = False
-                return False
-        return None
+                self.on = self._paused = False
 
     def _learn(self) -> None:
         """The newest ten windows, quiet, into the running level: the median of medians of half a second."""

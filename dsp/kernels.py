@@ -28,4 +28,15 @@ ALL = (
     power,
 )
 
-__all__ = ["ALL", *(kernel.__name__ for kernel in ALL)]
+__all__ = [
+    "ALL",
+    "cascade",
+    "decode",
+    "derive",
+    "fold",
+    "loud_counts",
+    "microvolts",
+    "null_averages",
+    "peak_magnitude",
+    "power",
+]

@@ -22,7 +22,7 @@ _SUFFIX = {4: "f32", 8: "f64"}
 
 def _features() -> set[str]:
     """What the CPU that is compiled for can do; nothing where numba is told to compile for any CPU."""
-    if config.CPU_NAME == "generic":
+    if getattr(config, "CPU_NAME", None) == "generic":
         return set()
     host = llvmlite.binding.get_host_cpu_features()
     return {name for name, has in host.items() if has}
@@ -145,7 +145,7 @@ def cascade_of(sections: int, lanes: int) -> Any:
     """Intrinsic (x, sos, state, section, channel): run `sections` biquads from `section` on over x (time,
     channel) float64 in place, for `lanes` channels from `channel` on; state (section, 2, channel)."""
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def cascade(typingctx: Any, x: Any, sos: Any, state: Any, section: Any, channel: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             code = _Code(context, builder, 8, lanes)
@@ -192,11 +192,11 @@ def rows_of(operation: str, lanes: int) -> Any:
     `lanes` channels from `channel` on.
 
     "power": held (channel,) float32 = the sum of x^2. "peak": held = max(held, |x|). "fold": total (time,
-    channel) float32 += held (channel,) * x, of all rows. The first two keep ROWS_AT_ONCE results, of every fourth row each,
-    and join them at the end; the rows over go to the first.
+    channel) float32 += held (channel,) * x, of all rows. The first two keep ROWS_AT_ONCE results, of every
+    fourth row each, and join them at the end; the rows over go to the first.
     """
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def rows(typingctx: Any, x: Any, every: Any, channel: Any, held: Any, total: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             code = _Code(context, builder, 4, lanes)
@@ -269,7 +269,7 @@ def _decode_eight(context: Any, builder: Any, raw: Any, out: Any, at: Any) -> No
     builder.store(shifted, to).align = 4
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def decode_eight(typingctx: Any, raw: Any, out: Any, at: Any) -> Any:
     """Intrinsic (raw (byte,) uint8, out (sample,) int32, at): decode the eight samples from `at` on."""
 

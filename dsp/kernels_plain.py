@@ -1,12 +1,11 @@
 """The kernels as plain loops: what each promises, and what runs where there is no vector code for the CPU.
 
 Functions over arrays, output passed in, nothing allocated, `nogil`. No fast-math: every result is the same
-whatever the block boundaries, which is what makes a replay bit-identical. float32 sums are made in float64 and
-rounded once, as a multiplication and addition in one instruction does: both versions give the same numbers
+whatever the block boundaries, which is what makes a replay bit-identical. float32 sums are made in float64
+and rounded once, as multiplying and adding in one instruction does: both versions give the same numbers
 (float64 recursions to 1e-12, the rest to the bit but for one rounding in 10^8). Slow twins: `dsp.reference`.
 """
 
-# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 import numba
 import numpy as np
 from numba import types
@@ -76,7 +75,7 @@ def _squared(value, total):
 
 @numba.njit(POWER, cache=True, nogil=True, error_model="numpy")
 def power(x, every, out):
-    """Mean square of every so many-th row of each column of x (time, channel) into out (channel,); NaN of none.
+    """Mean square of every so many-th row of x (time, channel), by column, into out (channel,); NaN of none.
 
     Four sums side by side, of every fourth of these rows each, those over in the first; then all are added.
     """

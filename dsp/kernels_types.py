@@ -1,4 +1,4 @@
-"""Signatures of the kernels, once for all who implement them: compiled at import, never after the first sample.
+"""Signatures of the kernels, for all who implement them: compiled at import, never after the first sample.
 
 Inputs may be read-only: sample blocks are, once they are queued. Arrays are C order, (time, channel).
 """

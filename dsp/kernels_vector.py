@@ -5,7 +5,6 @@ What each kernel promises is said once, in `dsp.kernels_plain`. Kernels and intr
 made by a function, they would never be found in the cache again (facts/dsp.md 2.6).
 """
 
-# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 import numba
 import numpy as np
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dsp import kernels
-from dsp.electrosurgery import ElectrosurgeryDetector
+from dsp.electrosurgery import Change, ElectrosurgeryDetector
 from dsp.nouns import Trigger
 from dsp.stream import Scale
 from dsp.triggers import EdgeFinder
@@ -61,7 +61,11 @@ class Pipeline:
         watched = len(self._body) if rate_hz >= LEAST_RATE_HZ else 0
         rail_uv = float(np.max(self._lsb_uv, initial=0.0)) * (COUNTS_MAX - 0.5)
         self._surgery = ElectrosurgeryDetector(rate_hz, watched, rail_uv) if watched else None
+        self._surgery_reach = self._surgery.reach if self._surgery else 0
+        self._surgery_pause = self._surgery.pause if self._surgery else 0
         self._surgery_from: int | None = None
+        self._loud_from = self._surgery_lost = 0
+        self._rate_hz = rate_hz
         self._proofs: dict[tuple[int, int], Stimulus] = {}
         self._newest: dict[str, int] = {}
         self._max_rows = min((t.stream.max_block for t in self.tests.values()), default=1 << 16)
@@ -98,10 +102,10 @@ class Pipeline:
         while start < len(block.counts):
             end = min(start + self._max_rows, len(block.counts))
             if cuts:
-                end = min(end, cuts[0][0] - block.first_index)
+                end = min(end, cuts[0].index - block.first_index)
             messages += self._feed_rows(block, start, end, triggers)
-            while cuts and cuts[0][0] - block.first_index <= end:
-                messages += self._electrosurgery(*cuts.pop(0))
+            while cuts and cuts[0].index - block.first_index <= end:
+                messages += self._electrosurgery(cuts.pop(0))
             start = end
         self.samples += len(block.counts)
         self.next_index = block.end_index
@@ -116,8 +120,7 @@ class Pipeline:
             return [Outgoing("event", index, fields)]
         if name in LEAD_COMMANDS:
             if name == "impedance.span":
-                for one in self.tests.values():
-                    one.exclude(args["first_index"], args["end_index"], REASON)
+                self._exclude(args["first_index"], args["end_index"], REASON)
             return self.leads.told(name, args, index)
         match name:
             case "stim.plan":
@@ -184,7 +187,7 @@ class Pipeline:
             messages += self._told(order, test.append(rows, inside))
         return messages
 
-    def _looked_at(self, block: SampleBlock) -> list[tuple[int, bool]]:
+    def _looked_at(self, block: SampleBlock) -> list[Change]:
         """What the whole block shows of mains and electrosurgery; changes of the latter, where they are."""
         body_uv, mean_uv = np.empty((len(block.counts), len(self._body))), np.empty(len(block.counts))
         counts = np.ascontiguousarray(block.counts)
@@ -196,25 +199,41 @@ class Pipeline:
             return []
         return self._surgery.append(block.first_index, body_uv)
 
-    def _electrosurgery(self, index: int, on: bool) -> list[Outgoing]:
-        """Electrosurgery has begun or ended: sweeps that see it are rejected, and it is told."""
-        if on and self._surgery is not None:
-            self._surgery_from = max(index - self._surgery.reach, 0)
-        if self._surgery_from is not None:
-            for test in self.tests.values():
-                test.exclude(self._surgery_from, None if on else index, ELECTROSURGERY)
-        if not on:
-            self._surgery_from = None
-        text = "electrosurgery has begun" if on else "electrosurgery has ended"
+    def _electrosurgery(self, change: Change) -> list[Outgoing]:
+        """Electrosurgery begins, pauses, goes on, ends: sweeps that see it are rejected, and it is told."""
+        index = change.index
+        if change.loud:
+            begun = self._surgery_from is None
+            self._loud_from = max(index - self._surgery_reach, 0)
+            if begun:
+                self._surgery_from, self._surgery_lost = self._loud_from, 0
+            self._exclude(self._loud_from, None, ELECTROSURGERY)
+            return self._surgery_told(index, "electrosurgery has begun") if begun else []
+        if change.on:
+            quiet_from = index - self._surgery_pause
+            self._surgery_lost += quiet_from - self._loud_from
+            self._exclude(self._loud_from, quiet_from, ELECTROSURGERY)
+            return []
+        lasted = (index - (self._surgery_from or 0)) / self._rate_hz
+        lost = self._surgery_lost / self._rate_hz
+        self._surgery_from = None
+        return self._surgery_told(
+            index, f"electrosurgery has ended: {lasted:.1f} s, {lost:.1f} s of them kept out of averages"
+        )
+
+    def _surgery_told(self, index: int, text: str) -> list[Outgoing]:
         fields = {"text": text, "kind": ELECTROSURGERY, "author": "auto"}
         return [*self._due(index - self._told_after), Outgoing("event", index, fields)]
+
+    def _exclude(self, first: int, end: int | None, reason: str) -> None:
+        for test in self.tests.values():
+            test.exclude(first, end, reason)
 
     def _fault(self, index: int, args: dict[str, Any]) -> list[Outgoing]:
         """The edge found a fault of a stimulus: sweeps that see it are rejected, and it is an alert."""
         plan = self._by_line.get(args["line"])
         if args["line"]:
-            for test in self.tests.values():
-                test.exclude(args["index"], args["index"] + 1, STIMULUS_FAULT)
+            self._exclude(args["index"], args["index"] + 1, STIMULUS_FAULT)
         evidence = {"rule": f"edge fault {args['code']}", "index": args["index"], "line": args["line"]}
         evidence |= {"site": plan.site if plan else None, "outputs": "low", "stopped": "all tests"}
         name = plan.name if plan else ""

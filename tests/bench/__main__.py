@@ -13,7 +13,7 @@ import scipy
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import chain, edge, latency, loop, replay, rig, stimuli
+from tests.bench import chain, edge, kernels, latency, loop, replay, rig, stimuli
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,12 @@ def rows(say: Console) -> list[Row]:
     e = edge.measure()
     own = loop.measure()
     return [
+        *_kernel_rows(say),
         Row("dsp.chain_vs_scipy", c["ratio"], "x", 1.0),
         Row("dsp.chain_channel_samples", c["ours_per_s"] / 1e6, "M/s"),
         Row("dsp.scipy_channel_samples", c["scipy_per_s"] / 1e6, "M/s"),
         Row("hostd.replay_speed", r["median"], "x real time", 20.0),
+        Row("hostd.replay_four_tests", r["four"], "x real time", 100.0),
         Row("hostd.latency_p50", late["p50"], "ms", 20.0, "<="),
         Row("hostd.latency_p99", late["p99"], "ms", 20.0, "<="),
         Row("hostd.latency_averages", late["n"], "messages"),
@@ -62,6 +64,26 @@ def rows(say: Console) -> list[Row]:
         *_stimulus_rows(say),
         *_rig_rows(say),
     ]
+
+
+def _kernel_rows(say: Console) -> list[Row]:
+    """The kernels one by one: MNE's averaging beside them where it is installed."""
+    say.print("dsp: kernels ...")
+    k = kernels.measure()
+    rows = [
+        Row("dsp.sos_f64_vs_scipy", k["sos_vs_scipy"], "x", 12.0),
+        Row("dsp.sos_f64_of_fma_limit", k["sos_of_limit"], "of the core's limit", 0.75),
+        Row("dsp.sos_f64_channel_samples", k["sos_per_s"] / 1e6, "M/s"),
+        Row("dsp.fold_vs_add", k["fold_vs_floor"], "x", 2.0, "<="),
+        Row("dsp.fold_vs_numpy", k["fold_vs_numpy"], "x", 3.5),
+        Row("dsp.weighted_vs_plain", k["weighted_vs_plain"], "x", 1.2, "<="),
+        Row("dsp.decode_vs_numpy", k["decode_vs_numpy"], "x", 20.0),
+        Row("dsp.startup", k["startup_s"], "s over numpy", 0.8, "<="),
+        Row("dsp.filter_error", k["filter_error_uv"], "uV rms at 200 mV", 0.01, "<="),
+    ]
+    if "mne_vs_fold" in k:
+        rows.append(Row("dsp.mne_average_vs_fold", k["mne_vs_fold"], "x per sweep"))
+    return rows
 
 
 def _stimulus_rows(say: Console) -> list[Row]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dsp.electrosurgery import ElectrosurgeryDetector, floor_uv
+from dsp.electrosurgery import Change, ElectrosurgeryDetector, floor_uv
 from hw.model.scenario import Electrosurgery, Mode, NoiseChange
 from hw.model.sources import Background
 from tests.support.streams import blocks
@@ -68,7 +68,13 @@ def muscle(
 
 
 def changes(uv: Floats, rate_hz: float, rail_uv: float | None = RAIL_UV) -> list[tuple[int, bool]]:
-    return ElectrosurgeryDetector(rate_hz, uv.shape[1], rail_uv).append(0, uv)
+    return turns(ElectrosurgeryDetector(rate_hz, uv.shape[1], rail_uv).append(0, uv))
+
+
+def turns(found: list[Change]) -> list[tuple[int, bool]]:
+    """On and off among the changes, without pauses."""
+    on = [False, *(change.on for change in found)]
+    return [(c.index, c.on) for before, c in zip(on, found, strict=False) if c.on != before]
 
 
 def onsets(rate_hz: float, mode: Mode, n: int, seed: int, level_uv: float = 3000.0) -> tuple[Floats, Floats]:
@@ -152,7 +158,11 @@ def test_it_stays_on_while_it_lasts_and_goes_off_half_a_second_later() -> None:
     knives = (Electrosurgery(2.0, 3.0), Electrosurgery(5.3, 1.0, mode="coag"), Electrosurgery(8.0, 0.05))
     uv = body(4000.0, 10.0, 2, knives)
     detector = ElectrosurgeryDetector(4000.0, 8)
-    found = detector.append(0, uv)
+    told = detector.append(0, uv)
+    found = turns(told)
+    # Between two of its bursts it pauses, and that is told 50 ms into the pause.
+    pauses_s = [c.index / 4000.0 for c in told if c.on and not c.loud]
+    assert pauses_s == pytest.approx([5.06, 6.36, 8.11], abs=0.02)
     assert [on for _, on in found] == [True, False, True, False] and not detector.on
     at_s = np.array([index / 4000.0 for index, _ in found])
     assert np.all(
@@ -170,7 +180,7 @@ def test_blocks_leave_no_trace(cuts: list[int]) -> None:
     found = []
     for start, end in blocks(len(uv), cuts):
         found += parts.append(start, uv[start:end])
-    assert found == expected and [on for _, on in expected] == [True, False, True]
+    assert found == expected and [on for _, on in turns(expected)] == [True, False, True]
     for name in ("_limit", "_quiet", "_levels", "_railed_for", "_rows", "_loud", "_railed", "_kept"):
         assert np.array_equal(getattr(whole, name), getattr(parts, name)), name
 
@@ -193,10 +203,10 @@ def test_a_gap_starts_the_windows_anew_and_nothing_is_seen_across_it() -> None:
     detector = ElectrosurgeryDetector(1000.0, 2)
     assert detector.append(0, rng.standard_normal((1003, 2))) == []
     loud = 3000.0 * rng.standard_normal((20, 2))
-    (on,) = detector.append(5003, loud)
+    (on,) = turns(detector.append(5003, loud))
     assert on[1] and 5013 <= on[0] <= 5019  # at least 13 loud differences in 20
-    assert detector.append(9000, rng.standard_normal((400, 2))) == [] and detector.on
-    assert detector.append(9400, rng.standard_normal((150, 2))) == [(9500, False)]
+    assert detector.append(9000, rng.standard_normal((400, 2))) == [Change(9050, True, False)] and detector.on
+    assert detector.append(9400, rng.standard_normal((150, 2))) == [Change(9500, False, False)]
 
 
 def test_the_running_level_decides_in_a_noisy_room() -> None:
@@ -205,7 +215,7 @@ def test_the_running_level_decides_in_a_noisy_room() -> None:
     room[:1000] *= 0.01
     room[:, 0] = 0.0
     detector = ElectrosurgeryDetector(16000.0, 4)
-    assert [on for _, on in detector.append(0, 0.01 * room)] == []
+    assert detector.append(0, 0.01 * room) == []
     assert detector.append(20_000, 0.2 * room) == []  # ten times a quiet level is not enough below the floor
     noisy = ElectrosurgeryDetector(16000.0, 4)
     slowly = np.concatenate([0.2 * room, 0.2 * room, 0.5 * room])
