@@ -1,13 +1,15 @@
-"""Sweeps: windows around triggers, weighed by the response-free interval before them, or rejected with why.
+"""Sweeps: windows around triggers, weighed by the response-free intervals beside them, or rejected with why.
 
 A sweep never crosses a gap. Its weight is 1/variance of the interval between the end of the previous response
-(any line) and this stimulus: known at once, and independent of the response it weighs, so that the average is
-not biased (weights from the sweep itself lose 13-16 % of amplitude: facts/dsp 3.1). A short interval tells
-little: its variance is drawn towards the running level as far as its degrees of freedom are few. Samples that
-are told to hold something else than the body (`exclude`) enter no average.
+(any line) and this stimulus, and of what follows its own response within its window: known when the sweep is,
+and independent of the response it weighs, so that the average is not biased (weights from the response itself
+lose 13-16 % of amplitude: facts/dsp 3.1). What follows shows a burst that began during the response. A short
+interval tells little: its variance is drawn towards the running level as far as its degrees of freedom are
+few. Samples that are told to hold something else than the body (`exclude`) enter no average.
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ GUARD_S = 0.001
 NOISE_SPAN_S = 0.15
 MIN_NOISE_SAMPLES = 16
 MOST_EXCLUDED = 32
+MOST_STIMULI = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +105,9 @@ class SweepCutter:
         self._reject_uv = reject_uv
         self._weights = weights
         self._n = n_derivations
-        # Two lines may fire at one sample: what counts is the stimulus before that sample.
-        self._latest: int | None = None
-        self._previous: int | None = None
-        self._pending: deque[tuple[Trigger, int | None]] = deque()
+        # Stimuli on any line, of one sample once: what bounds the intervals without response.
+        self._stimuli: deque[int] = deque(maxlen=MOST_STIMULI)
+        self._pending: deque[Trigger] = deque()
         self._settle = settle_samples(sos)
         self._excluded: dict[tuple[int, str], int | None] = {}
 
@@ -121,10 +123,10 @@ class SweepCutter:
 
     def trigger(self, trigger: Trigger, taken: bool = True) -> None:
         """Note a stimulus on any line; first pulses on the test's own lines become sweeps if `taken`."""
-        if self._latest is None or trigger.index > self._latest:
-            self._previous, self._latest = self._latest, trigger.index
+        if not self._stimuli or trigger.index > self._stimuli[-1]:
+            self._stimuli.append(trigger.index)
         if taken and trigger.line in self._lines and trigger.pulse == 1:
-            self._pending.append((trigger, self._previous))
+            self._pending.append(trigger)
 
     def forget(self) -> None:
         """Drop sweeps under way without a verdict: the test was stopped."""
@@ -132,7 +134,7 @@ class SweepCutter:
 
     def gap(self) -> list[Sweep]:
         """The stream broke off: every sweep under way is rejected. A response may outlast the gap."""
-        lost = [self._rejected(trigger, "gap") for trigger, _ in self._pending]
+        lost = [self._rejected(trigger, "gap") for trigger in self._pending]
         self._pending.clear()
         return lost
 
@@ -140,16 +142,15 @@ class SweepCutter:
         """Sweeps whose windows the stream now covers, in order."""
         done = []
         g = self._geometry
-        while self._pending and stream.end >= self._pending[0][0].index + g.post + g.tail:
-            trigger, previous = self._pending.popleft()
-            done.append(self._sweep(trigger, previous, stream))
+        while self._pending and stream.end >= self._pending[0].index + g.post + g.tail:
+            done.append(self._sweep(self._pending.popleft(), stream))
         return done
 
     def _rejected(self, trigger: Trigger, reason: str) -> Sweep:
         nothing = np.empty((0, self._n), dtype=np.float32)
         return Sweep(trigger, nothing, self._geometry.pre, np.zeros(self._n), reason)
 
-    def _sweep(self, trigger: Trigger, previous: int | None, stream: Stream) -> Sweep:
+    def _sweep(self, trigger: Trigger, stream: Stream) -> Sweep:
         g = self._geometry
         first, end = trigger.index - g.pre, trigger.index + g.post
         if first < stream.begin or first < stream.settled:
@@ -159,7 +160,7 @@ class SweepCutter:
         segment = stream.rows(first, end + g.tail)
         filtered = len(self._sos) > 0
         uv = backward(segment, self._sos, g.rows).astype(np.float32) if filtered else segment.copy()
-        weights, reason = self._weigh(trigger.index, previous, stream)
+        weights, reason = self._weigh(trigger.index, stream)
         if stream.railed(first, end):
             reason = "saturated"
         if self._reject_uv is not None and not reason:
@@ -180,17 +181,23 @@ class SweepCutter:
                 return reason
         return ""
 
-    def _weigh(self, index: int, previous: int | None, stream: Stream) -> tuple[NDArray[np.float64], str]:
-        """Weights per derivation, or the reason why there can be none."""
+    def _weigh(self, index: int, stream: Stream) -> tuple[NDArray[np.float64], str]:
+        """Weights per derivation, or the reason why there can be none: from before the stimulus, and from
+        behind the response as far as the sweep has been waited for, which shows what began meanwhile."""
         if self._weights is None:
             return np.ones(self._n), ""
         g = self._geometry
         end = index - g.guard
         start = max(end - g.noise_span, stream.begin, stream.settled)
-        if previous is not None:
-            start = max(start, previous + g.response)
-        rows = stream.rows(start, end if end - start >= MIN_NOISE_SAMPLES else start)
-        weights = self._weights.weigh(rows)
+        k = bisect_left(self._stimuli, index)
+        if k > 0:
+            start = max(start, self._stimuli[k - 1] + g.response)
+        k = bisect_right(self._stimuli, index)
+        behind, until = index + g.response, index + g.post + g.tail
+        if k < len(self._stimuli):
+            until = min(until, self._stimuli[k])
+        spans = [(a, b) for a, b in ((start, end), (behind, until)) if b - a >= MIN_NOISE_SAMPLES]
+        weights = self._weights.weigh(*(stream.rows(a, b) for a, b in spans))
         if weights is None:
             return np.zeros(self._n), "no response-free interval"
         return weights, ""

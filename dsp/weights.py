@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dsp import kernels
 
-PRIOR_FREEDOM = 8.0
+PRIOR_FREEDOM = 4.0
 LEVEL_SWEEPS = 32
 MIN_VARIANCE_UV2 = 1e-6
 SAMPLED = 2.5
@@ -34,18 +34,26 @@ class NoiseWeights:
         self._log_level: NDArray[np.float64] | None = None
         self._seen = 0
 
-    def weigh(self, rows: NDArray[np.floating]) -> NDArray[np.float64] | None:
-        """Weights (derivation,) for the sweep behind the response-free `rows` (time, derivation).
+    def weigh(self, *intervals: NDArray[np.floating]) -> NDArray[np.float64] | None:
+        """Weights (derivation,) for the sweep between response-free `intervals`, each (time, derivation).
 
-        No rows: the running level alone decides; None when there is none yet.
+        No rows: the running level alone decides; None when there is none yet. Rows that hold no numbers weigh
+        nothing and are forgotten.
         """
-        if not len(rows):
+        n = sum(len(rows) for rows in intervals)
+        if not n:
             return None if self._log_level is None else np.exp(-self._log_level)
-        centred = rows if self._filtered else rows - rows.mean(axis=0)
-        kernels.power(np.ascontiguousarray(centred, dtype=np.float32), self._every, self._variance)
-        variance = np.maximum(self._variance.astype(np.float64), MIN_VARIANCE_UV2)
+        total = np.zeros(len(self._variance))
+        for rows in intervals:
+            if len(rows):
+                centred = rows if self._filtered else rows - rows.mean(axis=0)
+                kernels.power(np.ascontiguousarray(centred, dtype=np.float32), self._every, self._variance)
+                total += len(rows) * self._variance.astype(np.float64)
+        if not np.isfinite(total).all():
+            return np.zeros(len(total))
+        variance = np.maximum(total / n, MIN_VARIANCE_UV2)
         level = np.exp(self._follow(np.log(variance)))
-        freedom = max(1.0, self._freedom_per_row * len(rows))
+        freedom = max(1.0, self._freedom_per_row * n)
         pooled = (PRIOR_FREEDOM * level + freedom * variance) / (PRIOR_FREEDOM + freedom)
         return np.asarray(1.0 / pooled)
 
