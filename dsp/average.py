@@ -143,7 +143,14 @@ class Averager:
             first_index=int(self._firsts.min()) if self._last >= 0 else -1,
             last_index=self._last,
             final=self.complete,
+            halves_uv=self._halves(weights),
         )
+
+    def _halves(self, weights: Floats) -> Floats:
+        """The averages of the even and of the odd sub-averages (half, time, derivation)."""
+        parts = self._total.reshape(SUB_AVERAGES // 2, 2, *self._shape).sum(axis=0)
+        weight = weights.reshape(SUB_AVERAGES // 2, 2, -1).sum(axis=0)
+        return np.asarray(parts / np.where(weight > 0.0, weight, np.nan)[:, None, :])
 
     def _patterns(self, scale: Floats, scales: Floats, shares: Floats) -> tuple[Floats, Singles, Floats]:
         """Mean (time, derivation), null averages (pattern, time, derivation), rms noise (derivation,)."""

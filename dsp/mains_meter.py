@@ -152,7 +152,6 @@ class MainsMeter:
         hz = nominal_hz + off_hz
         return MainsReading(self.end, hz, off_sd, int(nominal_hz), phase % 1.0, tuple(amplitude.tolist()))
 
-
     def _mean_leaves(self, hz: float) -> float:
         """What a mean of `_each` samples leaves of a tone, of 1."""
         angle = math.pi * hz / self._rate_hz

@@ -68,7 +68,8 @@ class Average:
 
     `noise_uv` is the rms residual noise of the mean, in the mean's own band; NaN until enough sweeps.
     `null_uv` (pattern, time, derivation) float32 are noise-only averages of the same sweeps with balanced
-    signs.
+    signs. `halves_uv` (2, time, derivation): the average of every other sweep, and of those between;
+    None where they are not kept.
     """
 
     mean_uv: NDArray[np.float64]
@@ -80,6 +81,7 @@ class Average:
     first_index: int
     last_index: int
     final: bool
+    halves_uv: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

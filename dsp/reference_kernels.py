@@ -66,8 +66,8 @@ def loud_counts(x: F, last: F, limit: F, rail: float, window: int) -> tuple[Coun
 
 def null_averages(sums: F, scale: F, scales: F, shares: F) -> tuple[F, F, F]:
     """Mean (time, derivation), the 15 sign patterns (pattern, time, derivation) and their sums of squares
-    (derivation,) of the sums (16, time, derivation) of sub-averages; row p of the Hadamard matrix has the sign
-    (-1) ** (bits that p and k have in common)."""
+    (derivation,) of the sums (16, time, derivation) of sub-averages; row p of the Hadamard matrix has the
+    sign (-1) ** (bits that p and k have in common)."""
     k = np.arange(16)
     common = np.array([[bin(p & q).count("1") for q in k] for p in k])
     patterns = np.tensordot((-1.0) ** common, sums, axes=1)

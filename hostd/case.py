@@ -51,6 +51,8 @@ class TestPlan:
     `band_hz` None means no filter; `reject_uv` None means no amplitude rejection (lost samples and
     saturation always reject). `response_ms` is where the response has ended: what follows until the next
     stimulus on any line is response-free. `blank_ms` from the stimulus on is interpolated before filtering.
+    An average ends with `sweeps`, or as soon as its leading peak is `certain`: present and measured well
+    enough, or absent, which means below `smallest_uv`. `sharpen`: a second trace of every average.
     `stimulus_hz` 0: single stimuli; `rate_written`: the rate is the case's own choice, not the modality's.
     """
 
@@ -72,6 +74,9 @@ class TestPlan:
     baseline: Literal["auto", "manual"]
     baseline_sweeps: int
     peaks: tuple[Peak, ...] = ()
+    stop: Literal["sweeps", "certain"] = "sweeps"
+    smallest_uv: float = 0.0
+    sharpen: Literal["off", "low-pass", "wiener"] = "off"
     stimulus: StimulusPlan = field(default_factory=StimulusPlan)
     rate_written: bool = False
 

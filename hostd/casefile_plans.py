@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hostd.case import RecordingMap, TestPlan
+from hostd.casefile_course import resolve_sharpen, resolve_smallest_uv
 from hostd.casefile_faults import Faults, choose, read, show_key
 from hostd.casefile_peaks import TestScope, resolve_derivations, resolve_peaks
 from hostd.casefile_schema import TestTable
@@ -121,6 +122,7 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
         baseline_sweeps = min(modality.baseline_sweeps, sweeps)
     _check_sweeps(scope, sweeps, baseline_sweeps)
     derivations = resolve_derivations(scope)
+    band_hz = _band(scope)
     peaks = resolve_peaks(scope, derivations, timing.window_ms, timing.blank_ms)
     return TestPlan(
         name=name,
@@ -129,7 +131,7 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
         line=table.line or 0,
         stimulus_hz=timing.stimulus_hz,
         window_ms=timing.window_ms,
-        band_hz=_band(scope),
+        band_hz=band_hz,
         sweeps=sweeps,
         derivations=derivations,
         reject_uv=_reject(scope),
@@ -139,6 +141,9 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
         baseline=table.baseline or "auto",
         baseline_sweeps=baseline_sweeps,
         peaks=peaks,
+        stop=table.stop or "sweeps",
+        smallest_uv=resolve_smallest_uv(scope),
+        sharpen=resolve_sharpen(scope, band_hz),
         stimulus=resolve_stimulus(scope),
         rate_written=table.rate_hz is not None,
     )

@@ -117,6 +117,14 @@ class TestTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     response_ms: Annotated[
         float | None, _says("a number of milliseconds from the stimulus", "response_ms = 60")
     ] = None
+    stop: Annotated[
+        Literal["sweeps", "certain"] | None, _says('"sweeps" or "certain"', 'stop = "certain"')
+    ] = None
+    smallest_uv: Annotated[float | None, _says("a number of microvolts", "smallest_uv = 0.3")] = None
+    sharpen: Annotated[
+        Literal["off", "low-pass", "wiener"] | None,
+        _says('"off", "low-pass" or "wiener"', 'sharpen = "low-pass"'),
+    ] = None
     baseline: Annotated[
         Literal["auto", "manual"] | None, _says('"auto" or "manual"', 'baseline = "auto"')
     ] = None

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from dsp.average import SUB_AVERAGES, Averager
 from dsp.filters import band_pass
-from dsp.measure import measure
 from dsp.nouns import Average, Measurement, Sweep, Trigger
 from dsp.stream import Scale, Stream
 from dsp.sweeps import SweepCutter, window
 from dsp.weights import NoiseWeights
 from hostd.case import TestPlan
+from hostd.course import Course
 from hostd.outgoing import Outgoing
 
 PUBLISH_EVERY_S = 0.2
@@ -62,14 +62,24 @@ class Evoked:
         self._dirty = False
         self.running = False
         self.baseline: Baseline | None = None
+        self._rows = g.rows
+        self._course = self._new_course()
         self._leading = next((k for k, p in enumerate(plan.peaks) if p.derivation == 0), None)
         self._wants_baseline = plan.baseline == "auto"
 
     def start(self) -> None:
         """Begin a new average with the next trigger."""
-        self._averager.restart()
+        self._begin()
         self._dirty = False
         self.running = True
+
+    def _begin(self) -> None:
+        self._averager.restart()
+        self._course.restart()
+        self._dirty = False
+
+    def _new_course(self) -> Course:
+        return Course(self.plan, self._names, self._rows, self._t0_ms, self._dt_ms)
 
     def stop(self) -> None:
         """Take no further triggers; sweeps under way are dropped, the average stays as it is."""
@@ -82,8 +92,8 @@ class Evoked:
         messages = self.clear_baseline(index) if self.baseline is not None else []
         self.plan = replace(self.plan, stimulus_hz=stimulus_hz)
         self._cutter.forget()
-        self._averager.restart()
-        self._dirty = False
+        self._course = self._new_course()
+        self._begin()
         self._wants_baseline = self.plan.baseline == "auto"
         return messages
 
@@ -115,15 +125,17 @@ class Evoked:
         if self._averager.n_sweeps < SUB_AVERAGES:
             raise ValueError(f"a baseline needs {SUB_AVERAGES} sweeps, there are {self._averager.n_sweeps}")
         average = self._averager.average()
-        return self._become_baseline(average, self._measure(average), index)
+        return self._become_baseline(average, self._course.measure(average), index)
 
     def clear_baseline(self, index: int) -> list[Outgoing]:
         """Compare with nothing; displays are told by a baseline of no sweeps."""
         if self.baseline is None:
             raise ValueError(f"test {self.plan.name} has no baseline")
-        nothing = {"mean_uv": self.baseline.fields["mean_uv"][:0], "n_sweeps": 0}
+        empty = self.baseline.fields["mean_uv"][:0]
+        nothing = {"mean_uv": empty, "halves_uv": None, "sharp_uv": None, "n_sweeps": 0}
         fields = self.baseline.fields | nothing
         self.baseline = None
+        self._course.clear_baseline()
         self._wants_baseline = False
         return [Outgoing(f"baseline.{self.plan.name}", index, fields)]
 
@@ -133,19 +145,18 @@ class Evoked:
             at = sweep.trigger.index
             messages.append(Outgoing(f"sweep.{self.plan.name}", at, self._sweep_fields(sweep)))
             self._averager.add(sweep)
+            self._course.add(sweep)
             self._dirty = True
             if at - self._published >= self._publish_every or self._averager.complete:
                 messages += self._publish(self._averager.average())
         return messages
-
-    def _measure(self, average: Average) -> tuple[Measurement, ...]:
-        return tuple(measure(average, self.plan.peaks, self._names, self._t0_ms, self._dt_ms))
 
     def _become_baseline(
         self, average: Average, measured: tuple[Measurement, ...], index: int
     ) -> list[Outgoing]:
         fields = self._average_fields(average)
         self.baseline = Baseline(index, fields, measured)
+        self._course.set_baseline(average, measured)
         return [Outgoing(f"baseline.{self.plan.name}", index, fields)]
 
     def _first_baseline_due(self, average: Average, measured: tuple[Measurement, ...]) -> bool:
@@ -158,7 +169,11 @@ class Evoked:
         index = average.last_index
         self._published = index
         self._dirty = False
-        measured = self._measure(average)
+        measured = self._course.measure(average)
+        verdict = self._course.verdict(average, measured)
+        certain = self.plan.stop == "certain" and verdict is not None and verdict.done
+        if certain and not average.final:
+            average = replace(average, final=True)
         first: list[Outgoing] = []
         if self._first_baseline_due(average, measured):
             first = self._become_baseline(average, measured, index)
@@ -171,7 +186,10 @@ class Evoked:
             "n_sweeps": average.n_sweeps,
             "last_index": average.last_index,
             "final": average.final,
+            **self._course.fields(average, measured, verdict),
         }
+        if certain:
+            self._begin()
         return [
             *first,
             Outgoing(f"average.{self.plan.name}", index, fields),
@@ -187,9 +205,15 @@ class Evoked:
             "dt_ms": self._dt_ms,
         }
 
+    def _absolute(self, uv: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Microvolts from zero as displays want them, and not from the stream's origin."""
+        if self.plan.band_hz is not None or self.stream.origin_uv is None:
+            return uv.astype(np.float32)
+        return (uv + self.stream.origin_uv).astype(np.float32)
+
     def _sweep_fields(self, sweep: Sweep) -> dict[str, Any]:
         return self._frame_fields() | {
-            "sweep_uv": sweep.uv.astype(np.float32),
+            "sweep_uv": self._absolute(sweep.uv),
             "weight": float(sweep.weights[0]),
             "weights": sweep.weights.tolist(),
             "accepted": sweep.accepted,
@@ -199,7 +223,8 @@ class Evoked:
 
     def _average_fields(self, average: Average) -> dict[str, Any]:
         return self._frame_fields() | {
-            "mean_uv": average.mean_uv.astype(np.float32),
+            "mean_uv": self._absolute(average.mean_uv),
+            "halves_uv": None if average.halves_uv is None else self._absolute(average.halves_uv),
             "noise_uv": [_finite(x) for x in average.noise_uv],
             "n_sweeps": average.n_sweeps,
             "n_rejected": average.n_rejected,
@@ -211,7 +236,9 @@ class Evoked:
             "rate_hz": self.plan.stimulus_hz or None,
             "band_hz": list(self.plan.band_hz) if self.plan.band_hz else None,
             "weighting": self.plan.weighting,
+            "blanked_ms": [0.0, self.plan.blank_ms],
             "final": average.final,
+            **self._course.sharpened(average),
         }
 
     def _peak_fields(self, at: int, m: Measurement) -> dict[str, Any]:

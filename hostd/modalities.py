@@ -55,6 +55,7 @@ class Modality:
     blank_ms: float
     response_ms: float | None
     baseline_sweeps: int
+    smallest_uv: float = 0.0
     derivations: tuple[str, ...] = ()
     peaks: tuple[PeakDefault, ...] = ()
     stimulus: StimulusPlan = field(default_factory=StimulusPlan)
@@ -98,6 +99,7 @@ def _upper_ssep(name: str, site: str, shift_ms: float) -> Modality:
         blank_ms=6.0,
         response_ms=60.0,
         baseline_sweeps=100,
+        smallest_uv=0.3,
         derivations=("CP{c}-CP{i}", "CP{c}-Fpz", "C5S-Fpz", "EP{i}-EP{c}"),
         peaks=(
             PeakDefault("N9", ("EP{i}-EP{c}",), "negative", window(7.5, 12.0)),
@@ -122,6 +124,7 @@ _TIBIAL = Modality(
     blank_ms=5.0,
     response_ms=100.0,
     baseline_sweeps=100,
+    smallest_uv=0.3,
     # P37 lateralises paradoxically (to the stimulated side), so its best derivation differs between patients.
     # Where the iliac crest or the second fossa electrode is not there, the other leg is the quiet reference.
     derivations=(
@@ -156,6 +159,7 @@ _BAEP = Modality(
     blank_ms=0.0,
     response_ms=10.0,
     baseline_sweeps=500,
+    smallest_uv=0.05,
     derivations=("Cz-A{i}", "Cz-A{c}", "Cz-M{i}", "Cz-M{c}"),
     peaks=(
         PeakDefault("I", ("Cz-A{i}", "Cz-M{i}"), "positive", (1.3, 3.2), (1.6, 4.0)),

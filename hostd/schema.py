@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from hostd.schema_course import Change, Choice, Ranked, Verdict
 from hostd.schema_header import Array, Header
 from hostd.schema_stimuli import Alert, Mains, Stim, Stimulation
 
@@ -111,7 +112,10 @@ class Average(Header, kw_only=True):
     `noise_uv` per derivation: rms residual noise of the mean, null below 16 sweeps. `n_effective` of the
     first derivation, `n_effective_each` of all. The average grows to `sweeps_target`, then moves on in steps
     of an eighth; `final`: made of the last `sweeps_target` sweeps, none shared with the final before.
-    `rate_hz` is the stimulus rate (null: on demand), `band_hz` null without filter.
+    `rate_hz` is the stimulus rate (null: on demand), `band_hz` null without filter. `blanked_ms` was
+    interpolated. `halves_uv` (2, time, derivation): the averages of every other sweep; that they agree proves
+    nothing at a rate that mains lock to. `sharp_uv`, where the case asks for it: the mean through a filter of
+    `sharp_kind`, which takes at most `sharp_loss_bound` of the amplitude; peaks are measured in `mean_uv`.
     """
 
     site: str
@@ -131,6 +135,12 @@ class Average(Header, kw_only=True):
     rate_hz: float | None
     band_hz: list[float] | None
     weighting: Literal["noise", "none"]
+    blanked_ms: list[float]
+    halves_uv: Array | None
+    sharp_uv: Array | None
+    sharp_noise_uv: list[float | None] | None
+    sharp_loss_bound: list[float | None] | None
+    sharp_kind: str | None
     final: bool
 
 
@@ -155,13 +165,21 @@ class Peak(msgspec.Struct):
 
 
 class Measure(Header, kw_only=True):
-    """With each average. `leading` names the peak of the first derivation, the one that trends show."""
+    """With each average. `leading` names the peak of the first derivation, the one that trends show.
+
+    `verdict` null without such a peak, and once a running average has reached its target; `change` null
+    without a baseline.
+    """
 
     peaks: list[Peak]
     leading: str | None
     n_sweeps: int
     last_index: int
     final: bool
+    verdict: Verdict | None
+    ranking: list[Ranked]
+    choice: Choice | None
+    change: Change | None
 
 
 class LeadImpedance(msgspec.Struct):

@@ -89,8 +89,8 @@ def test_step_state_of_a_low_pass_hands_the_level_on() -> None:
 
 
 def in_long_double(sos: Floats, x: Floats) -> NDArray[np.longdouble]:
-    """The band-pass over x (time, channel), its past x[0] and so without what that leaves: nothing. Errs 2,000
-    times less than float64."""
+    """The band-pass over x (time, channel), its past x[0] and so without what that leaves: nothing. Errs
+    2,000 times less than float64."""
     y = x.astype(np.longdouble) - x[0]
     for b0, b1, b2, _, a1, a2 in sos.astype(np.longdouble):
         first = second = np.zeros(x.shape[1], dtype=np.longdouble)

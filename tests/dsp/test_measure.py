@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dsp.measure import T_95, T_PRESENT, Z_PRESENT, f_quantile, measure
+from dsp.measure import measure
 from dsp.nouns import Average, Measurement, Peak
+from dsp.presence import T_PRESENT, Z_PRESENT, f_quantile
 from tests.support.streams import Floats, coloured_noise
 
 RATE_HZ = 2000.0
@@ -282,6 +283,5 @@ def test_f_quantile_without_freedom_is_never_reached() -> None:
 
 
 def test_the_constants_are_those_of_the_distributions() -> None:
-    assert pytest.approx(stats.t.ppf(0.975, PATTERNS - 1), abs=1e-3) == T_95
     assert stats.norm.sf(Z_PRESENT) == pytest.approx(0.0005, rel=0.01)
     assert stats.t.sf(T_PRESENT, PATTERNS - 1) < 0.0005

@@ -73,7 +73,7 @@ ENDPOINTS = {
     "stim": "events",
 }
 ON_OCCASION = {"impedance", "alert"}
-DTYPES = {"counts": "<i4", "trigger_bits": "|u1", "mean_uv": "<f4", "sweep_uv": "<f4"}
+DTYPES = {"counts": "<i4", "trigger_bits": "|u1", "mean_uv": "<f4", "sweep_uv": "<f4", "halves_uv": "<f4"}
 
 
 def declared_name(topic: str) -> str:

@@ -1,0 +1,180 @@
+"""Where the peaks are: extremes of one polarity within a window, and the joint choice for a derivation.
+
+A peak is the largest value of its window. Where that is not certain, because a rival could be meant or two
+peaks would stand in the wrong order, the peaks of a derivation are chosen together: score = prominence in
+units of the noise + 5 x a soft prior of the window's centre (the weight of the `abr` program), the best sum
+of scores in rising order of latency by dynamic programming. Decides no presence and gives no interval.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.nouns import Peak
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+PRIOR_WEIGHT = 5.0
+SPAN_FLOOR = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """Of each trace: `place` in rows (parabola), `row`, `height` and `amplitude_uv`, whether an `extreme`."""
+
+    place: Floats
+    row: Rows
+    height_uv: Floats
+    amplitude_uv: Floats
+    extreme: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Picker:
+    """One peak's rows: `window` and `to` (first, end), `before` baseline rows (0: amplitudes from zero)."""
+
+    sign: int
+    n_rows: int
+    window: tuple[int, int]
+    to: tuple[int, int] | None
+    before: int
+
+    @property
+    def empty(self) -> bool:
+        """Its windows lie outside of the trace."""
+        return self.window[1] <= self.window[0] or (self.to is not None and self.to[1] <= self.to[0])
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Rows (first, end) of the window and of where the amplitude runs to."""
+        to = self.to or self.window
+        return min(self.window[0], to[0]), max(self.window[1], to[1])
+
+    def narrowed(self, first: int, end: int) -> "Picker":
+        """The same peak within rows first to end - 1 of its window only."""
+        return replace(self, window=(max(self.window[0], first), min(self.window[1], end)))
+
+    def cut(self, traces: Floats) -> tuple[Floats, Floats | None]:
+        """Rows of the span and one on either side, upright (trace, row); the baseline (trace,)."""
+        first, end = self.span
+        up = traces[:, first - 1 : end + 1] * self.sign
+        if self.to is not None or not self.before:
+            return up, None
+        return up, self.sign * (np.add.reduce(traces[:, : self.before], axis=1) / self.before)
+
+    def pick(self, up: Floats, baseline: Floats | None) -> Picked:
+        """The largest value of the window in each trace of `up` (trace, row), which `cut` made.
+
+        No extreme: it still rises at the window's edge. All rows that are told count from the trace's first.
+        """
+        skipped = self.span[0] - 1
+        flat, starts = up.ravel(), np.arange(len(up)) * up.shape[1]
+        first, end = self.window[0] - skipped, self.window[1] - skipped
+        row = up[:, first:end].argmax(axis=1) + first
+        shift, height, extreme = _vertex(flat, starts + row)
+        amplitude = height
+        if self.to is not None:
+            amplitude = height - self._foot(up, flat, starts, row)
+        elif baseline is not None:
+            amplitude = height - baseline
+        return Picked(row + shift + skipped, row + skipped, height, amplitude, extreme)
+
+    def _foot(self, up: Floats, flat: Floats, starts: Rows, row: Rows) -> Floats:
+        """The opposite extreme within `to`, behind the peak."""
+        skipped = self.span[0] - 1
+        to = self.to or self.window
+        first, end = to[0] - skipped, to[1] - skipped
+        inside = up[:, first:end]
+        if int(row.max()) >= first:
+            start = np.minimum(row + 1, end - 1)
+            behind = np.arange(first, end) >= start[:, None]
+            inside = np.where(behind, inside, np.inf)
+        lowest = inside.argmin(axis=1) + first
+        return -_vertex(-flat, starts + lowest)[1]
+
+
+def picker(peak: Peak, n_rows: int, t0_ms: float, dt_ms: float) -> Picker:
+    """The rows of `peak` in traces of `n_rows`; row k is at t0_ms + k*dt_ms."""
+
+    def rows(span_ms: tuple[float, float]) -> tuple[int, int]:
+        first = max(1, math.ceil((span_ms[0] - t0_ms) / dt_ms - 1e-9))
+        return first, min(n_rows - 1, math.floor((span_ms[1] - t0_ms) / dt_ms + 1e-9) + 1)
+
+    before = min(max(0, math.floor((0.0 - t0_ms) / dt_ms)), n_rows)
+    to = rows(peak.to_ms) if peak.to_ms else None
+    return Picker(peak.polarity, n_rows, rows(peak.window_ms), to, before if before > 3 else 0)
+
+
+def _vertex(flat: Floats, at: Rows) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Shift (rows) and height of the parabola through each place and its neighbours; whether an extreme."""
+    left, here, right = flat[at - 1], flat[at], flat[at + 1]
+    slope = left - right
+    curve = left - here - here + right
+    shift = np.divide(0.5 * slope, curve, out=np.zeros(len(at)), where=curve < 0.0)
+    shift = np.minimum(np.maximum(shift, -0.5), 0.5)
+    return shift, here - 0.25 * slope * shift, (here >= left) & (here >= right)
+
+
+def ambiguous(trace: Floats, where: Picker, row: int, noise_uv: float) -> bool:
+    """Whether another extreme of the window could score more than the largest value, at `row`.
+
+    `trace` (row,) is upright. A rival's prominence is at most its rise over the lowest point towards `row`.
+    """
+    first, end = where.window
+    left, right = trace[first - 1 : row + 1][::-1], trace[row : end + 1]
+    low_left, low_right = np.minimum.accumulate(left), np.minimum.accumulate(right)
+    prominence = trace[row] - max(low_left[-1], low_right[-1])
+    rise = max(float((left - low_left).max()), float((right - low_right).max()))
+    return bool(rise > 0.0 and rise + PRIOR_WEIGHT * noise_uv > prominence)
+
+
+def candidates(trace: Floats, where: Picker, noise_uv: float) -> list[tuple[int, float]]:
+    """Row and score of each local extreme of the window; `trace` (row,) upright."""
+    first, end = where.window
+    up = trace[first - 1 : end + 1]
+    inner = np.flatnonzero((up[1:-1] >= up[:-2]) & (up[1:-1] > up[2:])) + 1
+    half = max(0.5 * (end - 1 - first), 0.5)
+    found = []
+    for at in inner:
+        off = (first - 1 + at - 0.5 * (first + end - 1)) / half
+        score = _prominence(up, int(at)) / max(noise_uv, SPAN_FLOOR) + PRIOR_WEIGHT * (1.0 - off * off)
+        found.append((int(first - 1 + at), float(score)))
+    return found
+
+
+def _prominence(up: Floats, at: int) -> float:
+    """Height over the higher of the two lowest points on the way to something higher, or to the end."""
+    lows = []
+    for side in (up[at::-1], up[at:]):
+        higher = np.flatnonzero(side > up[at])
+        lows.append(float(side[: higher[0]].min() if len(higher) else side.min()))
+    return float(up[at]) - max(lows)
+
+
+def best_in_order(choices: list[list[tuple[int, float]]]) -> list[int | None]:
+    """One row per list of (row, score), rising, with the largest sum of scores; None: left out (score 0)."""
+    # Each state: last row taken, its sum, and the rows so far; only the best sum of a last row is kept.
+    states: dict[int, tuple[float, tuple[int | None, ...]]] = {-1: (0.0, ())}
+    for rows in choices:
+        after = {last: (total, (*taken, None)) for last, (total, taken) in states.items()}
+        for row, score in rows:
+            total, taken = max(
+                (s for last, s in states.items() if last < row), key=lambda s: s[0], default=(-math.inf, ())
+            )
+            if total + score > after.get(row, (-math.inf, ()))[0]:
+                after[row] = (total + score, (*taken, row))
+        states = after
+    return list(max(states.values(), key=lambda s: s[0])[1])
+
+
+def bounds(trace: Floats, where: Picker, row: int) -> tuple[int, int]:
+    """Rows (first, end) around `row` in which it is the largest: to the lowest point before a higher one."""
+    first, end = where.window
+    left, right = trace[first : row + 1][::-1], trace[row:end]
+    higher = np.flatnonzero(left > trace[row])
+    begin = row - int(np.argmin(left[: higher[0]])) if len(higher) else first
+    higher = np.flatnonzero(right > trace[row])
+    stop = row + int(np.argmin(right[: higher[0]])) + 1 if len(higher) else end
+    return begin, stop

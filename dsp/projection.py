@@ -1,0 +1,265 @@
+"""Amplitude by projection on a baseline: how much of its response is in an average, with the error.
+
+Owns the template (made of a baseline average), the ratio with its interval, the test for presence, the
+ratio in single sweeps and their noise. Nothing is picked, so noise is not read as response; the noise of the
+baseline itself is corrected for. Refuses a baseline that does not stand clear of its noise; tells no latency.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+MIN_CLEARANCE = 3.0
+"""A baseline must be this many of its standard errors above nothing: an error of at most a third."""
+PRESENT = 0.995
+"""One-sided: without a response 0.5 % of averages are called present (about 1 % where bursts are many)."""
+SMOOTH_COSINES = 5
+HUGE_UV = 1e12
+NOISE_SWEEPS = 1024
+MIN_NOISE_SWEEPS = 16
+MEAN_SWEEPS = 64
+CLIP = 9.0
+"""Takes 1/200 of the power of normal deviates, as much as the running mean's own error adds."""
+HUGE = 1e9
+"""A ratio or weight beyond it (or below its inverse) is none."""
+NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What to project on: `weights` (row of the span,) sum to nothing, so that an offset does not count.
+
+    weights' x is the ratio of x to the baseline, as nearly unbiased as the baseline allows. `gain` times that
+    is the pivot from which intervals are made, `variance` the square of the baseline's own relative error.
+    """
+
+    span: slice
+    weights: Floats
+    gain: float
+    variance: float
+    n_patterns: int
+
+    @property
+    def standard_error(self) -> float:
+        """Relative standard error of the baseline."""
+        return math.sqrt(self.variance)
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """`ratio` to the baseline, its standard error and 95 % interval; `present` by its own noise alone.
+
+    Kept for further tests: `pivot` with the variance of this average's noise, and that of the reference,
+    whose share grows with the ratio squared. Both variances come from `n_patterns` independent averages each.
+    """
+
+    ratio: float
+    standard_error: float
+    ci: tuple[float, float]
+    present: bool
+    pivot: float
+    own_variance: float
+    reference_variance: float
+    n_patterns: int
+
+    def probability_below(self, limit: float) -> float:
+        """Confidence that the true ratio is below `limit` (Fieller's pivot under Student's t)."""
+        spread = math.sqrt(self.own_variance + limit * limit * self.reference_variance)
+        freedom = _freedom(self.own_variance, limit * limit * self.reference_variance, self.n_patterns)
+        away = limit - self.pivot
+        if spread <= 0.0:
+            return 0.5 if away == 0.0 else float(away > 0.0)
+        return t_probability(away / spread, freedom)
+
+
+def template(mean: ArrayLike, null: ArrayLike, span: slice, cosines: int | None = None) -> Template | None:
+    """The template of a baseline `mean` (time,) and its noise-only averages `null` (pattern, time).
+
+    `span` is the response's rows. With b its rows less their mean, n_k the null averages', M a metric:
+
+        D = b'M b - mean_k n_k'M n_k        energy of the response alone (errors in variables: Fuller 1987)
+        Q = mean_k (b'M n_k)^2 + (1 + 2/K) mean_{j<>k} (n_j'M n_k)^2        variance of what is divided by
+        w = M b / (D (1 + 2 mean_k (b'M n_k)^2 / D^2))        ratio without the bias of dividing by noise
+
+    M is the identity, or, with `cosines`, the lowest so many half cosines of the span (2 x its seconds x the
+    highest Hz of the response), each divided by the root of its noise power (half whitening). None when the
+    baseline is not finite or not clear of its noise. Raises ValueError for shapes and spans that cannot be.
+    """
+    mean_uv, null_uv = np.asarray(mean, np.float64), np.asarray(null, np.float64)
+    _check(mean_uv, null_uv, span, cosines)
+    if not (_usable(mean_uv[span]) and _usable(null_uv[:, span])):
+        return None
+    b = mean_uv[span] - mean_uv[span].mean()
+    noise = null_uv[:, span] - null_uv[:, span].mean(axis=1, keepdims=True)
+    raw, noise_raw = _metric(b, noise, cosines)
+    k = len(noise)
+    gram = np.einsum("ir,jr->ij", noise_raw, noise)
+    energy = float(raw @ b) - float(np.diagonal(gram).mean())
+    if energy <= 0.0:
+        return None
+    along = float(np.mean((noise @ raw) ** 2)) / energy**2
+    across = float(np.mean(gram[~np.eye(k, dtype=bool)] ** 2)) / energy**2
+    variance = along + (1.0 + 2.0 / k) * across
+    if not variance * MIN_CLEARANCE**2 < 1.0:
+        return None
+    gain = 1.0 + 2.0 * along
+    return Template(span, raw / (energy * gain), gain, variance, k)
+
+
+def project(made: Template, mean: ArrayLike, null: ArrayLike) -> Projection | None:
+    """The ratio of an average `mean` (time,) and noise-only averages `null` (pattern, time) to the baseline.
+
+    The interval is Fieller's (1954): all a with (pivot - a)^2 <= t^2 (own + a^2 reference), t of Student with
+    the degrees of freedom of Welch and Satterthwaite. None when the average is not finite in the span.
+    """
+    mean_uv, null_uv = np.asarray(mean, np.float64), np.asarray(null, np.float64)
+    if not (_usable(mean_uv[made.span]) and _usable(null_uv[:, made.span])):
+        return None
+    ratio = float(mean_uv[made.span] @ made.weights)
+    own = float(np.mean((null_uv[:, made.span] @ made.weights) ** 2))
+    present = ratio > t_quantile(PRESENT, len(null_uv)) * math.sqrt(own)
+    scaled = own * made.gain**2
+    return _projection(ratio, ratio * made.gain, scaled, made.variance, made.n_patterns, present)
+
+
+def project_sweeps(made: Template, sweeps: ArrayLike) -> Floats:
+    """The ratio (sweep,) in each of `sweeps` (sweep, time); NaN for one that is not finite in the span."""
+    rows = np.asarray(sweeps, np.float64)[:, made.span]
+    good = (np.abs(rows) < HUGE_UV).all(axis=1)
+    found = np.full(len(rows), np.nan)
+    found[good] = np.einsum("sr,r->s", rows[good], made.weights)
+    return found
+
+
+class SweepNoise:
+    """The variance of each sweep's projection: scale / weight, the scale followed from the sweeps before it.
+
+    scale = mean(w^2 r^2) / mean(w), running over NOISE_SWEEPS, with r the distance from the mean of about
+    MEAN_SWEEPS before, so that a fall does not pass for noise. Sweeps count by their weight: evidence has the
+    spread that it claims even where weights are not quite 1/variance. w r^2 is cut off at CLIP x scale.
+    """
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._mean = self._mean_weight = 0.0
+        self._squares = self._weights = 0.0
+
+    def variance(self, p: float, weight: float) -> float:
+        """The variance of `p` (ratio), of a sweep of `weight`; infinite when it says nothing (yet)."""
+        if not (abs(p) < HUGE and 1.0 / HUGE < weight < HUGE):
+            return math.inf
+        told = self._seen >= MIN_NOISE_SWEEPS
+        found = self._squares / self._weights / weight if told else math.inf
+        if self._seen > 0:
+            away = p - self._mean
+            square = weight * away * away
+            if told:
+                square = min(square, CLIP * self._squares / self._weights)
+            share = 1.0 / min(self._seen, NOISE_SWEEPS)
+            self._squares += (weight * square - self._squares) * share
+            self._weights += (weight - self._weights) * share
+        self._seen += 1
+        self._mean_weight += (weight - self._mean_weight) / min(self._seen, MEAN_SWEEPS)
+        self._mean += (p - self._mean) * weight / (self._mean_weight * min(self._seen, MEAN_SWEEPS))
+        return found
+
+
+def against(
+    projection: Projection | None, made: Template, level: float, level_se: float
+) -> Projection | None:
+    """The same average against a moved baseline, at `level` +- `level_se` of the template's own.
+
+    The template's error is in both and cancels. None when the level is not clear of its error.
+    """
+    if projection is None or not level > MIN_CLEARANCE * level_se or not level > 0.0:
+        return None
+    own = projection.own_variance / (made.gain * level) ** 2
+    reference = (level_se / level) ** 2
+    ratio = projection.ratio / level
+    return _projection(ratio, ratio, own, reference, projection.n_patterns, projection.present)
+
+
+def _projection(
+    ratio: float, pivot: float, own: float, reference: float, n_patterns: int, present: bool
+) -> Projection:
+    shared = ratio * ratio * reference
+    t2 = t_quantile(0.975, _freedom(own, shared, n_patterns)) ** 2
+    square = 1.0 - t2 * reference
+    root = math.sqrt(max(0.0, pivot * pivot - square * (pivot * pivot - t2 * own)))
+    ci = ((pivot - root) / square, (pivot + root) / square)
+    error = math.sqrt(own + shared)
+    return Projection(ratio, error, ci, bool(present), pivot, own, reference, n_patterns)
+
+
+def _freedom(own: float, shared: float, n_patterns: int) -> float:
+    """Degrees of freedom of the sum of two variances of n_patterns each (Welch 1947, Satterthwaite 1946)."""
+    total = own + shared
+    if total <= 0.0:
+        return float(n_patterns)
+    return n_patterns / ((own / total) ** 2 + (shared / total) ** 2)
+
+
+def _metric(b: Floats, noise: Floats, cosines: int | None) -> tuple[Floats, Floats]:
+    """M b (row,) and M n_k (pattern, row)."""
+    if cosines is None:
+        return b, noise
+    rows = len(b)
+    waves = np.cos(np.pi / rows * np.outer(np.arange(1, cosines + 1), np.arange(rows) + 0.5))
+    power = np.einsum("kr,cr->kc", noise, waves)
+    shares = _half_white(np.mean(power**2, axis=0))
+    raw = (waves @ b * shares) @ waves
+    return raw, (power * shares) @ waves
+
+
+def _half_white(power: Floats) -> Floats:
+    """1 / root of the noise power (cosine,), smoothed on a log scale; ones when there is no noise to tell.
+
+    Full whitening leans on cosines in which a noisy baseline has little but noise; half of it does not.
+    """
+    mean = float(power.mean())
+    if mean <= 0.0:
+        return np.ones(len(power))
+    logs = np.log(np.maximum(power / mean, 1e-9))
+    edge = SMOOTH_COSINES // 2
+    wide = np.pad(logs, edge, mode="edge")
+    smooth = np.convolve(wide, np.full(SMOOTH_COSINES, 1.0 / SMOOTH_COSINES), mode="valid")
+    return np.asarray(np.exp(-0.5 * smooth))
+
+
+def _usable(values: Floats) -> bool:
+    return bool((np.abs(values) < HUGE_UV).all())
+
+
+def _check(mean: Floats, null: Floats, span: slice, cosines: int | None) -> None:
+    if mean.ndim != 1 or null.ndim != 2 or null.shape[1] != len(mean):
+        raise ValueError(f"mean {mean.shape} and null {null.shape} are not (time,) and (pattern, time)")
+    if len(null) < 2:
+        raise ValueError("fewer than 2 noise-only averages tell no error")
+    start, stop, step = span.indices(len(mean))
+    if step != 1 or stop - start < 4 or (span.start, span.stop) != (start, stop):
+        raise ValueError(f"{span} is not a span of 4 rows or more of {len(mean)}")
+    if cosines is not None and not 2 <= cosines < stop - start:
+        raise ValueError(f"{cosines} cosines do not fit into {stop - start} rows")
+
+
+def t_quantile(probability: float, freedom: float) -> float:
+    """Quantile of Student's t (expansion of Goldberg and Levine 1946; within 0.001 from 10 degrees on)."""
+    z = NORMAL.inv_cdf(probability)
+    n = freedom
+    return (
+        z
+        + (z**3 + z) / (4.0 * n)
+        + (5.0 * z**5 + 16.0 * z**3 + 3.0 * z) / (96.0 * n**2)
+        + (3.0 * z**7 + 19.0 * z**5 + 17.0 * z**3 - 15.0 * z) / (384.0 * n**3)
+    )
+
+
+def t_probability(t: float, freedom: float) -> float:
+    """Distribution function of Student's t (Wallace 1959; within 0.001 from 10 degrees of freedom on)."""
+    n = freedom
+    z = (8.0 * n + 1.0) / (8.0 * n + 3.0) * math.sqrt(n * math.log1p(t * t / n))
+    return NORMAL.cdf(math.copysign(z, t))

@@ -1,0 +1,222 @@
+"""What an average comes to, beside its peaks: verdict, best derivation, change from baseline, sharper trace.
+
+Owns what one test remembers for that from sweep to sweep and average to average; the arithmetic is dsp's.
+Raises no alert: it says what is so, with how sure. A pure function of sweeps and averages.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from dsp.change import Change, Cusum, CusumState, Latency, Rolling, change
+from dsp.measure import Measurer
+from dsp.montage import Selector, rank
+from dsp.nouns import Average, Measurement, Sweep
+from dsp.projection import Projection, SweepNoise, Template, against, project, project_sweeps, template
+from dsp.sharpen import sharpen_low_pass, sharpen_wiener
+from dsp.stopping import Plan, Stopping, Verdict
+from hostd.case import TestPlan
+
+ROLLING_S = 1200.0
+"""A baseline that follows forgets in so long."""
+_T_95 = 2.145
+
+
+class Course:
+    """The course of one test of `n_rows` rows from `t0_ms` on, `dt_ms` apart."""
+
+    def __init__(
+        self, plan: TestPlan, names: tuple[str, ...], n_rows: int, t0_ms: float, dt_ms: float
+    ) -> None:
+        self._plan, self._names = plan, names
+        self._t0_ms, self._dt_ms, self._n_rows = t0_ms, dt_ms, n_rows
+        self._rate_hz = 1e3 / dt_ms
+        self._measurer = Measurer(plan.peaks, names, n_rows, t0_ms, dt_ms)
+        self._leading = next((k for k, p in enumerate(plan.peaks) if p.derivation == 0), None)
+        self._span = self._rows(self._spans([p.derivation for p in plan.peaks if p.derivation == 0]))
+        self._choice = None
+        if self._span is not None and len(names) > 1:
+            self._choice = Selector(names, 0, self._span)
+        self._stopping: Stopping | None = None
+        if self._leading is not None:
+            hz = plan.stimulus_hz or 1.0
+            self._stopping = Stopping(Plan(plan.sweeps, hz, plan.smallest_uv))
+        self._ran_on = False
+        self._last_choice: dict[str, Any] | None = None
+        self.clear_baseline()
+
+    def restart(self) -> None:
+        """A new average begins."""
+        self._ran_on = False
+        if self._stopping is not None:
+            self._stopping.restart()
+
+    def clear_baseline(self) -> None:
+        """There is nothing to compare with any more."""
+        self._template: Template | None = None
+        self._fixed: Cusum | None = None
+        self._rolling: Rolling | None = None
+        self._states: tuple[CusumState, CusumState] | None = None
+        self._baseline: Measurement | None = None
+        self._indices: list[int] = []
+
+    def set_baseline(self, average: Average, measured: tuple[Measurement, ...]) -> None:
+        """Later sweeps and averages are compared with this one."""
+        self.clear_baseline()
+        if self._leading is None or self._span is None:
+            return
+        self._baseline = measured[self._leading]
+        self._template = template(average.mean_uv[:, 0], average.null_uv[:, :, 0], self._span)
+        if self._template is None or not self._plan.stimulus_hz:
+            return
+        hz = self._plan.stimulus_hz
+        self._noise = SweepNoise()
+        self._fixed = Cusum(sweeps_per_s=hz)
+        error = max(self._template.standard_error, 1e-3)
+        self._rolling = Rolling(Cusum(sweeps_per_s=hz), max(1.0, ROLLING_S * hz), error)
+
+    def add(self, sweep: Sweep) -> None:
+        """One more sweep of the test."""
+        if self._template is None or self._fixed is None or self._rolling is None or not sweep.accepted:
+            return
+        p = float(project_sweeps(self._template, sweep.uv[None, :, 0])[0])
+        v = self._noise.variance(p, float(sweep.weights[0]))
+        self._states = self._fixed.add(p, v), self._rolling.add(p, v)
+        self._indices.append(sweep.trigger.index)
+
+    def measure(self, average: Average) -> tuple[Measurement, ...]:
+        """The peaks of `average`."""
+        return tuple(self._measurer.measure(average))
+
+    def verdict(self, average: Average, measured: tuple[Measurement, ...]) -> Verdict | None:
+        """Whether the average is certain enough; None without a leading peak, and once it has run on from its
+        target: what was decided is of the first."""
+        if self._stopping is None or self._leading is None or self._ran_on:
+            return None
+        self._ran_on = average.final
+        evidence = self._measurer.evidence(average)[self._leading]
+        return self._stopping.see(average, measured[self._leading], evidence)
+
+    def fields(
+        self, average: Average, measured: tuple[Measurement, ...], verdict: Verdict | None
+    ) -> dict[str, Any]:
+        """What is told with each average, beside its peaks."""
+        return {
+            "verdict": None if verdict is None else asdict(verdict),
+            "ranking": self._ranking(average),
+            "choice": self._chosen(average),
+            "change": self._changed(average, measured),
+        }
+
+    def sharpened(self, average: Average) -> dict[str, Any]:
+        """A second, sharper trace of the average, where the case asks for one."""
+        if self._plan.sharpen == "off" or not np.isfinite(average.noise_uv).all():
+            return dict.fromkeys(("sharp_uv", "sharp_noise_uv", "sharp_loss_bound", "sharp_kind"))
+        if self._plan.sharpen == "wiener":
+            made = sharpen_wiener(average)
+        else:
+            made = sharpen_low_pass(average, self._rate_hz)
+        return {
+            "sharp_uv": made.average.mean_uv.astype(np.float32),
+            "sharp_noise_uv": [_finite(x) for x in made.average.noise_uv],
+            "sharp_loss_bound": [_finite(x) for x in made.loss_bound],
+            "sharp_kind": made.kind,
+        }
+
+    def _ranking(self, average: Average) -> list[dict[str, Any]]:
+        if self._span is None:
+            return []
+        ranking = rank(average.mean_uv, average.null_uv, self._span, average.n_effective)
+        return [
+            {
+                "derivation": self._names[k],
+                "snr_db": _finite(ranking.snr_db[k]),
+                "snr_se_db": _finite(ranking.snr_se_db[k]),
+                "sweeps_to_6db": _finite(ranking.sweeps_to_6db[k]),
+            }
+            for k in ranking.order
+        ]
+
+    def _chosen(self, average: Average) -> dict[str, Any] | None:
+        """The derivation to look at; once there is a baseline it stays what it is."""
+        if self._choice is None:
+            return None
+        if self._baseline is None or self._last_choice is None:
+            choice = self._choice.update(average.mean_uv, average.null_uv, average.n_effective)
+            self._last_choice = asdict(choice) | {"reason": str(choice.reason)}
+        return self._last_choice
+
+    def _changed(self, average: Average, measured: tuple[Measurement, ...]) -> dict[str, Any] | None:
+        if self._template is None or self._leading is None or self._baseline is None:
+            return None
+        told = project(self._template, average.mean_uv[:, 0], average.null_uv[:, :, 0])
+        now, before = _latency(measured[self._leading]), _latency(self._baseline)
+        found: dict[str, Any] = {
+            "peak": self._plan.peaks[self._leading].name,
+            "fixed": _change_fields(change(told, now, before)),
+            "rolling": None,
+            "alarm": None,
+        }
+        if self._rolling is not None and self._states is not None:
+            level, error = self._rolling.level, self._rolling.level_se
+            moved = against(told, self._template, level, error)
+            found["rolling"] = _change_fields(change(moved, now, before)) | {
+                "level": level,
+                "level_se": error,
+                "frozen": self._rolling.frozen,
+            }
+            fixed, rolling = self._states
+            found["alarm"] = {"fixed": self._state(fixed), "rolling": self._state(rolling)}
+        return found
+
+    def _state(self, state: CusumState) -> dict[str, Any]:
+        since = None if state.since is None else self._indices[min(state.since, len(self._indices) - 1)]
+        return {
+            "evidence": state.evidence,
+            "threshold": state.threshold,
+            "alarm": state.alarm,
+            "since_index": since,
+            "sweeps_ago": state.ago,
+        }
+
+    def _spans(self, derivations: list[int]) -> list[tuple[float, float]]:
+        return [
+            (p.window_ms[0], (p.to_ms or p.window_ms)[1])
+            for p in self._plan.peaks
+            if p.derivation in derivations
+        ]
+
+    def _rows(self, spans: list[tuple[float, float]]) -> slice | None:
+        """Rows of all of `spans` (milliseconds) together; None where there are too few."""
+        if not spans:
+            return None
+        first = max(0, round((min(a for a, _ in spans) - self._t0_ms) / self._dt_ms))
+        end = min(self._n_rows, round((max(b for _, b in spans) - self._t0_ms) / self._dt_ms) + 1)
+        return slice(first, end) if end - first >= 4 else None
+
+
+def _latency(m: Measurement) -> Latency | None:
+    """Of a peak that is present; its error from its interval."""
+    if m.latency_ms is None or m.latency_ci_ms is None:
+        return None
+    return Latency(m.latency_ms, (m.latency_ci_ms[1] - m.latency_ci_ms[0]) / (2.0 * _T_95))
+
+
+def _change_fields(told: Change) -> dict[str, Any]:
+    p: Projection | None = told.projection
+    return {
+        "ratio": None if p is None else p.ratio,
+        "ratio_ci": None if p is None else [_finite(p.ci[0]), _finite(p.ci[1])],
+        "present": None if p is None else p.present,
+        "log_change": told.log_change,
+        "log_se": told.log_se,
+        "log_at_most": told.log_at_most,
+        "latency_change_ms": told.latency_change_ms,
+        "latency_se_ms": told.latency_se_ms,
+        "rules": [asdict(rule) for rule in told.rules],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

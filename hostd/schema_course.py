@@ -1,0 +1,110 @@
+"""What `measure.TEST` says of the course of a test, beside its peaks: declared for the schema."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Verdict(msgspec.Struct):
+    """Is the leading peak certain enough? By a sequential test: looking often does not raise its error.
+
+    `error_rate`: of what was decided, at most; null while undecided, and where a planned end passed unseen.
+    `done`: with `stop = "certain"` the average ends here. `seconds_left` until it is, likely and from, to.
+    """
+
+    decision: Literal["present", "absent", "undecided"]
+    reason: str
+    error_rate: float | None
+    n_sweeps: int
+    done: bool
+    seconds_left: float | None
+    seconds_range: tuple[float, float] | None
+
+
+class Ranked(msgspec.Struct):
+    """Signal to noise of the average in one derivation over the span of the leading derivation's peaks; null
+    where nothing can be said. `sweeps_to_6db`: so many effective sweeps make a ratio of 6 dB."""
+
+    derivation: str
+    snr_db: float | None
+    snr_se_db: float | None
+    sweeps_to_6db: float | None
+
+
+class Choice(msgspec.Struct):
+    """The best derivation and why; the standard one stays the first. Once there is a baseline it stays.
+
+    `saved`: how many times fewer sweeps the chosen one needs. `polarity` -1: the response is upside down.
+    """
+
+    chosen: str
+    standard: str
+    candidate: str | None
+    reason: Literal["nothing_known", "no_response", "best", "not_worth_it", "not_certain", "changed", "lost"]
+    chosen_snr_db: float | None
+    standard_snr_db: float | None
+    saved: float | None
+    confidence: float | None
+    polarity: int
+
+
+class Rule(msgspec.Struct):
+    """A fixed rule of the field, and how sure it is that the truth meets it."""
+
+    name: str
+    verdict: Literal["met", "not met", "unknown"]
+    confidence: float | None
+
+
+class Against(msgspec.Struct):
+    """An average against one baseline, by projection on its waveform; latency as the leading peak's.
+
+    `ratio` 1 is no change, interval 95 %; `log_change` null where the ratio is not clear of nothing, when
+    `log_at_most` (97.5 %) still bounds it.
+    """
+
+    ratio: float | None
+    ratio_ci: tuple[float | None, float | None] | None
+    present: bool | None
+    log_change: float | None
+    log_se: float | None
+    log_at_most: float | None
+    latency_change_ms: float | None
+    latency_se_ms: float | None
+    rules: list[Rule]
+
+
+class AgainstRolling(Against):
+    """Against a baseline that follows slow drift: `level` is its ratio to the fixed one. `frozen`: what comes
+    is withheld from it, for it may be an injury."""
+
+    level: float
+    level_se: float
+    frozen: bool
+
+
+class Sequential(msgspec.Struct):
+    """CUSUM of single sweeps for a fall to 40 %: an alarm at the threshold, one false one an hour; likely
+    since sample `since_index`, `sweeps_ago`."""
+
+    evidence: float
+    threshold: float
+    alarm: bool
+    since_index: int | None
+    sweeps_ago: int
+
+
+class Alarm(msgspec.Struct):
+    """The same test against both baselines."""
+
+    fixed: Sequential
+    rolling: Sequential
+
+
+class Change(msgspec.Struct):
+    """What has changed from the baseline in the first derivation; null parts are not known yet."""
+
+    peak: str
+    fixed: Against
+    rolling: AgainstRolling | None
+    alarm: Alarm | None

@@ -1,0 +1,254 @@
+"""Changes are told with their errors; the alarm keeps its false alarms, finds a fall, and learns none."""
+
+import itertools
+import math
+import random
+
+import numpy as np
+import pytest
+
+from dsp import reference_change as twins
+from dsp.change import (
+    MIN_THRESHOLD,
+    Cusum,
+    CusumState,
+    Latency,
+    Rolling,
+    change,
+    threshold,
+)
+from dsp.projection import MIN_NOISE_SWEEPS, Projection, SweepNoise, project, template
+from tests.evoked import alarm
+from tests.support.streams import Floats
+
+VARIANCE = 11.1
+"""Of a single sweep's ratio in facts/dsp 3.4."""
+NAN, INF = math.nan, math.inf
+
+
+def projection(ratio: float, own: float) -> Projection:
+    """A projection of this variance on a noiseless baseline."""
+    square = np.repeat([1.0, -1.0], 20)
+    null = np.tile(square, (15, 1)) * math.sqrt(own)
+    made = template(square, np.tile(square, (15, 1)) * 0.0, slice(0, 40))
+    assert made is not None
+    told = project(made, ratio * square, null)
+    assert told is not None
+    return told
+
+
+def test_log_change_and_its_error() -> None:
+    told = change(projection(0.5, 0.01), None, None)
+    assert told.log_change == pytest.approx(math.log(0.5))
+    assert told.log_se == pytest.approx(0.1 / 0.5)
+    assert told.log_at_most == pytest.approx(math.log(0.5 + 2.1314 * 0.1), rel=1e-4)
+
+
+def test_no_logarithm_of_what_is_not_clear_of_nothing() -> None:
+    told = change(projection(0.1, 0.01), None, None)
+    assert (told.log_change, told.log_se) == (None, None)
+    assert told.log_at_most == pytest.approx(math.log(0.1 + 2.1314 * 0.1), rel=1e-4)
+    gone = change(projection(-0.9, 0.01), None, None)
+    assert (gone.log_change, gone.log_se, gone.log_at_most) == (None, None, None)
+    assert gone.rules[0].verdict == "met" and gone.rules[0].confidence > 0.999
+
+
+def test_latency_change() -> None:
+    told = change(None, Latency(22.5, 0.3), Latency(20.0, 0.4))
+    assert told.latency_change_ms == pytest.approx(2.5)
+    assert told.latency_se_ms == pytest.approx(0.5)
+    assert told.rules[0].verdict == "unknown"
+    assert told.rules[1].verdict == "met"
+    # 0.5 ms beyond the limit of 22, with an error of root(0.3^2 + 0.44^2).
+    assert told.rules[1].confidence == pytest.approx(0.82, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "own", "verdict", "low", "high"),
+    [(0.3, 0.0025, "met", 0.99, 1.0), (0.45, 0.04, "met", 0.55, 0.65), (0.9, 0.01, "not met", 0.0, 0.01)],
+)
+def test_amplitude_rule(ratio: float, own: float, verdict: str, low: float, high: float) -> None:
+    rule = change(projection(ratio, own), None, None).rules[0]
+    assert rule.verdict == verdict
+    assert rule.confidence is not None and low <= rule.confidence <= high
+
+
+@pytest.mark.parametrize("missing", [(None, Latency(20.0, 0.1)), (Latency(20.0, 0.1), None), (None, None)])
+def test_what_was_not_measured_is_unknown(missing: tuple[Latency | None, Latency | None]) -> None:
+    told = change(None, *missing)
+    assert (told.log_change, told.log_at_most, told.latency_change_ms, told.latency_se_ms) == (None,) * 4
+    assert [(r.verdict, r.confidence) for r in told.rules] == [("unknown", None)] * 2
+    exact = change(None, Latency(22.0, 0.0), Latency(20.0, 0.0))
+    assert exact.rules[1].verdict == "not met" and exact.rules[1].confidence == 0.0
+
+
+def test_cusum_and_noise_equal_their_twins_bit_by_bit() -> None:
+    p, weights = alarm.runs(4, 3000, "severe", 3)
+    p[:, 2000:] -= 0.6
+    v = twins.sweep_variances(p, weights)
+    many = twins.Cusums(0.6, np.full(4, 16920.0))
+    ones = [Cusum(0.6, 1.0, 4.7) for _ in range(4)]
+    levels = [SweepNoise() for _ in range(4)]
+    alarms = 0
+    for i in range(p.shape[1]):
+        rang = many.add(p[:, i], v[:, i])
+        for c, (test, level) in enumerate(zip(ones, levels, strict=True)):
+            told = level.variance(float(p[c, i]), float(weights[c, i]))
+            assert told == pytest.approx(float(v[c, i]), rel=1e-12)
+            state = test.add(float(p[c, i]), told)
+            assert state.evidence == pytest.approx(float(many.evidence[c]), rel=1e-9, abs=1e-9)
+            assert state.threshold == pytest.approx(float(many.h[c]), rel=1e-9)
+            assert rang[c] == (state.evidence >= state.threshold)
+        alarms += int(rang.sum())
+    assert alarms > 0
+
+
+@pytest.mark.parametrize("information", [1e-4, 0.0324, 1.0])
+@pytest.mark.parametrize("interval", [1000.0, 16920.0, 1e6])
+def test_threshold_solves_siegmund_s_formula(information: float, interval: float) -> None:
+    h = threshold(information, interval)
+    b = h + 1.166 * math.sqrt(information)
+    if h > MIN_THRESHOLD:
+        assert 2.0 * (math.exp(b) - b - 1.0) / information == pytest.approx(interval, rel=1e-6)
+    else:
+        assert 2.0 * (math.exp(b) - b - 1.0) / information >= interval
+
+
+@pytest.mark.parametrize("kind", ["quiet", "typical", "severe"])
+def test_false_alarms_keep_their_rate(kind: str) -> None:
+    """One an hour asked for; 60 hours hold 60 +- 8."""
+    p, weights = alarm.runs(240, alarm.HOUR // 4 + alarm.WARM_UP, kind, 7)
+    alarms = alarm.cusum_alarms(p, twins.sweep_variances(p, weights), np.ones(1))[alarm.WARM_UP :]
+    assert 0.6 <= alarms.sum() / 60 <= 1.5
+
+
+def test_the_study_in_small() -> None:
+    """The whole study with more cases: python -m tests.evoked.alarm."""
+    own = {"nominal_per_h": 1.0, "block": 0.56, "plain_block": 0.2}
+    told = alarm.fall(200, "typical", 9, own)
+    assert 180.0 < told["cusum_median"] < 285.0
+    assert told["ratio"] < 0.75
+
+
+def test_it_tells_since_when() -> None:
+    source = random.Random(5)
+    since, ago = [], []
+    for _ in range(40):
+        test = Cusum(0.6, 1.0, 4.7)
+        for i in itertools.count():
+            state = test.add(source.gauss(1.0 if i < 1500 else 0.4, 3.3), VARIANCE)
+            if state.alarm and i >= 1500:
+                break
+        assert state.since is not None
+        since.append(state.since)
+        ago.append(state.ago)
+        assert state.since + state.ago == i + 1
+    assert abs(np.median(since) - 1500) < 60
+    assert np.median(ago) > 100
+
+
+def test_an_alarm_stays_until_the_evidence_is_gone() -> None:
+    test = Cusum(0.6, 1.0, 4.7)
+    for _ in range(1000):
+        state = test.add(0.4, 1.0)
+    assert state.alarm and state.evidence == pytest.approx(2.0 * state.threshold)
+    states = [test.add(1.0, 1.0) for _ in range(200)]
+    rang = [s.alarm for s in states]
+    assert rang[0] and not rang[-1] and sorted(rang, reverse=True) == rang
+    assert states[-1].evidence == 0.0 and states[-1].since is None and states[-1].ago == 0
+    again = test.add(0.4, 1.0)
+    assert again.ago == 1 and not again.alarm
+    test.clear()
+    assert test.add(0.4, 1.0).ago == 1
+
+
+def test_no_single_sweep_makes_an_alarm() -> None:
+    test = Cusum(0.6, 1.0, 4.7)
+    for _ in range(100):
+        test.add(1.0, 1.0)
+    assert [test.add(-1e6, 0.0).alarm for _ in range(3)] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("p", "v"), [(NAN, 1.0), (INF, 1.0), (0.0, NAN), (0.0, INF), (0.0, -1.0), (-INF, 0.0)]
+)
+def test_what_says_nothing_only_counts(p: float, v: float) -> None:
+    test, rolling = Cusum(0.6, 1.0, 4.7), Rolling(Cusum(0.6, 1.0, 4.7), 1000.0)
+    before = test.add(0.3, VARIANCE)
+    rolling.add(0.3, VARIANCE)
+    level = rolling.level
+    after = test.add(p, v)
+    assert after == CusumState(before.evidence, before.threshold, False, 0, 2)
+    assert rolling.add(p, v).evidence > 0.0 and rolling.level == level
+
+
+def test_noise_that_says_nothing() -> None:
+    test = SweepNoise()
+    for p, weight in [(NAN, 1.0), (1.0, 0.0), (INF, 1.0), (1.0, NAN), (1e300, 1.0)]:
+        assert test.variance(p, weight) == INF
+    assert [test.variance(1.0, 1.0) for _ in range(MIN_NOISE_SWEEPS)] == [INF] * MIN_NOISE_SWEEPS
+    assert test.variance(1.0, 1.0) == 0.0
+    silent = Cusum(0.6, 1.0, 4.7)
+    assert [silent.add(1.0, 0.0).evidence for _ in range(50)] == [0.0] * 50
+
+
+def followed(
+    ratios: Floats, baseline_se: float = 0.05, seed: int = 8
+) -> tuple[Rolling, list[CusumState], list[CusumState]]:
+    """Sweeps of these ratios against the rolling and the fixed baseline; a false alarm falls due in 100 h."""
+    source = random.Random(seed)
+    rolling, fixed = Rolling(Cusum(0.6, 0.01, 4.7), 3000.0, baseline_se), Cusum(0.6, 0.01, 4.7)
+    p = [source.gauss(float(r), 1.5) for r in ratios]
+    return rolling, [rolling.add(x, 2.25) for x in p], [fixed.add(x, 2.25) for x in p]
+
+
+def test_rolling_baseline_follows_drift_without_alarm() -> None:
+    """A lag of 3 % makes false alarms likelier, but in two cases of five at most."""
+    drift = np.linspace(1.0, 0.6, 40000)
+    rang = []
+    for seed in range(5):
+        rolling, states, fixed = followed(drift, seed=seed)
+        assert rolling.level == pytest.approx(0.6 + 0.4 * 3000 / 40000, abs=0.1)
+        assert fixed[-1].alarm
+        rang.append(any(s.alarm for s in states))
+    assert sum(rang) <= 2
+
+
+def test_rolling_baseline_does_not_learn_an_injury() -> None:
+    injured = np.r_[np.ones(4000), np.full(12000, 0.4)]
+    rolling, states, _ = followed(injured)
+    assert states[-1].alarm and rolling.frozen
+    assert rolling.level == pytest.approx(1.0, abs=0.06)
+    assert states[-1].since == pytest.approx(4000, abs=60)
+    rolling.clear()
+    assert not rolling.frozen and rolling.level == pytest.approx(1.0, abs=0.06)
+
+
+def test_a_person_can_have_a_fall_learned() -> None:
+    rolling, _, _ = followed(np.r_[np.ones(4000), np.full(12000, 0.4)])
+    rolling.clear(learn=True)
+    assert not rolling.frozen and rolling.level == pytest.approx(0.4, abs=0.06)
+
+
+def test_rolling_baseline_corrects_a_wrong_baseline() -> None:
+    rolling, states, _ = followed(np.full(6000, 1.2), 0.2)
+    assert rolling.level == pytest.approx(1.2, abs=0.07)
+    assert rolling.level_se == pytest.approx(1.5 / math.sqrt(6000), rel=0.25)
+    assert not any(s.alarm for s in states)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Cusum(0.0, 1.0, 1.0),
+        lambda: Cusum(1.1, 1.0, 1.0),
+        lambda: Cusum(NAN, 1.0, 1.0),
+        lambda: Cusum(0.6, 0.0, 1.0),
+        lambda: Cusum(0.6, 1.0, INF),
+        lambda: Rolling(Cusum(0.6, 1.0, 1.0), 0.5),
+        lambda: Rolling(Cusum(0.6, 1.0, 1.0), 100.0, 0.0),
+    ],
+)
+def test_what_cannot_be_is_refused(build: object) -> None:
+    with pytest.raises(ValueError):
+        build()  # type: ignore[operator]

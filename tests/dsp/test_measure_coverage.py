@@ -1,0 +1,174 @@
+"""Intervals hold the truth, noise alone is absent, and the plain twin says the same."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from dsp import reference_measure as twin
+from dsp.measure import Measurer, measure
+from dsp.nouns import Average, Peak
+from dsp.picker import best_in_order
+from dsp.presence import f_deviate, f_quantile, t_deviate, t_quantile
+from tests.evoked.coverage import DT_MS, SHAPES, T0_MS, TIMES_MS, bump, cell, measured, noise_average, scaled
+
+RUNS = 400
+KINDS = (("quiet", 16), ("severe", 64))
+NOISE = {
+    (spectrum, kind): noise_average(77 + k, RUNS, spectrum, kind, n)
+    for spectrum in ("white", "1/f^2")
+    for k, (kind, n) in enumerate(KINDS)
+}
+
+
+@pytest.mark.parametrize("key", NOISE)
+def test_intervals_hold_the_truth_in_93_to_97_percent(key: tuple[str, str]) -> None:
+    """Over the shapes and SNRs of one noise; each cell within its binomial margin of that band."""
+    inside: list[tuple[int, float, float]] = []
+    for name in ("peak to peak", "from baseline", "sharp"):
+        for snr in (7.0, 20.0):
+            c = cell(NOISE[key], SHAPES[name], snr)
+            inside.append((c.present, c.latency, c.amplitude))
+            margin = 3.3 * math.sqrt(0.05 * 0.95 / c.present)
+            assert 0.93 - margin < c.latency < 0.97 + margin
+            assert 0.93 - margin < c.amplitude < 0.97 + margin
+    total = sum(n for n, _, _ in inside)
+    for at in (1, 2):
+        assert 0.93 < sum(x[0] * x[at] for x in inside) / total < 0.975
+
+
+@pytest.mark.parametrize("key", NOISE)
+def test_noise_alone_is_absent(key: tuple[str, str]) -> None:
+    assert sum(m.present for s in SHAPES.values() for m in measured(NOISE[key], s)) <= 12  # of 2,000
+
+
+@pytest.mark.parametrize("key", NOISE)
+@pytest.mark.parametrize("to_ms", [None, (21.0, 30.0)])
+def test_the_twin_says_the_same(key: tuple[str, str], to_ms: tuple[float, float] | None) -> None:
+    runs = 12
+    response = bump(np.linspace(19.0, 21.0, runs), 1.6, 1.4)
+    noise = NOISE[key]
+    one = Average(
+        noise.mean_uv[:, :runs],
+        noise.noise_uv[:runs],
+        noise.null_uv[:, :, :runs],
+        64,
+        0,
+        np.ones(runs),
+        0,
+        1,
+        False,
+    )
+    average = scaled(one, response, 0.12)
+    peak = Peak("N20", 0, 1, (16.0, 24.0), to_ms)
+    for d in range(runs):
+        mean, nulls = average.mean_uv[:, d].tolist(), average.null_uv[:, :, d].tolist()
+        got = measure(average, (Peak("N20", d, 1, (16.0, 24.0), to_ms),), ("",) * runs, T0_MS, DT_MS)[0]
+        assert got.present == twin.present(mean, nulls, peak, T0_MS, DT_MS)
+        if got.present:
+            quantile = t_quantile(twin.freedoms(nulls)[1])
+            want = twin.interval(mean, nulls, peak, T0_MS, DT_MS, quantile)
+            told = (got.latency_ms, *got.latency_ci_ms, got.amplitude_uv, *got.amplitude_ci_uv)  # type: ignore
+            assert told == pytest.approx(want, rel=1e-12)
+
+
+def average_of(trace: np.ndarray, null: np.ndarray | None = None) -> Average:
+    null = np.zeros((15, len(trace), 1)) if null is None else null
+    noise = np.sqrt(np.mean(null**2, axis=(0, 1)))
+    return Average(trace[:, None], noise, null, 64, 0, np.ones(1), 0, 1, False)
+
+
+def quiet_null(uv: float) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    return uv * rng.standard_normal((15, len(TIMES_MS), 1))
+
+
+P14_N20 = (Peak("P14", 0, 1, (11.0, 21.0)), Peak("N20", 0, 1, (15.0, 25.0)))
+
+
+def found(trace: np.ndarray, peaks: tuple[Peak, ...], noise_uv: float = 0.01) -> list[float | None]:
+    return [
+        m.latency_ms for m in measure(average_of(trace, quiet_null(noise_uv)), peaks, ("",), T0_MS, DT_MS)
+    ]
+
+
+def test_peaks_of_one_derivation_come_in_the_order_of_the_list() -> None:
+    """Both windows hold both; the larger one is the second's alone."""
+    at = np.array(14.0), np.array(19.0)
+    first, second = found(bump(at[0], 0.8, 1.0) + bump(at[1], 0.8, 2.0), P14_N20)
+    assert (first, second) == pytest.approx((14.0, 19.0), abs=0.2)
+    first, second = found(bump(np.array(16.0), 0.8, 2.0) + bump(np.array(20.0), 0.8, 1.0), P14_N20)
+    assert (first, second) == pytest.approx((16.0, 20.0), abs=0.2)
+
+
+def test_one_extreme_is_not_two_peaks() -> None:
+    assert sum(x is not None for x in found(bump(np.array(18.0), 0.8, 2.0), P14_N20)) == 1
+
+
+def test_of_two_alike_the_one_in_the_middle_of_the_window_is_meant() -> None:
+    peak = (Peak("N20", 0, 1, (15.0, 25.0)),)
+    (at,) = found(bump(np.array(16.5), 0.5, 1.1) + bump(np.array(20.0), 0.5, 1.0), peak, noise_uv=0.08)
+    assert at == pytest.approx(20.0, abs=0.3)
+    (at,) = found(bump(np.array(16.5), 0.5, 2.0) + bump(np.array(20.0), 0.5, 1.0), peak, noise_uv=0.02)
+    assert at == pytest.approx(16.5, abs=0.3)
+
+
+def test_the_best_order_is_that_of_all_orders() -> None:
+    rng = np.random.default_rng(9)
+    for _ in range(100):
+        lists = [
+            [(int(r), float(rng.uniform(0, 9))) for r in rng.choice(12, 3, replace=False)] for _ in range(3)
+        ]
+        best = max(
+            sum(s for _, s in taken)
+            for a in [None, *lists[0]]
+            for b in [None, *lists[1]]
+            for c in [None, *lists[2]]
+            if (taken := [x for x in (a, b, c) if x]) == sorted(set(taken))
+            and len({r for r, _ in taken}) == len(taken)
+        )
+        rows = best_in_order(lists)
+        assert [r for r in rows if r is not None] == sorted({r for r in rows if r is not None})
+        assert sum(dict(x)[r] for x, r in zip(lists, rows, strict=True) if r is not None) == pytest.approx(
+            best
+        )
+
+
+@pytest.mark.parametrize("kind", ["nan", "inf", "rail", "zeros", "few"])
+def test_what_is_no_number_is_absent_without_a_warning(kind: str) -> None:
+    mean, null = bump(np.array(20.0), 1.0, 1.0), quiet_null(0.1)
+    if kind == "nan":
+        mean[100] = np.nan
+        null[:, 100] = np.nan
+    if kind == "inf":
+        mean[100] = np.inf
+    if kind == "rail":
+        mean[:], null[:] = 5e5, 0.0
+    if kind == "zeros":
+        mean[:], null[:] = 0.0, 0.0
+    average = average_of(mean, null)
+    if kind == "few":
+        average = Average(mean[:, None], np.full(1, np.nan), null * np.nan, 3, 0, np.ones(1), 0, 1, False)
+    with np.errstate(all="raise"):
+        measurer = Measurer((Peak("N20", 0, 1, (15.0, 25.0), (20.0, 30.0)),), ("",), len(mean), T0_MS, DT_MS)
+        (got,) = measurer.measure(average)
+        (evidence,) = measurer.evidence(average)
+    assert not got.present and got.latency_ms is None and got.amplitude_ci_uv is None
+    assert evidence.deviate is None or evidence.deviate < 2.0
+
+
+@pytest.mark.parametrize(
+    ("peak", "dt_ms"),
+    [(Peak("x", 1, 1, (1, 2)), 0.1), (Peak("x", 0, 2, (1, 2)), 0.1), (Peak("x", 0, 1, (1, 2)), 0.0)],
+)
+def test_impossible_parameters_are_refused(peak: Peak, dt_ms: float) -> None:
+    with pytest.raises(ValueError, match=r"x|rows"):
+        Measurer((peak,), ("a",), 100, 0.0, dt_ms)
+
+
+def test_quantiles_are_scipys() -> None:
+    for n in (3.0, 5.0, 9.3, 15.0):
+        assert t_quantile(n) == pytest.approx(stats.t.isf(stats.norm.sf(1.96), n), rel=0.01)
+        assert t_deviate(3.0, n) == pytest.approx(stats.norm.isf(stats.t.sf(3.0, n)), rel=0.02)
+    assert f_deviate(7.0, 90.0, f_quantile(7.0, 90.0, 2.5)) == pytest.approx(2.5)
