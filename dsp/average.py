@@ -41,6 +41,18 @@ def hadamard(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
     return out
 
 
+class _Tiles:
+    """Room for what `null_averages` takes per derivation, repeated: its inner loops are long then, and become
+    vector code."""
+
+    def __init__(self, n: int) -> None:
+        tiles = max(1, TILE // n)
+        self.scale = np.empty((tiles, n), dtype=np.float32)
+        self.scales = np.empty((SUB_AVERAGES - 1, tiles, n), dtype=np.float32)
+        self.shares = np.empty((SUB_AVERAGES - 1, tiles, n), dtype=np.float32)
+        self.squares = np.empty((tiles, n), dtype=np.float32)
+
+
 class Averager:
     """The running average of `n_rows` x `n_derivations` sweeps, `target` of them at most.
 
@@ -55,6 +67,7 @@ class Averager:
             raise ValueError(f"sweeps of {n_rows} rows and {n_derivations} derivations hold nothing")
         self._target = target
         self._shape = (n_rows, n_derivations)
+        self._tiles = _Tiles(n_derivations)
         # Without its oldest span it must still have a sweep in every sub-average.
         spans = SPANS if target - -(-target // SPANS) + 1 >= SUB_AVERAGES else target
         self._totals = np.zeros((spans, SUB_AVERAGES, n_rows, n_derivations), dtype=np.float32)
@@ -155,17 +168,11 @@ class Averager:
     def _patterns(self, scale: Floats, scales: Floats, shares: Floats) -> tuple[Floats, Singles, Floats]:
         """Mean (time, derivation), null averages (pattern, time, derivation), rms noise (derivation,)."""
         rows, n = self._shape
-        tiles = max(1, TILE // n)
-        squares = np.empty(tiles * n, dtype=np.float32)
         work = self._total.reshape(SUB_AVERAGES, -1).copy()
-        kernels.null_averages(
-            work, _tiled(scale, tiles), _tiled(scales, tiles), _tiled(shares, tiles), squares
-        )
-        energy = squares.reshape(tiles, n).sum(axis=0, dtype=np.float64)
+        t = self._tiles
+        t.scale[:], t.scales[:], t.shares[:] = scale, scales[:, None, :], shares[:, None, :]
+        flat = (t.scale.reshape(-1), *(a.reshape(len(a), -1) for a in (t.scales, t.shares)))
+        kernels.null_averages(work, flat[0], flat[1], flat[2], t.squares.reshape(-1))
+        energy = t.squares.sum(axis=0, dtype=np.float64)
         noise = np.sqrt(energy / ((SUB_AVERAGES - 1) * rows))
         return work[0].reshape(rows, n).astype(np.float64), work[1:].reshape(-1, rows, n), noise
-
-
-def _tiled(per_derivation: Floats, tiles: int) -> Singles:
-    """The last axis repeated: the kernel's inner loops are long then, and become vector code."""
-    return np.tile(per_derivation.astype(np.float32), tiles)

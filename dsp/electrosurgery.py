@@ -64,6 +64,7 @@ class ElectrosurgeryDetector:
         # So many of so many windows' differences are loud: of ten almost two thirds, of four nearly all.
         self._enough = POOLED * self.window - self._order
         self._enough_at_once = math.ceil(AT_ONCE_SHARE * AT_ONCE * self.window)
+        self._least = min(self._enough, self._enough_at_once)
         self._hold = math.ceil(HOLD_S * rate_hz / self.window)
         self._pause = math.ceil(PAUSE_S * rate_hz / self.window)
         self._dead = math.ceil(DEAD_S * rate_hz / self.window)
@@ -125,8 +126,10 @@ class ElectrosurgeryDetector:
         self._loud = np.concatenate([self._loud, loud])
         self._railed = np.concatenate([self._railed, railed])
         changes = []
-        over, stood = self._over(n)
-        if self.on or over.any():
+        over = stood = None
+        if self.on or (self._loud.sum(axis=0) >= self._least).any():
+            over, stood = self._over(n)
+        if over is not None and stood is not None and (self.on or over.any()):
             for k in range(n):
                 before = self.on, self._paused
                 self._step(over[k], stood[k])

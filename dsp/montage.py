@@ -258,8 +258,17 @@ class Selector:
 
     def update(self, mean_uv: ArrayLike, null_uv: ArrayLike, n_effective: ArrayLike) -> Choice:
         """The choice after this average; arguments as those of `rank`."""
+        return self.judge(mean_uv, null_uv, n_effective)[1]
+
+    def judge(
+        self, mean_uv: ArrayLike, null_uv: ArrayLike, n_effective: ArrayLike
+    ) -> tuple[Ranking, Choice]:
+        """Ranking and choice of one average, from one look at it."""
         counts = np.broadcast_to(np.asarray(n_effective, np.float64), np.shape(mean_uv)[1:])
         seen = _evidence(mean_uv, null_uv, self._span, counts)
+        return _rank(seen, counts), self._choose(seen)
+
+    def _choose(self, seen: _Evidence) -> Choice:
         if not seen.usable.any():
             return self._told(seen, None, Reason.NOTHING_KNOWN, None)
         ratios = np.where(seen.usable, seen.power - 1.0, -np.inf)

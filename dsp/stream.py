@@ -27,7 +27,8 @@ class Stream:
 
     `begin`, `end`: indices of the rows that `rows` can give; `settled`: first index to be believed. The rows
     are float32; without a filter they count from `origin_uv`, the first sample of all (zero with a filter),
-    so that an electrode's offset costs no digits. Raises ValueError when built with derivations that do not fit the channels.
+    so that an electrode's offset costs no digits. Raises ValueError when built with derivations that do not
+    fit the channels.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hw.frames import unpack24
+from dsp import kernels
 from hw.link import Block
 from hw.samples import Gap, SampleBlock
 
@@ -27,9 +27,10 @@ class Reassembler:
             self.malformed += 1
             return None
         self._channels = channels
-        raw = np.frombuffer(message.samples, np.uint8).reshape(n, -1)
+        counts = np.empty((n, channels), np.int32)
+        kernels.decode(np.frombuffer(message.samples, np.uint8), counts.reshape(-1))
         bits = np.frombuffer(message.bits, np.uint8)
-        block = SampleBlock(message.first_index, unpack24(raw), bits, message.t_ns, message.gaps)
+        block = SampleBlock(message.first_index, counts, bits, message.t_ns, message.gaps)
         expected = message.first_index if self._expected is None else self._expected
         if block.end_index <= expected:
             self.repeated += n

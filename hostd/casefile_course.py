@@ -1,4 +1,4 @@
-"""The keys of [test.NAME] that say what an average comes to: when it is certain, a sharper trace beside it."""
+"""The keys of [test.NAME] for what an average comes to: when it is certain, a sharper trace beside it."""
 
 from typing import Literal
 

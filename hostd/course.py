@@ -4,14 +4,14 @@ Owns what one test remembers for that from sweep to sweep and average to average
 Raises no alert: it says what is so, with how sure. A pure function of sweeps and averages.
 """
 
-from dataclasses import asdict
+import math
 from typing import Any
 
 import numpy as np
 
 from dsp.change import Change, Cusum, CusumState, Latency, Rolling, change
 from dsp.measure import Measurer
-from dsp.montage import Selector, rank
+from dsp.montage import Choice, Selector, rank
 from dsp.nouns import Average, Measurement, Sweep
 from dsp.projection import Projection, SweepNoise, Template, against, project, project_sweeps, template
 from dsp.sharpen import sharpen_low_pass, sharpen_wiener
@@ -20,6 +20,9 @@ from hostd.case import TestPlan
 
 ROLLING_S = 1200.0
 """A baseline that follows forgets in so long."""
+RANK_EVERY = 8
+CERTAIN_MS, CERTAIN_SHARE = 0.5, 0.2
+"""Half intervals of latency and amplitude: a fall by half is then out of doubt."""
 _T_95 = 2.145
 
 
@@ -35,15 +38,23 @@ class Course:
         self._measurer = Measurer(plan.peaks, names, n_rows, t0_ms, dt_ms)
         self._leading = next((k for k, p in enumerate(plan.peaks) if p.derivation == 0), None)
         self._span = self._rows(self._spans([p.derivation for p in plan.peaks if p.derivation == 0]))
-        self._choice = None
-        if self._span is not None and len(names) > 1:
-            self._choice = Selector(names, 0, self._span)
+        self._selector = Selector(names, 0, self._span) if self._span is not None and len(names) > 1 else None
         self._stopping: Stopping | None = None
         if self._leading is not None:
             hz = plan.stimulus_hz or 1.0
-            self._stopping = Stopping(Plan(plan.sweeps, hz, plan.smallest_uv))
+            self._stopping = Stopping(
+                Plan(
+                    plan.sweeps,
+                    hz,
+                    plan.smallest_uv,
+                    latency_ms=CERTAIN_MS,
+                    amplitude_share=CERTAIN_SHARE,
+                )
+            )
         self._ran_on = False
-        self._last_choice: dict[str, Any] | None = None
+        self._choice: dict[str, Any] | None = None
+        self._ranking: list[dict[str, Any]] = []
+        self._ranked_at = -RANK_EVERY
         self.clear_baseline()
 
     def restart(self) -> None:
@@ -102,10 +113,11 @@ class Course:
         self, average: Average, measured: tuple[Measurement, ...], verdict: Verdict | None
     ) -> dict[str, Any]:
         """What is told with each average, beside its peaks."""
+        self._judge(average)
         return {
-            "verdict": None if verdict is None else asdict(verdict),
-            "ranking": self._ranking(average),
-            "choice": self._chosen(average),
+            "verdict": None if verdict is None else {k: getattr(verdict, k) for k in Verdict.__slots__},
+            "ranking": self._ranking,
+            "choice": self._choice,
             "change": self._changed(average, measured),
         }
 
@@ -124,28 +136,29 @@ class Course:
             "sharp_kind": made.kind,
         }
 
-    def _ranking(self, average: Average) -> list[dict[str, Any]]:
-        if self._span is None:
-            return []
-        ranking = rank(average.mean_uv, average.null_uv, self._span, average.n_effective)
-        return [
+    def _judge(self, average: Average) -> None:
+        """Ranking and choice, anew every RANK_EVERY sweeps; once there is a baseline the choice stays what it
+        is, for a response that is lost must not move the eye elsewhere."""
+        if self._span is None or (abs(average.n_sweeps - self._ranked_at) < RANK_EVERY and not average.final):
+            return
+        self._ranked_at = average.n_sweeps
+        mean, null, counts = average.mean_uv, average.null_uv, average.n_effective
+        if self._selector is None or (self._baseline is not None and self._choice is not None):
+            ranking = rank(mean, null, self._span, counts)
+        else:
+            ranking, choice = self._selector.judge(mean, null, counts)
+            self._choice = {k: getattr(choice, k) for k in Choice.__slots__} | {"reason": str(choice.reason)}
+        columns = zip(ranking.snr_db, ranking.snr_se_db, ranking.sweeps_to_6db, strict=True)
+        rows = [
             {
-                "derivation": self._names[k],
-                "snr_db": _finite(ranking.snr_db[k]),
-                "snr_se_db": _finite(ranking.snr_se_db[k]),
-                "sweeps_to_6db": _finite(ranking.sweeps_to_6db[k]),
+                "derivation": name,
+                "snr_db": _finite(snr_db),
+                "snr_se_db": _finite(error_db),
+                "sweeps_to_6db": _finite(sweeps),
             }
-            for k in ranking.order
+            for name, (snr_db, error_db, sweeps) in zip(self._names, columns, strict=True)
         ]
-
-    def _chosen(self, average: Average) -> dict[str, Any] | None:
-        """The derivation to look at; once there is a baseline it stays what it is."""
-        if self._choice is None:
-            return None
-        if self._baseline is None or self._last_choice is None:
-            choice = self._choice.update(average.mean_uv, average.null_uv, average.n_effective)
-            self._last_choice = asdict(choice) | {"reason": str(choice.reason)}
-        return self._last_choice
+        self._ranking = [rows[k] for k in ranking.order]
 
     def _changed(self, average: Average, measured: tuple[Measurement, ...]) -> dict[str, Any] | None:
         if self._template is None or self._leading is None or self._baseline is None:
@@ -214,9 +227,9 @@ def _change_fields(told: Change) -> dict[str, Any]:
         "log_at_most": told.log_at_most,
         "latency_change_ms": told.latency_change_ms,
         "latency_se_ms": told.latency_se_ms,
-        "rules": [asdict(rule) for rule in told.rules],
+        "rules": [{"name": r.name, "verdict": r.verdict, "confidence": r.confidence} for r in told.rules],
     }
 
 
 def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return float(value) if math.isfinite(value) else None

@@ -72,13 +72,20 @@ def decode_records(header: Header, data: bytes, signals: Sequence[int]) -> NDArr
     if len(data) % header.record_bytes:
         raise ValueError(f"{len(data)} bytes are not whole records of {header.record_bytes} bytes")
     n_samples = lengths.pop()
-    records = np.frombuffer(data, np.uint8).reshape(-1, header.record_bytes)
-    counts = np.empty((len(records) * n_samples, len(signals)), np.int32)
+    n_records, size = len(data) // header.record_bytes, header.bytes_per_sample
+    counts = np.empty((n_records, n_samples, len(signals)), np.int32)
+    if counts.size == 0:
+        return counts.reshape(n_records * n_samples, len(signals))
+    # Words of 32 bits that overlap, each ending with its sample: the shift drops the foreign bytes before it
+    # and brings the sign.
+    foreign = 4 - size
+    padded = np.zeros(foreign + len(data), np.uint8)
+    padded[foreign:] = np.frombuffer(data, np.uint8)
     for column, k in enumerate(signals):
-        start = header.offsets[k]
-        raw = records[:, start : start + n_samples * header.bytes_per_sample]
-        counts[:, column] = _decode_counts(raw, header.bytes_per_sample)
-    return counts
+        shape, strides = (n_records, n_samples), (header.record_bytes, size)
+        words: NDArray[np.int32] = np.ndarray(shape, "<i4", padded, header.offsets[k], strides)
+        np.right_shift(words, 8 * foreign, out=counts[:, :, column])
+    return counts.reshape(n_records * n_samples, len(signals))
 
 
 def annotation_ranges(header: Header) -> tuple[tuple[int, int], ...]:
@@ -98,13 +105,3 @@ def _encode_counts(header: Header, counts: NDArray[np.int32], n_samples: int, la
         raise ValueError(f"signal {label!r} holds a count outside {low} to {high}")
     quads = np.ascontiguousarray(counts, "<i4").view(np.uint8).reshape(-1, 4)
     return quads[:, : header.bytes_per_sample].tobytes()
-
-
-def _decode_counts(raw: NDArray[np.uint8], bytes_per_sample: int) -> NDArray[np.int32]:
-    """Flat counts of `raw` (record, bytes): the bytes go to the top of 32 bits, the shift brings the sign."""
-    packed = raw.reshape(-1, bytes_per_sample)
-    quads = np.zeros((len(packed), 4), np.uint8)
-    quads[:, 4 - bytes_per_sample :] = packed
-    flat = quads.view("<i4")[:, 0]
-    flat >>= 8 * (4 - bytes_per_sample)
-    return flat

@@ -1,0 +1,313 @@
+"""The kernels of `dsp.measure`, as plain loops: sums over null averages, picking, and the fall beside a peak.
+
+Functions over arrays, output passed in, nothing allocated, `nogil`; no fast-math, so that a replay is
+bit-identical: long sums are made in four, side by side, because that is what a processor does at once.
+Compiled, or taken from the cache, at import. Numbers only: what is no number has been sorted out before them
+by `null_sums`, whose last sum it spoils. Slow twins: `dsp.reference_measure`.
+
+`plan` of a peak, in rows: window (first, end), the opposite extreme's (first, end; 0, 0: none), baseline
+rows, polarity, and the span of both windows (first, end). A row of `picks` is the columns below.
+"""
+
+import numba
+from numba import types
+
+from dsp.kernels_types import F1, F2, F3, IN1, IN2, PLACES
+
+SINGLE3 = types.Array(types.float32, 3, "C", readonly=True)
+GATHER = types.void(SINGLE3, PLACES, F3)
+NULL_SUMS = types.void(IN2, types.int64, IN2, F2, F2, F1, F1, F1)
+LOOK = types.void(IN2, IN1, PLACES, F1, F2, F1)
+DRAW = types.void(IN2, PLACES, F1, F2, F1)
+RIVAL = types.void(IN1, PLACES, types.int64, F1)
+BESIDE = types.void(IN2, PLACES, IN1, types.float64, F1, F1)
+REACH = types.void(IN1, PLACES, IN1, types.float64, F1)
+PAIR = types.UniTuple(types.float64, 2)
+NULLS = 15
+PLACE, ROW, HEIGHT, AMPLITUDE, EXTREME, BASELINE = range(6)
+COLUMNS = 6
+
+
+@numba.njit(GATHER, cache=True, nogil=True)
+def gather(nulls, columns, traces):
+    """The `columns` of nulls (pattern, time, derivation) into traces (column, 1 + pattern, time), the first
+    of which is left alone."""
+    for p in range(nulls.shape[0]):
+        for k in range(columns.shape[0]):
+            column = columns[k]
+            for t in range(nulls.shape[1]):
+                traces[k, p + 1, t] = nulls[p, t, column]
+
+
+@numba.njit(PAIR(IN1), cache=True, nogil=True)
+def _sum_and_size(x):
+    """Sum of x (time,), and of its magnitudes."""
+    p = q = r = s = 0.0
+    a = b = c = d = 0.0
+    whole = x.shape[0] - x.shape[0] % 4
+    for t in range(0, whole, 4):
+        p += x[t]
+        q += x[t + 1]
+        r += x[t + 2]
+        s += x[t + 3]
+        a += abs(x[t])
+        b += abs(x[t + 1])
+        c += abs(x[t + 2])
+        d += abs(x[t + 3])
+    for t in range(whole, x.shape[0]):
+        p += x[t]
+        a += abs(x[t])
+    return (p + q) + (r + s), (a + b) + (c + d)
+
+
+@numba.njit(types.float64(IN1, types.int64, types.int64, types.float64), cache=True, nogil=True)
+def _energy(x, first, end, level):
+    """Sum of (x - level)^2 over rows first to end - 1."""
+    p = q = r = s = 0.0
+    whole = end - (end - first) % 4
+    for t in range(first, whole, 4):
+        p += (x[t] - level) * (x[t] - level)
+        q += (x[t + 1] - level) * (x[t + 1] - level)
+        r += (x[t + 2] - level) * (x[t + 2] - level)
+        s += (x[t + 3] - level) * (x[t + 3] - level)
+    for t in range(whole, end):
+        p += (x[t] - level) * (x[t] - level)
+    return (p + q) + (r + s)
+
+
+@numba.njit(NULL_SUMS, cache=True, nogil=True, error_model="numpy")
+def null_sums(traces, every, signs, thin, gram, parts, levels, sums):
+    """What the degrees of freedom follow from, and the mean of each of traces (trace, time): levels (trace,).
+
+    `thin` (rows, trace) becomes every so many-th row of traces 1 to 15 without their own means there (column
+    0 is nothing), gram (trace, trace) their products, parts (block,) the energies of the blocks whose `signs`
+    (trace, block) they are. Sums: trace of the gram matrix, its squares, those of its diagonal, the parts,
+    their squares, and the magnitudes of all traces.
+    """
+    sums[5] = 0.0
+    for i in range(traces.shape[0]):
+        total, size = _sum_and_size(traces[i])
+        levels[i] = total / traces.shape[1]
+        sums[5] += size
+    rows, n = thin.shape
+    for i in range(n):
+        mean = 0.0
+        for t in range(rows):
+            thin[t, i] = traces[i, t * every] if i > 0 else 0.0
+            mean += thin[t, i]
+        mean /= rows
+        for t in range(rows):
+            thin[t, i] -= mean
+        for j in range(n):
+            gram[i, j] = 0.0
+    for t in range(rows):
+        row = thin[t]
+        for i in range(1, n):
+            value = row[i]
+            products = gram[i]
+            for j in range(n):
+                products[j] += value * row[j]
+    _block_sums(signs, gram, parts, sums)
+
+
+@numba.njit(types.void(IN2, IN2, F1, F1), cache=True, nogil=True)
+def _block_sums(signs, gram, parts, sums):
+    """Parts (block,) and sums 0 to 4 of `null_sums`."""
+    n = gram.shape[0]
+    for b in range(parts.shape[0]):
+        parts[b] = 0.0
+    for k in range(5):
+        sums[k] = 0.0
+    for i in range(1, n):
+        sums[0] += gram[i, i]
+        sums[2] += gram[i, i] * gram[i, i]
+        for j in range(1, n):
+            product = gram[i, j]
+            sums[1] += product * product
+            for b in range(parts.shape[0]):
+                parts[b] += signs[i, b] * signs[j, b] * product
+    for b in range(parts.shape[0]):
+        sums[3] += parts[b]
+        sums[4] += parts[b] * parts[b]
+
+
+@numba.njit(PAIR(types.float64, types.float64, types.float64), cache=True, nogil=True, error_model="numpy")
+def _vertex(left, here, right):
+    """Shift (rows) and height of the parabola through three neighbours."""
+    slope = left - right
+    curve = left - here - here + right
+    shift = 0.5 * slope / curve if curve < 0.0 else 0.0
+    shift = min(max(shift, -0.5), 0.5)
+    return shift, here - 0.25 * slope * shift
+
+
+@numba.njit(types.void(IN1, PLACES, F1), cache=True, nogil=True)
+def _pick(up, plan, pick):
+    """All but the baseline of one row of `picks`, from `up` (time,), upright and filled over the span."""
+    at = plan[0]
+    for t in range(plan[0], plan[1]):
+        if up[t] > up[at]:
+            at = t
+    shift, height = _vertex(up[at - 1], up[at], up[at + 1])
+    amplitude = height - pick[BASELINE]
+    if plan[3] > 0:
+        low = max(plan[2], min(at + 1, plan[3] - 1))
+        for t in range(low, plan[3]):
+            if up[t] < up[low]:
+                low = t
+        amplitude = height + _vertex(-up[low - 1], -up[low], -up[low + 1])[1]
+    pick[PLACE] = at + shift
+    pick[ROW] = at
+    pick[HEIGHT] = height
+    pick[AMPLITUDE] = amplitude
+    pick[EXTREME] = 1.0 if up[at] >= up[at - 1] and up[at] >= up[at + 1] else 0.0
+
+
+@numba.njit(LOOK, cache=True, nogil=True, error_model="numpy")
+def look(traces, levels, plan, up, picks, sums):
+    """Rows 0 to 15 of `picks`, of the mean and the nulls, which are traces (trace, time); `up` (time,) is
+    scratch.
+
+    Sums: over the span, the energy of the mean and of the nulls from their `levels` (trace,); of the nulls
+    from zero, over the span and a row on either side; the mean of what is read in the nulls as amplitude, and
+    the squares of the differences from it.
+    """
+    first, end, before = plan[6], plan[7], plan[4]
+    sign = float(plan[5])
+    sums[0] = _energy(traces[0], first, end, levels[0])
+    sums[1] = sums[2] = sums[3] = sums[4] = 0.0
+    for i in range(traces.shape[0]):
+        trace = traces[i]
+        for t in range(first - 1, end + 1):
+            up[t] = sign * trace[t]
+        picks[i, BASELINE] = 0.0
+        if before > 0 and plan[3] == 0:
+            picks[i, BASELINE] = sign * (_sum_and_size(trace[:before])[0] / before)
+        _pick(up, plan, picks[i])
+        if i > 0:
+            sums[1] += _energy(trace, first, end, levels[i])
+            sums[2] += _energy(trace, first - 1, end + 1, 0.0)
+            sums[3] += picks[i, AMPLITUDE]
+    sums[3] /= NULLS
+    for i in range(1, traces.shape[0]):
+        sums[4] += (picks[i, AMPLITUDE] - sums[3]) ** 2
+
+
+@numba.njit(DRAW, cache=True, nogil=True)
+def draw(traces, plan, up, picks, sums):
+    """Rows from 16 on of `picks`: of the mean plus each null, then the mean minus each.
+
+    Rows 0 to 15 are those of `look`. Sums over the draws that have an extreme: how many these are, squares of
+    their places from the mean's, amplitudes from the mean's, squares of these.
+    """
+    sign = float(plan[5])
+    for k in range(4):
+        sums[k] = 0.0
+    for i in range(2 * NULLS):
+        null = 1 + i % NULLS
+        other = sign if i < NULLS else -sign
+        pick = picks[1 + NULLS + i]
+        for t in range(plan[6] - 1, plan[7] + 1):
+            up[t] = sign * traces[0, t] + other * traces[null, t]
+        pick[BASELINE] = picks[0, BASELINE] + sign * other * picks[null, BASELINE]
+        _pick(up, plan, pick)
+        if pick[EXTREME] > 0.0:
+            place, amplitude = pick[PLACE] - picks[0, PLACE], pick[AMPLITUDE] - picks[0, AMPLITUDE]
+            sums[0] += 1.0
+            sums[1] += place * place
+            sums[2] += amplitude
+            sums[3] += amplitude * amplitude
+
+
+@numba.njit(RIVAL, cache=True, nogil=True)
+def rival(trace, plan, row, sums):
+    """Of the largest value of the window, at `row` of trace (time,): how far it stands out, and the largest
+    rise over the lowest point on the way from it, within the window and a row on either side."""
+    sign = float(plan[5])
+    low_left = low_right = sign * trace[row]
+    rise = 0.0
+    for t in range(row, plan[0] - 2, -1):
+        value = sign * trace[t]
+        low_left = min(low_left, value)
+        rise = max(rise, value - low_left)
+    for t in range(row, plan[1] + 1):
+        value = sign * trace[t]
+        low_right = min(low_right, value)
+        rise = max(rise, value - low_right)
+    sums[0] = sign * trace[row] - max(low_left, low_right)
+    sums[1] = rise
+
+
+@numba.njit(PAIR(IN1, types.int64, types.int64), cache=True, nogil=True)
+def _roughness(x, first, end):
+    """Sums of the squares of first and of second differences of x (time,) over rows first to end - 1."""
+    p = q = a = b = 0.0
+    last = x[first + 1] - x[first]
+    p = last * last
+    whole = end - (end - first) % 2
+    for t in range(first + 2, whole, 2):
+        one = x[t] - x[t - 1]
+        two = x[t + 1] - x[t]
+        p += one * one
+        q += two * two
+        a += (one - last) * (one - last)
+        b += (two - one) * (two - one)
+        last = two
+    for t in range(max(whole, first + 2), end):
+        one = x[t] - x[t - 1]
+        p += one * one
+        a += (one - last) * (one - last)
+        last = one
+    return p + q, a + b
+
+
+@numba.njit(BESIDE, cache=True, nogil=True, error_model="numpy")
+def beside(traces, plan, pick, scale, fall, sums):
+    """How far the mean falls below the height of `pick` at each row of the window and one on either side, in
+    units of `scale` x rms over the nulls of their difference to the picked place: into fall (time,).
+
+    Sums: squares of first and of second differences of the nulls over these rows.
+    """
+    first, end = plan[0] - 1, plan[1] + 1
+    at = int(pick[ROW])
+    if pick[PLACE] < pick[ROW]:
+        at -= 1
+    share = pick[PLACE] - at
+    for t in range(first, end):
+        fall[t] = 0.0
+    sums[0] = sums[1] = 0.0
+    for i in range(1, traces.shape[0]):
+        null = traces[i]
+        there = null[at] + share * (null[at + 1] - null[at])
+        for t in range(first, end):
+            fall[t] += (null[t] - there) * (null[t] - there)
+        slopes, curves = _roughness(null, first, end)
+        sums[0] += slopes
+        sums[1] += curves
+    for t in range(first, end):
+        noise = (fall[t] / NULLS) ** 0.5 * scale
+        fall[t] = (pick[HEIGHT] - plan[5] * traces[0, t]) / max(noise, 1e-300)
+
+
+@numba.njit(REACH, cache=True, nogil=True, error_model="numpy")
+def reach(fall, plan, pick, allowed, sides):
+    """How far to the left and to the right (rows) the fall leaves `allowed` for good, between rows by a
+    straight line; at most to the row beside the window. The fall is 0 at the picked place itself."""
+    place = pick[PLACE]
+    at = int(pick[ROW])
+    for side in range(2):
+        step = -1 if side == 0 else 1
+        edge = plan[0] - 1 if side == 0 else plan[1]
+        nearest = at if (place - at) * step < 0.0 else at + step
+        t = edge
+        while t != nearest - step and not fall[t] <= allowed:
+            t -= step
+        if t == edge:
+            sides[side] = abs(place - edge)
+            continue
+        inner, distance = (0.0, 0.0) if t == nearest - step else (fall[t], abs(place - t))
+        part = (allowed - inner) / (fall[t + step] - inner)
+        sides[side] = distance + part * (abs(place - (t + step)) - distance)
+
+
+ALL = (beside, draw, gather, look, null_sums, reach, rival)
