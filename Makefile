@@ -8,7 +8,7 @@ RUN_ARGS ?=
 # Two at a time, each file in one process.
 TEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: setup run test compiled rig rig-qemu lint bench faults format clean
+.PHONY: setup run test compiled rig rig-qemu lint bench evidence faults format clean
 
 setup: .venv/.ready
 
@@ -36,7 +36,7 @@ test: .venv/.ready-dev
 
 # The compiled steps, before several processes of the tests would each compile them.
 compiled: .venv/.ready-dev
-	@$(BIN)/python -c 'import dsp.kernels, firmware.linux_source'
+	@$(BIN)/python -c 'import dsp.measure, firmware.linux_source'
 
 # Only the rig: unmodified bindings and programs on simulated device nodes (Linux, root).
 rig: .venv/.ready-dev
@@ -54,7 +54,13 @@ lint: .venv/.ready-dev
 
 # Performance figures as a table and as bench.json.
 bench: .venv/.ready-dev
-	$(BIN)/python -m tests.bench
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]' || \
+		echo "no MNE: its averaging will not stand beside ours" >&2
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench
+
+# Sweeps to a criterion, alarms and derivations on simulated noise, 200 cases each (about 10 minutes).
+evidence: .venv/.ready-dev
+	$(BIN)/python -m tests.evoked $(EVIDENCE_ARGS)
 
 # The stimulus campaign whole: sequences and faults by the hundred thousand, a million pulses (about 20 minutes).
 faults: .venv/.ready-dev

@@ -23,6 +23,8 @@ EFFICIENCY_AT_LEAST = 0.95
 BIAS_AT_MOST = 0.02
 FURTHER_STUDIES = ("alarm", "leads")
 AT_MOST = {"alarm": {"ratio": 0.65, "cusum_false_per_h": 1.0}}
+AT_LEAST = {"leads": {"weighted chosen: speed-up": 3.0}}
+NEAR_ONE = {"leads": {"weighted chosen: gain": BIAS_AT_MOST}}
 COUNTED = "cusum_false_per_h"
 """A count over as many hours as cases: three standard errors are allowed above its bar."""
 
@@ -71,6 +73,12 @@ def further_figures(name: str, cases: int, seed: int) -> Iterator[Figure]:
         yield Figure(name, f"skipped: {absent}")
         return
     for figure, value in study.measure(cases=cases, seed=seed).items():
+        if (least := AT_LEAST.get(name, {}).get(figure)) is not None:
+            yield Figure(f"{name}: {figure}", f"{value:.4g}", f">= {least:g}", value >= least)
+            continue
+        if (near := NEAR_ONE.get(name, {}).get(figure)) is not None:
+            yield Figure(f"{name}: {figure}", f"{value:.4g}", f"1 +-{near:g}", abs(value - 1.0) <= near)
+            continue
         at_most = AT_MOST.get(name, {}).get(figure)
         if at_most is None:
             yield Figure(f"{name}: {figure}", f"{value:.4g}")

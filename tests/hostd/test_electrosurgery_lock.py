@@ -223,7 +223,8 @@ def test_a_whole_host_lets_nothing_fire_and_goes_on_by_itself(
         ).header
         assert host.error("stim.fire", test="left_median")[0] == "bad_state"
         ended = ear.until(
-            lambda m: m.topic == "event" and m.header["text"].endswith("ended"), "the end"
+            lambda m: m.topic == "event" and m.header["text"].startswith("electrosurgery has ended"),
+            "the end",
         ).header
         (begun,) = [m.header for m in ear.of("event") if m.header["text"] == "electrosurgery has begun"]
         assert begun["index"] < (on_s + 0.05) * RATE_HZ
