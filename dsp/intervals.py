@@ -7,16 +7,11 @@ interval of a latency is the geometric mean of the two, on each side.
 """
 
 import math
-from dataclasses import dataclass
+from bisect import bisect_right
 
-import numpy as np
-from numpy.typing import NDArray
+from dsp import kernels_measure as kernels
+from dsp.presence import PATTERNS, Z_95, Look, Noise, Scratch, t_quantile
 
-from dsp.average import SUB_AVERAGES
-from dsp.picker import Picked, Picker
-from dsp.presence import PATTERNS, Z_95, Noise, t_quantile
-
-Floats = NDArray[np.float64]
 Found = tuple[float, tuple[float, float], float, float]
 """Place (rows), its interval, amplitude and half its interval."""
 REACH = 1.5
@@ -30,88 +25,51 @@ BIAS = ((0.0, 2.0, 8.0, 30.0), (1.0, 1.4, 1.9, 2.3))
 RISE_ERROR = 1.15
 
 
-@dataclass(slots=True)
-class Try:
-    """A peak on its way: where it is looked for, what `pick` found in the mean, the nulls, mean +- nulls."""
-
-    where: Picker
-    up: Floats
-    picked: Picked
-    noise: Noise
-
-
-def intervals(t: Try) -> Found | None:
+def intervals(seen: Look, noise: Noise, scratch: Scratch) -> Found | None:
     """Place and amplitude with intervals; None when the noise leaves no extreme in half of the draws."""
-    picked, extreme = t.picked, t.picked.extreme[SUB_AVERAGES:]
-    n = int(np.count_nonzero(extreme))
-    if 2 * n < len(extreme):
+    traces, plan, picks = noise.traces, seen.where.plan, seen.picks
+    kernels.draw(traces, plan, scratch.up, picks, scratch.sums)
+    n, places, rises, squares = scratch.sums.tolist()[:4]
+    if n < PATTERNS:
         return None
-    place, amplitude = float(picked.place[0]), float(picked.amplitude_uv[0])
-    places = picked.place[SUB_AVERAGES:][extreme] - place
-    amplitudes = picked.amplitude_uv[SUB_AVERAGES:][extreme] - amplitude
-    quantile = t_quantile(t.noise.blocks)
-    half = quantile * math.sqrt(float(np.add.reduce(places * places)) / n)
-    if half <= 0.0 or not t.up[1:].any():
+    place, amplitude = float(picks[0, kernels.PLACE]), float(picks[0, kernels.AMPLITUDE])
+    quantile = t_quantile(noise.blocks)
+    half = quantile * math.sqrt(places / n)
+    if half <= 0.0 or seen.rms_uv <= 0.0:
         return place, (place, place), amplitude, 0.0
-    left, right, ripples = _reach(t, quantile)
+    left, right, ripples = _reach(seen, noise, quantile, scratch)
     interval = place - math.sqrt(half * left), place + math.sqrt(half * right)
-    rise = float(np.add.reduce(amplitudes)) / n
-    spread = math.sqrt(max(float(np.add.reduce(amplitudes * amplitudes)) / n - rise * rise, 0.0))
+    rise = rises / n
+    spread = math.sqrt(max(squares / n - rise * rise, 0.0))
     bias = _between(ripples, BIAS) * rise
     # The correction is about as uncertain as what was read for it.
     wide = quantile * math.hypot(spread, RISE_ERROR * rise)
     return place, interval, amplitude - bias, wide
 
 
-def _reach(t: Try, quantile: float) -> tuple[float, float, float]:
+def _reach(seen: Look, noise: Noise, quantile: float, scratch: Scratch) -> tuple[float, float, float]:
     """How far left and right (rows) the peak can be without the mean saying otherwise; that in ripples.
 
     A place is possible while the mean there is below its peak by less than the noise between them explains.
     """
-    first, end = t.where.window
-    skipped = t.where.span[0] - 1
-    up = t.up[:, first - 1 - skipped : end + 1 - skipped]
-    place = float(t.picked.place[0]) - (first - 1)
-    nulls, at = up[1:], int(place)
-    there = nulls[:, at] + (place - at) * (nulls[:, at + 1] - nulls[:, at])
-    apart = nulls - there[:, None]
-    noise = np.sqrt(np.einsum("it,it->t", apart, apart) / PATTERNS) * (quantile / Z_95)
-    fall = (float(t.picked.height_uv[0]) - up[0]) / np.maximum(noise, 1e-300)
-    slopes = nulls[:, 1:] - nulls[:, :-1]
-    curves = slopes[:, 1:] - slopes[:, :-1]
-    bent = float(np.einsum("it,it->", curves, curves)) / curves.size
-    ripple = (
-        math.sqrt(float(np.einsum("it,it->", slopes, slopes)) / slopes.size / bent) if bent > 0.0 else 1.0
-    )
-    sides = _sides(fall, place)
-    ripples = sum(_crossing(side, falls, REACH) for side, falls in sides) / ripple
-    allowed = _between(ripples, FALL)
-    left, right = (_crossing(side, falls, allowed) for side, falls in sides)
-    return left, right, ripples
-
-
-def _sides(fall: Floats, place: float) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
-    """Distances from `place` and falls there, going left, and going right; both from the peak itself on."""
-    rows = np.arange(len(fall))
-    before, behind = math.ceil(place) - 1, math.floor(place) + 1
-    left, right = slice(None, before + 1), slice(behind, None)
-    zero = np.zeros(1)
-    return (
-        (np.concatenate([zero, (place - rows[left])[::-1]]), np.concatenate([zero, fall[left][::-1]])),
-        (np.concatenate([zero, rows[right] - place]), np.concatenate([zero, fall[right]])),
-    )
-
-
-def _crossing(distances: Floats, falls: Floats, allowed: float) -> float:
-    """Distance at which the fall leaves `allowed` for good, between rows by a straight line."""
-    last = len(falls) - 1 - int(np.argmax(falls[::-1] <= allowed))
-    if last == len(falls) - 1:
-        return float(distances[last])
-    inner, outer = float(falls[last]), float(falls[last + 1])
-    share = (allowed - inner) / (outer - inner)
-    return float(distances[last] + share * (distances[last + 1] - distances[last]))
+    plan, pick, fall, sums = seen.where.plan, seen.picks[0], scratch.up, scratch.sums
+    kernels.beside(noise.traces, plan, pick, quantile / Z_95, fall, sums)
+    slopes, curves = sums.tolist()[:2]
+    rows = seen.where.window[1] - seen.where.window[0]
+    bent = curves / (PATTERNS * rows)
+    ripple = math.sqrt(slopes / (PATTERNS * (rows + 1)) / bent) if bent > 0.0 else 1.0
+    kernels.reach(fall, plan, pick, REACH, sums)
+    ripples = float(sums[0] + sums[1]) / ripple
+    kernels.reach(fall, plan, pick, _between(ripples, FALL), sums)
+    return float(sums[0]), float(sums[1]), ripples
 
 
 def _between(value: float, knots: tuple[tuple[float, ...], tuple[float, ...]]) -> float:
     """Straight lines through the knots, level outside of them."""
-    return float(np.interp(value, *knots))
+    xs, ys = knots
+    k = bisect_right(xs, value)
+    if k == 0:
+        return ys[0]
+    if k == len(xs):
+        return ys[-1]
+    return ys[k - 1] + (ys[k] - ys[k - 1]) / (xs[k] - xs[k - 1]) * (value - xs[k - 1])

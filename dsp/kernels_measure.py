@@ -3,7 +3,7 @@
 Functions over arrays, output passed in, nothing allocated, `nogil`; no fast-math, so that a replay is
 bit-identical: long sums are made in four, side by side, because that is what a processor does at once.
 Compiled, or taken from the cache, at import. Numbers only: what is no number has been sorted out before them
-by `null_sums`, whose last sum it spoils. Slow twins: `dsp.reference_measure`.
+by `null_sums`, whose last number it spoils. Slow twins: `dsp.reference_measure`.
 
 `plan` of a peak, in rows: window (first, end), the opposite extreme's (first, end; 0, 0: none), baseline
 rows, polarity, and the span of both windows (first, end). A row of `picks` is the columns below.
@@ -39,25 +39,24 @@ def gather(nulls, columns, traces):
                 traces[k, p + 1, t] = nulls[p, t, column]
 
 
-@numba.njit(PAIR(IN1), cache=True, nogil=True)
-def _sum_and_size(x):
-    """Sum of x (time,), and of its magnitudes."""
+@numba.njit(types.float64(IN1), cache=True, nogil=True)
+def _total(x):
+    """Sum of x (time,)."""
     p = q = r = s = 0.0
     a = b = c = d = 0.0
-    whole = x.shape[0] - x.shape[0] % 4
-    for t in range(0, whole, 4):
+    whole = x.shape[0] - x.shape[0] % 8
+    for t in range(0, whole, 8):
         p += x[t]
         q += x[t + 1]
         r += x[t + 2]
         s += x[t + 3]
-        a += abs(x[t])
-        b += abs(x[t + 1])
-        c += abs(x[t + 2])
-        d += abs(x[t + 3])
+        a += x[t + 4]
+        b += x[t + 5]
+        c += x[t + 6]
+        d += x[t + 7]
     for t in range(whole, x.shape[0]):
         p += x[t]
-        a += abs(x[t])
-    return (p + q) + (r + s), (a + b) + (c + d)
+    return ((p + q) + (r + s)) + ((a + b) + (c + d))
 
 
 @numba.njit(types.float64(IN1, types.int64, types.int64, types.float64), cache=True, nogil=True)
@@ -73,41 +72,6 @@ def _energy(x, first, end, level):
     for t in range(whole, end):
         p += (x[t] - level) * (x[t] - level)
     return (p + q) + (r + s)
-
-
-@numba.njit(NULL_SUMS, cache=True, nogil=True, error_model="numpy")
-def null_sums(traces, every, signs, thin, gram, parts, levels, sums):
-    """What the degrees of freedom follow from, and the mean of each of traces (trace, time): levels (trace,).
-
-    `thin` (rows, trace) becomes every so many-th row of traces 1 to 15 without their own means there (column
-    0 is nothing), gram (trace, trace) their products, parts (block,) the energies of the blocks whose `signs`
-    (trace, block) they are. Sums: trace of the gram matrix, its squares, those of its diagonal, the parts,
-    their squares, and the magnitudes of all traces.
-    """
-    sums[5] = 0.0
-    for i in range(traces.shape[0]):
-        total, size = _sum_and_size(traces[i])
-        levels[i] = total / traces.shape[1]
-        sums[5] += size
-    rows, n = thin.shape
-    for i in range(n):
-        mean = 0.0
-        for t in range(rows):
-            thin[t, i] = traces[i, t * every] if i > 0 else 0.0
-            mean += thin[t, i]
-        mean /= rows
-        for t in range(rows):
-            thin[t, i] -= mean
-        for j in range(n):
-            gram[i, j] = 0.0
-    for t in range(rows):
-        row = thin[t]
-        for i in range(1, n):
-            value = row[i]
-            products = gram[i]
-            for j in range(n):
-                products[j] += value * row[j]
-    _block_sums(signs, gram, parts, sums)
 
 
 @numba.njit(types.void(IN2, IN2, F1, F1), cache=True, nogil=True)
@@ -131,6 +95,57 @@ def _block_sums(signs, gram, parts, sums):
         sums[4] += parts[b] * parts[b]
 
 
+@numba.njit(types.void(IN2, types.int64, F2, F1), cache=True, nogil=True, error_model="numpy")
+def _thinned(traces, every, thin, means):
+    """Every so many-th row of traces (trace, time) without its own mean there, into thin (rows, trace); means
+    (trace,) is scratch. Column 0 and rows beyond the last become 0."""
+    rows = (traces.shape[1] + every - 1) // every
+    thin[:] = 0.0
+    for i in range(1, traces.shape[0]):
+        trace = traces[i]
+        for t in range(rows):
+            thin[t, i] = trace[t * every]
+    means[:] = 0.0
+    for t in range(rows):
+        for i in range(means.shape[0]):
+            means[i] += thin[t, i]
+    for i in range(means.shape[0]):
+        means[i] /= rows
+    for t in range(rows):
+        for i in range(means.shape[0]):
+            thin[t, i] -= means[i]
+
+
+@numba.njit(NULL_SUMS, cache=True, nogil=True, error_model="numpy")
+def null_sums(traces, every, signs, thin, gram, parts, levels, sums):
+    """What the degrees of freedom follow from, and the mean of each of traces (trace, time): levels (trace,).
+
+    `thin` (rows, trace) becomes every so many-th row of traces 1 to 15 without their own means there (column
+    0 is nothing; rows are a multiple of four, filled up with 0), gram (trace, trace) their products, parts
+    (block,) the energies of the blocks whose `signs` (trace, block) they are. Sums: trace of the gram matrix,
+    its squares, those of its diagonal, the parts, their squares, and magnitudes: of the mean's rows and of the
+    nulls' sums, no number if any of them is none.
+    """
+    size = 0.0
+    for t in range(traces.shape[1]):
+        size += abs(traces[0, t])
+    for i in range(traces.shape[0]):
+        total = _total(traces[i])
+        levels[i] = total / traces.shape[1]
+        size += abs(total)
+    _thinned(traces, every, thin, parts)
+    gram[:] = 0.0
+    for t in range(0, thin.shape[0], 4):
+        p, q, r, s = thin[t], thin[t + 1], thin[t + 2], thin[t + 3]
+        for i in range(1, gram.shape[0]):
+            a, b, c, d = p[i], q[i], r[i], s[i]
+            products = gram[i]
+            for j in range(16):
+                products[j] += (a * p[j] + b * q[j]) + (c * r[j] + d * s[j])
+    _block_sums(signs, gram, parts, sums)
+    sums[5] = size
+
+
 @numba.njit(PAIR(types.float64, types.float64, types.float64), cache=True, nogil=True, error_model="numpy")
 def _vertex(left, here, right):
     """Shift (rows) and height of the parabola through three neighbours."""
@@ -144,17 +159,18 @@ def _vertex(left, here, right):
 @numba.njit(types.void(IN1, PLACES, F1), cache=True, nogil=True)
 def _pick(up, plan, pick):
     """All but the baseline of one row of `picks`, from `up` (time,), upright and filled over the span."""
-    at = plan[0]
-    for t in range(plan[0], plan[1]):
-        if up[t] > up[at]:
-            at = t
+    at, best = plan[0], up[plan[0]]
+    for t in range(plan[0] + 1, plan[1]):
+        if up[t] > best:
+            at, best = t, up[t]
     shift, height = _vertex(up[at - 1], up[at], up[at + 1])
     amplitude = height - pick[BASELINE]
     if plan[3] > 0:
         low = max(plan[2], min(at + 1, plan[3] - 1))
-        for t in range(low, plan[3]):
-            if up[t] < up[low]:
-                low = t
+        best = up[low]
+        for t in range(low + 1, plan[3]):
+            if up[t] < best:
+                low, best = t, up[t]
         amplitude = height + _vertex(-up[low - 1], -up[low], -up[low + 1])[1]
     pick[PLACE] = at + shift
     pick[ROW] = at
@@ -182,7 +198,7 @@ def look(traces, levels, plan, up, picks, sums):
             up[t] = sign * trace[t]
         picks[i, BASELINE] = 0.0
         if before > 0 and plan[3] == 0:
-            picks[i, BASELINE] = sign * (_sum_and_size(trace[:before])[0] / before)
+            picks[i, BASELINE] = sign * (_total(trace[:before]) / before)
         _pick(up, plan, picks[i])
         if i > 0:
             sums[1] += _energy(trace, first, end, levels[i])

@@ -14,10 +14,23 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.intervals import Found, Try, intervals
+from dsp.average import SUB_AVERAGES
+from dsp.intervals import Found, intervals
+from dsp.kernels_measure import EXTREME, ROW
 from dsp.nouns import Average, Measurement, Peak
-from dsp.picker import Picker, ambiguous, best_in_order, bounds, candidates, picker
-from dsp.presence import Evidence, Noise, energetic, evidence_of, noise_of, outstanding
+from dsp.picker import ambiguous, best_in_order, bounds, candidates, picker
+from dsp.presence import (
+    Evidence,
+    Look,
+    Noise,
+    Scratch,
+    energetic,
+    evidence_of,
+    gathered,
+    look,
+    noise_of,
+    outstanding,
+)
 
 Floats = NDArray[np.float64]
 
@@ -56,31 +69,82 @@ class Measurer:
             d: len(ks) > 1 and all(centres[a] < centres[b] for a, b in pairwise(ks))
             for d, ks in self._groups.items()
         }
+        self._derivations = np.array(list(self._groups), dtype=np.int64)
+        self._traces = np.zeros((len(self._groups), SUB_AVERAGES, n_rows))
+        self._scratch = Scratch(n_rows)
+        self._average: Average | None = None
+        self._noises: dict[int, Noise | None] = {}
+        self._looks: dict[int, Look] = {}
 
     def measure(self, average: Average) -> list[Measurement]:
         """One measurement per peak, in their order."""
+        self._see(average)
         found: dict[int, Found] = {}
-        with np.errstate(all="ignore"):
-            for derivation, members in self._groups.items():
-                noise = noise_of(average, derivation)
-                if noise is not None:
-                    found |= self._derivation(members, noise, self._ordered[derivation])
+        for derivation, members in self._groups.items():
+            noise = self._noises[derivation]
+            if noise is not None:
+                found |= self._derivation(members, noise, self._ordered[derivation])
         return [self._record(k, found.get(k), average) for k in range(len(self._peaks))]
 
     def evidence(self, average: Average) -> list[Evidence]:
         """One per peak, in their order, of the largest value in its window alone."""
-        noises = {d: noise_of(average, d) for d in self._groups}
-        with np.errstate(all="ignore"):
-            return [
-                evidence_of(self._pickers[k], noises.get(peak.derivation))
-                for k, peak in enumerate(self._peaks)
-            ]
+        return [self.evidence_of_peak(average, k) for k in range(len(self._peaks))]
+
+    def evidence_of_peak(self, average: Average, k: int) -> Evidence:
+        """That of peak `k` alone; what `measure` found out about the same average is used again."""
+        self._see(average)
+        noise = self._noises.get(self._peaks[k].derivation)
+        return evidence_of(None if noise is None else self._look(k, noise), noise)
+
+    def _see(self, average: Average) -> None:
+        """Noise of the derivations; kept while it is the same average, which is held so that it stays so."""
+        if average is self._average:
+            return
+        self._average = None
+        self._looks.clear()
+        gathered(average, self._derivations, self._traces)
+        self._noises = {
+            d: noise_of(average, d, self._traces[i], self._scratch) for i, d in enumerate(self._groups)
+        }
+        self._average = average
+
+    def _look(self, k: int, noise: Noise) -> Look | None:
+        where = self._pickers[k]
+        if k not in self._looks and not where.empty:
+            self._looks[k] = look(where, noise, self._scratch)
+        return self._looks.get(k)
 
     def _derivation(self, members: list[int], noise: Noise, ordered: bool) -> dict[int, Found]:
-        tries = {k: t for k in members if (t := _try(self._pickers[k], noise)) is not None}
+        looks = {k: self._look(k, noise) for k in members}
+        tries = {k: seen for k, seen in looks.items() if seen is not None and _present(seen, noise)}
         if tries:
-            tries = _chosen(tries, noise, ordered)
-        return {k: found for k, t in tries.items() if (found := intervals(t)) is not None}
+            tries = self._chosen(tries, noise, ordered)
+        told = {k: intervals(seen, noise, self._scratch) for k, seen in tries.items()}
+        return {k: found for k, found in told.items() if found is not None}
+
+    def _chosen(self, tries: dict[int, Look], noise: Noise, ordered: bool) -> dict[int, Look]:
+        """The tries as they are if they are certain; else chosen together, and tested again where they
+        differ."""
+        rows = {k: int(seen.picks[0, ROW]) for k, seen in tries.items()}
+        trace = noise.traces[0]
+        unsure = {k for k, s in tries.items() if ambiguous(trace, s.where, rows[k], s.rms_uv)}
+        crossed = ordered and any(b <= a for a, b in pairwise(rows.values()))
+        if not unsure and not crossed:
+            return tries
+        chosen = _chosen_rows(tries, trace, rows, None if crossed else unsure, ordered)
+        kept = {}
+        for k, seen in tries.items():
+            row = chosen[k]
+            if row == rows[k]:
+                kept[k] = seen
+            elif row is not None:
+                narrow = seen.where.narrowed(*bounds(trace * seen.where.sign, seen.where, row))
+                again = None if narrow.empty else look(narrow, noise, self._scratch)
+                if again is not None and _present(again, noise):
+                    kept[k] = again
+                elif not crossed:
+                    kept[k] = seen
+        return kept
 
     def _record(self, k: int, found: Found | None, average: Average) -> Measurement:
         peak = self._peaks[k]
@@ -95,57 +159,20 @@ class Measurer:
         return Measurement(peak.name, name, True, latency, (low, high), amplitude, interval_uv, told)
 
 
-def _try(where: Picker, noise: Noise) -> Try | None:
-    """The largest value of the window, or None when absent."""
-    if where.empty:
-        return None
-    up, baseline = where.cut(noise.traces)
-    picked = where.pick(_both(up), None if baseline is None else _both(baseline))
-    if not picked.extreme[0]:
-        return None
-    if not (outstanding(picked.amplitude_uv) or energetic(noise, where.span)):
-        return None
-    return Try(where, up, picked, noise)
+def _present(seen: Look, noise: Noise) -> bool:
+    return bool(seen.picks[0, EXTREME]) and (outstanding(seen) or energetic(seen, noise))
 
 
-def _both(values: Floats) -> Floats:
-    """Mean and nulls as given, then mean + nulls, then mean - nulls: in such pairs what is linear cancels."""
-    return np.concatenate([values, values[0] + values[1:], values[0] - values[1:]])
-
-
-def _chosen(tries: dict[int, Try], noise: Noise, ordered: bool) -> dict[int, Try]:
-    """The tries as they are if they are certain; else chosen together, and tested again where they differ."""
-    rows = {k: int(t.picked.row[0]) for k, t in tries.items()}
-    order = list(rows.values())
-    level = {k: _level(t) for k, t in tries.items()}
-    trace = noise.traces[0]
-    unsure = {k for k, t in tries.items() if ambiguous(trace * t.where.sign, t.where, rows[k], level[k])}
-    crossed = ordered and any(b <= a for a, b in pairwise(order))
-    if not unsure and not crossed:
-        return tries
+def _chosen_rows(
+    tries: dict[int, Look], trace: Floats, rows: dict[int, int], unsure: set[int] | None, ordered: bool
+) -> dict[int, int | None]:
+    """The best row of each try that is `unsure` (None: all are), in rising order if `ordered`."""
     offered = {
-        k: candidates(trace * t.where.sign, t.where, level[k]) if crossed or k in unsure else [(rows[k], 1e9)]
-        for k, t in tries.items()
+        k: candidates(trace * s.where.sign, s.where, s.rms_uv)
+        if unsure is None or k in unsure
+        else [(rows[k], 1e9)]
+        for k, s in tries.items()
     }
     if ordered:
-        chosen = dict(zip(tries, best_in_order(list(offered.values())), strict=True))
-    else:
-        chosen = {k: best_in_order([offer])[0] for k, offer in offered.items()}
-    kept = {}
-    for k, t in tries.items():
-        row = chosen[k]
-        if row == rows[k]:
-            kept[k] = t
-        elif row is not None:
-            again = _try(t.where.narrowed(*bounds(trace * t.where.sign, t.where, row)), noise)
-            if again is not None:
-                kept[k] = again
-            elif not crossed:
-                kept[k] = t
-    return kept
-
-
-def _level(t: Try) -> float:
-    """Rms of the null averages over the span."""
-    nulls = t.up[1:]
-    return math.sqrt(float(np.einsum("it,it->", nulls, nulls)) / nulls.size)
+        return dict(zip(tries, best_in_order(list(offered.values())), strict=True))
+    return {k: best_in_order([offer])[0] for k, offer in offered.items()}

@@ -7,28 +7,18 @@ of scores in rising order of latency by dynamic programming. Decides no presence
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp import kernels_measure as kernels
 from dsp.nouns import Peak
 
 Floats = NDArray[np.float64]
-Rows = NDArray[np.intp]
+Rows = NDArray[np.int64]
 PRIOR_WEIGHT = 5.0
 SPAN_FLOOR = 1e-12
-
-
-@dataclass(frozen=True, slots=True)
-class Picked:
-    """Of each trace: `place` in rows (parabola), `row`, `height` and `amplitude_uv`, whether an `extreme`."""
-
-    place: Floats
-    row: Rows
-    height_uv: Floats
-    amplitude_uv: Floats
-    extreme: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +30,12 @@ class Picker:
     window: tuple[int, int]
     to: tuple[int, int] | None
     before: int
+    plan: Rows = field(init=False, compare=False, repr=False)
+    """The same for `dsp.kernels_measure`."""
+
+    def __post_init__(self) -> None:
+        rows = (*self.window, *(self.to or (0, 0)), self.before, self.sign, *self.span)
+        object.__setattr__(self, "plan", np.array(rows, dtype=np.int64))
 
     @property
     def empty(self) -> bool:
@@ -56,44 +52,6 @@ class Picker:
         """The same peak within rows first to end - 1 of its window only."""
         return replace(self, window=(max(self.window[0], first), min(self.window[1], end)))
 
-    def cut(self, traces: Floats) -> tuple[Floats, Floats | None]:
-        """Rows of the span and one on either side, upright (trace, row); the baseline (trace,)."""
-        first, end = self.span
-        up = traces[:, first - 1 : end + 1] * self.sign
-        if self.to is not None or not self.before:
-            return up, None
-        return up, self.sign * (np.add.reduce(traces[:, : self.before], axis=1) / self.before)
-
-    def pick(self, up: Floats, baseline: Floats | None) -> Picked:
-        """The largest value of the window in each trace of `up` (trace, row), which `cut` made.
-
-        No extreme: it still rises at the window's edge. All rows that are told count from the trace's first.
-        """
-        skipped = self.span[0] - 1
-        flat, starts = up.ravel(), np.arange(len(up)) * up.shape[1]
-        first, end = self.window[0] - skipped, self.window[1] - skipped
-        row = up[:, first:end].argmax(axis=1) + first
-        shift, height, extreme = _vertex(flat, starts + row)
-        amplitude = height
-        if self.to is not None:
-            amplitude = height - self._foot(up, flat, starts, row)
-        elif baseline is not None:
-            amplitude = height - baseline
-        return Picked(row + shift + skipped, row + skipped, height, amplitude, extreme)
-
-    def _foot(self, up: Floats, flat: Floats, starts: Rows, row: Rows) -> Floats:
-        """The opposite extreme within `to`, behind the peak."""
-        skipped = self.span[0] - 1
-        to = self.to or self.window
-        first, end = to[0] - skipped, to[1] - skipped
-        inside = up[:, first:end]
-        if int(row.max()) >= first:
-            start = np.minimum(row + 1, end - 1)
-            behind = np.arange(first, end) >= start[:, None]
-            inside = np.where(behind, inside, np.inf)
-        lowest = inside.argmin(axis=1) + first
-        return -_vertex(-flat, starts + lowest)[1]
-
 
 def picker(peak: Peak, n_rows: int, t0_ms: float, dt_ms: float) -> Picker:
     """The rows of `peak` in traces of `n_rows`; row k is at t0_ms + k*dt_ms."""
@@ -107,26 +65,15 @@ def picker(peak: Peak, n_rows: int, t0_ms: float, dt_ms: float) -> Picker:
     return Picker(peak.polarity, n_rows, rows(peak.window_ms), to, before if before > 3 else 0)
 
 
-def _vertex(flat: Floats, at: Rows) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Shift (rows) and height of the parabola through each place and its neighbours; whether an extreme."""
-    left, here, right = flat[at - 1], flat[at], flat[at + 1]
-    slope = left - right
-    curve = left - here - here + right
-    shift = np.divide(0.5 * slope, curve, out=np.zeros(len(at)), where=curve < 0.0)
-    shift = np.minimum(np.maximum(shift, -0.5), 0.5)
-    return shift, here - 0.25 * slope * shift, (here >= left) & (here >= right)
-
-
 def ambiguous(trace: Floats, where: Picker, row: int, noise_uv: float) -> bool:
     """Whether another extreme of the window could score more than the largest value, at `row`.
 
-    `trace` (row,) is upright. A rival's prominence is at most its rise over the lowest point towards `row`.
+    `trace` (row,) is as recorded. A rival's prominence is at most its rise over the lowest point
+    towards `row`.
     """
-    first, end = where.window
-    left, right = trace[first - 1 : row + 1][::-1], trace[row : end + 1]
-    low_left, low_right = np.minimum.accumulate(left), np.minimum.accumulate(right)
-    prominence = trace[row] - max(low_left[-1], low_right[-1])
-    rise = max(float((left - low_left).max()), float((right - low_right).max()))
+    sums = np.empty(2)
+    kernels.rival(trace, where.plan, row, sums)
+    prominence, rise = sums.tolist()
     return bool(rise > 0.0 and rise + PRIOR_WEIGHT * noise_uv > prominence)
 
 

@@ -11,9 +11,10 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp import kernels_measure as kernels
 from dsp.average import SUB_AVERAGES, hadamard
 from dsp.nouns import Average
-from dsp.picker import Picker
+from dsp.picker import Picker, Rows
 
 Floats = NDArray[np.float64]
 PATTERNS = SUB_AVERAGES - 1
@@ -21,13 +22,13 @@ Z_95 = 1.96
 Z_PRESENT = 3.29
 T_PRESENT = 4.6
 GRAM_ROWS = 256
-MAX_UV = 1e100
+MAX_UV = 1e60
 MOST_DEVIATE = 8.0
 MOST_T = 1e6
 LARGEST_TAIL = 0.84
 """The largest value of a window has a longer upper tail than the t distribution (measured: 0.9)."""
 NORMAL = NormalDist()
-SIGNS = hadamard(np.eye(SUB_AVERAGES))[1:]
+SIGNS = hadamard(np.eye(SUB_AVERAGES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +43,58 @@ class Evidence:
 
 @dataclass(slots=True)
 class Noise:
-    """A derivation's traces (trace, row), mean first; degrees of freedom over the window, of the blocks."""
+    """A derivation's traces (trace, row), mean first, and their `levels` (trace,), the means over all rows;
+    degrees of freedom over the window, of the blocks."""
 
     traces: Floats
+    levels: Floats
     freedom: float
     blocks: float
 
 
-def noise_of(average: Average, derivation: int) -> Noise | None:
-    """None when the noise is not known, or no number.
+@dataclass(slots=True)
+class Look:
+    """What the picking reads in the mean and the nulls: `picks` (trace, column) of `dsp.kernels_measure`,
+    with room for the draws; energies over the span, the mean's and all nulls', from their levels; rms of the
+    nulls around it; mean of the amplitudes read in the nulls, and the spread of one more about it."""
+
+    where: Picker
+    picks: Floats
+    energy: float
+    null_energy: float
+    rms_uv: float
+    centre_uv: float
+    spread_uv: float
+
+
+class Scratch:
+    """Arrays that the kernels work in, for traces of `n_rows` rows."""
+
+    __slots__ = ("every", "gram", "parts", "sums", "thin", "up")
+
+    def __init__(self, n_rows: int) -> None:
+        self.every = max(1, -(-n_rows // GRAM_ROWS))
+        self.thin = np.empty((-(-n_rows // (4 * self.every)) * 4, SUB_AVERAGES))
+        self.gram = np.empty((SUB_AVERAGES, SUB_AVERAGES))
+        self.parts = np.empty(SUB_AVERAGES)
+        self.up = np.empty(n_rows)
+        self.sums = np.empty(6)
+
+
+def gathered(average: Average, derivations: Rows, traces: Floats) -> None:
+    """Mean and nulls of some derivations, into traces (derivation, trace, row)."""
+    nulls = average.null_uv
+    if nulls.dtype == np.float32 and nulls.flags.c_contiguous:
+        kernels.gather(nulls, derivations, traces)
+    else:
+        for k, d in enumerate(derivations):
+            traces[k, 1:] = nulls[:, :, d]
+    for k, d in enumerate(derivations):
+        traces[k, 0] = average.mean_uv[:, d]
+
+
+def noise_of(average: Average, derivation: int, traces: Floats, scratch: Scratch) -> Noise | None:
+    """None when the noise is not known, or no number. `traces` (trace, row) are that derivation's.
 
     The degrees of freedom follow from the null averages themselves: over the window (tr C)^2 / tr(C^2) of
     their covariance, its second trace unbiased from the products of different patterns; of the 16 blocks the
@@ -59,77 +103,75 @@ def noise_of(average: Average, derivation: int) -> Noise | None:
     level = float(average.noise_uv[derivation])
     if not level <= MAX_UV or average.n_sweeps < SUB_AVERAGES:
         return None
-    traces = np.empty((SUB_AVERAGES, len(average.mean_uv)))
-    traces[0] = average.mean_uv[:, derivation]
-    traces[1:] = average.null_uv[:, :, derivation]
-    if not bool(np.isfinite(traces[0]).all()):
+    levels, s = np.empty(SUB_AVERAGES), scratch
+    kernels.null_sums(traces, s.every, SIGNS, s.thin, s.gram, s.parts, levels, s.sums)
+    energy, squares, diagonal, blocks, spread, size = s.sums.tolist()
+    if not size <= MAX_UV:
         return None
     if level == 0.0:
-        return Noise(traces, 1.0, PATTERNS)
-    thin = np.ascontiguousarray(traces[1:, :: -(-traces.shape[1] // GRAM_ROWS)])
-    thin -= np.add.reduce(thin, axis=1)[:, None] / thin.shape[1]
-    gram = np.einsum("it,jt->ij", thin, thin)
-    energy, squares = float(gram.trace()), float(np.square(gram).sum())
-    products = (squares - float(np.square(gram.diagonal()).sum())) / (PATTERNS * (PATTERNS - 1))
+        return Noise(traces, levels, 1.0, PATTERNS)
+    products = (squares - diagonal) / (PATTERNS * (PATTERNS - 1))
     freedom = (energy / PATTERNS) ** 2 / products if products > 0.0 else 1.0
-    blocks = (SIGNS * np.einsum("ij,jk->ik", gram, SIGNS)).sum(axis=0)
-    spread = float(np.square(blocks).sum())
-    told = float(blocks.sum()) ** 2 / spread * (1.0 + 2.0 / max(freedom, 1.0)) - 1.0 if spread > 0.0 else 1.0
-    return Noise(traces, max(1.0, freedom), min(max(told, 3.0), float(PATTERNS)))
+    told = blocks**2 / spread * (1.0 + 2.0 / max(freedom, 1.0)) - 1.0 if spread > 0.0 else 1.0
+    return Noise(traces, levels, max(1.0, freedom), min(max(told, 3.0), float(PATTERNS)))
 
 
-def evidence_of(where: Picker, noise: Noise | None) -> Evidence:
+def look(where: Picker, noise: Noise, scratch: Scratch) -> Look:
+    """The largest value of the window in the mean and in the nulls; `where` is not empty."""
+    picks = np.empty((1 + 3 * PATTERNS, kernels.COLUMNS))
+    kernels.look(noise.traces, noise.levels, where.plan, scratch.up, picks, scratch.sums)
+    energy, nulls, squares, centre, off, _ = scratch.sums.tolist()
+    first, end = where.span
+    rms = math.sqrt(squares / (PATTERNS * (end - first + 2)))
+    spread = math.sqrt(off / (PATTERNS - 1) * (1.0 + 1.0 / PATTERNS))
+    return Look(where, picks, energy, nulls, rms, centre, spread)
+
+
+def evidence_of(seen: Look | None, noise: Noise | None) -> Evidence:
     """The larger of both tests as a normal deviate, and what the picking reads."""
-    if noise is None or where.empty:
+    if seen is None or noise is None:
         return Evidence(None, None, None)
-    up, baseline = where.cut(noise.traces)
-    picked = where.pick(up, baseline)
-    t = _outstanding_t(picked.amplitude_uv)
-    freedom, ratio = _energy(noise, where.span)
+    where, amplitude_uv = seen.where, float(seen.picks[0, kernels.AMPLITUDE])
+    freedom, ratio = _energy(seen, noise)
     blocks = noise.blocks
-    amplitude = LARGEST_TAIL * t_deviate(min(t, MOST_T), blocks)
+    amplitude = LARGEST_TAIL * t_deviate(min(_outstanding_t(seen), MOST_T), blocks)
     larger = max(amplitude, f_deviate(freedom, freedom * blocks, ratio))
     # Two tests are two chances.
     deviate = -NORMAL.inv_cdf(min(2.0 * NORMAL.cdf(-min(larger, MOST_DEVIATE)), 0.999))
-    error = math.sqrt(float(np.einsum("it,it->", up[1:], up[1:])) / up[1:].size * (2.0 if where.to else 1.0))
-    return Evidence(deviate if picked.extreme[0] else min(deviate, 0.0), float(picked.amplitude_uv[0]), error)
+    error = seen.rms_uv * (math.sqrt(2.0) if where.to else 1.0)
+    extreme = bool(seen.picks[0, kernels.EXTREME])
+    return Evidence(deviate if extreme else min(deviate, 0.0), amplitude_uv, error)
 
 
-def outstanding(amplitudes: Floats) -> bool:
-    """Whether amplitudes (trace,), the mean's first, say that a peak is there."""
-    return _outstanding_t(amplitudes) > T_PRESENT
+def outstanding(seen: Look) -> bool:
+    """Whether the amplitude says that a peak is there."""
+    return _outstanding_t(seen) > T_PRESENT
 
 
-def _outstanding_t(amplitudes: Floats) -> float:
+def _outstanding_t(seen: Look) -> float:
     """Amplitude beyond what picking the largest value reads in the null averages, as one more draw."""
-    drawn = amplitudes[1:SUB_AVERAGES]
-    centre = float(np.add.reduce(drawn)) / PATTERNS
-    off = drawn - centre
-    spread = math.sqrt(float(np.add.reduce(off * off)) / (PATTERNS - 1) * (1.0 + 1.0 / PATTERNS))
-    beyond = float(amplitudes[0]) - centre
-    return beyond / spread if spread > 0.0 else math.copysign(math.inf, beyond) if beyond else 0.0
+    beyond = float(seen.picks[0, kernels.AMPLITUDE]) - seen.centre_uv
+    if seen.spread_uv > 0.0:
+        return beyond / seen.spread_uv
+    return math.copysign(math.inf, beyond) if beyond else 0.0
 
 
-def energetic(noise: Noise, span: tuple[int, int]) -> bool:
+def energetic(seen: Look, noise: Noise) -> bool:
     """Beyond what noise reaches once in 2,000 (F test)."""
-    freedom, ratio = _energy(noise, span)
+    freedom, ratio = _energy(seen, noise)
     return ratio > f_quantile(freedom, freedom * PATTERNS)
 
 
-def _energy(noise: Noise, span: tuple[int, int]) -> tuple[float, float]:
+def _energy(seen: Look, noise: Noise) -> tuple[float, float]:
     """Degrees of freedom of the span, and the mean's energy there in units of the null averages'.
 
     Both from the level of the whole window: what is not filtered has an electrode offset, no response.
     """
-    traces = noise.traces
-    levels = np.add.reduce(traces, axis=1) / traces.shape[1]
-    inside = traces[:, span[0] : span[1]] - levels[:, None]
-    energies = np.einsum("it,it->i", inside, inside)
-    level = float(np.add.reduce(energies[1:])) / PATTERNS
+    level = seen.null_energy / PATTERNS
     if level <= 0.0:
-        return 1.0, math.inf if energies[0] > 0.0 else 0.0
-    freedom = max(1.0, noise.freedom * (span[1] - span[0]) / traces.shape[1])
-    return freedom, float(energies[0]) / level
+        return 1.0, math.inf if seen.energy > 0.0 else 0.0
+    first, end = seen.where.span
+    return max(1.0, noise.freedom * (end - first) / noise.traces.shape[1]), seen.energy / level
 
 
 def t_quantile(freedom: float, z: float = Z_95) -> float:
@@ -155,7 +197,7 @@ def f_deviate(n1: float, n2: float, ratio: float) -> float:
     """Normal deviate of a ratio from the F distribution (Paulson 1942); the inverse of `f_quantile`."""
     if ratio == math.inf:
         return MOST_DEVIATE
-    a, b, root = 2.0 / (9.0 * n1), 2.0 / (9.0 * n2), float(np.cbrt(ratio))
+    a, b, root = 2.0 / (9.0 * n1), 2.0 / (9.0 * n2), math.cbrt(ratio)
     return ((1.0 - b) * root - (1.0 - a)) / math.sqrt(b * root * root + a)
 
 
