@@ -25,11 +25,6 @@ Singles = NDArray[np.float32]
 NO_SWEEP = np.iinfo(np.int64).max
 
 
-_SIGNS = np.array(
-    [[1 - 2 * (bin(p & k).count("1") % 2) for k in range(SUB_AVERAGES)] for p in range(SUB_AVERAGES)]
-)
-
-
 def hadamard(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Walsh-Hadamard transform over the first axis (a power of two long): row 0 is the plain sum."""
     out = blocks.copy()
@@ -43,14 +38,22 @@ def hadamard(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 class _Tiles:
     """Room for what `null_averages` takes per derivation, repeated: its inner loops are long then, and become
-    vector code."""
+    vector code. `flat` is the same room as the kernel takes it."""
 
     def __init__(self, n: int) -> None:
         tiles = max(1, TILE // n)
-        self.scale = np.empty((tiles, n), dtype=np.float32)
-        self.scales = np.empty((SUB_AVERAGES - 1, tiles, n), dtype=np.float32)
-        self.shares = np.empty((SUB_AVERAGES - 1, tiles, n), dtype=np.float32)
-        self.squares = np.empty((tiles, n), dtype=np.float32)
+        self.scale, self.squares = (np.empty((tiles, n), dtype=np.float32) for _ in range(2))
+        self.scales, self.shares = (
+            np.empty((SUB_AVERAGES - 1, tiles, n), dtype=np.float32) for _ in range(2)
+        )
+        self.halves = np.empty((2, tiles, n), dtype=np.float32)
+        self.flat = (
+            self.scale.reshape(-1),
+            self.scales.reshape(SUB_AVERAGES - 1, -1),
+            self.shares.reshape(SUB_AVERAGES - 1, -1),
+            self.squares.reshape(-1),
+            self.halves.reshape(2, -1),
+        )
 
 
 class Averager:
@@ -137,42 +140,23 @@ class Averager:
 
     def average(self) -> Average:
         """The average so far; noise and null averages are NaN until every sub-average has a sweep."""
+        rows, n = self._shape
         weights = self._weights.sum(axis=0)
-        weight = weights.sum(axis=0)
-        # Unequal sub-weights leave a known share of the response in each pattern: take it out again, and
-        # make up for the noise that goes with it (exact for weights 1/variance; up to 6 % in severe bursts).
-        safe = np.where(weight > 0.0, weight, np.nan)
-        share = (_SIGNS @ weights / safe)[1:]
-        kept = np.sqrt(np.where((weights > 0.0).all(axis=0), 1.0 - share * share, np.nan))
-        mean, null, noise = self._patterns(1.0 / safe, 1.0 / (safe * kept), share / kept)
-        squares = self._squares.sum(axis=0)
+        weight, squares = weights.sum(axis=0), self._squares.sum(axis=0)
+        t = self._tiles
+        kernels.pattern_shares(weights, t.scale, t.scales, t.shares, t.halves)
+        work, half = self._total.reshape(SUB_AVERAGES, -1).copy(), np.empty((2, rows * n), dtype=np.float32)
+        kernels.null_averages(work, *t.flat, half)
+        energy = t.squares.sum(axis=0, dtype=np.float64)
         return Average(
-            mean_uv=mean,
-            noise_uv=noise,
-            null_uv=null,
+            mean_uv=work[0].reshape(rows, n).astype(np.float64),
+            noise_uv=np.sqrt(energy / ((SUB_AVERAGES - 1) * rows)),
+            null_uv=work[1:].reshape(-1, rows, n),
             n_sweeps=self.n_sweeps,
             n_rejected=int(self._rejected.sum()),
             n_effective=np.where(squares > 0.0, weight * weight / np.where(squares > 0.0, squares, 1.0), 0.0),
             first_index=int(self._firsts.min()) if self._last >= 0 else -1,
             last_index=self._last,
             final=self.complete,
-            halves_uv=self._halves(weights),
+            halves_uv=half.reshape(2, rows, n),
         )
-
-    def _halves(self, weights: Floats) -> Floats:
-        """The averages of the even and of the odd sub-averages (half, time, derivation)."""
-        parts = self._total.reshape(SUB_AVERAGES // 2, 2, *self._shape).sum(axis=0)
-        weight = weights.reshape(SUB_AVERAGES // 2, 2, -1).sum(axis=0)
-        return np.asarray(parts / np.where(weight > 0.0, weight, np.nan)[:, None, :])
-
-    def _patterns(self, scale: Floats, scales: Floats, shares: Floats) -> tuple[Floats, Singles, Floats]:
-        """Mean (time, derivation), null averages (pattern, time, derivation), rms noise (derivation,)."""
-        rows, n = self._shape
-        work = self._total.reshape(SUB_AVERAGES, -1).copy()
-        t = self._tiles
-        t.scale[:], t.scales[:], t.shares[:] = scale, scales[:, None, :], shares[:, None, :]
-        flat = (t.scale.reshape(-1), *(a.reshape(len(a), -1) for a in (t.scales, t.shares)))
-        kernels.null_averages(work, flat[0], flat[1], flat[2], t.squares.reshape(-1))
-        energy = t.squares.sum(axis=0, dtype=np.float64)
-        noise = np.sqrt(energy / ((SUB_AVERAGES - 1) * rows))
-        return work[0].reshape(rows, n).astype(np.float64), work[1:].reshape(-1, rows, n), noise

@@ -28,7 +28,7 @@ DEAD_S = 2.0
 """A channel that has stood at one rail for so long, or from the first, is off: it has no voice."""
 AT_ONCE, AT_ONCE_SHARE = 4, 0.9
 """What is loud in nearly all of so many windows is told before ten have passed."""
-_LEARN_EVERY, _QUIETS, _LEVELS = 50, 5, 20
+_LEARN_EVERY, _QUIETS, _LEVELS = 100, 5, 10
 _ORDER = 0.4
 
 
@@ -46,7 +46,7 @@ class ElectrosurgeryDetector:
 
     Works in windows of 2 ms counted from the last restart, so that blocks leave no trace. On: over ten
     windows the differences of more than half of the channels were 10 times their running quiet level (the
-    median of the last 10 s without, learnt ten times a second) and above the floor, or the channel came to
+    median of the last 10 s without, learnt five times a second) and above the floor, or the channel came to
     stand at its rail, +-`rail_uv` (None: not known). "Were" is the order statistic above which 60 % lie, or
     nine tenths over four windows. Off: half a second without. For 1,000 samples a second and more.
     """

@@ -9,7 +9,7 @@ takes the plain ones, to compare.
 import os
 
 from dsp import kernels_llvm
-from dsp.kernels_plain import derive, loud_counts, microvolts, null_averages
+from dsp.kernels_plain import derive, loud_counts, microvolts, null_averages, pattern_shares
 
 if kernels_llvm.available() and os.environ.get("EVOKD_KERNELS") != "plain":
     from dsp.kernels_vector import cascade, decode, fold, peak_magnitude, power
@@ -24,6 +24,7 @@ ALL = (
     loud_counts,
     microvolts,
     null_averages,
+    pattern_shares,
     peak_magnitude,
     power,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "loud_counts",
     "microvolts",
     "null_averages",
+    "pattern_shares",
     "peak_magnitude",
     "power",
 ]

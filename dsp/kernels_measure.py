@@ -20,6 +20,7 @@ NULL_SUMS = types.void(IN2, types.int64, IN2, F2, F2, F1, F1, F1)
 LOOK = types.void(IN2, IN1, PLACES, F1, F2, F1)
 DRAW = types.void(IN2, PLACES, F1, F2, F1)
 RIVAL = types.void(IN1, PLACES, types.int64, F1)
+EXTREMES = types.void(IN1, PLACES, F1)
 BESIDE = types.void(IN2, PLACES, IN1, types.float64, F1, F1)
 REACH = types.void(IN1, PLACES, IN1, types.float64, F1)
 PAIR = types.UniTuple(types.float64, 2)
@@ -59,17 +60,18 @@ def _total(x):
     return ((p + q) + (r + s)) + ((a + b) + (c + d))
 
 
-@numba.njit(types.float64(IN1, types.int64, types.int64, types.float64), cache=True, nogil=True)
-def _energy(x, first, end, level):
-    """Sum of (x - level)^2 over rows first to end - 1."""
+@numba.njit(types.float64(IN1, types.float64), cache=True, nogil=True)
+def _energy(x, level):
+    """Sum of (x - level)^2 of x (time,)."""
     p = q = r = s = 0.0
-    whole = end - (end - first) % 4
-    for t in range(first, whole, 4):
-        p += (x[t] - level) * (x[t] - level)
-        q += (x[t + 1] - level) * (x[t + 1] - level)
-        r += (x[t + 2] - level) * (x[t + 2] - level)
-        s += (x[t + 3] - level) * (x[t + 3] - level)
-    for t in range(whole, end):
+    whole = x.shape[0] - x.shape[0] % 4
+    for t in range(0, whole, 4):
+        a, b, c, d = x[t] - level, x[t + 1] - level, x[t + 2] - level, x[t + 3] - level
+        p += a * a
+        q += b * b
+        r += c * c
+        s += d * d
+    for t in range(whole, x.shape[0]):
         p += (x[t] - level) * (x[t] - level)
     return (p + q) + (r + s)
 
@@ -85,9 +87,9 @@ def _block_sums(signs, gram, parts, sums):
     for i in range(1, n):
         sums[0] += gram[i, i]
         sums[2] += gram[i, i] * gram[i, i]
-        for j in range(1, n):
-            product = gram[i, j]
-            sums[1] += product * product
+        for j in range(1, i + 1):
+            product = gram[i, j] if i == j else 2.0 * gram[i, j]
+            sums[1] += product * gram[i, j]
             for b in range(parts.shape[0]):
                 parts[b] += signs[i, b] * signs[j, b] * product
     for b in range(parts.shape[0]):
@@ -95,53 +97,46 @@ def _block_sums(signs, gram, parts, sums):
         sums[4] += parts[b] * parts[b]
 
 
-@numba.njit(types.void(IN2, types.int64, F2, F1), cache=True, nogil=True, error_model="numpy")
-def _thinned(traces, every, thin, means):
-    """Every so many-th row of traces (trace, time) without its own mean there, into thin (rows, trace); means
-    (trace,) is scratch. Column 0 and rows beyond the last become 0."""
-    rows = (traces.shape[1] + every - 1) // every
-    thin[:] = 0.0
-    for i in range(1, traces.shape[0]):
-        trace = traces[i]
-        for t in range(rows):
-            thin[t, i] = trace[t * every]
-    means[:] = 0.0
-    for t in range(rows):
-        for i in range(means.shape[0]):
-            means[i] += thin[t, i]
-    for i in range(means.shape[0]):
-        means[i] /= rows
-    for t in range(rows):
-        for i in range(means.shape[0]):
-            thin[t, i] -= means[i]
+@numba.njit(types.float64(IN1, IN1), cache=True, nogil=True)
+def _product(x, y):
+    """Sum of x * y, both (time,)."""
+    p = q = r = s = 0.0
+    whole = x.shape[0] - x.shape[0] % 4
+    for t in range(0, whole, 4):
+        p += x[t] * y[t]
+        q += x[t + 1] * y[t + 1]
+        r += x[t + 2] * y[t + 2]
+        s += x[t + 3] * y[t + 3]
+    for t in range(whole, x.shape[0]):
+        p += x[t] * y[t]
+    return (p + q) + (r + s)
 
 
 @numba.njit(NULL_SUMS, cache=True, nogil=True, error_model="numpy")
 def null_sums(traces, every, signs, thin, gram, parts, levels, sums):
     """What the degrees of freedom follow from, and the mean of each of traces (trace, time): levels (trace,).
 
-    `thin` (rows, trace) becomes every so many-th row of traces 1 to 15 without their own means there (column
-    0 is nothing; rows are a multiple of four, filled up with 0), gram (trace, trace) their products, parts
-    (block,) the energies of the blocks whose `signs` (trace, block) they are. Sums: trace of the gram matrix,
-    its squares, those of its diagonal, the parts, their squares, and magnitudes: of the mean's rows and of the
-    nulls' sums, no number if any of them is none.
+    `thin` (trace, rows) becomes every so many-th row of traces 1 to 15 without their own means there, gram
+    (trace, trace) their products, parts (block,) the energies of the blocks whose `signs` (trace, block) they
+    are; what belongs to trace 0 in these is nothing. Sums: trace of the gram matrix, its squares, those of
+    its diagonal, the parts, their squares; and magnitudes, of the mean's rows and of the nulls' sums, which
+    is no number if any of them is none.
     """
     size = 0.0
     for t in range(traces.shape[1]):
         size += abs(traces[0, t])
     for i in range(traces.shape[0]):
-        total = _total(traces[i])
+        trace, few = traces[i], thin[i]
+        total = _total(trace)
         levels[i] = total / traces.shape[1]
         size += abs(total)
-    _thinned(traces, every, thin, parts)
-    gram[:] = 0.0
-    for t in range(0, thin.shape[0], 4):
-        p, q, r, s = thin[t], thin[t + 1], thin[t + 2], thin[t + 3]
-        for i in range(1, gram.shape[0]):
-            a, b, c, d = p[i], q[i], r[i], s[i]
-            products = gram[i]
-            for j in range(16):
-                products[j] += (a * p[j] + b * q[j]) + (c * r[j] + d * s[j])
+        for t in range(few.shape[0]):
+            few[t] = trace[t * every]
+        mean = _total(few) / few.shape[0]
+        for t in range(few.shape[0]):
+            few[t] -= mean
+        for j in range(1, i + 1):
+            gram[i, j] = gram[j, i] = _product(few, thin[j])
     _block_sums(signs, gram, parts, sums)
     sums[5] = size
 
@@ -156,21 +151,34 @@ def _vertex(left, here, right):
     return shift, here - 0.25 * slope * shift
 
 
+@numba.njit(types.int64(IN1, types.int64, types.int64, types.float64), cache=True, nogil=True)
+def _highest(x, first, end, sign):
+    """The first row of the largest sign * x, from first to end - 1: of four quarters, side by side."""
+    n = (end - first) // 4
+    one, two, three, four = x[first:end], x[first + n : end], x[first + 2 * n : end], x[first + 3 * n : end]
+    i = j = k = m = 0
+    p, q, r, s = sign * one[0], sign * two[0], sign * three[0], sign * four[0]
+    for t in range(n):
+        a, b, c, d = sign * one[t], sign * two[t], sign * three[t], sign * four[t]
+        i, p = (t, a) if a > p else (i, p)
+        j, q = (t, b) if b > q else (j, q)
+        k, r = (t, c) if c > r else (k, r)
+        m, s = (t, d) if d > s else (m, s)
+    for t in range(n, four.shape[0]):
+        m, s = (t, sign * four[t]) if sign * four[t] > s else (m, s)
+    i, p = (n + j, q) if q > p else (i, p)
+    k, r = (3 * n + m, s) if s > r else (2 * n + k, r)
+    return first + (k if r > p else i)
+
+
 @numba.njit(types.void(IN1, PLACES, F1), cache=True, nogil=True)
 def _pick(up, plan, pick):
     """All but the baseline of one row of `picks`, from `up` (time,), upright and filled over the span."""
-    at, best = plan[0], up[plan[0]]
-    for t in range(plan[0] + 1, plan[1]):
-        if up[t] > best:
-            at, best = t, up[t]
+    at = _highest(up, plan[0], plan[1], 1.0)
     shift, height = _vertex(up[at - 1], up[at], up[at + 1])
     amplitude = height - pick[BASELINE]
     if plan[3] > 0:
-        low = max(plan[2], min(at + 1, plan[3] - 1))
-        best = up[low]
-        for t in range(low + 1, plan[3]):
-            if up[t] < best:
-                low, best = t, up[t]
+        low = _highest(up, max(plan[2], min(at + 1, plan[3] - 1)), plan[3], -1.0)
         amplitude = height + _vertex(-up[low - 1], -up[low], -up[low + 1])[1]
     pick[PLACE] = at + shift
     pick[ROW] = at
@@ -190,19 +198,20 @@ def look(traces, levels, plan, up, picks, sums):
     """
     first, end, before = plan[6], plan[7], plan[4]
     sign = float(plan[5])
-    sums[0] = _energy(traces[0], first, end, levels[0])
+    sums[0] = _energy(traces[0, first:end], levels[0])
     sums[1] = sums[2] = sums[3] = sums[4] = 0.0
     for i in range(traces.shape[0]):
         trace = traces[i]
-        for t in range(first - 1, end + 1):
-            up[t] = sign * trace[t]
+        rows, there = trace[first - 1 : end + 1], up[first - 1 : end + 1]
+        for t in range(rows.shape[0]):
+            there[t] = sign * rows[t]
         picks[i, BASELINE] = 0.0
         if before > 0 and plan[3] == 0:
             picks[i, BASELINE] = sign * (_total(trace[:before]) / before)
         _pick(up, plan, picks[i])
         if i > 0:
-            sums[1] += _energy(trace, first, end, levels[i])
-            sums[2] += _energy(trace, first - 1, end + 1, 0.0)
+            sums[1] += _energy(trace[first:end], levels[i])
+            sums[2] += _energy(rows, 0.0)
             sums[3] += picks[i, AMPLITUDE]
     sums[3] /= NULLS
     for i in range(1, traces.shape[0]):
@@ -216,15 +225,17 @@ def draw(traces, plan, up, picks, sums):
     Rows 0 to 15 are those of `look`. Sums over the draws that have an extreme: how many these are, squares of
     their places from the mean's, amplitudes from the mean's, squares of these.
     """
-    sign = float(plan[5])
+    sign, first, end = float(plan[5]), plan[6] - 1, plan[7] + 1
+    mean, there = traces[0, first:end], up[first:end]
     for k in range(4):
         sums[k] = 0.0
     for i in range(2 * NULLS):
         null = 1 + i % NULLS
         other = sign if i < NULLS else -sign
         pick = picks[1 + NULLS + i]
-        for t in range(plan[6] - 1, plan[7] + 1):
-            up[t] = sign * traces[0, t] + other * traces[null, t]
+        rows = traces[null, first:end]
+        for t in range(rows.shape[0]):
+            there[t] = sign * mean[t] + other * rows[t]
         pick[BASELINE] = picks[0, BASELINE] + sign * other * picks[null, BASELINE]
         _pick(up, plan, pick)
         if pick[EXTREME] > 0.0:
@@ -252,6 +263,28 @@ def rival(trace, plan, row, sums):
         rise = max(rise, value - low_right)
     sums[0] = sign * trace[row] - max(low_left, low_right)
     sums[1] = rise
+
+
+@numba.njit(EXTREMES, cache=True, nogil=True)
+def extremes(trace, plan, prominences):
+    """Height of each local extreme of the window of trace (time,) over the higher of the two lowest points on
+    the way to something higher, or to the row beside the window; -1 where there is none."""
+    sign, first, end = float(plan[5]), plan[0] - 1, plan[1] + 1
+    for k in range(first, end):
+        prominences[k] = -1.0
+    for k in range(first + 1, end - 1):
+        top = sign * trace[k]
+        if top >= sign * trace[k - 1] and top > sign * trace[k + 1]:
+            left = right = top
+            t = k - 1
+            while t >= first and sign * trace[t] <= top:
+                left = min(left, sign * trace[t])
+                t -= 1
+            t = k + 1
+            while t < end and sign * trace[t] <= top:
+                right = min(right, sign * trace[t])
+                t += 1
+            prominences[k] = top - max(left, right)
 
 
 @numba.njit(PAIR(IN1, types.int64, types.int64), cache=True, nogil=True)
@@ -295,8 +328,9 @@ def beside(traces, plan, pick, scale, fall, sums):
     for i in range(1, traces.shape[0]):
         null = traces[i]
         there = null[at] + share * (null[at + 1] - null[at])
-        for t in range(first, end):
-            fall[t] += (null[t] - there) * (null[t] - there)
+        rows, squares = null[first:end], fall[first:end]
+        for t in range(rows.shape[0]):
+            squares[t] += (rows[t] - there) * (rows[t] - there)
         slopes, curves = _roughness(null, first, end)
         sums[0] += slopes
         sums[1] += curves
@@ -326,4 +360,4 @@ def reach(fall, plan, pick, allowed, sides):
         sides[side] = distance + part * (abs(place - (t + step)) - distance)
 
 
-ALL = (beside, draw, gather, look, null_sums, reach, rival)
+ALL = (beside, draw, extremes, gather, look, null_sums, reach, rival)

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numba import types
 
-from dsp.kernels_types import CASCADE, DECODE, DERIVE, FOLD, LOUD, MICROVOLTS, NULLS, PEAK, POWER
+from dsp.kernels_types import CASCADE, DECODE, DERIVE, FOLD, LOUD, MICROVOLTS, NULLS, PEAK, POWER, SHARES
 
 RAIL_HIGH = np.int32(8388607)
 RAIL_LOW = np.int32(-8388608)
@@ -147,14 +147,50 @@ def loud_counts(x, last, limit, rail, window, loud, railed):
                     railed[w, c] += 1
 
 
+@numba.njit(SHARES, cache=True, nogil=True, error_model="numpy")
+def pattern_shares(weights, scale, scales, shares, halves):
+    """What `null_averages` takes, from the weights (16, derivation) of the sub-averages: each per derivation,
+    repeated (tile, derivation) or (pattern, tile, derivation), and halves (2, tile, derivation).
+
+    The mean is the sum over W, all weights. Pattern p leaves a share of the response, its signed sum of
+    weights over W; taking it out takes noise with it, sqrt(1 - share^2), which is made up for: exact for
+    weights 1/variance, up to 6 % off in severe bursts. NaN where a sub-average has no weight.
+    """
+    for d in range(weights.shape[1]):
+        total = even = 0.0
+        known = True
+        for k in range(16):
+            total += weights[k, d]
+            if k % 2 == 0:
+                even += weights[k, d]
+            known = known and weights[k, d] > 0.0
+        whole = total if total > 0.0 else np.nan
+        for tile in range(scale.shape[0]):
+            scale[tile, d] = 1.0 / whole
+            halves[0, tile, d] = 0.5 / even if even > 0.0 else np.nan
+            halves[1, tile, d] = 0.5 / (total - even) if total - even > 0.0 else np.nan
+        for p in range(1, 16):
+            signed = 0.0
+            for k in range(16):
+                common = p & k
+                common ^= common >> 2
+                common ^= common >> 1
+                signed += -weights[k, d] if common & 1 else weights[k, d]
+            share = signed / whole
+            kept = np.sqrt(1.0 - share * share) if known else np.nan
+            for tile in range(scale.shape[0]):
+                scales[p - 1, tile, d] = 1.0 / (whole * kept)
+                shares[p - 1, tile, d] = share / kept
+
+
 @numba.njit(NULLS, cache=True, nogil=True)
-def null_averages(work, scale, scales, shares, squares):
+def null_averages(work, scale, scales, shares, squares, halves, half):
     """Sums (16, n) of sub-averages, flat (time, derivation), become their mean (row 0) and the 15 balanced
-    sign patterns of them (rows 1 to 15), in place.
+    sign patterns of them (rows 1 to 15), in place; `half` (2, n) the means of the even and the odd ones.
 
     Walsh-Hadamard transform; then the mean times `scale`, pattern p times scales[p] less shares[p] of the
-    mean. These are per derivation, repeated up to a length (p,) that is a multiple of how many there are;
-    `squares` (p,) becomes the sum of the patterns' squares, likewise.
+    mean, the halves times `halves`. These are per derivation, repeated up to a length (p,) that is a multiple
+    of how many there are; `squares` (p,) becomes the sum of the patterns' squares, likewise.
     """
     step = 1
     while step < 16:
@@ -171,6 +207,12 @@ def null_averages(work, scale, scales, shares, squares):
         squares[i] = 0.0
     for base in range(0, n, period):
         mean = work[0, base : base + period]
+        alternating = work[1, base : base + period]
+        even = half[0, base : base + period]
+        odd = half[1, base : base + period]
+        for i in range(mean.shape[0]):
+            even[i] = (mean[i] + alternating[i]) * halves[0, i]
+            odd[i] = (mean[i] - alternating[i]) * halves[1, i]
         for i in range(mean.shape[0]):
             mean[i] *= scale[i]
     for p in range(15):

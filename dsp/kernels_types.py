@@ -6,7 +6,7 @@ Inputs may be read-only: sample blocks are, once they are queued. Arrays are C o
 from numba import types
 
 F1, F2, F3 = (types.Array(types.float64, n, "C") for n in (1, 2, 3))
-S1, S2 = (types.Array(types.float32, n, "C") for n in (1, 2))
+S1, S2, S3 = (types.Array(types.float32, n, "C") for n in (1, 2, 3))
 U1 = types.Array(types.uint8, 1, "C")
 I1, I2 = (types.Array(types.int32, n, "C") for n in (1, 2))
 IN1, IN2 = (types.Array(types.float64, n, "C", readonly=True) for n in (1, 2))
@@ -23,4 +23,5 @@ PEAK = types.void(SINGLE2, S1)
 DECODE = types.void(BYTES, I1)
 MICROVOLTS = types.void(COUNTS, PLACES, IN1, IN1, F2, F1)
 LOUD = types.void(IN2, IN1, IN1, types.float64, types.int64, I2, I2)
-NULLS = types.void(S2, SINGLE1, SINGLE2, SINGLE2, S1)
+NULLS = types.void(S2, SINGLE1, SINGLE2, SINGLE2, S1, SINGLE2, S2)
+SHARES = types.void(IN2, S2, S3, S3, S3)

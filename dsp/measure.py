@@ -168,9 +168,7 @@ def _chosen_rows(
 ) -> dict[int, int | None]:
     """The best row of each try that is `unsure` (None: all are), in rising order if `ordered`."""
     offered = {
-        k: candidates(trace * s.where.sign, s.where, s.rms_uv)
-        if unsure is None or k in unsure
-        else [(rows[k], 1e9)]
+        k: candidates(trace, s.where, s.rms_uv) if unsure is None or k in unsure else [(rows[k], 1e9)]
         for k, s in tries.items()
     }
     if ordered:

@@ -81,7 +81,7 @@ class Average:
     first_index: int
     last_index: int
     final: bool
-    halves_uv: NDArray[np.float64] | None = None
+    halves_uv: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,26 +78,18 @@ def ambiguous(trace: Floats, where: Picker, row: int, noise_uv: float) -> bool:
 
 
 def candidates(trace: Floats, where: Picker, noise_uv: float) -> list[tuple[int, float]]:
-    """Row and score of each local extreme of the window; `trace` (row,) upright."""
+    """Row and score of each local extreme of the window; `trace` (row,) as recorded."""
     first, end = where.window
-    up = trace[first - 1 : end + 1]
-    inner = np.flatnonzero((up[1:-1] >= up[:-2]) & (up[1:-1] > up[2:])) + 1
-    half = max(0.5 * (end - 1 - first), 0.5)
+    prominences = np.empty(len(trace))
+    kernels.extremes(trace, where.plan, prominences)
+    centre, half = 0.5 * (first + end - 1), max(0.5 * (end - 1 - first), 0.5)
     found = []
-    for at in inner:
-        off = (first - 1 + at - 0.5 * (first + end - 1)) / half
-        score = _prominence(up, int(at)) / max(noise_uv, SPAN_FLOOR) + PRIOR_WEIGHT * (1.0 - off * off)
-        found.append((int(first - 1 + at), float(score)))
+    for row, prominence in enumerate(prominences[first:end].tolist(), first):
+        if prominence >= 0.0:
+            off = (row - centre) / half
+            score = prominence / max(noise_uv, SPAN_FLOOR) + PRIOR_WEIGHT * (1.0 - off * off)
+            found.append((row, score))
     return found
-
-
-def _prominence(up: Floats, at: int) -> float:
-    """Height over the higher of the two lowest points on the way to something higher, or to the end."""
-    lows = []
-    for side in (up[at::-1], up[at:]):
-        higher = np.flatnonzero(side > up[at])
-        lows.append(float(side[: higher[0]].min() if len(higher) else side.min()))
-    return float(up[at]) - max(lows)
 
 
 def best_in_order(choices: list[list[tuple[int, float]]]) -> list[int | None]:

@@ -74,7 +74,7 @@ class Scratch:
 
     def __init__(self, n_rows: int) -> None:
         self.every = max(1, -(-n_rows // GRAM_ROWS))
-        self.thin = np.empty((-(-n_rows // (4 * self.every)) * 4, SUB_AVERAGES))
+        self.thin = np.empty((SUB_AVERAGES, -(-n_rows // self.every)))
         self.gram = np.empty((SUB_AVERAGES, SUB_AVERAGES))
         self.parts = np.empty(SUB_AVERAGES)
         self.up = np.empty(n_rows)
@@ -83,14 +83,16 @@ class Scratch:
 
 def gathered(average: Average, derivations: Rows, traces: Floats) -> None:
     """Mean and nulls of some derivations, into traces (derivation, trace, row)."""
-    nulls = average.null_uv
-    if nulls.dtype == np.float32 and nulls.flags.c_contiguous:
+    nulls, mean = average.null_uv, average.mean_uv
+    for k, d in enumerate(derivations):
+        traces[k, 0] = mean[:, d]
+    # The kernel does not look at bounds.
+    fits = nulls.shape == (PATTERNS, traces.shape[2], mean.shape[1])
+    if fits and nulls.dtype == np.float32 and nulls.flags.c_contiguous:
         kernels.gather(nulls, derivations, traces)
     else:
         for k, d in enumerate(derivations):
             traces[k, 1:] = nulls[:, :, d]
-    for k, d in enumerate(derivations):
-        traces[k, 0] = average.mean_uv[:, d]
 
 
 def noise_of(average: Average, derivation: int, traces: Floats, scratch: Scratch) -> Noise | None:

@@ -64,13 +64,29 @@ def loud_counts(x: F, last: F, limit: F, rail: float, window: int) -> tuple[Coun
     return loud.reshape(shape).sum(axis=1, dtype=np.int32), stayed.reshape(shape).sum(axis=1, dtype=np.int32)
 
 
-def null_averages(sums: F, scale: F, scales: F, shares: F) -> tuple[F, F, F]:
-    """Mean (time, derivation), the 15 sign patterns (pattern, time, derivation) and their sums of squares
-    (derivation,) of the sums (16, time, derivation) of sub-averages; row p of the Hadamard matrix has the
-    sign (-1) ** (bits that p and k have in common)."""
+def signs() -> F:
+    """The Hadamard matrix (16, 16): row p has the sign (-1) ** (bits that p and k have in common)."""
     k = np.arange(16)
-    common = np.array([[bin(p & q).count("1") for q in k] for p in k])
-    patterns = np.tensordot((-1.0) ** common, sums, axes=1)
+    return np.asarray((-1.0) ** np.array([[bin(p & q).count("1") for q in k] for p in k]))
+
+
+def pattern_shares(weights: F) -> tuple[F, F, F, F]:
+    """Scale (derivation,), scales and shares (pattern, derivation) and halves (2, derivation) of weights (16,
+    derivation); NaN where a sub-average has none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total = np.where(weights.sum(axis=0) > 0.0, weights.sum(axis=0), np.nan)
+        share = (signs() @ weights / total)[1:]
+        kept = np.sqrt(np.where((weights > 0.0).all(axis=0), 1.0 - share * share, np.nan))
+        parts = np.array([weights[0::2].sum(axis=0), weights[1::2].sum(axis=0)])
+        halves = 0.5 / np.where(parts > 0.0, parts, np.nan)
+    return 1.0 / total, 1.0 / (total * kept), share / kept, halves
+
+
+def null_averages(sums: F, scale: F, scales: F, shares: F, halves: F) -> tuple[F, F, F, F]:
+    """Mean (time, derivation), the 15 sign patterns (pattern, time, derivation), their sums of squares
+    (derivation,) and the halves (2, time, derivation) of the sums (16, time, derivation) of sub-averages."""
+    patterns = np.tensordot(signs(), sums, axes=1)
     mean = patterns[0] * scale
     null = patterns[1:] * scales[:, None, :] - mean * shares[:, None, :]
-    return mean, null, (null * null).sum(axis=(0, 1))
+    half = 2.0 * np.array([sums[0::2].sum(axis=0), sums[1::2].sum(axis=0)]) * halves[:, None, :]
+    return mean, null, (null * null).sum(axis=(0, 1)), half

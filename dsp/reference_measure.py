@@ -8,11 +8,16 @@ Efron 1979; Wu 1986 for fixed multipliers), for latencies with the fall beside t
 import math
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dsp.intervals import BIAS, FALL, REACH, RISE_ERROR
 from dsp.nouns import Peak
 from dsp.presence import GRAM_ROWS, T_PRESENT, Z_95, Z_PRESENT
 
 Trace = Sequence[float]
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
 def rows_of(span_ms: tuple[float, float], n: int, t0_ms: float, dt_ms: float) -> list[int]:
@@ -152,3 +157,117 @@ def interval(
     corrected, wide = amplitude - line(ripples, BIAS) * rise, quantile * math.hypot(spread, RISE_ERROR * rise)
     ms = [t0_ms + dt_ms * x for x in (place, first, last)]
     return ms[0], ms[1], ms[2], corrected, corrected - wide, corrected + wide
+
+
+# Twins of `dsp.kernels_measure`: same names and arguments, plan and columns as there; filled in place.
+
+
+def gather(nulls: Floats, columns: Rows, traces: Floats) -> None:
+    """traces[k, 1 + pattern, time] = nulls[pattern, time, columns[k]]."""
+    for k, column in enumerate(columns):
+        traces[k, 1:] = nulls[:, :, column]
+
+
+def null_sums(
+    traces: Floats,
+    every: int,
+    signs: Floats,
+    thin: Floats,
+    gram: Floats,
+    parts: Floats,
+    levels: Floats,
+    sums: Floats,
+) -> None:
+    """Gram matrix of the thinned nulls, energies s' G s of the blocks, means of all traces, sums of these."""
+    levels[:] = [math.fsum(trace) / len(trace) for trace in traces]
+    for i, trace in enumerate(traces):
+        few = [float(x) for x in trace[::every]]
+        thin[i] = [x - math.fsum(few) / len(few) for x in few]
+    nulls = range(1, len(traces))
+    for i in nulls:
+        for j in nulls:
+            gram[i, j] = math.fsum(x * y for x, y in zip(thin[i], thin[j], strict=True))
+    for b in range(len(parts)):
+        parts[b] = math.fsum(signs[i, b] * signs[j, b] * gram[i, j] for i in nulls for j in nulls)
+    sums[0] = sum(gram[i, i] for i in nulls)
+    sums[1] = sum(gram[i, j] ** 2 for i in nulls for j in nulls)
+    sums[2] = sum(gram[i, i] ** 2 for i in nulls)
+    sums[3], sums[4] = sum(parts), sum(x * x for x in parts)
+    sums[5] = sum(abs(x) for x in traces[0]) + sum(abs(x) * traces.shape[1] for x in levels)
+
+
+def _picked(trace: Floats, plan: Rows, pick: Floats) -> None:
+    """One row of `picks`: place, row, height, amplitude, extreme, baseline."""
+    first, end, low, last, before, sign = (int(x) for x in plan[:6])
+    up = [sign * float(x) for x in trace]
+    k = max(range(first, end), key=lambda r: (up[r], -r))
+    place, height = vertex(up, k)
+    foot = base = sum(up[:before]) / before if before and not last else 0.0
+    if last:
+        behind = [r for r in range(low, last) if r > k] or [last - 1]
+        foot = -vertex([-x for x in up], min(behind, key=lambda r: (up[r], r)))[1]
+    pick[:] = place, k, height, height - foot, up[k] >= up[k - 1] and up[k] >= up[k + 1], base
+
+
+def look(traces: Floats, levels: Floats, plan: Rows, up: Floats, picks: Floats, sums: Floats) -> None:
+    """Picks of the mean and the nulls; energies over the span; mean and squares of the nulls' amplitudes."""
+    first, end = int(plan[6]), int(plan[7])
+    energies = [sum((x - m) ** 2 for x in t[first:end]) for t, m in zip(traces, levels, strict=True)]
+    for trace, pick in zip(traces, picks, strict=False):
+        _picked(trace, plan, pick)
+    read = [float(pick[3]) for pick in picks[1 : len(traces)]]
+    centre = sum(read) / len(read)
+    around = sum(float(x) ** 2 for t in traces[1:] for x in t[first - 1 : end + 1])
+    sums[:5] = energies[0], sum(energies[1:]), around, centre, sum((x - centre) ** 2 for x in read)
+
+
+def draw(traces: Floats, plan: Rows, up: Floats, picks: Floats, sums: Floats) -> None:
+    """Picks of mean + each null, then of mean - each; of those with an extreme what they differ by."""
+    both = [traces[0] + s * null for s in (1.0, -1.0) for null in traces[1:]]
+    for trace, pick in zip(both, picks[len(traces) :], strict=True):
+        _picked(trace, plan, pick)
+    told = [(p[0] - picks[0, 0], p[3] - picks[0, 3]) for p in picks[len(traces) :] if p[4]]
+    sums[:2] = len(told), sum(x * x for x, _ in told)
+    sums[2:4] = sum(y for _, y in told), sum(y * y for _, y in told)
+
+
+def rival(trace: Floats, plan: Rows, row: int, sums: Floats) -> None:
+    """Prominence of the extreme at `row`; the largest later value over an earlier one, going away from it."""
+    up = [float(plan[5] * x) for x in trace]
+    sides = up[plan[0] - 1 : row + 1][::-1], up[row : plan[1] + 1]
+    sums[0] = up[row] - max(min(side) for side in sides)
+    sums[1] = max(b - a for side in sides for k, a in enumerate(side) for b in side[k:])
+
+
+def extremes(trace: Floats, plan: Rows, prominences: Floats) -> None:
+    """Prominence of each local extreme: over the higher of the lowest points on its two sides."""
+    first, end = int(plan[0]) - 1, int(plan[1]) + 1
+    up = [float(plan[5] * x) for x in trace[first:end]]
+    prominences[first:end] = -1.0
+    for k in range(1, len(up) - 1):
+        if up[k] >= up[k - 1] and up[k] > up[k + 1]:
+            sides = up[k::-1], up[k:]
+            ends = [next((i for i, x in enumerate(side) if x > up[k]), len(side)) for side in sides]
+            prominences[first + k] = up[k] - max(min(s[:n]) for s, n in zip(sides, ends, strict=True))
+
+
+def beside(traces: Floats, plan: Rows, pick: Floats, scale: float, fall: Floats, sums: Floats) -> None:
+    """Fall of the mean from its height over the noise between there and here; roughness of the nulls."""
+    rows = range(int(plan[0]) - 1, int(plan[1]) + 1)
+    k = math.floor(pick[0])
+
+    def between(trace: Floats) -> float:
+        return float(trace[k] + (pick[0] - k) * (trace[k + 1] - trace[k]))
+
+    for r in rows:
+        noise = math.sqrt(sum((null[r] - between(null)) ** 2 for null in traces[1:]) / (len(traces) - 1))
+        fall[r] = (pick[2] - plan[5] * traces[0, r]) / max(noise * scale, 1e-300)
+    sums[0] = sum((t[r + 1] - t[r]) ** 2 for t in traces[1:] for r in rows[:-1])
+    sums[1] = sum((t[r + 1] - 2 * t[r] + t[r - 1]) ** 2 for t in traces[1:] for r in rows[1:-1])
+
+
+def reach(fall: Floats, plan: Rows, pick: Floats, allowed: float, sides: Floats) -> None:
+    """`extent` to the left and to the right of the picked place."""
+    place, rows = float(pick[0]), range(int(plan[0]) - 1, int(plan[1]) + 1)
+    sides[0] = extent([(place - r, float(fall[r])) for r in reversed(rows) if r < place], allowed)
+    sides[1] = extent([(r - place, float(fall[r])) for r in rows if r > place], allowed)

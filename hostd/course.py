@@ -106,7 +106,7 @@ class Course:
         if self._stopping is None or self._leading is None or self._ran_on:
             return None
         self._ran_on = average.final
-        evidence = self._measurer.evidence(average)[self._leading]
+        evidence = self._measurer.evidence_of_peak(average, self._leading)
         return self._stopping.see(average, measured[self._leading], evidence)
 
     def fields(

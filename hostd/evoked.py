@@ -205,11 +205,20 @@ class Evoked:
             "dt_ms": self._dt_ms,
         }
 
+    def _halves(self, average: Average) -> NDArray[np.float32] | None:
+        """The averages of every other sweep; None unless every derivation in use has both."""
+        halves = average.halves_uv
+        if halves is None or np.isnan(halves[:, :, average.n_effective > 0.0]).any() or not average.n_sweeps:
+            return None
+        return self._absolute(halves)
+
     def _absolute(self, uv: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Microvolts from zero as displays want them, and not from the stream's origin."""
-        if self.plan.band_hz is not None or self.stream.origin_uv is None:
-            return uv.astype(np.float32)
-        return (uv + self.stream.origin_uv).astype(np.float32)
+        """Microvolts from zero as displays want them, not from the stream's origin; 0 of a derivation that no
+        sweep was good for, never NaN."""
+        if self.plan.band_hz is None and self.stream.origin_uv is not None:
+            uv = uv + self.stream.origin_uv
+        told = uv.astype(np.float32)
+        return np.nan_to_num(told, copy=False) if math.isnan(float(told.sum())) else told
 
     def _sweep_fields(self, sweep: Sweep) -> dict[str, Any]:
         return self._frame_fields() | {
@@ -223,8 +232,8 @@ class Evoked:
 
     def _average_fields(self, average: Average) -> dict[str, Any]:
         return self._frame_fields() | {
-            "mean_uv": self._absolute(average.mean_uv),
-            "halves_uv": None if average.halves_uv is None else self._absolute(average.halves_uv),
+            "mean_uv": self._absolute(average.mean_uv if average.n_sweeps else average.mean_uv[:0]),
+            "halves_uv": self._halves(average),
             "noise_uv": [_finite(x) for x in average.noise_uv],
             "n_sweeps": average.n_sweeps,
             "n_rejected": average.n_rejected,

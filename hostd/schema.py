@@ -112,10 +112,12 @@ class Average(Header, kw_only=True):
     `noise_uv` per derivation: rms residual noise of the mean, null below 16 sweeps. `n_effective` of the
     first derivation, `n_effective_each` of all. The average grows to `sweeps_target`, then moves on in steps
     of an eighth; `final`: made of the last `sweeps_target` sweeps, none shared with the final before.
-    `rate_hz` is the stimulus rate (null: on demand), `band_hz` null without filter. `blanked_ms` was
-    interpolated. `halves_uv` (2, time, derivation): the averages of every other sweep; that they agree proves
-    nothing at a rate that mains lock to. `sharp_uv`, where the case asks for it: the mean through a filter of
-    `sharp_kind`, which takes at most `sharp_loss_bound` of the amplitude; peaks are measured in `mean_uv`.
+    `mean_uv` has no rows without a sweep; a derivation that no sweep was good for (its `n_effective_each` 0)
+    is 0 throughout. `rate_hz` is the stimulus rate (null: on demand), `band_hz` null without filter.
+    `blanked_ms` was interpolated. `halves_uv` (2, time, derivation): the averages of every other sweep, null
+    before there are both; that they agree proves nothing at a rate that mains lock to. `sharp_uv`, where the
+    case asks for it: the mean through a filter of `sharp_kind`, which takes at most `sharp_loss_bound` of the
+    amplitude; peaks are measured in `mean_uv`.
     """
 
     site: str

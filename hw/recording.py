@@ -25,7 +25,7 @@ from hw.samples import SampleBlock
 
 __all__ = ["RecordingReader", "TriggerMap", "read_header", "whole_records"]
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 18
 _LEAST_HZ, _GREATEST_HZ = 1e-3, 1e7
 _Rows = tuple[NDArray[np.int32], NDArray[np.uint8]]
 

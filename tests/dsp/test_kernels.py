@@ -244,15 +244,34 @@ def test_loud_counts_is_its_twin() -> None:
 def test_null_averages_is_its_twin(rows: int, n: int) -> None:
     rng = np.random.default_rng(rows)
     sums, scale = rng.standard_normal((16, rows, n)), rng.random(n)
-    scales, shares = rng.random((15, n)), rng.random((15, n))
+    scales, shares, halves = rng.random((15, n)), rng.random((15, n)), rng.random((2, n))
     tiles = 5
-    tiled = [np.tile(a.astype(np.float32), tiles) for a in (scale, scales, shares)]
+    tiled = [np.tile(a.astype(np.float32), tiles) for a in (scale, scales, shares, halves)]
     work, squares = sums.astype(np.float32).reshape(16, -1), np.empty(tiles * n, np.float32)
-    kernels.null_averages(work, *tiled, squares)
-    mean, null, energy = twins.null_averages(sums, scale, scales, shares)
+    half = np.empty((2, rows * n), np.float32)
+    kernels.null_averages(work, *tiled[:3], squares, tiled[3], half)
+    mean, null, energy, expected_half = twins.null_averages(sums, scale, scales, shares, halves)
+    assert_twin(half.reshape(2, rows, n), expected_half, 32.0, SINGLE_TOLERANCE)
     assert_twin(work[0].reshape(rows, n), mean, 16.0, SINGLE_TOLERANCE)
     assert_twin(work[1:].reshape(15, rows, n), null, 32.0, SINGLE_TOLERANCE)
     assert squares.reshape(tiles, n).sum(axis=0) == pytest.approx(energy, rel=1e-4)
+
+
+@pytest.mark.parametrize("without", [None, 0, 5])
+def test_pattern_shares_is_its_twin(without: int | None) -> None:
+    weights = np.exp(np.random.default_rng(3).standard_normal((16, 4)))
+    if without is not None:
+        weights[without, 1] = 0.0
+        weights[:, 2] = 0.0
+        weights[1::2, 3] = 0.0
+    tiles = 3
+    scale, halves = np.empty((tiles, 4), np.float32), np.empty((2, tiles, 4), np.float32)
+    scales, shares = np.empty((15, tiles, 4), np.float32), np.empty((15, tiles, 4), np.float32)
+    kernels.pattern_shares(weights, scale, scales, shares, halves)
+    expected = twins.pattern_shares(weights)
+    for got, of in zip((scale, scales, shares, halves), expected, strict=True):
+        wide = np.repeat(np.expand_dims(of, -2), tiles, axis=-2)
+        assert got == pytest.approx(wide, rel=1e-5, abs=1e-6, nan_ok=True)
 
 
 @pytest.mark.parametrize("kernel", kernels.ALL, ids=lambda k: k.__name__)
