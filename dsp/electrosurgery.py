@@ -28,7 +28,7 @@ DEAD_S = 2.0
 """A channel that has stood at one rail for so long, or from the first, is off: it has no voice."""
 AT_ONCE, AT_ONCE_SHARE = 4, 0.9
 """What is loud in nearly all of so many windows is told before ten have passed."""
-_LEARN_EVERY, _QUIETS, _LEVELS = 100, 5, 10
+_LEARN_EVERY, _LEVELS = 250, 20
 _ORDER = 0.4
 
 
@@ -46,7 +46,7 @@ class ElectrosurgeryDetector:
 
     Works in windows of 2 ms counted from the last restart, so that blocks leave no trace. On: over ten
     windows the differences of more than half of the channels were 10 times their running quiet level (the
-    median of the last 10 s without, learnt five times a second) and above the floor, or the channel came to
+    median of the last 10 s without, learnt twice a second) and above the floor, or the channel came to
     stand at its rail, +-`rail_uv` (None: not known). "Were" is the order statistic above which 60 % lie, or
     nine tenths over four windows. Off: half a second without. For 1,000 samples a second and more.
     """
@@ -68,7 +68,6 @@ class ElectrosurgeryDetector:
         self._hold = math.ceil(HOLD_S * rate_hz / self.window)
         self._pause = math.ceil(PAUSE_S * rate_hz / self.window)
         self._dead = math.ceil(DEAD_S * rate_hz / self.window)
-        self._quiet: list[Floats] = []
         self._levels: list[Floats] = []
         self._set_threshold(np.full(channels, self._floor_uv))
         self._railed_for = np.full(channels, self._dead + 1)
@@ -178,18 +177,16 @@ class ElectrosurgeryDetector:
                 self.on = self._paused = False
 
     def _learn(self) -> None:
-        """The newest ten windows, quiet, into the running level: the median of medians of half a second."""
+        """The newest ten windows, quiet, into the running level: the median of the last ten seconds."""
         if len(self._kept) <= POOLED * self.window:
             return
         size = np.abs(np.diff(self._kept, axis=0))
         size[(size == 0.0) & (np.abs(self._kept[1:]) >= self._rail_uv)] = math.inf
-        self._quiet.append(np.partition(size.T, self._order, axis=1)[:, self._order] * self._scale)
-        if len(self._quiet) == _QUIETS:
-            self._levels = [*self._levels[1 - _LEVELS :], np.median(np.array(self._quiet), axis=0)]
-            self._quiet = []
-            level = np.median(np.array(self._levels), axis=0)
-            level[np.isinf(level)] = 0.0
-            self._set_threshold(np.maximum(TIMES_QUIET * level, self._floor_uv))
+        quiet = np.partition(size.T, self._order, axis=1)[:, self._order] * self._scale
+        self._levels = [*self._levels[1 - _LEVELS :], quiet]
+        level = np.median(np.array(self._levels), axis=0)
+        level[np.isinf(level)] = 0.0
+        self._set_threshold(np.maximum(TIMES_QUIET * level, self._floor_uv))
 
     def _set_threshold(self, rms_uv: Floats) -> None:
         """Loud is an rms above `rms_uv` (channel,): so large is the difference that is looked at then."""

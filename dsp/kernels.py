@@ -9,7 +9,7 @@ takes the plain ones, to compare.
 import os
 
 from dsp import kernels_llvm
-from dsp.kernels_plain import derive, loud_counts, microvolts, null_averages, pattern_shares
+from dsp.kernels_plain import bridge, derive, loud_counts, microvolts, null_averages, pattern_shares
 
 if kernels_llvm.available() and os.environ.get("EVOKD_KERNELS") != "plain":
     from dsp.kernels_vector import cascade, decode, fold, peak_magnitude, power
@@ -17,6 +17,7 @@ else:
     from dsp.kernels_plain import cascade, decode, fold, peak_magnitude, power
 
 ALL = (
+    bridge,
     cascade,
     decode,
     derive,
@@ -31,6 +32,7 @@ ALL = (
 
 __all__ = [
     "ALL",
+    "bridge",
     "cascade",
     "decode",
     "derive",

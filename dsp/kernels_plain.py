@@ -10,8 +10,21 @@ import numba
 import numpy as np
 from numba import types
 
-from dsp.kernels_types import CASCADE, DECODE, DERIVE, FOLD, LOUD, MICROVOLTS, NULLS, PEAK, POWER, SHARES
+from dsp.kernels_types import (
+    BRIDGE,
+    CASCADE,
+    DECODE,
+    DERIVE,
+    FOLD,
+    LOUD,
+    MICROVOLTS,
+    NULLS,
+    PEAK,
+    POWER,
+    SHARES,
+)
 
+AT_ONCE = 128
 RAIL_HIGH = np.int32(8388607)
 RAIL_LOW = np.int32(-8388608)
 
@@ -23,19 +36,30 @@ def derive(counts, starts, columns, gains, offsets, out, railed):
     Derivation d is offsets[d] + the sum of gains[k] * counts[:, columns[k]] for k from starts[d] until before
     starts[d + 1]. `railed` (time,) becomes 1 where a channel that any derivation uses stands at a rail.
     """
-    rows = counts.shape[0]
-    for t in range(rows):
-        railed[t] = 0
-    for d in range(offsets.shape[0]):
-        for t in range(rows):
-            out[t, d] = offsets[d]
-        for k in range(starts[d], starts[d + 1]):
-            gain, column = gains[k], columns[k]
-            for t in range(rows):
-                n = counts[t, column]
-                out[t, d] += gain * n
-                if n >= RAIL_HIGH or n <= RAIL_LOW:
-                    railed[t] = 1
+    # In pieces that stay in the nearest cache, however long the block.
+    for begin in range(0, counts.shape[0], AT_ONCE):
+        end = min(begin + AT_ONCE, counts.shape[0])
+        for t in range(begin, end):
+            railed[t] = 0
+        for d in range(offsets.shape[0]):
+            for t in range(begin, end):
+                out[t, d] = offsets[d]
+            for k in range(starts[d], starts[d + 1]):
+                gain, column = gains[k], columns[k]
+                for t in range(begin, end):
+                    n = counts[t, column]
+                    out[t, d] += gain * n
+                    if n >= RAIL_HIGH or n <= RAIL_LOW:
+                        railed[t] = 1
+
+
+@numba.njit(BRIDGE, cache=True, nogil=True, error_model="numpy")
+def bridge(x, before, after):
+    """The rows of x (time, channel) become the straight line between `before` and `after` (channel,)."""
+    for t in range(x.shape[0]):
+        share = (t + 1.0) / (x.shape[0] + 1.0)
+        for c in range(x.shape[1]):
+            x[t, c] = before[c] + (after[c] - before[c]) * share
 
 
 @numba.njit(CASCADE, cache=True, nogil=True)

@@ -16,6 +16,7 @@ PLACES = types.Array(types.int64, 1, "C", readonly=True)
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 
 DERIVE = types.void(COUNTS, PLACES, PLACES, IN1, IN1, F2, U1)
+BRIDGE = types.void(F2, IN1, IN1)
 CASCADE = types.void(F2, IN2, F3)
 FOLD = types.void(SINGLE2, SINGLE1, S2)
 POWER = types.void(SINGLE2, types.int64, S1)

@@ -186,6 +186,15 @@ def _phase_fit(
     return start_hz + float(found[1]), at_end, sd, start_hz * times_s + design @ found
 
 
+def _median(x: Floats) -> float:
+    """Of one dimension; numpy's asks many questions first."""
+    middle = len(x) // 2
+    if len(x) % 2:
+        return float(np.partition(x, middle)[middle])
+    low, high = np.partition(x, (middle - 1, middle))[middle - 1 : middle + 1]
+    return 0.5 * (float(low) + float(high))
+
+
 class _Fit:
     """The least-squares fit of one window, its matrices made once."""
 
@@ -214,7 +223,7 @@ class _Fit:
 
     def window(self, uv: Floats) -> _Window | None:
         """Phasors of one window `uv` (time,); None when too much of it is no mains."""
-        out = self._left_out(uv - np.median(uv))
+        out = self._left_out(uv - _median(uv))
         found = np.zeros(self._design.shape[1])
         rest = uv
         for _ in range(_ROUNDS):
@@ -236,17 +245,21 @@ class _Fit:
 
     def _solve(self, uv: Floats, out: NDArray[np.bool_]) -> Floats:
         """Coefficients (column,) of the weighted fit to `uv` without the samples `out`."""
-        used = np.where(out, 0.0, uv)
-        gone = self._design[out]
-        normal = self._normal - self._weighted[:, out] @ gone
-        return np.linalg.solve(normal, self._weighted @ used)
+        rows = np.flatnonzero(out)
+        if not len(rows):
+            return np.linalg.solve(self._normal, self._weighted @ uv)
+        gone = self._design[rows]
+        normal = self._normal - (gone.T * self._weight[rows]) @ gone
+        return np.linalg.solve(normal, self._weighted @ np.where(out, 0.0, uv))
 
     def _left_out(self, rest: Floats) -> NDArray[np.bool_]:
         """Which samples (time,) of `rest` are outliers or near one."""
         size = np.abs(rest)
-        limit = _OUTLIER_SD * 1.4826 * float(np.median(size))
+        limit = _OUTLIER_SD * 1.4826 * _median(size)
         hits = np.flatnonzero(size > limit)
-        marks = np.zeros(len(rest) + 1, dtype=np.int64)
-        np.add.at(marks, np.maximum(hits - self._before, 0), 1)
-        np.add.at(marks, np.minimum(hits + self._after + 1, len(rest)), -1)
+        if not len(hits):
+            return np.zeros(len(rest), dtype=np.bool_)
+        n = len(rest) + 1
+        marks = np.bincount(np.maximum(hits - self._before, 0), minlength=n)
+        marks -= np.bincount(np.minimum(hits + self._after + 1, len(rest)), minlength=n)
         return np.cumsum(marks[:-1]) > 0

@@ -260,9 +260,7 @@ class Selector:
         """The choice after this average; arguments as those of `rank`."""
         return self.judge(mean_uv, null_uv, n_effective)[1]
 
-    def judge(
-        self, mean_uv: ArrayLike, null_uv: ArrayLike, n_effective: ArrayLike
-    ) -> tuple[Ranking, Choice]:
+    def judge(self, mean_uv: ArrayLike, null_uv: ArrayLike, n_effective: ArrayLike) -> tuple[Ranking, Choice]:
         """Ranking and choice of one average, from one look at it."""
         counts = np.broadcast_to(np.asarray(n_effective, np.float64), np.shape(mean_uv)[1:])
         seen = _evidence(mean_uv, null_uv, self._span, counts)

@@ -22,6 +22,12 @@ def microvolts(counts: Counts, columns: NDArray[np.int64], lsb_uv: F, offset_uv:
     return uv, uv.mean(axis=1)
 
 
+def bridge(rows: int, before: F, after: F) -> F:
+    """So many rows (time, channel) on the straight line between `before` and `after`."""
+    share = np.arange(1, rows + 1)[:, None] / (rows + 1)
+    return before + (after - before) * share
+
+
 def cascade(x: F, sos: F, state: F) -> tuple[F, F]:
     """Output and new state of the biquad cascade, one section after another."""
     y, z = x.copy(), state.copy()

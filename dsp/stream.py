@@ -23,7 +23,8 @@ class Scale:
 
 
 class Stream:
-    """The filtered derivations of one test, `history` rows back at least.
+    """The filtered derivations of one test, `history` rows back at least, `most` rows at a time (default: as
+    many).
 
     `begin`, `end`: indices of the rows that `rows` can give; `settled`: first index to be believed. The rows
     are float32; without a filter they count from `origin_uv`, the first sample of all (zero with a filter),
@@ -38,6 +39,7 @@ class Stream:
         sos: NDArray[np.float64],
         blank_samples: int,
         history: int,
+        most: int = 0,
     ) -> None:
         weights = np.array([d.weights for d in derivations], dtype=np.float64)
         if weights.ndim != 2 or weights.shape[1] != len(scale.lsb_uv):
@@ -57,8 +59,10 @@ class Stream:
         self._before: NDArray[np.float64] | None = None
         # Room for the history, for the rows held back behind a blanked span, and for one block.
         self._history = max(history, blank_samples, 1)
-        self._rows = np.empty((3 * self._history, len(derivations)), dtype=np.float32)
-        self._railed = np.zeros(3 * self._history, dtype=np.uint8)
+        self._most = max(most, self._history)
+        room = 2 * self._history + self._most
+        self._rows = np.empty((room, len(derivations)), dtype=np.float32)
+        self._railed = np.zeros(room, dtype=np.uint8)
         self._rail_end = 0
         self.origin_uv: NDArray[np.float64] | None = np.zeros(len(derivations)) if len(sos) else None
         self.begin = self.end = self.settled = 0
@@ -66,6 +70,11 @@ class Stream:
     @property
     def max_block(self) -> int:
         """Rows that one `append` may bring without pushing out unread history."""
+        return self._most
+
+    @property
+    def history(self) -> int:
+        """Rows that are kept, and the longest that rows are held back behind a blanked span."""
         return self._history
 
     def restart(self, index: int) -> None:
@@ -80,9 +89,9 @@ class Stream:
 
     def append(self, counts: NDArray[np.int32], triggers: list[int]) -> None:
         """Take the next contiguous rows; `triggers` are the indices of stimuli (any line) within them."""
-        for start in range(0, len(counts), self._history):
+        for start in range(0, len(counts), self._most):
             first = self._rail_end
-            part = counts[start : start + self._history]
+            part = counts[start : start + self._most]
             self._append(part, [t for t in triggers if first <= t < first + len(part)])
 
     def _append(self, counts: NDArray[np.int32], triggers: list[int]) -> None:
@@ -135,8 +144,7 @@ class Stream:
             before = held[start - 1] if start > 0 else self._before if self._before is not None else after
             if len(self._spans) > 1 and self._spans[1][0] == self._spans[0][1]:
                 after = before  # the row behind it is blanked as well: hold the level
-            ramp = np.arange(1, stop - start + 1)[:, None] / (stop - start + 1)
-            held[start:stop] = before + (after - before) * ramp
+            kernels.bridge(held[start:stop], before, after)
             blanked = slice(self._spans[0][0] - self.begin, self._spans[0][1] - self.begin)
             self._railed[blanked] = 0  # what stood at a rail there is not used
             self._spans.pop(0)

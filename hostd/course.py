@@ -20,7 +20,7 @@ from hostd.case import TestPlan
 
 ROLLING_S = 1200.0
 """A baseline that follows forgets in so long."""
-RANK_EVERY = 8
+RANK_EVERY = 16
 CERTAIN_MS, CERTAIN_SHARE = 0.5, 0.2
 """Half intervals of latency and amplitude: a fall by half is then out of doubt."""
 _T_95 = 2.145

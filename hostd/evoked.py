@@ -22,6 +22,7 @@ from hostd.course import Course
 from hostd.outgoing import Outgoing
 
 PUBLISH_EVERY_S = 0.2
+MOST_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Evoked:
         self._dt_ms = 1e3 / rate_hz
         blank = round(plan.blank_ms * rate_hz / 1e3)
         history = g.history + blank + math.ceil(0.1 * rate_hz)
-        self.stream = Stream(plan.derivations, scale, sos, blank, history)
+        self.stream = Stream(plan.derivations, scale, sos, blank, history, math.ceil(MOST_S * rate_hz))
         low_hz, high_hz = plan.band_hz or (None, None)
         noise = NoiseWeights(len(names), low_hz, rate_hz, high_hz)
         weights = noise if plan.weighting == "noise" else None

@@ -70,7 +70,7 @@ class Pipeline:
         self._newest: dict[str, int] = {}
         self._max_rows = min((t.stream.max_block for t in self.tests.values()), default=1 << 16)
         # Until then every sweep of an earlier stimulus is whole, whatever is interpolated behind it.
-        self._told_after = 2 * max((t.stream.max_block for t in self.tests.values()), default=0)
+        self._told_after = 2 * max((t.stream.history for t in self.tests.values()), default=0)
         self._untold: list[tuple[int, int, Outgoing]] = []
         self._undelivered: list[tuple[Trigger, Stimulus | None]] = []
         self.next_index: int | None = None

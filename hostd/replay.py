@@ -26,7 +26,7 @@ from hw.link import NOT_SEEN, Description, Stimulus
 from hw.recording import RecordingReader, TriggerMap
 from hw.samples import SampleBlock
 
-BLOCK_S = 0.25
+BLOCK_S = 2.0
 
 _lines = msgspec.json.Encoder()
 

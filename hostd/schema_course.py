@@ -23,7 +23,7 @@ class Verdict(msgspec.Struct):
 
 class Ranked(msgspec.Struct):
     """Signal to noise of the average in one derivation, over the span of the leading derivation's peaks, anew
-    every eight sweeps; null where nothing can be said. `sweeps_to_6db`: so many effective sweeps make a ratio
+    every sixteen sweeps; null where nothing can be said. `sweeps_to_6db`: so many effective sweeps make a ratio
     of 6 dB."""
 
     derivation: str

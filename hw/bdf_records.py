@@ -79,11 +79,12 @@ def decode_records(header: Header, data: bytes, signals: Sequence[int]) -> NDArr
     # Words of 32 bits that overlap, each ending with its sample: the shift drops the foreign bytes before it
     # and brings the sign.
     foreign = 4 - size
-    padded = np.zeros(foreign + len(data), np.uint8)
-    padded[foreign:] = np.frombuffer(data, np.uint8)
+    padded = bytes(foreign) + data if 0 in map(header.offsets.__getitem__, signals) else data
+    ahead = len(data) - len(padded)
     for column, k in enumerate(signals):
         shape, strides = (n_records, n_samples), (header.record_bytes, size)
-        words: NDArray[np.int32] = np.ndarray(shape, "<i4", padded, header.offsets[k], strides)
+        start = header.offsets[k] - foreign - ahead
+        words: NDArray[np.int32] = np.ndarray(shape, "<i4", padded, start, strides)
         np.right_shift(words, 8 * foreign, out=counts[:, :, column])
     return counts.reshape(n_records * n_samples, len(signals))
 

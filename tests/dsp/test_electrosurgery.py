@@ -181,7 +181,7 @@ def test_blocks_leave_no_trace(cuts: list[int]) -> None:
     for start, end in blocks(len(uv), cuts):
         found += parts.append(start, uv[start:end])
     assert found == expected and [on for _, on in turns(expected)] == [True, False, True]
-    for name in ("_limit", "_quiet", "_levels", "_railed_for", "_rows", "_loud", "_railed", "_kept"):
+    for name in ("_limit", "_levels", "_railed_for", "_rows", "_loud", "_railed", "_kept"):
         assert np.array_equal(getattr(whole, name), getattr(parts, name)), name
 
 

@@ -72,7 +72,7 @@ def in_terms(gains: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64], Float
 
 
 @settings(deadline=None)
-@given(st.data(), SIZE, SIZE, SIZE)
+@given(st.data(), st.sampled_from([1, 2, 5, 127, 128, 129, 300]), SIZE, SIZE)
 def test_derive_is_its_twin(data: st.DataObject, n: int, channels: int, rows: int) -> None:
     counts = data.draw(arrays(np.int32, (n, channels), elements=COUNT))
     gains = data.draw(
@@ -255,6 +255,13 @@ def test_null_averages_is_its_twin(rows: int, n: int) -> None:
     assert_twin(work[0].reshape(rows, n), mean, 16.0, SINGLE_TOLERANCE)
     assert_twin(work[1:].reshape(15, rows, n), null, 32.0, SINGLE_TOLERANCE)
     assert squares.reshape(tiles, n).sum(axis=0) == pytest.approx(energy, rel=1e-4)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 7])
+def test_bridge_is_its_twin(rows: int) -> None:
+    before, after, x = np.array([1.0, -2e5]), np.array([-7.0, 2e5]), np.full((rows, 2), np.nan)
+    kernels.bridge(x, before, after)
+    assert_twin(x, twins.bridge(rows, before, after), 2e5)
 
 
 @pytest.mark.parametrize("without", [None, 0, 5])

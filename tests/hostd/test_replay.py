@@ -266,7 +266,7 @@ def test_a_long_case_replays_in_linear_time(live: Live) -> None:
                 yield from (pack_arrays(m.fields)[0].get("seq", 0) for m in replay.messages())
 
         list(watched())
-    assert len(held) > 60 and max(held) < 4
+    assert len(held) > 60 and max(held) < 16  # those of two seconds, read at once
 
 
 def test_a_recording_cut_while_it_is_read_is_one_line(live: Live, tmp_path: Path) -> None:
