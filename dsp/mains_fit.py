@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.mains import HARMONICS
+from dsp.mains_sums import BLOCK_S, Sums
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-BLOCK_S = 0.1
 LEAST_MEMORY_S = 10.0
 # Blocks from one fit to the next.
 FIT_EVERY = 5
@@ -32,10 +32,6 @@ OFF_SD_HZ, DRIFT_HZ_PER_ROOT_S = 0.05, 0.009
 # Noise near mains is denser than over the whole band, by about so much: phases count so much less.
 INFORMATION = 0.25
 SCAN_HZ = np.arange(-20, 21) * 0.01
-# Of a block's samples so many must be usable; more than OUTLIER rms off its own fit is an artifact.
-LEAST_USED = 0.4
-OUTLIER = 5.0
-AROUND_S = 0.002
 # Power of a block over the running level: beyond it the block says nothing of mains.
 MOST_POWER = 100.0
 LEVEL_BLOCKS = 300.0
@@ -45,7 +41,6 @@ LEAST_FILLED = 0.5
 HOLD_S = 2.0
 # The waves of a block are made anew when mains is so far from where they are.
 RETUNE_HZ = 0.02
-_TREND = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +77,7 @@ class MainsFit:
         self._rate_hz, self._hz = rate_hz, mains_hz
         self._blocks = round(memory_s / BLOCK_S)
         count = min(harmonics, int(0.45 * rate_hz / mains_hz))
-        self._sums = _Sums(rate_hz, mains_hz, count)
+        self._sums = Sums(rate_hz, mains_hz, count)
         self._path = _Path(rate_hz, mains_hz, count, channels)
         self._block = self._sums.samples
         self._buffer = np.empty((self._block, channels))
@@ -157,7 +152,7 @@ class MainsFit:
                 fits = self._path.fit(list(self._ring), self.end // self._block // FIT_EVERY)
                 self._believed |= fits
                 if abs(self._path.hz - self._sums.hz) > RETUNE_HZ:
-                    self._sums = _Sums(self._rate_hz, self._path.hz, len(self._path.order))
+                    self._sums = Sums(self._rate_hz, self._path.hz, len(self._path.order))
         self._predict()
 
     def _take(self, first: int) -> None:
@@ -209,67 +204,6 @@ class _Block:
     sums: Floats
     power: Floats
     gain: Floats
-
-
-class _Sums:
-    """Least-squares sums of one block; `waves` (time, 2 harmonic) at `mains_hz`, phase 0 in its middle."""
-
-    def __init__(self, rate_hz: float, mains_hz: float, harmonics: int) -> None:
-        self.samples, self.hz = round(BLOCK_S * rate_hz), mains_hz
-        times = np.arange(self.samples) - (self.samples - 1) / 2
-        turns = 2 * np.pi * mains_hz / rate_hz * np.outer(times, np.arange(1, harmonics + 1))
-        self.waves = np.hstack([np.cos(turns), np.sin(turns)])
-        u = 2 * times / self.samples
-        self._design = np.hstack([np.column_stack([np.ones_like(u), u, u * u]), self.waves])
-        self._full = _Normal(self._design.T @ self._design)
-        self._around = max(1, round(AROUND_S * rate_hz))
-        self._fewest = max(math.ceil(LEAST_USED * self.samples), 2 * self._design.shape[1])
-
-    def of(self, x: Floats, used: Bools) -> tuple[Floats, Floats, Floats]:
-        """Normal matrix, sums and power of a block x (time, channel), samples not `used` (time,) left out."""
-        sound = (x.max(axis=0) < 1e9) & (x.min(axis=0) > -1e9)  # False for NaN as well
-        if not sound.all():
-            x = np.where(sound, x, 0.0)
-        normal, sums, power, outliers = self._fit(x - x[0], used)
-        if outliers.any():
-            normal, sums, power, _ = self._fit(x - x[0], used & ~outliers)
-        return normal, sums, np.where(sound, power, np.inf)
-
-    def _fit(self, x: Floats, used: Bools) -> tuple[Floats, Floats, Floats, Bools]:
-        """As `of`, and which samples (time,) are off the fit in a channel, or near one that is."""
-        n, width = int(used.sum()), self.waves.shape[1]
-        outliers = np.zeros_like(used)
-        if n < self._fewest:
-            nothing = np.zeros((width, x.shape[1]))
-            return np.zeros((width, width)), nothing, np.full(x.shape[1], np.inf), outliers
-        full = self._full
-        if n < len(used):
-            gone = self._design[~used]
-            full = _Normal(full.matrix - gone.T @ gone)
-            x = x * used[:, None]
-        sums = self._design.T @ x
-        rest = x - self._design @ (full.inverse @ sums)
-        if n < len(used):
-            rest *= used[:, None]
-        power = np.einsum("tc,tc->c", rest, rest) / (n - len(sums))
-        alive = np.einsum("tc,tc->c", x, x) > 1e-9 * n
-        limit = np.where(alive, OUTLIER * np.sqrt(power), np.inf)
-        if (np.maximum(rest.max(axis=0), -rest.min(axis=0)) > limit).any():
-            for hit in np.flatnonzero((np.abs(rest) > limit).any(axis=1)):
-                outliers[max(0, hit - self._around) : hit + self._around + 1] = True
-        own = sums[_TREND:] - full.trend.T @ sums[:_TREND]
-        power = np.where(alive, np.maximum(power, 1e-6), np.inf)
-        return full.waves, np.where(alive, own, 0.0), power, outliers
-
-
-class _Normal:
-    """A block's normal `matrix`, its `inverse`, and what is left of it for the `waves` without the trend."""
-
-    def __init__(self, matrix: Floats) -> None:
-        self.matrix, self.inverse = matrix, np.linalg.inv(matrix)
-        trends = matrix[:_TREND, _TREND:]
-        self.trend = np.linalg.solve(matrix[:_TREND, :_TREND], trends)
-        self.waves = matrix[_TREND:, _TREND:] - trends.T @ self.trend
 
 
 class _Path:

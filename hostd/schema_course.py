@@ -23,8 +23,8 @@ class Verdict(msgspec.Struct):
 
 class Ranked(msgspec.Struct):
     """Signal to noise of the average in one derivation, over the span of the leading derivation's peaks, anew
-    every sixteen sweeps; null where nothing can be said. `sweeps_to_6db`: so many effective sweeps make a ratio
-    of 6 dB."""
+    every sixteen sweeps; null where nothing can be said. `sweeps_to_6db`: as many effective sweeps make a
+    ratio of 6 dB."""
 
     derivation: str
     snr_db: float | None
