@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dsp.change import Change, Cusum, CusumState, Latency, Rolling, change
+from dsp.locked import LockGuard
 from dsp.measure import Measurer
 from dsp.montage import Choice, Selector, rank
 from dsp.nouns import Average, Measurement, Sweep
@@ -52,6 +53,8 @@ class Course:
                 )
             )
         self._ran_on = False
+        self._guard: LockGuard | None = None
+        self._mains_uv = np.empty(0)
         self._choice: dict[str, Any] | None = None
         self._ranking: list[dict[str, Any]] = []
         self._ranked_at = -RANK_EVERY
@@ -60,6 +63,8 @@ class Course:
     def restart(self) -> None:
         """A new average begins."""
         self._ran_on = False
+        if self._guard is not None:
+            self._guard.restart()
         if self._stopping is not None:
             self._stopping.restart()
 
@@ -87,8 +92,19 @@ class Course:
         error = max(self._template.standard_error, 1e-3)
         self._rolling = Rolling(Cusum(sweeps_per_s=hz), max(1.0, ROLLING_S * hz), error)
 
+    def mains(self, hz: float | None, amplitude_uv: list[float], index: int) -> None:
+        """Mains as measured from sample `index` on; None: none stands out."""
+        self._mains_uv = np.array(amplitude_uv if hz is not None else [])
+        if hz is None:
+            return
+        if self._guard is None:
+            self._guard = LockGuard(self._rate_hz, hz)
+        self._guard.follow(hz, index)
+
     def add(self, sweep: Sweep) -> None:
         """One more sweep of the test."""
+        if self._guard is not None and sweep.accepted:
+            self._guard.add(sweep.trigger.index, float(sweep.weights[0]))
         if self._template is None or self._fixed is None or self._rolling is None or not sweep.accepted:
             return
         p = float(project_sweeps(self._template, sweep.uv[None, :, 0])[0])
@@ -118,6 +134,7 @@ class Course:
             "verdict": None if verdict is None else {k: getattr(verdict, k) for k in Verdict.__slots__},
             "ranking": self._ranking,
             "choice": self._choice,
+            "halves": self._halves(),
             "change": self._changed(average, measured),
         }
 
@@ -134,6 +151,20 @@ class Course:
             "sharp_noise_uv": [_finite(x) for x in made.average.noise_uv],
             "sharp_loss_bound": [_finite(x) for x in made.loss_bound],
             "sharp_kind": made.kind,
+        }
+
+    def _halves(self) -> dict[str, Any] | None:
+        """May the agreement of the halves be believed? Not where the stimuli meet mains at one phase, whatever
+        its size here: the size that is known is that of all channels' mean."""
+        if self._guard is None or not len(self._mains_uv) or not self._guard.sweeps:
+            return None
+        told = self._guard.verdict(self._mains_uv, None)
+        left = told.coherence[told.harmonic - 1] if told.harmonic else 0.0
+        return {
+            "trusted": told.trusted,
+            "harmonic": told.harmonic,
+            "left_pct": 100.0 * left,
+            "text": told.text,
         }
 
     def _judge(self, average: Average) -> None:

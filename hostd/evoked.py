@@ -108,6 +108,10 @@ class Evoked:
         """Keep what sees samples from `first` until before `end` (None: open) out of the average."""
         self._cutter.exclude(first, end, reason)
 
+    def mains(self, hz: float | None, amplitude_uv: list[float], index: int) -> None:
+        """Mains as measured, from sample `index` on."""
+        self._course.mains(hz, amplitude_uv, index)
+
     def append(self, counts: NDArray[np.int32], triggers: list[Trigger]) -> list[Outgoing]:
         """The next contiguous samples and all stimuli (any line) in them; up to `stream.max_block` rows."""
         for trigger in triggers:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dsp import kernels
-from dsp.electrosurgery import Change, ElectrosurgeryDetector
+from dsp.electrosurgery import Change
 from dsp.nouns import Trigger
 from dsp.stream import Scale
 from dsp.triggers import EdgeFinder
@@ -22,16 +22,14 @@ from hostd.leads import COMMANDS as LEAD_COMMANDS
 from hostd.leads import REASON, Leads
 from hostd.mains import MainsWatch
 from hostd.outgoing import Outgoing
+from hostd.surgery import ELECTROSURGERY, SurgeryWatch
 from hostd.trains import Trains
 from hw.chips import COUNTS_MAX
 from hw.limits import RETURN_WITHIN_SAMPLES
 from hw.link import NOT_SEEN, Description, Stimulus
 from hw.samples import SampleBlock
 
-ELECTROSURGERY = "electrosurgery"
 STIMULUS_FAULT = "stimulus fault"
-LEAST_RATE_HZ = 1000.0
-"""Electrosurgery is looked for from this sampling rate on: below, its noise is not told from others'."""
 
 
 class Pipeline:
@@ -58,14 +56,8 @@ class Pipeline:
         self._offset_uv = np.array(description.offset_uv)[self._body]
         periods = {p.name: round(rate_hz / p.stimulus_hz) for p in case.tests if p.stimulus_hz}
         self._mains = MainsWatch(rate_hz, periods)
-        watched = len(self._body) if rate_hz >= LEAST_RATE_HZ else 0
         rail_uv = float(np.max(self._lsb_uv, initial=0.0)) * (COUNTS_MAX - 0.5)
-        self._surgery = ElectrosurgeryDetector(rate_hz, watched, rail_uv) if watched else None
-        self._surgery_reach = self._surgery.reach if self._surgery else 0
-        self._surgery_pause = self._surgery.pause if self._surgery else 0
-        self._surgery_from: int | None = None
-        self._loud_from = self._surgery_lost = 0
-        self._rate_hz = rate_hz
+        self._surgery = SurgeryWatch(rate_hz, len(self._body), rail_uv)
         self._proofs: dict[tuple[int, int], Stimulus] = {}
         self._newest: dict[str, int] = {}
         self._max_rows = min((t.stream.max_block for t in self.tests.values()), default=1 << 16)
@@ -105,7 +97,7 @@ class Pipeline:
                 end = min(end, cuts[0].index - block.first_index)
             messages += self._feed_rows(block, start, end, triggers)
             while cuts and cuts[0].index - block.first_index <= end:
-                messages += self._electrosurgery(cuts.pop(0))
+                messages += self._take(cuts.pop(0))
             start = end
         self.samples += len(block.counts)
         self.next_index = block.end_index
@@ -187,43 +179,31 @@ class Pipeline:
             messages += self._told(order, test.append(rows, inside))
         return messages
 
-    def _looked_at(self, block: SampleBlock) -> list[Change]:
-        """What the whole block shows of mains and electrosurgery; changes of the latter, where they are."""
+    def _looked_at(self, block: SampleBlock) -> list[Change | Outgoing]:
+        """What the whole block shows of electrosurgery and mains, in order of the samples where it counts."""
         body_uv, mean_uv = np.empty((len(block.counts), len(self._body))), np.empty(len(block.counts))
+        if not len(self._body):
+            return []
         counts = np.ascontiguousarray(block.counts)
         kernels.microvolts(counts, self._body, self._lsb_uv, self._offset_uv, body_uv, mean_uv)
-        if len(self._body):
-            for message in self._mains.append(block.first_index, mean_uv):
-                self._untold.append((message.index, len(self.tests), message))
-        if self._surgery is None:
-            return []
-        return self._surgery.append(block.first_index, body_uv)
+        mains = self._mains.append(block.first_index, mean_uv)
+        self._untold += [(message.index, len(self.tests), message) for message in mains]
+        seen: list[Change | Outgoing] = [*mains, *self._surgery.append(block.first_index, body_uv)]
+        return sorted(seen, key=lambda one: one.index)
 
-    def _electrosurgery(self, change: Change) -> list[Outgoing]:
-        """Electrosurgery begins, pauses, goes on, ends: sweeps that see it are rejected, and it is told."""
-        index = change.index
-        if change.loud:
-            begun = self._surgery_from is None
-            self._loud_from = max(index - self._surgery_reach, 0)
-            if begun:
-                self._surgery_from, self._surgery_lost = self._loud_from, 0
-            self._exclude(self._loud_from, None, ELECTROSURGERY)
-            return self._surgery_told(index, "electrosurgery has begun") if begun else []
-        if change.on:
-            quiet_from = index - self._surgery_pause
-            self._surgery_lost += quiet_from - self._loud_from
-            self._exclude(self._loud_from, quiet_from, ELECTROSURGERY)
+    def _take(self, seen: Change | Outgoing) -> list[Outgoing]:
+        """What was seen counts from here on: mains to guard against, samples to keep out of averages."""
+        if isinstance(seen, Outgoing):
+            for test in self.tests.values():
+                test.mains(seen.fields["hz"], seen.fields["amplitude_uv"], seen.index)
             return []
-        lasted = (index - (self._surgery_from or 0)) / self._rate_hz
-        lost = self._surgery_lost / self._rate_hz
-        self._surgery_from = None
-        return self._surgery_told(
-            index, f"electrosurgery has ended: {lasted:.1f} s, {lost:.1f} s of them kept out of averages"
-        )
-
-    def _surgery_told(self, index: int, text: str) -> list[Outgoing]:
+        span, text = self._surgery.take(seen)
+        if span is not None:
+            self._exclude(*span, ELECTROSURGERY)
+        if not text:
+            return []
         fields = {"text": text, "kind": ELECTROSURGERY, "author": "auto"}
-        return [*self._due(index - self._told_after), Outgoing("event", index, fields)]
+        return [*self._due(seen.index - self._told_after), Outgoing("event", seen.index, fields)]
 
     def _exclude(self, first: int, end: int | None, reason: str) -> None:
         for test in self.tests.values():

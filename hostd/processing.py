@@ -17,8 +17,9 @@ from hostd.delivery import STOPPING
 from hostd.errors import EvokdError, RecordingError
 from hostd.intake import UNEXPECTED, End
 from hostd.outgoing import Outgoing
-from hostd.pipeline import ELECTROSURGERY, Pipeline
+from hostd.pipeline import Pipeline
 from hostd.stimulation import Sent
+from hostd.surgery import ELECTROSURGERY
 from hostd.timebase import Timebase
 from hw.link import (
     NOT_SEEN,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hostd.schema_course import Change, Choice, Ranked, Verdict
+from hostd.schema_course import Change, Choice, Halves, Ranked, Verdict
 from hostd.schema_header import Array, Header
 from hostd.schema_stimuli import Alert, Mains, Stim, Stimulation
 
@@ -170,7 +170,7 @@ class Measure(Header, kw_only=True):
     """With each average. `leading` names the peak of the first derivation, the one that trends show.
 
     `verdict` null without such a peak, and once a running average has reached its target; `change` null
-    without a baseline.
+    without a baseline; `halves` null until mains are measured.
     """
 
     peaks: list[Peak]
@@ -181,6 +181,7 @@ class Measure(Header, kw_only=True):
     verdict: Verdict | None
     ranking: list[Ranked]
     choice: Choice | None
+    halves: Halves | None
     change: Change | None
 
 

@@ -49,6 +49,16 @@ class Choice(msgspec.Struct):
     polarity: int
 
 
+class Halves(msgspec.Struct):
+    """Whether agreement of the halves is evidence: not where mains come back at one phase in every sweep.
+    `left_pct` of `harmonic` (0: none measured) is what these sweeps leave of it."""
+
+    trusted: bool
+    harmonic: int
+    left_pct: float
+    text: str
+
+
 class Rule(msgspec.Struct):
     """A fixed rule of the field, and how sure it is that the truth meets it."""
 

@@ -109,6 +109,19 @@ def test_an_average_ends_when_it_is_certain_where_the_case_says_so() -> None:
     assert finals[0]["last_index"] < finals[1]["first_index"]
 
 
+@pytest.mark.parametrize(("stimulus_hz", "trusted"), [(5.0, False), (4.703, True)])
+def test_agreement_of_halves_is_not_trusted_at_a_rate_that_mains_lock_to(
+    stimulus_hz: float, trusted: bool
+) -> None:
+    """5 Hz and mains of 50 Hz: the halves agree on it, the noise-only averages see nothing of it."""
+    case = replace(QUICK, tests=tuple(replace(t, stimulus_hz=stimulus_hz) for t in QUICK.tests))
+    loud = NoiseChange(0.0, emg=0.3, mains=4.0, eeg=0.3)
+    last = of(simulate(20.0, case, 1, Scenario((), (loud,))), f"measure.{RIGHT}")[-1]
+    assert last["halves"]["trusted"] is trusted, last["halves"]
+    assert ("cannot be trusted" in last["halves"]["text"]) is not trusted
+    assert (last["halves"]["left_pct"] > 90.0) is not trusted
+
+
 @pytest.mark.parametrize("kind", ["low-pass", "wiener"])
 def test_a_sharper_trace_stands_beside_the_mean_and_never_for_it(kind: str) -> None:
     sharp = replace(QUICK, tests=tuple(replace(t, sharpen=kind) for t in QUICK.tests))
