@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from dsp.averagers import Averaging
 from dsp.nouns import Derivation, Peak
 from hw.limits import CEILINGS, Ceiling
 
@@ -74,6 +75,7 @@ class TestPlan:
     baseline: Literal["auto", "manual"]
     baseline_sweeps: int
     peaks: tuple[Peak, ...] = ()
+    averaging: Averaging = "running"
     stop: Literal["sweeps", "certain"] = "sweeps"
     smallest_uv: float = 0.0
     sharpen: Literal["off", "low-pass", "wiener"] = "off"

@@ -2,10 +2,20 @@
 
 from typing import Literal
 
+from dsp.averagers import least_sweeps
 from dsp.sharpen import CORNER_HZ
 from hostd.casefile_peaks import TestScope
 
 Sharpen = Literal["off", "low-pass", "wiener"]
+
+
+def check_averaging(scope: TestScope, sweeps: int) -> None:
+    """An average of blocks needs more sweeps before its noise is known."""
+    averaging = scope.table.averaging or "running"
+    least = least_sweeps(averaging)
+    if sweeps < least and scope.fine("averaging", "sweeps") and averaging == "blocks":
+        cure = f'write sweeps = {least} or more, or averaging = "running"'
+        scope.fault("averaging", f"{sweeps} sweeps are too few blocks to estimate the noise", cure)
 
 
 def resolve_smallest_uv(scope: TestScope) -> float:

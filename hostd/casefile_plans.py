@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hostd.case import RecordingMap, TestPlan
-from hostd.casefile_course import resolve_sharpen, resolve_smallest_uv
+from hostd.casefile_course import check_averaging, resolve_sharpen, resolve_smallest_uv
 from hostd.casefile_faults import Faults, choose, read, show_key
 from hostd.casefile_peaks import TestScope, resolve_derivations, resolve_peaks
 from hostd.casefile_schema import TestTable
@@ -121,6 +121,7 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
     if baseline_sweeps is None:
         baseline_sweeps = min(modality.baseline_sweeps, sweeps)
     _check_sweeps(scope, sweeps, baseline_sweeps)
+    check_averaging(scope, sweeps)
     derivations = resolve_derivations(scope)
     band_hz = _band(scope)
     peaks = resolve_peaks(scope, derivations, timing.window_ms, timing.blank_ms)
@@ -141,6 +142,7 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
         baseline=table.baseline or "auto",
         baseline_sweeps=baseline_sweeps,
         peaks=peaks,
+        averaging=table.averaging or "running",
         stop=table.stop or "sweeps",
         smallest_uv=resolve_smallest_uv(scope),
         sharpen=resolve_sharpen(scope, band_hz),

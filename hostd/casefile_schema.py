@@ -113,6 +113,10 @@ class TestTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     weighting: Annotated[
         Literal["noise", "none"] | None, _says('"noise" or "none"', 'weighting = "noise"')
     ] = None
+    averaging: Annotated[
+        Literal["running", "moving", "exponential", "blocks"] | None,
+        _says('"running", "moving", "exponential" or "blocks"', 'averaging = "running"'),
+    ] = None
     blank_ms: Annotated[float | None, _says("a number of milliseconds", "blank_ms = 4")] = None
     response_ms: Annotated[
         float | None, _says("a number of milliseconds from the stimulus", "response_ms = 60")

@@ -154,7 +154,7 @@ class Course:
         }
 
     def _halves(self) -> dict[str, Any] | None:
-        """May the agreement of the halves be believed? Not where the stimuli meet mains at one phase, whatever
+        """May the agreement of the halves be believed? Not where stimuli meet mains at one phase, whatever
         its size here: the size that is known is that of all channels' mean."""
         if self._guard is None or not len(self._mains_uv) or not self._guard.sweeps:
             return None

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.average import SUB_AVERAGES, Averager
+from dsp.average import SUB_AVERAGES
+from dsp.averagers import averager
 from dsp.filters import band_pass
 from dsp.nouns import Average, Measurement, Sweep, Trigger
 from dsp.stream import Scale, Stream
@@ -57,7 +58,7 @@ class Evoked:
         weights = noise if plan.weighting == "noise" else None
         lines = tuple(filter(None, (plan.line, plan.stimulus.alternate_line)))
         self._cutter = SweepCutter(g, sos, len(names), lines, plan.reject_uv, weights)
-        self._averager = Averager(g.rows, len(names), plan.sweeps)
+        self._averager = averager(plan.averaging, g.rows, len(names), plan.sweeps)
         self._publish_every = max(1, round(PUBLISH_EVERY_S * rate_hz))
         self._published = -self._publish_every
         self._dirty = False
@@ -218,8 +219,8 @@ class Evoked:
         return self._absolute(halves)
 
     def _absolute(self, uv: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Microvolts from zero as displays want them, not from the stream's origin; 0 of a derivation that no
-        sweep was good for, never NaN."""
+        """Microvolts from zero as displays want them, not from the stream's origin; 0 where no sweep was good
+        for a derivation, never NaN."""
         if self.plan.band_hz is None and self.stream.origin_uv is not None:
             uv = uv + self.stream.origin_uv
         told = uv.astype(np.float32)
@@ -237,7 +238,7 @@ class Evoked:
 
     def _average_fields(self, average: Average) -> dict[str, Any]:
         return self._frame_fields() | {
-            "mean_uv": self._absolute(average.mean_uv if average.n_sweeps else average.mean_uv[:0]),
+            "mean_uv": self._absolute(average.mean_uv),
             "halves_uv": self._halves(average),
             "noise_uv": [_finite(x) for x in average.noise_uv],
             "n_sweeps": average.n_sweeps,
@@ -250,6 +251,7 @@ class Evoked:
             "rate_hz": self.plan.stimulus_hz or None,
             "band_hz": list(self.plan.band_hz) if self.plan.band_hz else None,
             "weighting": self.plan.weighting,
+            "averaging": self.plan.averaging,
             "blanked_ms": [0.0, self.plan.blank_ms],
             "final": average.final,
             **self._course.sharpened(average),

@@ -112,7 +112,7 @@ class Average(Header, kw_only=True):
     `noise_uv` per derivation: rms residual noise of the mean, null below 16 sweeps. `n_effective` of the
     first derivation, `n_effective_each` of all. The average grows to `sweeps_target`, then moves on in steps
     of an eighth; `final`: made of the last `sweeps_target` sweeps, none shared with the final before.
-    `mean_uv` has no rows without a sweep; a derivation that no sweep was good for (its `n_effective_each` 0)
+    A derivation that no sweep was good for (its `n_effective_each` 0, all of them before the first sweep)
     is 0 throughout. `rate_hz` is the stimulus rate (null: on demand), `band_hz` null without filter.
     `blanked_ms` was interpolated. `halves_uv` (2, time, derivation): the averages of every other sweep, null
     before there are both; that they agree proves nothing at a rate that mains lock to. `sharp_uv`, where the
@@ -137,6 +137,7 @@ class Average(Header, kw_only=True):
     rate_hz: float | None
     band_hz: list[float] | None
     weighting: Literal["noise", "none"]
+    averaging: Literal["running", "moving", "exponential", "blocks"]
     blanked_ms: list[float]
     halves_uv: Array | None
     sharp_uv: Array | None

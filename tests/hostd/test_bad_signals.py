@@ -98,7 +98,7 @@ def test_dead_and_railed_channels_give_numbers_or_none(spoil: Any) -> None:
     averages = check(messages)
     assert averages and len({m["mean_uv"].shape[1] for m in averages}) == 1
     if spoil in (railed, rails_in_turn):
-        assert averages[-1]["n_sweeps"] == 0 and averages[-1]["mean_uv"].shape == (0, 3)
+        assert averages[-1]["n_sweeps"] == 0 and not averages[-1]["mean_uv"].any()
         assert averages[-1]["halves_uv"] is None
         reasons = {m.fields["reason"] for m in messages if m.topic == "sweep.right"}
         assert reasons <= {"saturated", "settling", "electrosurgery", "no response-free interval"}
@@ -118,18 +118,20 @@ def test_a_derivation_that_no_sweep_is_good_for_is_zero_and_says_so() -> None:
     assert last["noise_uv"][1] is None and last["noise_uv"][0] > 0.0
 
 
-def test_without_any_sweep_there_is_no_row_and_no_verdict() -> None:
+def test_without_any_sweep_the_average_is_zero_and_nothing_is_decided() -> None:
     none = replace(CASE, tests=(replace(CASE.tests[0], reject_uv=0.001),))
     messages = said(body(), none)
     averages = check(messages)
-    assert {m["n_sweeps"] for m in averages} == {0} and {m["mean_uv"].shape for m in averages} == {(0, 3)}
+    assert {m["n_sweeps"] for m in averages} == {0} and not any(m["mean_uv"].any() for m in averages)
     verdicts = [m.fields["verdict"] for m in messages if m.topic == "measure.right"]
     assert {v["decision"] for v in verdicts} == {"undecided"}
 
 
-def test_sweeps_without_a_response_free_interval_are_rejected_with_that_reason() -> None:
-    tight = replace(CASE, tests=(replace(CASE.tests[0], response_ms=205.0),))
+def test_sweeps_without_a_response_free_interval_of_their_own_have_the_weight_of_the_level() -> None:
+    tight = replace(CASE, tests=(replace(CASE.tests[0], response_ms=213.0),))
     messages = said(body(), tight)
     check(messages)
-    reasons = {m.fields["reason"] for m in messages if m.topic == "sweep.right"}
-    assert "no response-free interval" in reasons
+    # The first has what came before all stimuli; what it told weighs the others.
+    assert {m.fields["reason"] for m in messages if m.topic == "sweep.right"} == {""}
+    weights = [m.fields["weight"] for m in messages if m.topic == "sweep.right"]
+    assert weights == pytest.approx([weights[0]] * len(weights))

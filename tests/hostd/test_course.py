@@ -133,12 +133,40 @@ def test_a_sharper_trace_stands_beside_the_mean_and_never_for_it(kind: str) -> N
     assert np.abs(np.diff(told["sharp_uv"], axis=0)).max() < np.abs(np.diff(told["mean_uv"], axis=0)).max()
 
 
+@pytest.mark.parametrize("averaging", ["moving", "exponential", "blocks"])
+def test_a_test_can_choose_how_it_averages(averaging: Any) -> None:
+    """With the same sweeps, and close to the running average of as many."""
+    n = 128 if averaging == "blocks" else 48
+    quick = replace(QUICK, tests=(replace(QUICK.tests[0], sweeps=n, baseline_sweeps=32),))
+    case = replace(quick, tests=(replace(quick.tests[0], averaging=averaging),))
+    scenario = Scenario((), (QUIET,))
+    running, chosen = (simulate(0.45 * n, c, 1, scenario) for c in (quick, case))
+    indices = [
+        [m.fields["trigger_index"] for m in said if m.topic == f"sweep.{LEFT}"] for said in (running, chosen)
+    ]
+    assert indices[0] == indices[1]
+    both = (of(said, f"average.{LEFT}") for said in (running, chosen))
+    reference, told = ([m for m in averages if m["final"] or averaging != "blocks"][-1] for averages in both)
+    assert told["averaging"] == averaging
+    assert told["mean_uv"] == pytest.approx(
+        reference["mean_uv"], abs=0.15 * float(np.ptp(reference["mean_uv"]))
+    )
+    assert told["last_index"] == reference["last_index"]
+    most = {"moving": 48, "exponential": 10_000, "blocks": 128}[averaging]
+    assert 16 <= told["n_sweeps"] <= most and told["halves_uv"] is not None
+    if averaging != "blocks":  # which has begun anew
+        assert of(chosen, f"measure.{LEFT}")[-1]["peaks"][-1]["present"]
+    finals = [m for m in of(chosen, f"average.{LEFT}") if m["final"]]
+    assert finals and all(m["n_sweeps"] >= 48 for m in finals)
+
+
 @pytest.mark.parametrize(
     ("key", "cure"),
     [
         ("smallest_uv = -1", "write 0 or more"),
         ('sharpen = "low-pass"\nband_hz = [30, 250]', 'write sharpen = "wiener" or "off"'),
         ('stop = "never"', '"sweeps" or "certain"'),
+        ('averaging = "blocks"\nsweeps = 100', "write sweeps = 128 or more"),
     ],
 )
 def test_what_cannot_be_is_told_with_its_cure(key: str, cure: str) -> None:
