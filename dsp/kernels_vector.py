@@ -14,7 +14,6 @@ from dsp.kernels_types import CASCADE, DECODE, FOLD, PEAK, POWER
 WIDE, HALF, _ = WIDTHS_F64
 WIDE32, HALF32, _ = WIDTHS_F32
 
-_4_wide, _4_half, _4_one = (cascade_of(4, lanes) for lanes in WIDTHS_F64)
 _2_wide, _2_half, _2_one = (cascade_of(2, lanes) for lanes in WIDTHS_F64)
 _1_wide, _1_half, _1_one = (cascade_of(1, lanes) for lanes in WIDTHS_F64)
 _power_wide, _power_half, _power_one = (rows_of("power", lanes) for lanes in WIDTHS_F32)
@@ -24,23 +23,12 @@ _fold_wide, _fold_half, _fold_one = (rows_of("fold", lanes) for lanes in WIDTHS_
 
 @numba.njit(CASCADE, cache=True, nogil=True)
 def cascade(x, sos, state):
-    """See `dsp.kernels_plain.cascade`; four, two or one section at a time stay in registers."""
+    """See `dsp.kernels_plain.cascade`; two sections at a time, whose state and coefficients stay in registers."""
     channels, sections = x.shape[1], sos.shape[0]
     s = 0
     while s < sections:
         c = 0
-        if sections - s >= 4:
-            while c + WIDE <= channels:
-                _4_wide(x, sos, state, s, c)
-                c += WIDE
-            while c + HALF <= channels:
-                _4_half(x, sos, state, s, c)
-                c += HALF
-            while c < channels:
-                _4_one(x, sos, state, s, c)
-                c += 1
-            s += 4
-        elif sections - s >= 2:
+        if sections - s >= 2:
             while c + WIDE <= channels:
                 _2_wide(x, sos, state, s, c)
                 c += WIDE
