@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp import kernels
+from dsp.aligned import aligned_empty
 
 PASS_ORDER = 2
 SETTLED = 0.005
@@ -95,7 +96,8 @@ class ForwardFilter:
     def __init__(self, sos: NDArray[np.float64], n_derivations: int) -> None:
         self._sos = np.ascontiguousarray(sos)
         self._gain = level_gain(self._sos)
-        self._state = np.zeros((len(self._sos), 2, n_derivations))
+        self._state = aligned_empty((len(self._sos), 2, n_derivations))
+        self._state[:] = 0.0
         self._level = np.zeros(n_derivations)
         self._fresh = True
 
@@ -125,7 +127,7 @@ def backward(
 
     What really follows is not known yet: rows nearer to the end than `settle_samples` still show it.
     """
-    reverse = np.empty(x.shape)
+    reverse = aligned_empty(x.shape)
     np.subtract(x[::-1], x[-1], out=reverse)
     kernels.cascade(reverse, sos, np.zeros((len(sos), 2, x.shape[1])))
     if (gain := level_gain(sos)) != 0.0:

@@ -23,7 +23,7 @@ _fold_wide, _fold_half, _fold_one = (rows_of("fold", lanes) for lanes in WIDTHS_
 
 @numba.njit(CASCADE, cache=True, nogil=True)
 def cascade(x, sos, state):
-    """See `dsp.kernels_plain.cascade`; two sections at a time, whose state and coefficients stay in registers."""
+    """See `dsp.kernels_plain.cascade`; two sections at a time, state and coefficients in registers."""
     channels, sections = x.shape[1], sos.shape[0]
     s = 0
     while s < sections:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp import kernels
+from dsp.aligned import aligned_empty
 from dsp.filters import ForwardFilter, settle_samples
 from dsp.nouns import Derivation
 
@@ -96,7 +97,7 @@ class Stream:
 
     def _append(self, counts: NDArray[np.int32], triggers: list[int]) -> None:
         n = len(counts)
-        raw = np.empty((n, self._rows.shape[1]))
+        raw = aligned_empty((n, self._rows.shape[1]))
         self._make_room(n)
         at = self._rail_end - self.begin
         railed = self._railed[at : at + n]

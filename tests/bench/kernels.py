@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 from scipy import signal
 
 from dsp import kernels, kernels_llvm
+from dsp.aligned import aligned_empty
 from dsp.filters import ForwardFilter, band_pass
 from tests.bench.timing import interleave
 
@@ -62,8 +63,13 @@ def _filter() -> dict[str, float]:
     """The cascade of a band-pass of order 6 and a notch, against scipy and against the core's own limit."""
     band = signal.butter(3, [30, 3000], "bandpass", fs=RATE_HZ, output="sos")
     sos = np.vstack([band, signal.tf2sos(*signal.iirnotch(60, 30, fs=RATE_HZ))])
-    x = np.random.default_rng(1).standard_normal((BLOCK, CHANNELS))
-    ours, theirs = np.zeros((len(sos), 2, CHANNELS)), np.zeros((len(sos), 2, CHANNELS))
+    x, ours = (
+        aligned_empty((BLOCK, CHANNELS)),
+        aligned_empty((len(sos), 2, CHANNELS)),
+    )  # as the stream has them
+    x[:] = np.random.default_rng(1).standard_normal(x.shape)
+    ours[:] = 0.0
+    theirs = ours.copy()
     lanes = kernels_llvm.WIDTHS_F64[0]
     multiplied = 5 * len(sos) * BLOCK * CHANNELS
     turns = multiplied // (CHAINS * lanes)
