@@ -1,4 +1,4 @@
-"""Arrays that begin where vector registers like to load from: a row that lies across two lines costs twice."""
+"""Arrays that begin where vector registers like to load from: what lies across two lines costs twice."""
 
 import math
 

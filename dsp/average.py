@@ -145,8 +145,8 @@ class Averager:
         weight, squares = weights.sum(axis=0), self._squares.sum(axis=0)
         t = self._tiles
         kernels.pattern_shares(weights, t.scale, t.scales, t.shares, t.halves)
-        work, half = self._total.reshape(SUB_AVERAGES, -1).copy(), np.empty((2, rows * n), dtype=np.float32)
-        kernels.null_averages(work, *t.flat, half)
+        work, half = (np.empty((k, rows * n), dtype=np.float32) for k in (SUB_AVERAGES, 2))
+        kernels.null_averages(self._total.reshape(SUB_AVERAGES, -1), work, *t.flat, half)
         energy = t.squares.sum(axis=0, dtype=np.float64)
         return Average(
             mean_uv=work[0].reshape(rows, n).astype(np.float64),

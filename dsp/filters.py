@@ -127,7 +127,7 @@ def backward(
 
     What really follows is not known yet: rows nearer to the end than `settle_samples` still show it.
     """
-    reverse = aligned_empty(x.shape)
+    reverse = np.empty(x.shape)
     np.subtract(x[::-1], x[-1], out=reverse)
     kernels.cascade(reverse, sos, np.zeros((len(sos), 2, x.shape[1])))
     if (gain := level_gain(sos)) != 0.0:

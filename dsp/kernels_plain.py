@@ -208,15 +208,19 @@ def pattern_shares(weights, scale, scales, shares, halves):
 
 
 @numba.njit(NULLS, cache=True, nogil=True)
-def null_averages(work, scale, scales, shares, squares, halves, half):
-    """Sums (16, n) of sub-averages, flat (time, derivation), become their mean (row 0) and the 15 balanced
-    sign patterns of them (rows 1 to 15), in place; `half` (2, n) the means of the even and the odd ones.
+def null_averages(sums, work, scale, scales, shares, squares, halves, half):
+    """Of sums (16, n) of sub-averages, flat (time, derivation): work (16, n) becomes their mean (row 0) and
+    the 15 balanced sign patterns of them (rows 1 to 15), `half` (2, n) the means of even and odd ones.
 
     Walsh-Hadamard transform; then the mean times `scale`, pattern p times scales[p] less shares[p] of the
     mean, the halves times `halves`. These are per derivation, repeated up to a length (p,) that is a multiple
     of how many there are; `squares` (p,) becomes the sum of the patterns' squares, likewise.
     """
-    step = 1
+    for k in range(0, 16, 2):
+        for i in range(work.shape[1]):
+            work[k, i] = sums[k, i] + sums[k + 1, i]
+            work[k + 1, i] = sums[k, i] - sums[k + 1, i]
+    step = 2
     while step < 16:
         for k in range(0, 16, 2 * step):
             for j in range(k, k + step):

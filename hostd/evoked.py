@@ -211,20 +211,26 @@ class Evoked:
             "dt_ms": self._dt_ms,
         }
 
+    def _mean(self, average: Average) -> NDArray[np.float32]:
+        """The mean; 0 where no sweep was good for a derivation, never NaN."""
+        return self._known(average.mean_uv, average)
+
     def _halves(self, average: Average) -> NDArray[np.float32] | None:
         """The averages of every other sweep; None unless every derivation in use has both."""
         halves = average.halves_uv
         if halves is None or np.isnan(halves[:, :, average.n_effective > 0.0]).any() or not average.n_sweeps:
             return None
-        return self._absolute(halves)
+        return self._known(halves, average)
+
+    def _known(self, uv: NDArray[np.floating], average: Average) -> NDArray[np.float32]:
+        told = self._absolute(uv)
+        return told if (average.n_effective > 0.0).all() else np.nan_to_num(told, copy=False)
 
     def _absolute(self, uv: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Microvolts from zero as displays want them, not from the stream's origin; 0 where no sweep was good
-        for a derivation, never NaN."""
+        """Microvolts from zero as displays want them, not from the stream's origin."""
         if self.plan.band_hz is None and self.stream.origin_uv is not None:
             uv = uv + self.stream.origin_uv
-        told = uv.astype(np.float32)
-        return np.nan_to_num(told, copy=False) if math.isnan(float(told.sum())) else told
+        return uv.astype(np.float32)
 
     def _sweep_fields(self, sweep: Sweep) -> dict[str, Any]:
         return self._frame_fields() | {
@@ -238,7 +244,7 @@ class Evoked:
 
     def _average_fields(self, average: Average) -> dict[str, Any]:
         return self._frame_fields() | {
-            "mean_uv": self._absolute(average.mean_uv),
+            "mean_uv": self._mean(average),
             "halves_uv": self._halves(average),
             "noise_uv": [_finite(x) for x in average.noise_uv],
             "n_sweeps": average.n_sweeps,

@@ -247,9 +247,11 @@ def test_null_averages_is_its_twin(rows: int, n: int) -> None:
     scales, shares, halves = rng.random((15, n)), rng.random((15, n)), rng.random((2, n))
     tiles = 5
     tiled = [np.tile(a.astype(np.float32), tiles) for a in (scale, scales, shares, halves)]
-    work, squares = sums.astype(np.float32).reshape(16, -1), np.empty(tiles * n, np.float32)
+    work, squares = np.empty((16, rows * n), np.float32), np.empty(tiles * n, np.float32)
     half = np.empty((2, rows * n), np.float32)
-    kernels.null_averages(work, *tiled[:3], squares, tiled[3], half)
+    flat = sums.astype(np.float32).reshape(16, -1)
+    read_only(flat)
+    kernels.null_averages(flat, work, *tiled[:3], squares, tiled[3], half)
     mean, null, energy, expected_half = twins.null_averages(sums, scale, scales, shares, halves)
     assert_twin(half.reshape(2, rows, n), expected_half, 32.0, SINGLE_TOLERANCE)
     assert_twin(work[0].reshape(rows, n), mean, 16.0, SINGLE_TOLERANCE)
