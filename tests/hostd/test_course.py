@@ -31,6 +31,13 @@ def fallen() -> tuple[Outgoing, ...]:
     return tuple(simulate(48.0, QUICK, 1, Scenario((fall,), (CALM,))))
 
 
+@cache
+def short(sharpen: Any) -> tuple[Outgoing, ...]:
+    """So few seconds that there is a noise."""
+    tests = tuple(replace(t, sharpen=sharpen) for t in QUICK.tests)
+    return tuple(simulate(5.0, replace(QUICK, tests=tests), 1))
+
+
 def of(messages: tuple[Outgoing, ...] | list[Outgoing], topic: str) -> list[dict[str, Any]]:
     return [dict(m.fields) for m in messages if m.topic == topic]
 
@@ -103,7 +110,7 @@ def test_halves_are_the_averages_of_every_other_sweep() -> None:
 def test_an_average_ends_when_it_is_certain_where_the_case_says_so() -> None:
     certain = replace(QUICK, tests=tuple(replace(t, stop="certain", sweeps=300) for t in QUICK.tests))
     finals = [
-        m for m in of(simulate(40.0, certain, 1, Scenario((), (QUIET,))), f"average.{RIGHT}") if m["final"]
+        m for m in of(simulate(22.0, certain, 1, Scenario((), (QUIET,))), f"average.{RIGHT}") if m["final"]
     ]
     assert len(finals) >= 2 and all(m["n_sweeps"] < 300 for m in finals)
     assert finals[0]["last_index"] < finals[1]["first_index"]
@@ -116,7 +123,7 @@ def test_agreement_of_halves_is_not_trusted_at_a_rate_that_mains_lock_to(
     """5 Hz and mains of 50 Hz: the halves agree on it, the noise-only averages see nothing of it."""
     case = replace(QUICK, tests=tuple(replace(t, stimulus_hz=stimulus_hz) for t in QUICK.tests))
     loud = NoiseChange(0.0, emg=0.3, mains=4.0, eeg=0.3)
-    last = of(simulate(20.0, case, 1, Scenario((), (loud,))), f"measure.{RIGHT}")[-1]
+    last = of(simulate(9.0, case, 1, Scenario((), (loud,))), f"measure.{RIGHT}")[-1]
     assert last["halves"]["trusted"] is trusted, last["halves"]
     assert ("cannot be trusted" in last["halves"]["text"]) is not trusted
     assert (last["halves"]["left_pct"] > 90.0) is not trusted
@@ -124,8 +131,7 @@ def test_agreement_of_halves_is_not_trusted_at_a_rate_that_mains_lock_to(
 
 @pytest.mark.parametrize("kind", ["low-pass", "wiener"])
 def test_a_sharper_trace_stands_beside_the_mean_and_never_for_it(kind: str) -> None:
-    sharp = replace(QUICK, tests=tuple(replace(t, sharpen=kind) for t in QUICK.tests))
-    plain, told = (of(simulate(7.0, case, 1), f"average.{RIGHT}")[-1] for case in (QUICK, sharp))
+    plain, told = (of(short(which), f"average.{RIGHT}")[-1] for which in ("off", kind))
     assert plain["sharp_uv"] is None
     assert np.array_equal(plain["mean_uv"], told["mean_uv"])
     assert told["sharp_uv"].shape == told["mean_uv"].shape
@@ -133,31 +139,29 @@ def test_a_sharper_trace_stands_beside_the_mean_and_never_for_it(kind: str) -> N
     assert np.abs(np.diff(told["sharp_uv"], axis=0)).max() < np.abs(np.diff(told["mean_uv"], axis=0)).max()
 
 
-@pytest.mark.parametrize("averaging", ["moving", "exponential", "blocks"])
-def test_a_test_can_choose_how_it_averages(averaging: Any) -> None:
-    """With the same sweeps, and close to the running average of as many."""
-    n = 128 if averaging == "blocks" else 48
-    quick = replace(QUICK, tests=(replace(QUICK.tests[0], sweeps=n, baseline_sweeps=32),))
-    case = replace(quick, tests=(replace(quick.tests[0], averaging=averaging),))
-    scenario = Scenario((), (QUIET,))
-    running, chosen = (simulate(0.45 * n, c, 1, scenario) for c in (quick, case))
-    indices = [
-        [m.fields["trigger_index"] for m in said if m.topic == f"sweep.{LEFT}"] for said in (running, chosen)
+def test_a_test_can_choose_how_it_averages() -> None:
+    """The same sweeps in the same case, and close to the running average of as many."""
+    kinds = ("moving", "exponential")
+    tests = [
+        replace(t, averaging=kind, sweeps=32, baseline_sweeps=20)
+        for t, kind in zip(QUICK.tests, kinds, strict=True)
     ]
-    assert indices[0] == indices[1]
-    both = (of(said, f"average.{LEFT}") for said in (running, chosen))
-    reference, told = ([m for m in averages if m["final"] or averaging != "blocks"][-1] for averages in both)
-    assert told["averaging"] == averaging
-    assert told["mean_uv"] == pytest.approx(
-        reference["mean_uv"], abs=0.15 * float(np.ptp(reference["mean_uv"]))
-    )
-    assert told["last_index"] == reference["last_index"]
-    most = {"moving": 48, "exponential": 10_000, "blocks": 128}[averaging]
-    assert 16 <= told["n_sweeps"] <= most and told["halves_uv"] is not None
-    if averaging != "blocks":  # which has begun anew
-        assert of(chosen, f"measure.{LEFT}")[-1]["peaks"][-1]["present"]
-    finals = [m for m in of(chosen, f"average.{LEFT}") if m["final"]]
-    assert finals and all(m["n_sweeps"] >= 48 for m in finals)
+    running = replace(QUICK, tests=tuple(replace(t, averaging="running") for t in tests))
+    chosen = replace(QUICK, tests=tuple(tests))
+    told, reference = (simulate(13.0, case, 1, Scenario((), (QUIET,))) for case in (chosen, running))
+    for test, kind in zip((LEFT, RIGHT), kinds, strict=True):
+        sweeps = [
+            [m.fields["trigger_index"] for m in said if m.topic == f"sweep.{test}"]
+            for said in (told, reference)
+        ]
+        assert sweeps[0] == sweeps[1] and len(sweeps[0]) > 40
+        ours, theirs = (of(said, f"average.{test}")[-1] for said in (told, reference))
+        assert ours["averaging"] == kind and ours["last_index"] == theirs["last_index"]
+        size = float(np.ptp(theirs["mean_uv"]))
+        assert ours["mean_uv"] == pytest.approx(theirs["mean_uv"], abs=0.15 * size)
+        assert ours["halves_uv"] is not None and ours["n_sweeps"] >= 32
+        assert of(told, f"measure.{test}")[-1]["peaks"][-1]["present"]
+        assert any(m["final"] for m in of(told, f"average.{test}"))
 
 
 @pytest.mark.parametrize(
