@@ -22,8 +22,8 @@ from hostd.case import TestPlan
 ROLLING_S = 1200.0
 """A baseline that follows forgets in so long."""
 RANK_EVERY = 16
-CERTAIN_MS, CERTAIN_SHARE = 0.5, 0.2
-"""Half intervals of latency and amplitude: a fall by half is then out of doubt."""
+CERTAIN_MS, CERTAIN_SHARE = 1.0, 0.2
+"""Half intervals of latency and amplitude: a rise by a tenth and a fall by half are then out of doubt."""
 _T_95 = 2.145
 
 
