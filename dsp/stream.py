@@ -15,6 +15,10 @@ from dsp.filters import ForwardFilter, settle_samples
 from dsp.nouns import Derivation
 
 
+WORTH_ALIGNING = 500
+"""Rows of a block below which asking for an aligned array takes longer than it saves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """Microvolts of channel c = counts * lsb_uv[c] + offset_uv[c]."""
@@ -97,7 +101,8 @@ class Stream:
 
     def _append(self, counts: NDArray[np.int32], triggers: list[int]) -> None:
         n = len(counts)
-        raw = aligned_empty((n, self._rows.shape[1]))
+        shape = (n, self._rows.shape[1])
+        raw = aligned_empty(shape) if n >= WORTH_ALIGNING else np.empty(shape)
         self._make_room(n)
         at = self._rail_end - self.begin
         railed = self._railed[at : at + n]
