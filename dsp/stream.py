@@ -14,7 +14,6 @@ from dsp.aligned import aligned_empty
 from dsp.filters import ForwardFilter, settle_samples
 from dsp.nouns import Derivation
 
-
 WORTH_ALIGNING = 500
 """Rows of a block below which asking for an aligned array takes longer than it saves."""
 
