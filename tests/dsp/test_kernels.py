@@ -327,9 +327,16 @@ def test_a_second_process_takes_every_kernel_from_the_cache(which: str) -> None:
     assert all(count == [1, 0] for count in counts.values()), counts
 
 
-def test_a_processor_without_that_instruction_takes_the_plain_kernels(tmp_path: Path) -> None:
-    program = "from dsp import kernels, kernels_plain; assert kernels.cascade is kernels_plain.cascade"
-    environment = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path)}
+def test_a_processor_without_that_instruction_is_known_for_it() -> None:
+    """And then has the plain kernels, as whoever asks for them."""
     if kernels_llvm._is_arm():
         pytest.skip("every 64-bit ARM has it")
+    program = "from dsp import kernels_llvm; assert not kernels_llvm.available()"
+    environment = os.environ | {"NUMBA_CPU_NAME": "generic", "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, timeout=120, check=True)
+
+
+def test_who_asks_for_the_plain_kernels_has_them() -> None:
+    program = "from dsp import kernels, kernels_plain; assert kernels.cascade is kernels_plain.cascade"
+    environment = os.environ | {"EVOKD_KERNELS": "plain", "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, timeout=120, check=True)
