@@ -12,6 +12,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dsp import presence
+
 Floats = NDArray[np.float64]
 MIN_CLEARANCE = 3.0
 """A baseline must be this many of its standard errors above nothing: an error of at most a third."""
@@ -247,15 +249,8 @@ def _check(mean: Floats, null: Floats, span: slice, cosines: int | None) -> None
 
 
 def t_quantile(probability: float, freedom: float) -> float:
-    """Quantile of Student's t (expansion of Goldberg and Levine 1946; within 0.001 from 10 degrees on)."""
-    z = NORMAL.inv_cdf(probability)
-    n = freedom
-    return (
-        z
-        + (z**3 + z) / (4.0 * n)
-        + (5.0 * z**5 + 16.0 * z**3 + 3.0 * z) / (96.0 * n**2)
-        + (3.0 * z**7 + 19.0 * z**5 + 17.0 * z**3 - 15.0 * z) / (384.0 * n**3)
-    )
+    """Quantile of Student's t with `freedom` degrees (see `dsp.presence.t_quantile`)."""
+    return presence.t_quantile(freedom, NORMAL.inv_cdf(probability))
 
 
 def t_probability(t: float, freedom: float) -> float:

@@ -104,14 +104,17 @@ def boundaries(looks: tuple[int, ...], alpha: float, spending: Spending) -> tupl
     step = float(grid[1] - grid[0])
     crossed, before = 0.0, 0.0
     found: list[float] = []
+    between, carried = grid, 0.0  # looks equally far apart have one matrix
     for n in looks:
         share = n / looks[-1]
         gain = share - before
         if before == 0.0:
             density = _normal(grid, share)
         else:
+            if abs(gain - carried) > LEAST:
+                between, carried = _normal(grid[:, None] - grid[None, :], gain), gain
             with np.errstate(under="ignore"):
-                density = _normal(grid[:, None] - grid[None, :], gain) @ density * step
+                density = between @ density * step
         aim = spent(share, alpha, spending) - crossed
         tail = (np.cumsum(density[::-1])[::-1] - 0.5 * density) * step
         if aim < LEAST or tail[0] <= aim:

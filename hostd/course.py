@@ -4,7 +4,6 @@ Owns what one test remembers for that from sweep to sweep and average to average
 Raises no alert: it says what is so, with how sure. A pure function of sweeps and averages.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,18 @@ from dsp.locked import LockGuard
 from dsp.measure import Measurer
 from dsp.montage import Choice, Selector, rank
 from dsp.nouns import Average, Measurement, Sweep
+from dsp.presence import PATTERNS, t_quantile
 from dsp.projection import Projection, SweepNoise, Template, against, project, project_sweeps, template
 from dsp.sharpen import sharpen_low_pass, sharpen_wiener
 from dsp.stopping import Plan, Stopping, Verdict
 from hostd.case import TestPlan
+from hostd.outgoing import finite
 
 ROLLING_S = 1200.0
 """A baseline that follows forgets in so long."""
 RANK_EVERY = 16
 CERTAIN_MS, CERTAIN_SHARE = 1.0, 0.2
 """Half intervals of latency and amplitude: a rise by a tenth and a fall by half are then out of doubt."""
-_T_95 = 2.145
 
 
 class Course:
@@ -148,8 +148,8 @@ class Course:
             made = sharpen_low_pass(average, self._rate_hz)
         return {
             "sharp_uv": made.average.mean_uv.astype(np.float32),
-            "sharp_noise_uv": [_finite(x) for x in made.average.noise_uv],
-            "sharp_loss_bound": [_finite(x) for x in made.loss_bound],
+            "sharp_noise_uv": [finite(x) for x in made.average.noise_uv],
+            "sharp_loss_bound": [finite(x) for x in made.loss_bound],
             "sharp_kind": made.kind,
         }
 
@@ -183,9 +183,9 @@ class Course:
         rows = [
             {
                 "derivation": name,
-                "snr_db": _finite(snr_db),
-                "snr_se_db": _finite(error_db),
-                "sweeps_to_6db": _finite(sweeps),
+                "snr_db": finite(snr_db),
+                "snr_se_db": finite(error_db),
+                "sweeps_to_6db": finite(sweeps),
             }
             for name, (snr_db, error_db, sweeps) in zip(self._names, columns, strict=True)
         ]
@@ -244,14 +244,14 @@ def _latency(m: Measurement) -> Latency | None:
     """Of a peak that is present; its error from its interval."""
     if m.latency_ms is None or m.latency_ci_ms is None:
         return None
-    return Latency(m.latency_ms, (m.latency_ci_ms[1] - m.latency_ci_ms[0]) / (2.0 * _T_95))
+    return Latency(m.latency_ms, (m.latency_ci_ms[1] - m.latency_ci_ms[0]) / (2.0 * t_quantile(PATTERNS - 1)))
 
 
 def _change_fields(told: Change) -> dict[str, Any]:
     p: Projection | None = told.projection
     return {
         "ratio": None if p is None else p.ratio,
-        "ratio_ci": None if p is None else [_finite(p.ci[0]), _finite(p.ci[1])],
+        "ratio_ci": None if p is None else [finite(p.ci[0]), finite(p.ci[1])],
         "present": None if p is None else p.present,
         "log_change": told.log_change,
         "log_se": told.log_se,
@@ -260,7 +260,3 @@ def _change_fields(told: Change) -> dict[str, Any]:
         "latency_se_ms": told.latency_se_ms,
         "rules": [{"name": r.name, "verdict": r.verdict, "confidence": r.confidence} for r in told.rules],
     }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

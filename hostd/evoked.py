@@ -20,7 +20,7 @@ from dsp.sweeps import SweepCutter, window
 from dsp.weights import NoiseWeights
 from hostd.case import TestPlan
 from hostd.course import Course
-from hostd.outgoing import Outgoing
+from hostd.outgoing import Outgoing, finite
 
 PUBLISH_EVERY_S = 0.2
 MOST_S = 2.0
@@ -246,7 +246,7 @@ class Evoked:
         return self._frame_fields() | {
             "mean_uv": self._mean(average),
             "halves_uv": self._halves(average),
-            "noise_uv": [_finite(x) for x in average.noise_uv],
+            "noise_uv": [finite(x) for x in average.noise_uv],
             "n_sweeps": average.n_sweeps,
             "n_rejected": average.n_rejected,
             "n_effective": float(average.n_effective[0]),
@@ -281,7 +281,3 @@ class Evoked:
             "baseline_amplitude_uv": base.amplitude_uv if base else None,
             "change_pct": change,
         }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

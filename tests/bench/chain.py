@@ -7,13 +7,13 @@ The work: ten seconds of 8 channels at 4 kSPS in 10 ms blocks of converter bytes
 import numpy as np
 from scipy import signal
 
+from dsp import kernels
 from dsp.average import Averager
 from dsp.filters import PASS_ORDER, band_pass
 from dsp.nouns import Derivation, Trigger
 from dsp.stream import Scale, Stream
 from dsp.sweeps import SweepCutter, window
 from dsp.weights import NoiseWeights
-from hw.frames import unpack24
 from tests.bench.timing import interleave
 
 RATE_HZ, CHANNELS, BLOCK, SECONDS = 4000, 8, 40, 10
@@ -54,7 +54,9 @@ def _ours(raw: np.ndarray, weights: np.ndarray, triggers: list[int]) -> np.ndarr
         while waiting and waiting[0] < at + BLOCK:
             inside.append(waiting.pop(0))
             cutter.trigger(Trigger(inside[-1], 1))
-        stream.append(unpack24(raw[at : at + BLOCK]), inside)
+        counts = np.empty((min(BLOCK, len(raw) - at), CHANNELS), np.int32)
+        kernels.decode(raw[at : at + BLOCK].reshape(-1), counts.reshape(-1))
+        stream.append(counts, inside)
         for sweep in cutter.cut(stream):
             averager.add(sweep)
     return averager.average().mean_uv
