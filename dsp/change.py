@@ -9,7 +9,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from dsp.projection import HUGE, Projection, t_probability
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dsp import kernels
+from dsp import kernels_change as places
+from dsp.projection import Projection, t_probability
+
+Floats = NDArray[np.float64]
 
 AMPLITUDE_FALL = 0.5
 LATENCY_RISE = 0.1
@@ -17,19 +24,9 @@ LATENCY_FREEDOM = 14.0
 DELTA = 0.6
 """The fall that is looked for: evidence gathers below 1 - DELTA / 2 = 70 % of baseline and melts above it, so
 that a drift to 80 % stays quiet, and a fall by half is nearly as quick to find as with DELTA = 0.5."""
-OVERSHOOT = 1.166
-MIN_THRESHOLD = 2.0
-MIN_SWEEPS = 3
-"""No alarm out of fewer sweeps, however sure of themselves they are."""
-MAX_INFORMATION = 400.0
-INFORMATION_SWEEPS = 2048
-THRESHOLD_EVERY = 32
-MIN_LEVEL = 0.1
 DEFAULT_BASELINE_SE = 0.25
 
 Verdict = Literal["met", "not met", "unknown"]
-_Sums = tuple[float, float, float]
-"""Of w p, w and w^2 v, with w = 1/v and what has been forgotten of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +100,6 @@ def _latency_rule(now: Latency | None, baseline: Latency | None) -> Rule:
     return Rule(name, "met" if beyond > 0.0 else "not met", confidence)
 
 
-def threshold(information: float, interval_sweeps: float) -> float:
-    """The CUSUM threshold h for one false alarm in `interval_sweeps`, at the mean `information` of a sweep.
-
-    Information is (delta^2 / variance), the squared distance of the two hypotheses. Siegmund (1985): the mean
-    run is 2 (e^b - b - 1) / information with b = h + 1.166 root(information). Never below MIN_THRESHOLD.
-    """
-    want = 0.5 * interval_sweeps * information
-    b = math.log1p(want + math.sqrt(2.0 * want))
-    for _ in range(4):
-        slope = math.expm1(b)
-        if slope > 0.0:
-            b -= (slope - b - want) / slope
-    return max(MIN_THRESHOLD, b - OVERSHOOT * math.sqrt(information))
-
-
 class CusumState(NamedTuple):
     """`evidence` (log likelihood ratio) against `threshold`; the change is likely since sweep `since`.
 
@@ -130,6 +112,16 @@ class CusumState(NamedTuple):
     alarm: bool
     since: int | None
     ago: int
+
+
+@dataclass(frozen=True, slots=True)
+class CusumRun:
+    """The same of many sweeps, arrays (sweep,); `since` -1 where nothing speaks for a change."""
+
+    evidence: Floats
+    threshold: Floats
+    alarm: NDArray[np.bool_]
+    since: NDArray[np.int64]
 
 
 class Cusum:
@@ -148,65 +140,63 @@ class Cusum:
             raise ValueError(f"a fall by {delta} is not within 0 to 1")
         if not (0.0 < false_alarms_per_h < math.inf and 0.0 < sweeps_per_s < math.inf):
             raise ValueError("false alarms and sweeps need a rate above nothing")
-        self._delta = delta
-        self._middle = 1.0 - 0.5 * delta
-        self._square = delta * delta
-        self._least = self._square / MAX_INFORMATION
-        self._interval = 3600.0 * sweeps_per_s / false_alarms_per_h
+        self._settings = np.ones(places.SETTINGS)
+        self._settings[places.DELTA] = delta
+        self._settings[places.INTERVAL] = 3600.0 * sweeps_per_s / false_alarms_per_h
+        self._state = np.zeros(places.STATE)
+        self._one = np.empty((2, 1))
+        self._told = np.empty((1, places.COLUMNS))
+        self._kernel = kernels.cusum
         self.restart()
 
     def restart(self) -> None:
         """Begin again: no evidence, no idea of the noise."""
-        self._n = self._told = 0
-        self._information = 0.0
-        self._threshold = MIN_THRESHOLD
-        self.clear()
+        self._state[: places.KNOWN] = 0.0
+        self._state[places.THRESHOLD] = places.MIN_THRESHOLD
 
     def clear(self) -> None:
         """Drop the evidence and the alarm, keep counting: what an answered alarm does."""
-        self._evidence = 0.0
-        self._zero = self._n
-        self._alarm = False
+        self._state[places.EVIDENCE] = self._state[places.ALARM] = 0.0
+        self._state[places.ZERO] = self._state[places.SEEN]
 
     def add(self, p: float, v: float) -> CusumState:
         """One sweep's ratio `p` of variance `v`; what is not a number or of no weight only counts."""
-        self._n += 1
-        evidence = self._evidence
-        if 0.0 <= v < math.inf and -math.inf < p < math.inf:
-            evidence = self._weigh(p, v)
-        if evidence == 0.0:
-            return CusumState(0.0, self._threshold, False, None, 0)
-        return CusumState(evidence, self._threshold, self._alarm, self._zero, self._n - self._zero)
+        self._one[0, 0], self._one[1, 0] = p, v
+        self._settings[places.ANSWERED] = 0.0
+        self._kernel(self._one[0], self._one[1], self._settings, self._state, self._told)
+        evidence, threshold, alarm, since = self._told[0].tolist()
+        if since < 0.0:
+            return CusumState(evidence, threshold, False, None, 0)
+        ago = int(self._state[places.SEEN] - since)
+        return CusumState(evidence, threshold, alarm > 0.0, int(since), ago)
 
-    def _weigh(self, p: float, v: float) -> float:
-        information = self._square / v if v > self._least else MAX_INFORMATION
-        told = self._told
-        self._told = told + 1
-        share = 1.0 / (told + 1) if told < INFORMATION_SWEEPS else 1.0 / INFORMATION_SWEEPS
-        self._information += (information - self._information) * share
-        if told % THRESHOLD_EVERY == 0:
-            self._threshold = threshold(self._information, self._interval)
-        gain = information * (self._middle - p) / self._delta
-        most = self._threshold / MIN_SWEEPS
-        if gain > most:
-            gain = most
-        elif gain < -most:
-            gain = -most
-        evidence = self._evidence + gain
-        if evidence <= 0.0:
-            evidence = 0.0
-            self._zero = self._n
-            self._alarm = False
-        elif evidence >= self._threshold:
-            self._alarm = True
-            if evidence > 2.0 * self._threshold:
-                evidence = 2.0 * self._threshold
-        self._evidence = evidence
-        return evidence
+    def run(self, p: ArrayLike, v: ArrayLike, answered: bool = False) -> CusumRun:
+        """Many sweeps at once, `p` and `v` (sweep,): what `add` would have told after each; with `answered`,
+        if every alarm had been cleared at once. Raises ValueError for shapes that do not fit."""
+        ratios, variances = (np.ascontiguousarray(x, np.float64) for x in (p, v))
+        if ratios.ndim != 1 or ratios.shape != variances.shape:
+            raise ValueError(f"ratios {ratios.shape} and variances {variances.shape} are not (sweep,) both")
+        told = np.empty((len(ratios), places.COLUMNS))
+        self._settings[places.ANSWERED] = float(answered)
+        self._kernel(ratios, variances, self._settings, self._state, told)
+        evidence, threshold, alarm, since = told.T.copy()
+        return CusumRun(evidence, threshold, alarm > 0.0, since.astype(np.int64))
+
+    def follow(self, keep: float, baseline_se: float) -> Floats:
+        """Go over to a baseline that follows (`Rolling`); the state, which stays this test's own."""
+        self._kernel = kernels.rolling_cusum
+        self._settings[places.KEEP] = keep
+        self._state[places.KNOWN : places.WITHHELD] = 1.0 / baseline_se**2
+        return self._state
+
+    @property
+    def keep(self) -> float:
+        """What each sweep leaves of the baseline that follows; 1 for one that is fixed."""
+        return float(self._settings[places.KEEP])
 
 
 class Rolling:
-    """A baseline that follows slow drift, and a CUSUM against it.
+    """A baseline that follows slow drift, and the CUSUM against it: `cusum` is taken over.
 
     `level` is the mean of single sweeps' ratios to the fixed baseline, weighted 1/variance, forgetting with a
     time constant in sweeps. Sweeps are withheld from it while the CUSUM is above 0, and let in together when
@@ -222,51 +212,34 @@ class Rolling:
         if not 0.0 < baseline_se < math.inf:
             raise ValueError(f"a baseline with an error of {baseline_se}")
         self._cusum = cusum
-        self._keep = math.exp(-1.0 / time_constant_sweeps)
-        weight = 1.0 / baseline_se**2
-        self._known = (weight, weight, weight)
-        self._withhold_nothing()
-
-    def _withhold_nothing(self) -> None:
-        self._withheld = (0.0, 0.0, 0.0)
-        self._n_withheld = 0
+        self._state = cusum.follow(math.exp(-1.0 / time_constant_sweeps), baseline_se)
 
     @property
     def level(self) -> float:
         """The baseline now, as a ratio to the fixed one."""
-        return self._known[0] / self._known[1]
+        return float(self._state[places.KNOWN] / self._state[places.KNOWN + 1])
 
     @property
     def level_se(self) -> float:
         """Its standard error."""
-        return math.sqrt(self._known[2]) / self._known[1]
+        return math.sqrt(self._state[places.KNOWN + 2]) / float(self._state[places.KNOWN + 1])
 
     @property
     def frozen(self) -> bool:
         """Whether sweeps are withheld from the baseline at present."""
-        return self._n_withheld > 0
+        return bool(self._state[places.N_WITHHELD] > 0.0)
 
     def add(self, p: float, v: float) -> CusumState:
         """One sweep's ratio `p` to the fixed baseline, of variance `v`; the CUSUM against the rolling one."""
-        level = max(self.level, MIN_LEVEL)
-        state = self._cusum.add(p / level, v / (level * level))
-        if 0.0 <= v < math.inf and abs(p) < HUGE:
-            more = 1.0 / max(v, 1.0 / HUGE)
-            self._withheld = _followed(self._withheld, self._keep, (more * p, more, more))
-            self._n_withheld += 1
-        if state.since is None and self._n_withheld:
-            self._known = _followed(self._known, self._keep**self._n_withheld, self._withheld)
-            self._withhold_nothing()
-        return state
+        return self._cusum.add(p, v)
+
+    def run(self, p: ArrayLike, v: ArrayLike, answered: bool = False) -> CusumRun:
+        """Many sweeps at once, as `Cusum.run`."""
+        return self._cusum.run(p, v, answered)
 
     def clear(self, learn: bool = False) -> None:
         """An alarm was answered: drop the evidence and what was withheld, or `learn` it as the baseline."""
         self._cusum.clear()
         if learn:
-            self._known = _followed(self._known, self._keep**self._n_withheld, self._withheld)
-        self._withhold_nothing()
-
-
-def _followed(sums: _Sums, keep: float, more: _Sums) -> _Sums:
-    """`sums` forgotten down to `keep`, and `more` added."""
-    return keep * sums[0] + more[0], keep * sums[1] + more[1], keep * keep * sums[2] + more[2]
+            kernels.learn_withheld(self._state, self._cusum.keep)
+        self._state[places.WITHHELD :] = 0.0

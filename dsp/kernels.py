@@ -9,7 +9,9 @@ takes the plain ones, to compare.
 import os
 
 from dsp import kernels_llvm
+from dsp.kernels_change import cusum, learn_withheld, rolling_cusum, threshold
 from dsp.kernels_plain import bridge, derive, loud_counts, microvolts, null_averages, pattern_shares
+from dsp.kernels_sums import running_sums
 
 if kernels_llvm.available() and os.environ.get("EVOKD_KERNELS") != "plain":
     from dsp.kernels_vector import cascade, decode, fold, peak_magnitude, power
@@ -19,28 +21,38 @@ else:
 ALL = (
     bridge,
     cascade,
+    cusum,
     decode,
     derive,
     fold,
+    learn_withheld,
     loud_counts,
     microvolts,
     null_averages,
     pattern_shares,
     peak_magnitude,
     power,
+    rolling_cusum,
+    running_sums,
+    threshold,
 )
 
 __all__ = [
     "ALL",
     "bridge",
     "cascade",
+    "cusum",
     "decode",
     "derive",
     "fold",
+    "learn_withheld",
     "loud_counts",
     "microvolts",
     "null_averages",
     "pattern_shares",
     "peak_magnitude",
     "power",
+    "rolling_cusum",
+    "running_sums",
+    "threshold",
 ]

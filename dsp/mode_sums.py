@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.average import SUB_AVERAGES, hadamard
+from dsp import kernels
+from dsp import kernels_sums as places
+from dsp.average import hadamard
 from dsp.nouns import Average
 from dsp.presence import f_quantile
 
@@ -20,8 +22,6 @@ Ints = NDArray[np.int64]
 FALSE_POSITIVE = 0.01
 """How often Fmp exceeds its bound when there is no response."""
 Z_BOUND = 2.3263
-NEIGHBOURS = 4
-"""Pairs back with which each pair of sweeps is compared for the degrees of freedom."""
 UNSURE = 3.0
 """The freedom is estimated: its variance, about 1.1 per sweep, would let noise pass more often (at 32 sweeps
 1.4 % instead of 1 %) did the bound not take n / (n + 3) of it."""
@@ -84,76 +84,28 @@ class Sums:
             raise ValueError(f"span {first}..{end} of {n_rows} rows, {n_derivations} derivations is no span")
         self._span = slice(first, end)
         self._keep = keep
-        rows, length = n_rows + 1, end - first
-        self._means = np.zeros((SUB_AVERAGES, rows, n_derivations))
-        self._weights = np.zeros((SUB_AVERAGES, n_derivations))
-        self._centre = np.zeros((rows, n_derivations))
-        self._squares = np.zeros(n_derivations)
-        self._scatter = np.zeros((rows, n_derivations))
-        self._held = np.zeros((length, n_derivations))
-        self._held_weight = np.zeros(n_derivations)
-        self._pairs = np.zeros((NEIGHBOURS, length, n_derivations))
-        # Per derivation: of pair energies q: sum q, sum q^2; of pairs of pairs: |a|^2 |b|^2, (a.b)^2.
-        self._energy = np.zeros((4, n_derivations))
-        self.n_added = np.zeros(n_derivations, np.int64)
-        self.n_rejected = np.zeros(n_derivations, np.int64)
+        length, n = end - first, n_derivations
+        self._rows = np.zeros((n, places.ROWS, n_rows + 1))
+        self._pairs = np.zeros((n, places.SPAN_ROWS, length))
+        self._sums = np.zeros((n, places.COLUMNS))
+        self.n_added = np.zeros(n, np.int64)
+        self.n_rejected = np.zeros(n, np.int64)
+        # Views: (sub-average, time, derivation), (time, derivation), (column, derivation).
+        by_row = self._rows.transpose(1, 2, 0)
+        self._means, self._centre, self._scatter = (
+            by_row[: places.SUB_AVERAGES],
+            by_row[places.CENTRE],
+            by_row[places.SCATTER],
+        )
+        self._weights, self._squares = self._sums.T[: places.SUB_AVERAGES], self._sums.T[places.SQUARES]
 
     def add(self, uv: Floats, weights: Floats) -> None:
         """Fold in uv (time, derivation), finite; derivations of weight 0 stay as they are."""
-        used = weights > 0.0
-        with np.errstate(under="ignore"):
-            rows = np.concatenate([uv, uv[self._span].mean(axis=0)[None]])
-            self._forget(used)
-            self._fold(rows, weights, used)
-            self._pair(rows[self._span] - rows[-1], weights, used)
-        self.n_added += used
-
-    def _forget(self, used: NDArray[np.bool_]) -> None:
-        if self._keep < 1.0:
-            once = np.where(used, self._keep, 1.0)
-            twice = once * once
-            self._weights *= once
-            self._squares *= twice
-            self._scatter *= twice
-            self._held_weight *= once
-            self._pairs *= np.sqrt(once)
-            self._energy *= np.stack([twice, twice * twice, twice, twice])
-
-    def _fold(self, rows: Floats, weights: Floats, used: NDArray[np.bool_]) -> None:
-        """West 1979: the sub-averages with the weights, the scatter with their squares."""
-        turn = self.n_added % SUB_AVERAGES
-        for k in np.unique(turn[used]):
-            mine = np.where(used & (turn == k), weights, 0.0)
-            self._weights[k] += mine
-            share = mine / np.where(mine > 0.0, self._weights[k], 1.0)
-            self._means[k] += share * (rows - self._means[k])
-        square = weights * weights
-        self._squares += square
-        away = rows - self._centre
-        self._centre += square / np.where(used, self._squares, 1.0) * away
-        self._scatter += square * away * (rows - self._centre)
-
-    def _pair(self, span: Floats, weights: Floats, used: NDArray[np.bool_]) -> None:
-        """Differences of the sweeps 2k and 2k+1 hold no response; independent ones tell their covariance."""
-        first = used & (self.n_added % 2 == 0)
-        done = used & ~first
-        self._held[:, first] = span[:, first]
-        self._held_weight[first] = weights[first]
-        if not done.any():
-            return
-        other = np.where(done, self._held_weight, 1.0)
-        own = np.where(done, weights, 0.0)
-        difference = (span - self._held) * np.sqrt(own * other / (own + other))
-        power = np.sum(difference * difference, axis=0)
-        # The pair's part in the noise of the mean, sum of w^2 variance: its energy without that scaling.
-        part = power * (own * own + other * other) * (own + other) / np.where(done, own * other, 1.0)
-        self._energy[0] += part
-        self._energy[1] += part * part
-        for earlier in self._pairs:
-            self._energy[2] += power * np.sum(earlier * earlier, axis=0)
-            self._energy[3] += np.sum(difference * earlier, axis=0) ** 2
-        self._pairs[1:, :, done] = self._pairs[:-1, :, done]
-        self._pairs[0][:, done] = difference[:, done]
+        rows, counted = np.ascontiguousarray(uv, np.float64), np.ascontiguousarray(weights, np.float64)
+        first = self._span.start
+        kernels.running_sums(
+            rows, counted, first, self._keep, self._rows, self._pairs, self._sums, self.n_added
+        )
 
     def result(self, sweeps_each: int = 1) -> ModeAverage:
         """The record; each added row stands for `sweeps_each` sweeps."""
@@ -216,7 +168,7 @@ class Sums:
         power = np.mean((seen - mean[-1]) ** 2, axis=0)
         noise = np.mean(variance[self._span], axis=0) - variance[-1]
         fmp = power / np.where(noise > 0.0, noise, np.nan)
-        total, total2, expected, product = self._energy
+        total, total2, expected, product = self._sums.T[places.ENERGY :]
         known = (product > 0.0) & (total2 > 0.0)
         upper = expected / np.where(known, product, 1.0)
         n1 = np.clip(upper, 1.0, self._span.stop - self._span.start - 1.0)

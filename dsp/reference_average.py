@@ -1,7 +1,8 @@
 """The slow twin of `dsp.modes`: every averaging mode over a whole list of sweeps at once, by the formulas.
 
 Two passes, plain loops, no state: what the streaming modes are tested against and explained by. One
-derivation at a time. Fit for tests and for reading only.
+derivation at a time. `running_sums` alone has the kernel's state, in numpy, all derivations side by side. Fit
+for tests and for reading only.
 """
 
 import math
@@ -9,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dsp import kernels_sums as places
 
 Floats = NDArray[np.float64]
 
@@ -135,3 +138,71 @@ def exponential_weights(weights: Sequence[float] | Floats, share: float) -> Floa
     """w_k (1 - share)^(sweeps since): effective sweeps (2 - a) / a for equal weights and many sweeps."""
     n = len(weights)
     return np.array([w * (1.0 - share) ** (n - 1 - k) for k, w in enumerate(weights)])
+
+
+def running_sums(
+    uv: Floats,
+    weights: Floats,
+    first: int,
+    keep: float,
+    rows: Floats,
+    span: Floats,
+    sums: Floats,
+    added: NDArray[np.int64],
+) -> None:
+    """One sweep into the sums; arguments as those of `dsp.kernels_sums.running_sums`."""
+    used = weights > 0.0
+    seen = slice(first, first + span.shape[2])
+    sweep = np.concatenate([uv, uv[seen].mean(axis=0)[None]])
+    by_row, by_span, columns = rows.transpose(1, 2, 0), span.transpose(1, 2, 0), sums.T
+    _forget(np.where(used, keep, 1.0), by_row, by_span, columns)
+    turn = added % SUB_AVERAGES
+    for k in np.unique(turn[used]):
+        mine = np.where(used & (turn == k), weights, 0.0)
+        columns[k] += mine
+        by_row[k] += mine / np.where(mine > 0.0, columns[k], 1.0) * (sweep - by_row[k])
+    square = np.where(used, weights * weights, 0.0)
+    columns[places.SQUARES] += square
+    away = sweep - by_row[places.CENTRE]
+    by_row[places.CENTRE] += square / np.where(used, columns[places.SQUARES], 1.0) * away
+    by_row[places.SCATTER] += square * away * (sweep - by_row[places.CENTRE])
+    _pair(sweep[seen] - sweep[-1], weights, used, by_span, columns, added)
+    added += used
+
+
+def _forget(once: Floats, rows: Floats, span: Floats, columns: Floats) -> None:
+    """Weights shrink by what is kept of each derivation, squares of weights by its square."""
+    twice = once * once
+    columns[: places.SUB_AVERAGES] *= once
+    columns[places.SQUARES] *= twice
+    columns[places.HELD_WEIGHT] *= once
+    columns[places.ENERGY :] *= np.stack([twice, twice * twice, twice, twice])
+    rows[places.SCATTER] *= twice
+    span[places.PAIRS : places.DIFFERENCE] *= np.sqrt(once)
+
+
+def _pair(
+    seen: Floats,
+    weights: Floats,
+    used: NDArray[np.bool_],
+    span: Floats,
+    columns: Floats,
+    added: NDArray[np.int64],
+) -> None:
+    """Differences of the sweeps 2k and 2k + 1 hold no response; independent ones tell their covariance."""
+    first = used & (added % 2 == 0)
+    done = used & ~first
+    span[places.HELD][:, first] = seen[:, first]
+    columns[places.HELD_WEIGHT, first] = weights[first]
+    other = np.where(done, columns[places.HELD_WEIGHT], 1.0)
+    own = np.where(done, weights, 0.0)
+    difference = (seen - span[places.HELD]) * np.sqrt(own * other / (own + other))
+    power = np.sum(difference * difference, axis=0)
+    part = power * (own * own + other * other) * (own + other) / np.where(done, own * other, 1.0)
+    columns[places.ENERGY] += part
+    columns[places.ENERGY + 1] += part * part
+    for earlier in span[places.PAIRS : places.DIFFERENCE]:
+        columns[places.ENERGY + 2] += power * np.sum(earlier * earlier, axis=0)
+        columns[places.ENERGY + 3] += np.sum(difference * earlier, axis=0) ** 2
+    for d in np.flatnonzero(done):
+        span[places.PAIRS + added[d] // 2 % NEIGHBOURS, :, d] = difference[:, d]

@@ -1,13 +1,16 @@
 """The slow twins of dsp/projection.py and dsp/change.py: the formulas written out, one number at a time.
 
-They document and test. The sequential ones run over many cases at once (case, sweep) with the same arithmetic
-in the same order, so that studies of false alarms take seconds. Refuses speed where it would hide a formula.
+They document and test; those of the kernels take the same arrays. The noise of sweeps is told of many cases
+at once (case, sweep), so that studies take seconds. Refuses speed where it would hide a formula.
 """
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp import change, projection
+from dsp import kernels_change as places
+from dsp import projection
 
 Floats = NDArray[np.float64]
 
@@ -111,44 +114,81 @@ def sweep_variances(p: Floats, weights: Floats) -> Floats:
     return found
 
 
-def thresholds(information: Floats, interval_sweeps: Floats) -> Floats:
-    """`change.threshold` of arrays: b from 2 (e^b - b - 1) = interval x information, h from b."""
+def threshold(information: float, interval_sweeps: float) -> float:
+    """b from 2 (e^b - b - 1) = interval x information by Newton's steps, h = b - 1.166 root(information)."""
     want = 0.5 * interval_sweeps * information
-    b = np.log1p(want + np.sqrt(2.0 * want))
+    b = math.log1p(want + math.sqrt(2.0 * want))
     for _ in range(4):
-        b = b - (np.expm1(b) - b - want) / np.expm1(b)
-    return np.asarray(np.maximum(change.MIN_THRESHOLD, b - change.OVERSHOOT * np.sqrt(information)))
+        if b > 0.0:
+            b -= (math.expm1(b) - b - want) / math.expm1(b)
+    return max(places.MIN_THRESHOLD, b - places.OVERSHOOT * math.sqrt(information))
 
 
-class Cusums:
-    """`change.Cusum` of many cases, arrays (case,); `intervals` are the sweeps to a false alarm."""
+def _weigh(p: float, v: float, settings: Floats, state: Floats) -> None:
+    """One sweep into Page's evidence; what says nothing only counts."""
+    state[places.SEEN] += 1
+    if not (0.0 <= v < math.inf and math.isfinite(p)):
+        return
+    delta = settings[places.DELTA]
+    information = min(delta**2 / v if v > 0.0 else math.inf, places.MAX_INFORMATION)
+    renew = state[places.TOLD] % places.THRESHOLD_EVERY == 0
+    state[places.TOLD] += 1
+    n = min(state[places.TOLD], places.INFORMATION_SWEEPS)
+    state[places.INFORMATION] += (information - state[places.INFORMATION]) / n
+    if renew:
+        state[places.THRESHOLD] = threshold(state[places.INFORMATION], settings[places.INTERVAL])
+    h = state[places.THRESHOLD]
+    gain = information * (1.0 - delta / 2.0 - p) / delta
+    most = h / places.MIN_SWEEPS
+    state[places.EVIDENCE] = max(0.0, state[places.EVIDENCE] + min(max(gain, -most), most))
+    if state[places.EVIDENCE] == 0.0:
+        state[places.ZERO] = state[places.SEEN]
+        state[places.ALARM] = 0.0
+    elif state[places.EVIDENCE] >= places.ALL_OF_IT * h:
+        state[places.ALARM] = 1.0
+        state[places.EVIDENCE] = min(state[places.EVIDENCE], 2.0 * h)
 
-    def __init__(self, delta: float, intervals: Floats) -> None:
-        self.delta = delta
-        self.intervals = intervals
-        self.told = np.zeros(len(intervals))
-        self.information = np.zeros(len(intervals))
-        self.h = np.full(len(intervals), change.MIN_THRESHOLD)
-        self.evidence = np.zeros(len(intervals))
 
-    def add(self, p: Floats, v: Floats) -> NDArray[np.bool_]:
-        """One sweep of each case (finite p, v above nothing or infinite); whether its evidence is at h."""
-        counts = np.isfinite(v)
-        square = self.delta * self.delta
-        information = np.minimum(square / np.maximum(v, 1e-300), change.MAX_INFORMATION)
-        due = counts & (self.told % change.THRESHOLD_EVERY == 0)
-        self.told = self.told + counts
-        share = counts / np.clip(self.told, 1.0, change.INFORMATION_SWEEPS)
-        self.information = self.information + (information - self.information) * share
-        if due.any():
-            new = thresholds(np.maximum(self.information[due], 1e-12), self.intervals[due])
-            self.h[due] = new
-        most = self.h / change.MIN_SWEEPS
-        gain = information * (1.0 - 0.5 * self.delta - p) / self.delta
-        self.evidence = self.evidence + np.where(counts, np.clip(gain, -most, most), 0.0)
-        self.evidence = np.clip(self.evidence, 0.0, 2.0 * self.h)
-        return np.asarray(counts & (self.evidence > 0.0) & (self.evidence >= self.h))
+def _told(settings: Floats, state: Floats) -> tuple[float, float, float, float]:
+    """A row of `out`; the evidence of an alarm that is answered at once is dropped."""
+    evidence, h = float(state[places.EVIDENCE]), float(state[places.THRESHOLD])
+    if evidence == 0.0:
+        return 0.0, h, 0.0, -1.0
+    alarm, since = float(state[places.ALARM]), float(state[places.ZERO])
+    if settings[places.ANSWERED] and alarm:
+        state[places.EVIDENCE] = state[places.ALARM] = 0.0
+        state[places.ZERO] = state[places.SEEN]
+        state[places.WITHHELD : places.N_WITHHELD + 1] = 0.0
+    return evidence, h, alarm, since
 
-    def clear(self, which: NDArray[np.bool_]) -> None:
-        """Drop the evidence of the cases `which`."""
-        self.evidence = np.where(which, 0.0, self.evidence)
+
+def cusum(p: Floats, v: Floats, settings: Floats, state: Floats, out: Floats) -> None:
+    """Page's test, sweep by sweep."""
+    for i, (ratio, variance) in enumerate(zip(p.tolist(), v.tolist(), strict=True)):
+        _weigh(ratio, variance, settings, state)
+        out[i] = _told(settings, state)
+
+
+def learn_withheld(state: Floats, keep: float) -> None:
+    """Known = keep^n known + withheld, for sums of w p and w; keep^2n for that of w^2 v."""
+    for k, power in enumerate((1, 1, 2)):
+        share = keep ** (power * state[places.N_WITHHELD])
+        state[places.KNOWN + k] = share * state[places.KNOWN + k] + state[places.WITHHELD + k]
+    state[places.WITHHELD : places.N_WITHHELD + 1] = 0.0
+
+
+def rolling_cusum(p: Floats, v: Floats, settings: Floats, state: Floats, out: Floats) -> None:
+    """The same of p / level, of variance v / level^2, the level followed while there is no evidence."""
+    keep = settings[places.KEEP]
+    for i, (ratio, variance) in enumerate(zip(p.tolist(), v.tolist(), strict=True)):
+        level = max(state[places.KNOWN] / state[places.KNOWN + 1], places.MIN_LEVEL)
+        _weigh(ratio / level, variance / level**2, settings, state)
+        if 0.0 <= variance < math.inf and abs(ratio) < places.HUGE:
+            w = 1.0 / max(variance, 1.0 / places.HUGE)
+            for k, (power, more) in enumerate(((1, w * ratio), (1, w), (2, w))):
+                place = places.WITHHELD + k
+                state[place] = keep**power * state[place] + more
+            state[places.N_WITHHELD] += 1
+        if state[places.EVIDENCE] == 0.0 and state[places.N_WITHHELD]:
+            learn_withheld(state, keep)
+        out[i] = _told(settings, state)

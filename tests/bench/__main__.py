@@ -78,6 +78,12 @@ def _kernel_rows(say: Console) -> list[Row]:
         Row("dsp.fold_vs_numpy", k["fold_vs_numpy"], "x", 3.5),
         Row("dsp.weighted_vs_plain", k["weighted_vs_plain"], "x", 1.2, "<="),
         Row("dsp.decode_vs_numpy", k["decode_vs_numpy"], "x", 20.0),
+        Row("dsp.running_sums_vs_numpy", k["sums_vs_numpy"], "x"),
+        Row("dsp.running_sums", k["sums_us"], "us per sweep of 4"),
+        Row("dsp.cusum_vs_python", k["cusum_vs_python"], "x"),
+        Row("dsp.cusum", k["cusum_ns"], "ns per sweep"),
+        Row("dsp.rolling_cusum_vs_python", k["rolling_cusum_vs_python"], "x"),
+        Row("dsp.rolling_cusum", k["rolling_cusum_ns"], "ns per sweep"),
         Row("dsp.startup", k["startup_s"], "s over numpy", 0.8, "<="),
         Row("dsp.filter_error", k["filter_error_uv"], "uV rms at 200 mV", 0.01, "<="),
     ]

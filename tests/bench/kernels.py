@@ -16,7 +16,7 @@ from numba import types
 from numba.extending import intrinsic
 from scipy import signal
 
-from dsp import kernels, kernels_llvm
+from dsp import kernels, kernels_change, kernels_llvm, kernels_sums, reference_average, reference_change
 from dsp.aligned import aligned_empty
 from dsp.filters import ForwardFilter, band_pass
 from tests.bench.timing import interleave
@@ -29,7 +29,7 @@ CHAINS = 8
 def measure() -> dict[str, float]:
     """Ratios of the medians of one interleaved run each; `startup_s` and `filter_error_uv` by themselves."""
     alone = {"startup_s": _startup_s(), "filter_error_uv": _filter_error_uv()}
-    return _filter() | _fold() | _decode() | alone
+    return _filter() | _fold() | _decode() | _sums() | _cusum() | alone
 
 
 @intrinsic
@@ -163,6 +163,50 @@ def _decode() -> dict[str, float]:
         raise RuntimeError("the decoders disagree")
     seconds = interleave({"ours": lambda: kernels.decode(raw, out), "numpy": shifts}, least_s=0.01)
     return {"decode_vs_numpy": float(np.median(seconds["numpy"] / seconds["ours"]))}
+
+
+def _sums() -> dict[str, float]:
+    """A sweep of four derivations into the running noise sums, against numpy doing it."""
+    n, rows, length = 4, 400, 200
+    rng = np.random.default_rng(6)
+    uv, weights = rng.standard_normal((rows, n)), np.exp(rng.standard_normal(n))
+
+    def folder(fold: Callable[..., None]) -> Callable[[], None]:
+        state = np.zeros((n, kernels_sums.ROWS, rows + 1)), np.zeros((n, kernels_sums.SPAN_ROWS, length))
+        sums, added = np.zeros((n, kernels_sums.COLUMNS)), np.zeros(n, np.int64)
+        return lambda: fold(uv, weights, 100, 1.0, *state, sums, added)
+
+    cases = {"ours": folder(kernels.running_sums), "numpy": folder(reference_average.running_sums)}
+    seconds = interleave(cases, least_s=0.01)
+    return {
+        "sums_vs_numpy": float(np.median(seconds["numpy"] / seconds["ours"])),
+        "sums_us": 1e6 * float(np.median(seconds["ours"])),
+    }
+
+
+def _cusum() -> dict[str, float]:
+    """A thousand sweeps through the alarm, on a fixed and on a rolling baseline, against Python doing it."""
+    sweeps = 1000
+    rng = np.random.default_rng(7)
+    p, v = 1.0 + 3.3 * rng.standard_normal(sweeps), np.full(sweeps, 11.0)
+    settings = np.array([0.6, 16920.0, 0.9998, 0.0])
+    out = np.empty((sweeps, kernels_change.COLUMNS))
+
+    def follower(follow: Callable[..., None]) -> Callable[[], None]:
+        state = np.zeros(kernels_change.STATE)
+        state[kernels_change.KNOWN : kernels_change.WITHHELD] = 100.0
+        return lambda: follow(p, v, settings, state, out)
+
+    names = ("cusum", "rolling_cusum")
+    cases = {f"{name}.ours": follower(getattr(kernels, name)) for name in names}
+    cases |= {f"{name}.python": follower(getattr(reference_change, name)) for name in names}
+    seconds = interleave(cases, least_s=0.01)
+    found = {}
+    for name in names:
+        ours = seconds[f"{name}.ours"]
+        found[f"{name}_vs_python"] = float(np.median(seconds[f"{name}.python"] / ours))
+        found[f"{name}_ns"] = 1e9 / sweeps * float(np.median(ours))
+    return found
 
 
 def _startup_s() -> float:

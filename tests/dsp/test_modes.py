@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
-from dsp import modes
+from dsp import average, kernels, modes
+from dsp import kernels_sums as places
 from dsp import reference_average as twin
+from dsp.kernels_sums import NEIGHBOURS
 from dsp.measure import measure
-from dsp.mode_sums import FALSE_POSITIVE, NEIGHBOURS, ModeAverage
+from dsp.mode_sums import FALSE_POSITIVE, ModeAverage
 from dsp.nouns import Peak
 from tests.evoked import noise
 from tests.support.streams import Floats
@@ -93,6 +95,35 @@ def test_a_mode_is_its_twin(name: modes.Name, seed: int, n: int) -> None:
         if len(of) >= twin.SUB_AVERAGES:
             assert got.null_uv[:, :, d] == pytest.approx(twin.null_averages(of, w), abs=1e-12)
     assert twin.NEIGHBOURS == NEIGHBOURS
+
+
+@pytest.mark.parametrize("keep", [1.0, 0.97])
+@pytest.mark.parametrize(("rows", "first", "length"), [(32, 3, 25), (7, 0, 7), (2, 0, 2)])
+def test_the_running_sums_are_their_twin(keep: float, rows: int, first: int, length: int) -> None:
+    rng = np.random.default_rng(rows)
+    n = 3
+    told = []
+    for _ in range(2):
+        state = np.zeros((n, places.ROWS, rows + 1)), np.zeros((n, places.SPAN_ROWS, length))
+        told.append((*state, np.zeros((n, places.COLUMNS)), np.zeros(n, np.int64)))
+    for _ in range(137):
+        uv, weights = 5.0 * rng.standard_normal((rows, n)) + 1.0, np.exp(rng.standard_normal(n))
+        weights[rng.random(n) < 0.2] = 0.0
+        uv.flags.writeable = weights.flags.writeable = False
+        before = [part.copy() for part in told[0]]
+        kernels.running_sums(uv, weights, first, keep, *told[0])
+        twin.running_sums(uv, weights, first, keep, *told[1])
+        for was, part in zip(before, told[0], strict=True):
+            assert np.array_equal(was[weights == 0.0], part[weights == 0.0])
+    scratch = places.SWEEP, places.DIFFERENCE, places.COLUMNS, n
+    for got, expected, end in zip(*told, scratch, strict=True):
+        got, expected = (part[:, :end] if part.ndim > 1 else part for part in (got, expected))
+        assert np.max(np.abs(got - expected)) <= 1e-12 * np.max(np.abs(expected))
+    assert told[0][3].min() > 90
+
+
+def test_everybody_has_as_many_sub_averages() -> None:
+    assert places.SUB_AVERAGES == average.SUB_AVERAGES == twin.SUB_AVERAGES
 
 
 @pytest.mark.parametrize("name", NAMES)

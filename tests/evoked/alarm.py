@@ -2,7 +2,7 @@
 
 Single sweeps' projections in the noise of `tests.evoked.noise`, weighed by the product from a response-free
 interval. Both rules are calibrated on runs without a change and their false alarms counted again on others.
-The CUSUM is dsp.change's, run by its twin that a test holds equal. Run: python -m tests.evoked.alarm
+The CUSUM is dsp.change's, the noise of sweeps that of its twin. Run: python -m tests.evoked.alarm
 """
 
 import argparse
@@ -11,8 +11,8 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.change import DELTA
-from dsp.reference_change import Cusums, sweep_variances
+from dsp.change import DELTA, Cusum
+from dsp.reference_change import sweep_variances
 from dsp.weights import NoiseWeights
 from tests.evoked import noise
 
@@ -59,13 +59,10 @@ def blocks(p: Floats, weights: Floats) -> Floats:
 def cusum_alarms(p: Floats, v: Floats, per_h: Floats) -> NDArray[np.bool_]:
     """Alarms (sweep, rate, case) of the CUSUM set to each nominal rate, cleared after every alarm."""
     cases, n = p.shape
-    test = Cusums(DELTA, np.repeat(HOUR / per_h, cases))
     found = np.empty((n, len(per_h), cases), np.bool_)
-    for i in range(n):
-        alarms = test.add(np.tile(p[:, i], len(per_h)), np.tile(v[:, i], len(per_h)))
-        if alarms.any():
-            test.clear(alarms)
-        found[i] = alarms.reshape(len(per_h), cases)
+    for k, rate in enumerate(per_h):
+        for c in range(cases):
+            found[:, k, c] = Cusum(DELTA, float(rate), SWEEPS_PER_S).run(p[c], v[c], answered=True).alarm
     return found
 
 
