@@ -13,12 +13,12 @@ Twin and formulas: `dsp.reference_mains`.
 import math
 from collections import deque
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.mains import HARMONICS
+from dsp.mains_path import Block, Path
 from dsp.mains_sums import BLOCK_S, Sums
 
 Floats = NDArray[np.float64]
@@ -27,18 +27,13 @@ Bools = NDArray[np.bool_]
 LEAST_MEMORY_S = 10.0
 # Blocks from one fit to the next.
 FIT_EVERY = 5
-# Mains may be off by so much, and drift by so much: what a fit expects before it has seen anything.
-OFF_SD_HZ, DRIFT_HZ_PER_ROOT_S = 0.05, 0.009
-# Noise near mains is denser than over the whole band, by about so much: phases count so much less.
-INFORMATION = 0.25
-SCAN_HZ = np.arange(-20, 21) * 0.01
 # Power of a block over the running level: beyond it the block says nothing of mains.
 MOST_POWER = 100.0
 LEVEL_BLOCKS = 300.0
-# A channel is fitted when this share of the memory says something. A fit holds for so long behind the last
-# block that did: then phase has wandered too far, and samples pass unchanged until blocks come again.
-LEAST_FILLED = 0.5
+# A fit holds for so long behind the last block that said something: then phase has wandered too far, and
+# samples pass unchanged until blocks come again.
 HOLD_S = 2.0
+FITS_KEPT_S = 30.0
 # The waves of a block are made anew when mains is so far from where they are.
 RETUNE_HZ = 0.02
 
@@ -78,10 +73,11 @@ class MainsFit:
         self._blocks = round(memory_s / BLOCK_S)
         count = min(harmonics, int(0.45 * rate_hz / mains_hz))
         self._sums = Sums(rate_hz, mains_hz, count)
-        self._path = _Path(rate_hz, mains_hz, count, channels)
+        self._path = Path(rate_hz, mains_hz, count, channels)
         self._block = self._sums.samples
         self._buffer = np.empty((self._block, channels))
         self._channels = channels
+        self._fits: deque[_Fit] = deque(maxlen=round(FITS_KEPT_S / (FIT_EVERY * BLOCK_S)))
         self.restart(0)
         self._forget(0)
 
@@ -93,9 +89,20 @@ class MainsFit:
     @property
     def fitted(self) -> MainsFitted:
         """The fit as it stands."""
+        return self.fitted_at(self.end)
+
+    def fitted_at(self, index: int) -> MainsFitted:
+        """The fit as it was at sample `index`, one of the last thirty seconds: however samples were cut."""
+        told = next((fit for fit in reversed(self._fits) if fit.index <= index), self._fits[0])
+        fresh = (index - told.last) / self._rate_hz <= HOLD_S
+        return MainsFitted(told.hz, told.amplitude_uv, told.believed & fresh)
+
+    def _note(self) -> None:
         h = len(self._path.order)
         size = np.hypot(self._path.coefficients[:h], self._path.coefficients[h:]).T
-        return MainsFitted(self._path.hz, np.where(self._believed[:, None], size, 0.0), self.ready)
+        size = np.where(self._believed[:, None], size, 0.0)
+        last, believed = self._path.last.copy(), self._believed.copy()
+        self._fits.append(_Fit(self.end, self._path.hz, size, last, believed))
 
     def follow(self, hz: float) -> None:
         """Mains is measured elsewhere to be at `hz`: looked for around it from the next fit on."""
@@ -122,11 +129,12 @@ class MainsFit:
 
     def _forget(self, index: int) -> None:
         self.end = index
-        self._ring: deque[_Block] = deque(maxlen=self._blocks)
+        self._ring: deque[Block] = deque(maxlen=self._blocks)
         self._excluded: deque[tuple[int, int]] = deque()
         self._level = np.full(self._channels, np.nan)
         self._believed = np.zeros(self._channels, dtype=np.bool_)
         self._path.forget()
+        self._note()
 
     def run(self, x: Floats) -> Floats:
         """The next contiguous samples x (time, channel) in microvolts without mains; a new array."""
@@ -151,6 +159,7 @@ class MainsFit:
             if self.end // self._block % FIT_EVERY == 0 and len(self._ring) == self._blocks:
                 fits = self._path.fit(list(self._ring), self.end // self._block // FIT_EVERY)
                 self._believed |= fits
+                self._note()
                 if abs(self._path.hz - self._sums.hz) > RETUNE_HZ:
                     self._sums = Sums(self._rate_hz, self._path.hz, len(self._path.order))
         self._predict()
@@ -174,7 +183,7 @@ class MainsFit:
             return  # says nothing of any channel: the memory is of what does
         while self._ring and self._ring[0].middle < first - 2 * self._blocks * self._block:
             self._ring.popleft()
-        self._ring.append(_Block(middle, normal, sums, power, self._path.gain(self._foretold, normal, sums)))
+        self._ring.append(Block(middle, normal, sums, power, self._path.gain(self._foretold, normal, sums)))
 
     def _follow_level(self, power: Floats, finite: Bools) -> None:
         """The level (channel,) moves by at most a factor of e in LEVEL_BLOCKS, so no burst is soon normal."""
@@ -194,185 +203,11 @@ class MainsFit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
-    """Sums of one block around sample `middle`: `normal` (2 harmonic, 2 harmonic) and `sums` (2 harmonic,
-    channel), cosines before sines; `power` (channel,) beside mains, inf where the block says nothing; what
-    subtracting the fit of then took out, `gain` (harmonic, channel)."""
+class _Fit:
+    """What was known from sample `index` on: `last` sample (channel,) that each channel's fit is of."""
 
-    middle: float
-    normal: Floats
-    sums: Floats
-    power: Floats
-    gain: Floats
-
-
-class _Path:
-    """The phase of mains over time, h times it for harmonic h, and what each channel shows of it.
-
-    Phase at sample m: 2 pi f m / rate + a(m), `_bends` a at the blocks' middles `_at`, straight between and
-    behind them; its slope a random walk near 0. `coefficients` (2 harmonic, channel): cosines, then sines,
-    microvolts.
-    """
-
-    def __init__(self, rate_hz: float, mains_hz: float, harmonics: int, channels: int) -> None:
-        self._rate_hz, self._centre_hz = rate_hz, mains_hz
-        self.order = np.arange(1, harmonics + 1, dtype=np.float64)
-        self._shape = (harmonics, channels)
-        self.forget()
-
-    def forget(self) -> None:
-        """Nothing is known."""
-        harmonics, channels = self._shape
-        self._at, self._bends, self._found = np.array([0.0, 1.0]), np.zeros(2), False
-        self.coefficients = np.zeros((2 * harmonics, channels))
-        self.harms = np.zeros((harmonics, channels), dtype=np.bool_)
-        self._last = np.full(channels, -np.inf)
-
-    @property
-    def hz(self) -> float:
-        """The frequency now."""
-        return self._centre_hz + self._slope * self._rate_hz / (2 * np.pi)
-
-    @property
-    def _slope(self) -> float:
-        """Radians a sample behind the last block."""
-        return float((self._bends[-1] - self._bends[-2]) / (self._at[-1] - self._at[-2]))
-
-    def age_s(self, index: int) -> Floats:
-        """Seconds (channel,) since the fit of each channel."""
-        return (index - self._last) / self._rate_hz
-
-    def centre(self, hz: float) -> None:
-        """Look around `hz`; the path stays."""
-        turns = np.fmod((hz - self._centre_hz) * self._at[0] / self._rate_hz, 1.0)
-        turns = turns + (hz - self._centre_hz) * (self._at - self._at[0]) / self._rate_hz
-        self._bends = self._bends - 2 * np.pi * turns
-        self._centre_hz = hz
-
-    def _bend(self, middle: Floats) -> Floats:
-        behind = np.maximum(middle - self._at[-1], 0.0) * self._slope
-        return np.asarray(np.interp(middle, self._at, self._bends) + behind)
-
-    def _phase(self, middle: Floats) -> Floats:
-        turns = np.fmod(self._centre_hz * middle / self._rate_hz, 1.0)
-        return np.asarray(2 * np.pi * turns + self._bend(middle))
-
-    def local(self, middle: float) -> Floats:
-        """Coefficients (2 harmonic, channel) of the block around `middle`."""
-        (c,), (s,) = self._turned(np.array([middle]))
-        h = len(self.order)
-        cosines, sines = self.coefficients[:h], self.coefficients[h:]
-        c, s = c[:, None], s[:, None]
-        return np.concatenate([c * cosines + s * sines, c * sines - s * cosines])
-
-    def _turned(self, middle: Floats) -> tuple[Floats, Floats]:
-        turned = np.outer(self._phase(middle), self.order)
-        return np.cos(turned), np.sin(turned)
-
-    def gain(self, local: Floats, normal: Floats, sums: Floats) -> Floats:
-        """Sum of squares (harmonic, channel) that subtracting what was foretold takes out of a block."""
-        taken = local * (2 * sums - normal @ local)
-        return np.asarray(taken.reshape(2, *self._shape).sum(axis=0))
-
-    def fit(self, ring: list[_Block], number: int) -> Bools:
-        """Fit path and coefficients to the blocks of `ring`; which channels (channel,) it could fit."""
-        power = np.array([block.power for block in ring])
-        weight = _weights(power)
-        fits = np.asarray(weight.any(axis=0))
-        if not fits.any():
-            return fits
-        middle = np.array([block.middle for block in ring])
-        normal = np.array([block.normal for block in ring])
-        sums = np.array([block.sums for block in ring])
-        gain = np.einsum("khc,kc->hc", np.array([block.gain for block in ring]), weight)
-        self._bends, self._at = self._bend(middle), middle
-        self._bends = self._bends - 2 * np.pi * np.floor(self._bends[0] / (2 * np.pi))
-        rounds = 1
-        if not self._found or (number % 20 == 0 and gain.sum() < 0):
-            self._scan(middle, sums, weight)
-            for block in ring:
-                block.gain[:] = 0.0
-            gain[:] = 0.0
-            self._last[:] = -np.inf
-            self._found, rounds = True, 5
-        for _ in range(rounds):
-            self._refine(middle, normal, sums, weight, fits)
-        self._solve(*self._rotated(middle, normal, sums), weight, fits)
-        self.harms = gain < 0
-        said = weight > 0.1 * weight.max(axis=0)
-        last = middle[len(middle) - 1 - np.argmax(said[::-1], axis=0)]
-        self._last[fits] = last[fits]
-        return fits
-
-    def _scan(self, middle: Floats, sums: Floats, weight: Floats) -> None:
-        """The frequency off the centre at which the harmonics of all blocks add up to most."""
-        self._bends = np.zeros(len(middle))
-        cosines, sines = np.split(sums, 2, axis=1)
-        c, s = self._turned(middle)
-        line = (cosines - 1j * sines) * (c - 1j * s)[:, :, None] * np.sqrt(weight)[:, None, :]
-        t = (middle - middle[-1]) / self._rate_hz
-        most = -1.0
-        for off in SCAN_HZ:
-            turn = np.exp(-2j * np.pi * off * np.outer(t, self.order))
-            found = float((np.abs(np.einsum("kh,khc->hc", turn, line)) ** 2).sum())
-            if found > most:
-                most, self._bends = found, 2 * np.pi * off * t
-
-    def _rotated(self, middle: Floats, normal: Floats, sums: Floats) -> tuple[Floats, Floats]:
-        """Normal matrices and sums in terms of the path's phase."""
-        c, s = self._turned(middle)
-        turn = np.zeros_like(normal)
-        h = np.arange(len(self.order))
-        n = len(h)
-        turn[:, h, h] = turn[:, n + h, n + h] = c
-        turn[:, h, n + h], turn[:, n + h, h] = s, -s
-        back = turn.transpose(0, 2, 1)
-        return back @ normal @ turn, back @ sums
-
-    def _solve(self, normal: Floats, sums: Floats, weight: Floats, fits: Bools) -> None:
-        total = np.einsum("kij,kc->cij", normal, weight[:, fits])
-        right = np.einsum("kic,kc->ci", sums[:, :, fits], weight[:, fits])
-        self.coefficients[:, fits] = np.linalg.solve(total, right[:, :, None])[:, :, 0].T
-
-    def _refine(self, middle: Floats, normal: Floats, sums: Floats, weight: Floats, fits: Bools) -> None:
-        """One Gauss-Newton step of the path, the coefficients solved for before it."""
-        normal, sums = self._rotated(middle, normal, sums)
-        self._solve(normal, sums, weight, fits)
-        cosines, sines = np.split(self.coefficients, 2)
-        slope = np.concatenate([sines, -cosines]) * np.tile(self.order, 2)[:, None]
-        score = np.einsum("kic,ic,kc->k", sums - normal @ self.coefficients, slope, weight)
-        sharp = np.einsum("kic,ic,kc->k", normal @ slope, slope, weight)
-        stiff = _stiffness(tuple(np.diff(middle / self._rate_hz).tolist()))
-        information = stiff + np.diag(INFORMATION * sharp)
-        self._bends += np.linalg.solve(information, INFORMATION * score - stiff @ self._bends)
-
-
-@lru_cache(maxsize=4)
-def _stiffness(steps_s: tuple[float, ...]) -> Floats:
-    """Information (block, block) on the phase at blocks so far apart: slopes near 0, a random walk."""
-    step = np.array(steps_s)
-    slopes = np.zeros((len(step), len(step) + 1))
-    k = np.arange(len(step))
-    slopes[k, k], slopes[k, k + 1] = -1.0 / step, 1.0 / step
-    changes = np.diff(slopes, axis=0)
-    of_change = 1.0 / ((2 * np.pi * DRIFT_HZ_PER_ROOT_S) ** 2 * 0.5 * (step[1:] + step[:-1]))
-    of_slope = step / step.sum() / (2 * np.pi * OFF_SD_HZ) ** 2
-    return np.asarray(
-        changes.T @ (changes * of_change[:, None])
-        + slopes.T @ (slopes * of_slope[:, None])
-        + 1e-9 * np.eye(len(step) + 1)
-    )
-
-
-def _weights(power: Floats) -> Floats:
-    """1 / `power` (block, channel), no block above four times the median's; 0 for a channel of too few."""
-    blocks = len(power)
-    usable = np.isfinite(power)
-    count = usable.sum(axis=0)
-    middle = np.sort(power, axis=0)[np.minimum(count // 2, blocks - 1), np.arange(power.shape[1])]
-    floor = np.where(np.isfinite(middle), middle / 4.0, 1.0)
-    weight = np.where(usable, 1.0 / np.maximum(np.where(usable, power, 1.0), floor), 0.0)
-    total, squares = weight.sum(axis=0), (weight * weight).sum(axis=0)
-    effective = total * total / np.where(squares > 0.0, squares, 1.0)
-    enough = (count >= LEAST_FILLED * blocks) & (effective >= 0.5 * LEAST_FILLED * blocks)
-    return np.asarray(np.where(enough, weight, 0.0))
+    index: int
+    hz: float
+    amplitude_uv: Floats
+    last: Floats
+    believed: Bools

@@ -1,4 +1,5 @@
-"""One test's continuous signal: counts -> microvolts -> derivations -> interpolated -> causal filter.
+"""One test's continuous signal: counts -> microvolts -> derivations -> (by choice)
+without mains -> interpolated -> causal filter.
 
 Keeps just the history that sweeps need, addressed by sample index. Never joins what a gap has parted: after
 a gap everything starts anew and `settled` says from which index on the filter is believable.
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from dsp import kernels
 from dsp.aligned import aligned_empty
 from dsp.filters import ForwardFilter, settle_samples
+from dsp.mains_fit import MainsFit
 from dsp.nouns import Derivation
 
 WORTH_ALIGNING = 500
@@ -56,6 +58,7 @@ class Stream:
         self._gains = np.ascontiguousarray((weights * np.array(scale.lsb_uv))[used])
         self._offsets = np.ascontiguousarray((weights * np.array(scale.offset_uv)).sum(axis=1))
         self._filter = ForwardFilter(sos, len(derivations)) if len(sos) else None
+        self._mains: MainsFit | None = None
         self._settle = settle_samples(sos)
         self._blank = blank_samples
         self._held = np.empty((0, len(derivations)))
@@ -81,8 +84,16 @@ class Stream:
         """Rows that are kept, and the longest that rows are held back behind a blanked span."""
         return self._history
 
+    def take_out(self, mains: MainsFit) -> None:
+        """From the next sample on `mains` takes mains out, before the interpolation: across a blanked span
+        the line is drawn between samples without it."""
+        self._mains = mains
+        mains.restart(self._rail_end)
+
     def restart(self, index: int) -> None:
         """Begin anew at `index`: start of a recording, or the first sample after a gap."""
+        if self._mains is not None:
+            self._mains.restart(index)
         if self._filter is not None:
             self._filter.reset()
         self._held = self._held[:0]
@@ -109,6 +120,8 @@ class Stream:
         if self.origin_uv is None:
             self.origin_uv = raw[0].copy()
         self._rail_end += n
+        if self._mains is not None:
+            raw = self._mains.run(raw)
         first = self.end
         held = np.concatenate([self._held, raw]) if len(self._held) else raw
         if self._blank:
