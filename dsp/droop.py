@@ -8,10 +8,12 @@ Twin and formulas: `dsp.reference_sharpen`.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.nouns import Average
 from hw.sinc3 import magnitude
 
 Floats = NDArray[np.float64]
@@ -64,7 +66,7 @@ def noise_gain(taps: Floats) -> float:
     return math.sqrt(float((taps * taps).sum()))
 
 
-def compensate(x: Floats, taps: Floats) -> Floats:
+def compensate(x: NDArray[np.floating], taps: Floats) -> Floats:
     """x (..., time, derivation) through symmetric `taps`, centred: no delay; a new array.
 
     What is beyond either end is the trace turned about its end value (odd), so that offsets and slopes go on;
@@ -80,6 +82,20 @@ def compensate(x: Floats, taps: Floats) -> Floats:
     for k in range(1, half + 1):
         out = out + taps[half + k] * (padded[half + k : half + k + n] + padded[half - k : half - k + n])
     return np.ascontiguousarray(np.moveaxis(out, 0, -2))
+
+
+def compensate_average(average: Average, taps: Floats) -> Average:
+    """A finished average through `taps`: its mean, halves and null averages alike, its noise anew."""
+    with np.errstate(invalid="ignore"):
+        null = compensate(average.null_uv, taps)
+        noise = np.sqrt(np.mean(null * null, axis=(0, 1)))
+        halves = None if average.halves_uv is None else _single(compensate(average.halves_uv, taps))
+        mean = compensate(average.mean_uv, taps)
+    return replace(average, mean_uv=mean, noise_uv=noise, null_uv=_single(null), halves_uv=halves)
+
+
+def _single(x: Floats) -> NDArray[np.float32]:
+    return x.astype(np.float32)
 
 
 def pad_odd(x: Floats, pad: int) -> Floats:

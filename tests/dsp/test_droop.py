@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from dsp import reference_sharpen as slow
-from dsp.droop import compensate, design, gain, noise_gain
+from dsp.average import Averager
+from dsp.droop import compensate, compensate_average, design, gain, noise_gain
+from dsp.nouns import Sweep, Trigger
 from hw.model.sinc3 import magnitude, step_response
 
 
@@ -80,3 +82,21 @@ def test_what_is_no_number_stays_in_its_trace() -> None:
 def test_what_cannot_be_is_refused(corner: float, half: int) -> None:
     with pytest.raises(ValueError, match="outside"):
         design(corner, half)
+
+
+def test_a_finished_average_is_compensated_whole_and_its_noise_is_that_of_its_null_averages() -> None:
+    rng, one = np.random.default_rng(6), np.ones(2)
+    made = Averager(120, 2, 32)
+    for k in range(40):
+        made.add(Sweep(Trigger(100 * k, 1), rng.normal(size=(120, 2)).astype(np.float32), 0, one))
+        if k == 7:
+            few = compensate_average(made.average(), design())
+    assert np.isnan(few.noise_uv).all() and np.isfinite(few.mean_uv).all(), "of 8 sweeps no noise is known"
+    before, taps = made.average(), design()
+    got = compensate_average(before, taps)
+    assert got.mean_uv == pytest.approx(compensate(before.mean_uv, taps), abs=1e-12)
+    assert before.halves_uv is not None and got.halves_uv is not None
+    assert got.halves_uv == pytest.approx(compensate(before.halves_uv, taps), abs=1e-6)
+    assert got.noise_uv == pytest.approx(before.noise_uv * noise_gain(taps), rel=0.1)
+    assert got.noise_uv == pytest.approx(np.sqrt(np.mean(got.null_uv**2, axis=(0, 1))), rel=1e-5)
+    assert (got.n_sweeps, got.final) == (before.n_sweeps, before.final)
