@@ -53,7 +53,9 @@ class TestPlan:
     saturation always reject). `response_ms` is where the response has ended: what follows until the next
     stimulus on any line is response-free. `blank_ms` from the stimulus on is interpolated before filtering.
     An average ends with `sweeps`, or as soon as its leading peak is `certain`: present and measured well
-    enough, or absent, which means below `smallest_uv`. `sharpen`: a second trace of every average.
+    enough, or absent, which means below `smallest_uv`. `sharpen`: a second trace of every average. `choice`:
+    which derivation the verdict follows; `virtual`: one made of all of them beside them. `mains` "fit": taken
+    out before the filter. `droop`: the converter's own fall towards high frequencies, given back or not.
     `stimulus_hz` 0: single stimuli; `rate_written`: the rate is the case's own choice, not the modality's.
     """
 
@@ -79,6 +81,10 @@ class TestPlan:
     stop: Literal["sweeps", "certain"] = "sweeps"
     smallest_uv: float = 0.0
     sharpen: Literal["off", "low-pass", "wiener"] = "off"
+    choice: Literal["best", "standard"] = "best"
+    virtual: Literal["off", "dss"] = "off"
+    mains: Literal["leave", "fit"] = "leave"
+    droop: Literal["leave", "compensate"] = "leave"
     stimulus: StimulusPlan = field(default_factory=StimulusPlan)
     rate_written: bool = False
 

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hostd.case import RecordingMap, TestPlan
-from hostd.casefile_course import check_averaging, resolve_sharpen, resolve_smallest_uv
+from hostd.casefile_course import (
+    check_averaging,
+    resolve_mains,
+    resolve_sharpen,
+    resolve_smallest_uv,
+    resolve_virtual,
+)
 from hostd.casefile_faults import Faults, choose, read, show_key
 from hostd.casefile_peaks import TestScope, resolve_derivations, resolve_peaks
 from hostd.casefile_schema import TestTable
@@ -146,6 +152,10 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
         stop=table.stop or "sweeps",
         smallest_uv=resolve_smallest_uv(scope),
         sharpen=resolve_sharpen(scope, band_hz),
+        choice=table.choice or "best",
+        virtual=resolve_virtual(scope, derivations, peaks),
+        mains=resolve_mains(scope, timing.stimulus_hz, timing.response_ms),
+        droop=table.droop or "leave",
         stimulus=resolve_stimulus(scope),
         rate_written=table.rate_hz is not None,
     )

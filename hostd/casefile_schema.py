@@ -129,6 +129,14 @@ class TestTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Literal["off", "low-pass", "wiener"] | None,
         _says('"off", "low-pass" or "wiener"', 'sharpen = "low-pass"'),
     ] = None
+    choice: Annotated[
+        Literal["best", "standard"] | None, _says('"best" or "standard"', 'choice = "standard"')
+    ] = None
+    virtual: Annotated[Literal["off", "dss"] | None, _says('"off" or "dss"', 'virtual = "dss"')] = None
+    mains: Annotated[Literal["leave", "fit"] | None, _says('"leave" or "fit"', 'mains = "fit"')] = None
+    droop: Annotated[
+        Literal["leave", "compensate"] | None, _says('"leave" or "compensate"', 'droop = "compensate"')
+    ] = None
     baseline: Annotated[
         Literal["auto", "manual"] | None, _says('"auto" or "manual"', 'baseline = "auto"')
     ] = None

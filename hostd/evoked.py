@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from dsp.average import SUB_AVERAGES
 from dsp.averagers import averager
+from dsp.droop import compensate_average, design
 from dsp.filters import band_pass
+from dsp.mains_fit import MainsFit
 from dsp.nouns import Average, Measurement, Sweep, Trigger
 from dsp.stream import Scale, Stream
 from dsp.sweeps import SweepCutter, window
 from dsp.weights import NoiseWeights
 from hostd.case import TestPlan
+from hostd.comparison import peak_fields
 from hostd.course import Course
 from hostd.outgoing import Outgoing, finite
 
@@ -50,14 +53,17 @@ class Evoked:
         g = window(plan.window_ms, plan.response_ms, latency_offset_samples, rate_hz, sos, measured_ms)
         self._t0_ms = (-g.pre + latency_offset_samples) / rate_hz * 1e3
         self._dt_ms = 1e3 / rate_hz
-        blank = round(plan.blank_ms * rate_hz / 1e3)
+        self._blank = blank = round(plan.blank_ms * rate_hz / 1e3)
         history = g.history + blank + math.ceil(0.1 * rate_hz)
         self.stream = Stream(plan.derivations, scale, sos, blank, history, math.ceil(MOST_S * rate_hz))
         low_hz, high_hz = plan.band_hz or (None, None)
         noise = NoiseWeights(len(names), low_hz, rate_hz, high_hz)
         weights = noise if plan.weighting == "noise" else None
-        lines = tuple(filter(None, (plan.line, plan.stimulus.alternate_line)))
-        self._cutter = SweepCutter(g, sos, len(names), lines, plan.reject_uv, weights)
+        self._lines = tuple(filter(None, (plan.line, plan.stimulus.alternate_line)))
+        self._cutter = SweepCutter(g, sos, len(names), self._lines, plan.reject_uv, weights)
+        self._fit: MainsFit | None = None
+        self._response = math.ceil(plan.response_ms * rate_hz / 1e3)
+        self._taps = design() if plan.droop == "compensate" else None
         self._averager = averager(plan.averaging, g.rows, len(names), plan.sweeps)
         self._publish_every = max(1, round(PUBLISH_EVERY_S * rate_hz))
         self._published = -self._publish_every
@@ -112,11 +118,20 @@ class Evoked:
     def mains(self, hz: float | None, amplitude_uv: list[float], index: int) -> None:
         """Mains as measured, from sample `index` on."""
         self._course.mains(hz, amplitude_uv, index)
+        if self.plan.mains == "leave" or hz is None:
+            return
+        if self._fit is None:
+            self._fit = MainsFit(self._rate_hz, hz, len(self._names))
+            self.stream.take_out(self._fit)
+        self._fit.follow(hz)
 
     def append(self, counts: NDArray[np.int32], triggers: list[Trigger]) -> list[Outgoing]:
         """The next contiguous samples and all stimuli (any line) in them; up to `stream.max_block` rows."""
         for trigger in triggers:
             self._cutter.trigger(trigger, self.running)
+            if self._fit is not None:
+                own = trigger.line in self._lines
+                self._fit.exclude(trigger.index, trigger.index + (self._response if own else self._blank))
         self.stream.append(counts, [t.index for t in triggers])
         return self._take(self._cutter.cut(self.stream))
 
@@ -124,7 +139,7 @@ class Evoked:
         """Say what was not said yet: the samples have ended."""
         if not self._dirty:
             return []
-        return self._publish(self._averager.average())
+        return self._publish(self._average())
 
     def set_baseline(self, index: int) -> list[Outgoing]:
         """Make the average so far the baseline. Raises ValueError below 16 accepted sweeps."""
@@ -138,7 +153,8 @@ class Evoked:
         if self.baseline is None:
             raise ValueError(f"test {self.plan.name} has no baseline")
         empty = self.baseline.fields["mean_uv"][:0]
-        nothing = {"mean_uv": empty, "halves_uv": None, "sharp_uv": None, "n_sweeps": 0}
+        gone = dict.fromkeys(("halves_uv", "sharp_uv", "virtual_uv"))
+        nothing = {"mean_uv": empty, "n_sweeps": 0} | gone
         fields = self.baseline.fields | nothing
         self.baseline = None
         self._course.clear_baseline()
@@ -154,8 +170,13 @@ class Evoked:
             self._course.add(sweep)
             self._dirty = True
             if at - self._published >= self._publish_every or self._averager.complete:
-                messages += self._publish(self._averager.average())
+                messages += self._publish(self._average())
         return messages
+
+    def _average(self) -> Average:
+        """The average so far, the converter's droop taken out of it where the case asks for that."""
+        average = self._averager.average()
+        return average if self._taps is None else compensate_average(average, self._taps)
 
     def _become_baseline(
         self, average: Average, measured: tuple[Measurement, ...], index: int
@@ -186,13 +207,15 @@ class Evoked:
             text = f"baseline of {self.plan.site} set by itself: {average.n_sweeps} sweeps"
             first.append(Outgoing("event", index, {"text": text, "kind": "baseline", "author": "auto"}))
         fields = self._average_fields(average)
-        peaks = [self._peak_fields(k, m) for k, m in enumerate(measured)]
+        before = self.baseline.measurements if self.baseline else (None,) * len(measured)
+        peaks = [peak_fields(m, base) for m, base in zip(measured, before, strict=True)]
         counted = {
             "leading": None if self._leading is None else self.plan.peaks[self._leading].name,
             "n_sweeps": average.n_sweeps,
             "last_index": average.last_index,
             "final": average.final,
             **self._course.fields(average, measured, verdict),
+            "mains_fit": self._mains_fit(index),
         }
         if certain:
             self._begin()
@@ -201,6 +224,17 @@ class Evoked:
             Outgoing(f"average.{self.plan.name}", index, fields),
             Outgoing(f"measure.{self.plan.name}", index, {"peaks": peaks, **counted}),
         ]
+
+    def _mains_fit(self, index: int) -> dict[str, Any] | None:
+        """What was taken out of the samples at `index`; None where nothing is asked for or known."""
+        if self._fit is None:
+            return None
+        fitted = self._fit.fitted_at(index)
+        return {
+            "hz": fitted.hz,
+            "subtracted": fitted.believable.tolist(),
+            "amplitude_uv": fitted.amplitude_uv.tolist(),
+        }
 
     def _frame_fields(self) -> dict[str, Any]:
         return {
@@ -260,24 +294,5 @@ class Evoked:
             "averaging": self.plan.averaging,
             "blanked_ms": [0.0, self.plan.blank_ms],
             "final": average.final,
-            **self._course.sharpened(average),
-        }
-
-    def _peak_fields(self, at: int, m: Measurement) -> dict[str, Any]:
-        base = self.baseline.measurements[at] if self.baseline else None
-        change = None
-        if base and base.amplitude_uv and m.amplitude_uv is not None:
-            change = 100.0 * (m.amplitude_uv / base.amplitude_uv - 1.0)
-        return {
-            "name": m.name,
-            "derivation": m.derivation,
-            "present": m.present,
-            "latency_ms": m.latency_ms,
-            "latency_ci_ms": list(m.latency_ci_ms) if m.latency_ci_ms else None,
-            "amplitude_uv": m.amplitude_uv,
-            "amplitude_ci_uv": list(m.amplitude_ci_uv) if m.amplitude_ci_uv else None,
-            "noise_uv": m.noise_uv,
-            "baseline_latency_ms": base.latency_ms if base else None,
-            "baseline_amplitude_uv": base.amplitude_uv if base else None,
-            "change_pct": change,
+            **self._course.traces(average),
         }

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hostd.schema_course import Change, Choice, Halves, Ranked, Verdict
+from hostd.schema_course import Change, Choice, Halves, MainsFit, Peak, Ranked, Verdict, Virtual
 from hostd.schema_header import Array, Header
 from hostd.schema_stimuli import Alert, Mains, Stim, Stimulation
 
@@ -117,7 +117,8 @@ class Average(Header, kw_only=True):
     `blanked_ms` was interpolated. `halves_uv` (2, time, derivation): the averages of every other sweep, null
     before there are both; that they agree proves nothing at a rate that mains lock to. `sharp_uv`, where the
     case asks for it: the mean through a filter of `sharp_kind`, which takes at most `sharp_loss_bound` of the
-    amplitude; peaks are measured in `mean_uv`.
+    amplitude; peaks are measured in `mean_uv`. `virtual_uv` (time,), where asked for: a combination of the
+    derivations (`measure.virtual`).
     """
 
     site: str
@@ -144,6 +145,8 @@ class Average(Header, kw_only=True):
     sharp_noise_uv: list[float | None] | None
     sharp_loss_bound: list[float | None] | None
     sharp_kind: str | None
+    virtual_uv: Array | None
+    virtual_noise_uv: float | None
     final: bool
 
 
@@ -151,27 +154,12 @@ class Baseline(Average, kw_only=True):
     """When a baseline is set: the average that it is; `n_sweeps` 0 and no rows when it is cleared."""
 
 
-class Peak(msgspec.Struct):
-    """One peak; null where nothing can be said; intervals 95 %; `noise_uv` is what it was judged against."""
-
-    name: str
-    derivation: str
-    present: bool
-    latency_ms: float | None
-    latency_ci_ms: tuple[float, float] | None
-    amplitude_uv: float | None
-    amplitude_ci_uv: tuple[float, float] | None
-    noise_uv: float | None
-    baseline_latency_ms: float | None
-    baseline_amplitude_uv: float | None
-    change_pct: float | None
-
-
 class Measure(Header, kw_only=True):
     """With each average. `leading` names the peak of the first derivation, the one that trends show.
 
-    `verdict` null without such a peak, and once a running average has reached its target; `change` null
-    without a baseline; `halves` null until mains are measured.
+    `verdict` null without such a peak, and once a running average has reached its target; `change` (of the
+    first derivation) null without a baseline; `halves` null until mains are measured; `virtual` and
+    `mains_fit` where the case asks for them.
     """
 
     peaks: list[Peak]
@@ -184,6 +172,8 @@ class Measure(Header, kw_only=True):
     choice: Choice | None
     halves: Halves | None
     change: Change | None
+    virtual: Virtual | None
+    mains_fit: MainsFit | None
 
 
 class LeadImpedance(msgspec.Struct):

@@ -5,8 +5,25 @@ from typing import Literal
 import msgspec
 
 
+class Peak(msgspec.Struct):
+    """One peak; null where nothing can be said; intervals 95 %; `noise_uv` is what it was judged against."""
+
+    name: str
+    derivation: str
+    present: bool
+    latency_ms: float | None
+    latency_ci_ms: tuple[float, float] | None
+    amplitude_uv: float | None
+    amplitude_ci_uv: tuple[float, float] | None
+    noise_uv: float | None
+    baseline_latency_ms: float | None
+    baseline_amplitude_uv: float | None
+    change_pct: float | None
+
+
 class Verdict(msgspec.Struct):
-    """Is the leading peak certain enough? By a sequential test: looking often does not raise its error.
+    """Is the leading peak certain enough, in the derivation that is followed (`choice.followed`)? By a
+    sequential test: looking often does not raise its error.
 
     `error_rate`: of what was decided, at most; null while undecided, and where a planned end passed unseen.
     `done`: with `stop = "certain"` the average ends here. `seconds_left` until it is, likely and from, to.
@@ -30,23 +47,6 @@ class Ranked(msgspec.Struct):
     snr_db: float | None
     snr_se_db: float | None
     sweeps_to_6db: float | None
-
-
-class Choice(msgspec.Struct):
-    """The best derivation and why; the standard one stays the first. Once there is a baseline it stays.
-
-    `saved`: how many times fewer sweeps the chosen one needs. `polarity` -1: the response is upside down.
-    """
-
-    chosen: str
-    standard: str
-    candidate: str | None
-    reason: Literal["nothing_known", "no_response", "best", "not_worth_it", "not_certain", "changed", "lost"]
-    chosen_snr_db: float | None
-    standard_snr_db: float | None
-    saved: float | None
-    confidence: float | None
-    polarity: int
 
 
 class Halves(msgspec.Struct):
@@ -113,9 +113,51 @@ class Alarm(msgspec.Struct):
 
 
 class Change(msgspec.Struct):
-    """What has changed from the baseline in the first derivation; null parts are not known yet."""
+    """What has changed from the baseline in one derivation; null parts are not known yet."""
 
     peak: str
+    derivation: str
     fixed: Against
     rolling: AgainstRolling | None
     alarm: Alarm | None
+
+
+class Choice(msgspec.Struct):
+    """The best derivation and why; the standard one stays the first. Once there is a baseline it stays.
+
+    `saved`: how many times fewer sweeps the chosen one needs. `polarity` -1: the response is upside down.
+    `followed` is the one that the verdict is of: the chosen one, or the standard where the case keeps to it.
+    `peaks`: those of the first derivation as measured in the one followed, `change` that one's from its own
+    baseline; empty and null where it is the first itself.
+    """
+
+    chosen: str
+    standard: str
+    candidate: str | None
+    reason: Literal["nothing_known", "no_response", "best", "not_worth_it", "not_certain", "changed", "lost"]
+    chosen_snr_db: float | None
+    standard_snr_db: float | None
+    saved: float | None
+    confidence: float | None
+    polarity: int
+    followed: str
+    peaks: list[Peak]
+    change: Change | None
+
+
+class Virtual(msgspec.Struct):
+    """The virtual channel's peaks. `learnt`: from the baseline, with its `weights` of the derivations in
+    their order; or from the other half of the same sweeps, by two sets of weights (null here)."""
+
+    learnt: Literal["halves", "baseline"]
+    weights: list[float] | None
+    peaks: list[Peak]
+
+
+class MainsFit(msgspec.Struct):
+    """Mains as it is taken out before the filter: its frequency; per derivation whether it is `subtracted` at
+    present, and peak microvolts of each harmonic."""
+
+    hz: float
+    subtracted: list[bool]
+    amplitude_uv: list[list[float]]

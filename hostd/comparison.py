@@ -1,0 +1,131 @@
+"""One derivation of a test beside its baseline: projection on its waveform, fixed rules, sequential alarm.
+
+Owns what must be remembered for that from sweep to sweep; the arithmetic is `dsp.projection`'s and
+`dsp.change`'s. Raises no alert: it says what is so, with how sure. A pure function of sweeps and averages.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from dsp.change import Change, Cusum, CusumState, Latency, Rolling, change
+from dsp.nouns import Average, Measurement, Sweep
+from dsp.presence import PATTERNS, t_quantile
+from dsp.projection import Projection, SweepNoise, Template, against, project, project_sweeps, template
+from hostd.outgoing import finite
+
+ROLLING_S = 1200.0
+"""A baseline that follows forgets in so long."""
+_LEAST_ERROR = 1e-3
+
+
+def comparison(
+    average: Average, baseline: Measurement, row: int, span: slice, stimulus_hz: float
+) -> "Comparison | None":
+    """What later sweeps and averages of derivation `row` are compared with; None where the baseline `average`
+    does not stand clear of its noise over the rows `span`. `baseline` is its leading peak there."""
+    made = template(average.mean_uv[:, row], average.null_uv[:, :, row], span)
+    return None if made is None else Comparison(made, baseline, row, stimulus_hz)
+
+
+class Comparison:
+    """Follows derivation `row`. Single stimuli (`stimulus_hz` 0) have no sequential alarm: it counts false
+    ones by the hour."""
+
+    def __init__(self, template: Template, baseline: Measurement, row: int, stimulus_hz: float) -> None:
+        self._template, self.baseline, self._row = template, baseline, row
+        self._noise = SweepNoise()
+        self._followed: tuple[Cusum, Rolling] | None = None
+        if stimulus_hz:
+            error = max(template.standard_error, _LEAST_ERROR)
+            rolling = Rolling(Cusum(sweeps_per_s=stimulus_hz), max(1.0, ROLLING_S * stimulus_hz), error)
+            self._followed = Cusum(sweeps_per_s=stimulus_hz), rolling
+        self._states: tuple[CusumState, CusumState] | None = None
+        self._indices: list[int] = []
+
+    def add(self, sweep: Sweep) -> None:
+        """One more accepted sweep."""
+        if self._followed is None:
+            return
+        fixed, rolling = self._followed
+        uv = np.ascontiguousarray(sweep.uv[None, :, self._row])
+        p = float(project_sweeps(self._template, uv)[0])
+        v = self._noise.variance(p, float(sweep.weights[self._row]))
+        self._states = fixed.add(p, v), rolling.add(p, v)
+        self._indices.append(sweep.trigger.index)
+
+    def fields(self, average: Average, measured: Measurement) -> dict[str, Any]:
+        """How `average` and its leading peak, `measured` in this derivation, stand to the baseline."""
+        told = project(self._template, average.mean_uv[:, self._row], average.null_uv[:, :, self._row])
+        now, before = _latency(measured), _latency(self.baseline)
+        found: dict[str, Any] = {
+            "peak": measured.name,
+            "derivation": measured.derivation,
+            "fixed": _change_fields(change(told, now, before)),
+            "rolling": None,
+            "alarm": None,
+        }
+        if self._followed is not None and self._states is not None:
+            rolling = self._followed[1]
+            level, error = rolling.level, rolling.level_se
+            moved = against(told, self._template, level, error)
+            found["rolling"] = _change_fields(change(moved, now, before)) | {
+                "level": level,
+                "level_se": error,
+                "frozen": rolling.frozen,
+            }
+            of_fixed, of_rolling = self._states
+            found["alarm"] = {"fixed": self._state(of_fixed), "rolling": self._state(of_rolling)}
+        return found
+
+    def _state(self, state: CusumState) -> dict[str, Any]:
+        since = None if state.since is None else self._indices[min(state.since, len(self._indices) - 1)]
+        return {
+            "evidence": state.evidence,
+            "threshold": state.threshold,
+            "alarm": state.alarm,
+            "since_index": since,
+            "sweeps_ago": state.ago,
+        }
+
+
+def peak_fields(m: Measurement, base: Measurement | None) -> dict[str, Any]:
+    """A peak beside the baseline's."""
+    changed = None
+    if base and base.amplitude_uv and m.amplitude_uv is not None:
+        changed = 100.0 * (m.amplitude_uv / base.amplitude_uv - 1.0)
+    return {
+        "name": m.name,
+        "derivation": m.derivation,
+        "present": m.present,
+        "latency_ms": m.latency_ms,
+        "latency_ci_ms": list(m.latency_ci_ms) if m.latency_ci_ms else None,
+        "amplitude_uv": m.amplitude_uv,
+        "amplitude_ci_uv": list(m.amplitude_ci_uv) if m.amplitude_ci_uv else None,
+        "noise_uv": m.noise_uv,
+        "baseline_latency_ms": base.latency_ms if base else None,
+        "baseline_amplitude_uv": base.amplitude_uv if base else None,
+        "change_pct": changed,
+    }
+
+
+def _latency(m: Measurement) -> Latency | None:
+    """Of a peak that is present; its error from its interval."""
+    if m.latency_ms is None or m.latency_ci_ms is None:
+        return None
+    return Latency(m.latency_ms, (m.latency_ci_ms[1] - m.latency_ci_ms[0]) / (2.0 * t_quantile(PATTERNS - 1)))
+
+
+def _change_fields(told: Change) -> dict[str, Any]:
+    p: Projection | None = told.projection
+    return {
+        "ratio": None if p is None else p.ratio,
+        "ratio_ci": None if p is None else [finite(p.ci[0]), finite(p.ci[1])],
+        "present": None if p is None else p.present,
+        "log_change": told.log_change,
+        "log_se": told.log_se,
+        "log_at_most": told.log_at_most,
+        "latency_change_ms": told.latency_change_ms,
+        "latency_se_ms": told.latency_se_ms,
+        "rules": [{"name": r.name, "verdict": r.verdict, "confidence": r.confidence} for r in told.rules],
+    }
