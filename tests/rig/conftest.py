@@ -40,16 +40,33 @@ class Ran:
         return {name: int(value) for name, value in (word.split("=") for word in line.split()[2:])}
 
 
-def spawn(*arguments: str, environment: dict[str, str] | None = None) -> Ran:
-    """`python -m firmware.rig` with `arguments`."""
+_UNMET = tuple(name for name in ("spidev", "gpiod", "lgpio") if importlib.util.find_spec(name) is None)
+
+
+@cache
+def forks() -> Any:
+    """Where the rigs of these tests are forked."""
+    from tests.rig.forking import Forks
+
+    return Forks()
+
+
+def spawn(*arguments: str, environment: dict[str, str] | None = None, anew: bool = False) -> Ran:
+    """`python -m firmware.rig` with `arguments`, forked where everything is loaded (see tests.rig.forking).
+
+    `anew`: rig and program are processes that start from nothing.
+    """
     if ON_KERNEL:
-        from tests.guest.forking import run_rig
+        from tests.rig.forking import run_rig
 
         return Ran(*run_rig(["--kernel", *arguments], environment or {}))
+    wanted = os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {})
+    if not anew and not _UNMET:
+        return Ran(*forks().run_rig(arguments, wanted, WITHIN_S))
     ran = subprocess.run(
         [sys.executable, "-m", "firmware.rig", *arguments],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {}),
+        env=wanted,
         capture_output=True,
         text=True,
         timeout=WITHIN_S,
@@ -60,9 +77,8 @@ def spawn(*arguments: str, environment: dict[str, str] | None = None) -> Ran:
 @cache
 def why_not() -> str:
     """Why no rig can run here, "" when one can."""
-    for package in ("spidev", "gpiod", "lgpio"):
-        if importlib.util.find_spec(package) is None:
-            return f"{package} is not installed: pip install -e '.[rig]' (spidev needs a C compiler)"
+    for package in _UNMET:
+        return f"{package} is not installed: pip install -e '.[rig]' (spidev needs a C compiler)"
     ran = spawn("--", "true")
     return "" if ran.code == 0 else ran.err.strip()
 
@@ -87,10 +103,16 @@ def rig() -> Callable[..., Ran]:
     if why_not():
         pytest.skip(why_not())
 
-    def run(text: str, *options: str, first_path: str = "", environment: dict[str, str] | None = None) -> Ran:
+    def run(
+        text: str,
+        *options: str,
+        first_path: str = "",
+        environment: dict[str, str] | None = None,
+        anew: bool = False,
+    ) -> Ran:
         paths = [first_path, str(ROOT)] if first_path else [str(ROOT)]
         changed = {"PYTHONPATH": ":".join(paths)} | (environment or {})
         program = textwrap.dedent(text)
-        return spawn(*options, "--", sys.executable, "-c", program, environment=changed)
+        return spawn(*options, "--", sys.executable, "-c", program, environment=changed, anew=anew)
 
     return run

@@ -17,9 +17,11 @@ PROGRAM = [sys.executable, str(ROOT / "tests" / "support" / "edge_on_nodes.py")]
 PLAN = {"command": 5, "plan": 1, "line": 1, "period": 400, "phase": 100, "hold": 4, "count": 0}
 
 
-def edge(job: dict[str, Any], *options: str, env: dict[str, str] | None = None) -> dict[str, Any]:
-    """The account of the edge doing `job` on a rig with `options`; electrodes see a ramp."""
-    ran = spawn("--body", "ramp", *options, "--", *PROGRAM, json.dumps(job), environment=env)
+def edge(
+    job: dict[str, Any], *options: str, env: dict[str, str] | None = None, anew: bool = False
+) -> dict[str, Any]:
+    """The account of the edge doing `job` on a rig with `options`; electrodes see a ramp. See `spawn`."""
+    ran = spawn("--body", "ramp", *options, "--", *PROGRAM, json.dumps(job), environment=env, anew=anew)
     account: dict[str, Any] = ran.said
     return account
 

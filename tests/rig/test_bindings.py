@@ -52,7 +52,7 @@ SPIDEV = """
 
 
 def test_spidev(rig):
-    said = rig(SPIDEV, *RAMP).said
+    said = rig(SPIDEV, *RAMP, anew=True).said
     first = said["read"][0]
     assert said["mode"] == 1 and said["speed"] == 4_000_000 and said["bits"] == 8
     assert said["id"] == said["xfer"] == said["xfer3"] == 0x3E
@@ -145,7 +145,7 @@ GPIOD = """
 
 
 def test_gpiod(rig):
-    said = rig(GPIOD, *RAMP).said
+    said = rig(GPIOD, *RAMP, anew=True).said
     assert said["is_chip"] == [True, True]
     labels = {"pinctrl-bcm2711": 4} if ON_KERNEL else {"pinctrl-bcm2711": 0, "pinctrl-rp1": 4}
     assert said["labels"] == labels and said["offset"] == 17, "a kernel's chip has one label under both names"

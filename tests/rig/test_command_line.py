@@ -84,7 +84,7 @@ def test_no_privilege_is_one_line_with_the_cure():
 def test_the_program_decides_the_exit_code():
     if why_not():
         pytest.skip(why_not())
-    assert spawn("--", "sh", "-c", "exit 7").code == 7
+    assert spawn("--", "sh", "-c", "exit 7", anew=True).code == 7
     ended = spawn("--stats", "--", "sh", "-c", "kill -TERM $$")
     assert ended.code == 128 + signal.SIGTERM and ended.counters["windows"] == 0
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("needs_the_rig")
 
 
 def test_every_sample_in_order_and_none_lost() -> None:
-    account = edge({"rate_hz": RATE_HZ, "samples": MANY})
+    account = edge({"rate_hz": RATE_HZ, "samples": MANY}, anew=True)
     assert account["error"] == ""
     assert account["samples"] >= MANY
     assert account["gaps"] == account["faults"] == []

@@ -284,9 +284,10 @@ def test_uapi_v1(rig):
 @pytest.mark.parametrize("how", ["--realtime", "--unpinned"])
 def test_other_paces_run_too(rig, how):
     text = """
-        import json, gpiod, spidev
+        import json, time, gpiod, spidev
         from gpiod.line import Direction, Edge
         from tests.rig.driver import bring_up, sample_of, steps
+        time.sleep(0.3)  # at half the speed the supplies take twice as long
         spi = spidev.SpiDev(0, 0)
         bring_up(spi)
         ready = {17: gpiod.LineSettings(direction=Direction.INPUT, edge_detection=Edge.FALLING)}
