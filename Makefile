@@ -7,8 +7,10 @@ SECONDS_ARG := $(if $(filter command line environment,$(origin SECONDS)),--secon
 RUN_ARGS ?=
 # Two at a time, each file in one process.
 TEST_ARGS ?= -n auto --dist loadfile
+# Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test compiled rig rig-qemu lint bench evidence faults format clean
+.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint bench evidence faults format clean
 
 setup: .venv/.ready
 
@@ -20,23 +22,29 @@ setup: .venv/.ready
 	@touch $@
 
 .venv/.ready-dev: .venv/.ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[rig]' || \
-		echo "no spidev (it needs a C compiler and Python's headers): the rig's tests will be skipped" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,rig]' || { \
+		echo "no spidev (it needs a C compiler and Python's headers): the rig's tests will be skipped" >&2; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; }
 	@touch $@
 
 # A simulated case end to end, recorded, with the web display; SECONDS=n ends it.
 run: .venv/.ready
 	@$(BIN)/evokd run $(SECONDS_ARG) $(RUN_ARGS)
 
+# With a test on every processor, threads of one numpy only wait for each other.
+test rig: export OPENBLAS_NUM_THREADS := 1
+
 # Everything that CI runs.
 test: .venv/.ready-dev
-	@$(MAKE) --no-print-directory -j2 lint compiled
+	@$(MAKE) --no-print-directory -j2 compiled lint
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
 # The compiled steps, before several processes of the tests would each compile them.
-compiled: .venv/.ready-dev
-	@$(BIN)/python -c 'import dsp.measure, firmware.linux_source'
+compiled: compiled-dsp compiled-loop
+compiled-dsp: .venv/.ready-dev
+	@$(BIN)/python -c 'import dsp.measure, dsp.kernels'
+compiled-loop: .venv/.ready-dev
+	@$(BIN)/python -c 'import firmware.linux_source, firmware.bench.stopwatch'
 
 # Only the rig: unmodified bindings and programs on simulated device nodes (Linux, root).
 rig: .venv/.ready-dev
