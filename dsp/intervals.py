@@ -3,26 +3,69 @@
 The mean plus and minus each null average is a bootstrap over the 16 interleaved blocks, multipliers fixed.
 It alone is too narrow where the noise shapes the peak's top and too wide where noise on top of noise jumps
 from peak to peak; how far the mean falls beside its peak against the noise there errs the other way. The
-interval of a latency is the geometric mean of the two, on each side.
+interval of a latency is the geometric mean of the two, on each side. An amplitude is told given that it was
+large enough to be present at all: near that limit the noise had to help (the winner's curse).
 """
 
 import math
 from bisect import bisect_right
 
-from dsp import kernels_measure as kernels
-from dsp.presence import PATTERNS, Z_95, Look, Noise, Scratch, t_quantile
+import numpy as np
 
-Found = tuple[float, tuple[float, float], float, float]
-"""Place (rows), its interval, amplitude and half its interval."""
+from dsp import kernels_measure as kernels
+from dsp.presence import NORMAL, PATTERNS, Z_95, Look, Noise, Scratch, margin, t_quantile
+
+Knots = tuple[tuple[float, ...], tuple[float, ...]]
+Found = tuple[float, tuple[float, float], float, tuple[float, float]]
+"""Place (rows), its interval, amplitude, its interval."""
 REACH = 1.5
 # Calibrated once by simulation, on shapes and noise like those of tests/evoked/coverage.py: how many standard
 # deviations of the noise between two places
 # the mean may fall and still hold the peak; and how much of the bias that noise on top of noise adds the
-# noise itself had added (1: grows with its power; 2.4: with its amplitude). Both against the width that
+# noise itself had added (1: grows with its power; 2.3: with its amplitude). Both against the width that
 # REACH gives, in ripples of the noise (rms slope / rms curvature).
-FALL = ((0.0, 0.4, 2.4, 8.0, 40.0), (1.0, 1.0, 1.35, 1.35, 1.05))
-BIAS = ((0.0, 2.0, 8.0, 30.0), (1.0, 1.4, 1.9, 2.3))
-RISE_ERROR = 1.15
+FALL: Knots = ((0.0, 0.4, 2.4, 8.0, 40.0), (1.0, 1.0, 1.35, 1.35, 1.05))
+BIAS: Knots = ((0.0, 2.0, 8.0, 30.0), (0.0, 0.2, 1.7, 2.3))
+RISE_ERRORS = 1.2, 1.35
+"""Standard deviations of what is taken off, in units of the rise that it was read from: below, above."""
+NEAR, FAR = 0.05, 5.0
+"""Standard deviations between the amplitude and the least that were present: taken to be at least, and from
+where on presence was certain and tells nothing."""
+LEAST = -3.0
+"""The smallest amplitude thought possible, in standard deviations from the least that were present."""
+
+
+def _chance(m: float) -> float:
+    """That a normal deviate is below m, to full precision where it hardly ever is."""
+    return 0.5 * math.erfc(-m / math.sqrt(2.0))
+
+
+def end_given_present(z: float) -> Knots:
+    """How far, in standard deviations, the end of an interval lies below an amplitude that exceeds the least
+    present one by so many: Q(x - m) / Q(-m) = Q(z), m the end and x the amplitude, both from the least.
+
+    The exact interval of a normal deviate known to exceed a bound (Zhong and Prentice 2008).
+    """
+    ends = np.arange(-16.0, FAR + abs(z) + 0.1, 0.1).tolist()
+    amplitudes = [m - NORMAL.inv_cdf(_chance(-z) * _chance(m)) for m in ends]
+    kept = [(x, x - m) for x, m in zip(amplitudes, ends, strict=True) if x > 0.5 * NEAR]
+    return tuple(x for x, _ in kept), tuple(y for _, y in kept)
+
+
+def mean_given_present() -> Knots:
+    """How far the mean of the conditional likelihood lies below the amplitude (Ghosh et al. 2008), from LEAST
+    on: the likelihood alone has no mean close to the bound."""
+    amplitudes = np.concatenate([np.arange(NEAR, 1.0, 0.05), np.arange(1.0, FAR + 0.1, 0.1)])
+    means = np.arange(LEAST, FAR + 8.0, 0.05)
+    chances = np.array([_chance(m) for m in means.tolist()])
+    with np.errstate(under="ignore"):
+        weights = np.exp(-0.5 * (amplitudes[:, None] - means) ** 2) / chances
+    weights[:, 0] *= 0.5  # trapezoids
+    below = amplitudes - np.sum(weights * means, axis=1) / np.sum(weights, axis=1)
+    return tuple(amplitudes.tolist()), tuple(below.tolist())
+
+
+LOW_END, HIGH_END, MIDDLE = end_given_present(Z_95), end_given_present(-Z_95), mean_given_present()
 
 
 def intervals(seen: Look, noise: Noise, scratch: Scratch) -> Found | None:
@@ -34,17 +77,36 @@ def intervals(seen: Look, noise: Noise, scratch: Scratch) -> Found | None:
         return None
     place, amplitude = float(picks[0, kernels.PLACE]), float(picks[0, kernels.AMPLITUDE])
     quantile = t_quantile(noise.blocks)
-    half = quantile * math.sqrt(places / n)
+    half = quantile * math.sqrt(places / (2 * PATTERNS))
     if half <= 0.0 or seen.rms_uv <= 0.0:
-        return place, (place, place), amplitude, 0.0
+        return place, (place, place), amplitude, (amplitude, amplitude)
     left, right, ripples = _reach(seen, noise, quantile, scratch)
     interval = place - math.sqrt(half * left), place + math.sqrt(half * right)
     rise = rises / n
     spread = math.sqrt(max(squares / n - rise * rise, 0.0))
-    bias = _between(ripples, BIAS) * rise
     # The correction is about as uncertain as what was read for it.
-    wide = quantile * math.hypot(spread, RISE_ERROR * rise)
-    return place, interval, amplitude - bias, wide
+    below, above = (quantile / Z_95 * math.hypot(spread, share * rise) for share in RISE_ERRORS)
+    amplitude -= between(ripples, BIAS) * rise
+    far = FAR * max(below, above)
+    beyond = margin(seen, noise, far, scratch)
+    if beyond >= far:
+        return place, interval, amplitude, (amplitude - Z_95 * below, amplitude + Z_95 * above)
+    told, ends = given_present(amplitude, beyond, spread, below, above)
+    return place, interval, told, ends
+
+
+def given_present(
+    amplitude: float, beyond: float, spread: float, below: float, above: float
+) -> tuple[float, tuple[float, float]]:
+    """Amplitude and interval, `beyond` the least that was present, of an error of standard deviation `spread`
+    (for the interval `below` and `above`). Being chosen moves no end below zero."""
+
+    if spread <= 0.0:
+        return amplitude, (amplitude - Z_95 * below, amplitude + Z_95 * above)
+    low = amplitude - below * between(max(beyond / below, NEAR), LOW_END)
+    low = min(amplitude - Z_95 * below, max(low, 0.0))
+    told = max(amplitude - spread * between(max(beyond / spread, NEAR), MIDDLE), low)
+    return told, (low, max(amplitude - above * between(max(beyond / above, NEAR), HIGH_END), told))
 
 
 def _reach(seen: Look, noise: Noise, quantile: float, scratch: Scratch) -> tuple[float, float, float]:
@@ -60,11 +122,11 @@ def _reach(seen: Look, noise: Noise, quantile: float, scratch: Scratch) -> tuple
     ripple = math.sqrt(slopes / (PATTERNS * (rows + 1)) / bent) if bent > 0.0 else 1.0
     kernels.reach(fall, plan, pick, REACH, sums)
     ripples = float(sums[0] + sums[1]) / ripple
-    kernels.reach(fall, plan, pick, _between(ripples, FALL), sums)
+    kernels.reach(fall, plan, pick, between(ripples, FALL), sums)
     return float(sums[0]), float(sums[1]), ripples
 
 
-def _between(value: float, knots: tuple[tuple[float, ...], tuple[float, ...]]) -> float:
+def between(value: float, knots: Knots) -> float:
     """Straight lines through the knots, level outside of them."""
     xs, ys = knots
     k = bisect_right(xs, value)

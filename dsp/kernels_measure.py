@@ -19,6 +19,7 @@ GATHER = types.void(SINGLE3, PLACES, F3)
 NULL_SUMS = types.void(IN2, types.int64, IN2, F2, F2, F1, F1, F1)
 LOOK = types.void(IN2, IN1, PLACES, F1, F2, F1)
 DRAW = types.void(IN2, PLACES, F1, F2, F1)
+ALONG = types.void(IN2, IN1, PLACES, IN2, F1, F1)
 RIVAL = types.void(IN1, PLACES, types.int64, F1)
 EXTREMES = types.void(IN1, PLACES, F1)
 BESIDE = types.void(IN2, PLACES, IN1, types.float64, F1, F1)
@@ -97,19 +98,25 @@ def _block_sums(signs, gram, parts, sums):
         sums[4] += parts[b] * parts[b]
 
 
-@numba.njit(types.float64(IN1, IN1), cache=True, nogil=True)
-def _product(x, y):
-    """Sum of x * y, both (time,)."""
+@numba.njit(PAIR(IN1, IN1, IN1), cache=True, nogil=True)
+def _products(x, y, z):
+    """Sums of x * y and of x * z, all (time,): two at once, because each waits for its own additions."""
     p = q = r = s = 0.0
+    a = b = c = d = 0.0
     whole = x.shape[0] - x.shape[0] % 4
     for t in range(0, whole, 4):
         p += x[t] * y[t]
         q += x[t + 1] * y[t + 1]
         r += x[t + 2] * y[t + 2]
         s += x[t + 3] * y[t + 3]
+        a += x[t] * z[t]
+        b += x[t + 1] * z[t + 1]
+        c += x[t + 2] * z[t + 2]
+        d += x[t + 3] * z[t + 3]
     for t in range(whole, x.shape[0]):
         p += x[t] * y[t]
-    return (p + q) + (r + s)
+        a += x[t] * z[t]
+    return (p + q) + (r + s), (a + b) + (c + d)
 
 
 @numba.njit(NULL_SUMS, cache=True, nogil=True, error_model="numpy")
@@ -135,8 +142,11 @@ def null_sums(traces, every, signs, thin, gram, parts, levels, sums):
         mean = _total(few) / few.shape[0]
         for t in range(few.shape[0]):
             few[t] -= mean
-        for j in range(1, i + 1):
-            gram[i, j] = gram[j, i] = _product(few, thin[j])
+        for j in range(1, i + 1, 2):
+            k = min(j + 1, i)
+            one, two = _products(few, thin[j], thin[k])
+            gram[i, j] = gram[j, i] = one
+            gram[i, k] = gram[k, i] = two
     _block_sums(signs, gram, parts, sums)
     sums[5] = size
 
@@ -222,8 +232,9 @@ def look(traces, levels, plan, up, picks, sums):
 def draw(traces, plan, up, picks, sums):
     """Rows from 16 on of `picks`: of the mean plus each null, then the mean minus each.
 
-    Rows 0 to 15 are those of `look`. Sums over the draws that have an extreme: how many these are, squares of
-    their places from the mean's, amplitudes from the mean's, squares of these.
+    Rows 0 to 15 are those of `look`. Sums: how many draws have an extreme; squares of the places of all, also
+    of those that moved out over the window's edge, from the mean's; of the draws that have an extreme, the
+    amplitudes from the mean's, and squares of these.
     """
     sign, first, end = float(plan[5]), plan[6] - 1, plan[7] + 1
     mean, there = traces[0, first:end], up[first:end]
@@ -238,12 +249,41 @@ def draw(traces, plan, up, picks, sums):
             there[t] = sign * mean[t] + other * rows[t]
         pick[BASELINE] = picks[0, BASELINE] + sign * other * picks[null, BASELINE]
         _pick(up, plan, pick)
+        place = pick[PLACE] - picks[0, PLACE]
+        sums[1] += place * place
         if pick[EXTREME] > 0.0:
-            place, amplitude = pick[PLACE] - picks[0, PLACE], pick[AMPLITUDE] - picks[0, AMPLITUDE]
+            amplitude = pick[AMPLITUDE] - picks[0, AMPLITUDE]
             sums[0] += 1.0
-            sums[1] += place * place
             sums[2] += amplitude
             sums[3] += amplitude * amplitude
+
+
+@numba.njit(ALONG, cache=True, nogil=True)
+def along(traces, levels, plan, picks, up, sums):
+    """What of the mean goes with its amplitude: `up` (time,) becomes the regression of the nulls on what they
+    read between the rows that were picked in the mean, over the span, from `levels`.
+
+    Sums: its product with the mean, and its energy; both 0 if the nulls read nothing there.
+    """
+    first, end, sign = plan[6], plan[7], float(plan[5])
+    mean, there = traces[0, first:end], up[first:end]
+    at = low = int(picks[0, ROW])
+    if plan[3] > 0:
+        low = _highest(traces[0], max(plan[2], min(at + 1, plan[3] - 1)), plan[3], -sign)
+    for t in range(there.shape[0]):
+        there[t] = 0.0
+    total = sums[0] = sums[1] = 0.0
+    for i in range(1, 1 + NULLS):
+        read = sign * traces[i, at] - (sign * traces[i, low] if plan[3] > 0 else picks[i, BASELINE])
+        total += read * read
+        rows = traces[i, first:end]
+        for t in range(rows.shape[0]):
+            there[t] += read * (rows[t] - levels[i])
+    if total > 0.0:
+        for t in range(there.shape[0]):
+            there[t] /= total
+            sums[0] += there[t] * (mean[t] - levels[0])
+            sums[1] += there[t] * there[t]
 
 
 @numba.njit(RIVAL, cache=True, nogil=True)
@@ -360,4 +400,4 @@ def reach(fall, plan, pick, allowed, sides):
         sides[side] = distance + part * (abs(place - (t + step)) - distance)
 
 
-ALL = (beside, draw, extremes, gather, look, null_sums, reach, rival)
+ALL = (along, beside, draw, extremes, gather, look, null_sums, reach, rival)

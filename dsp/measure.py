@@ -153,9 +153,8 @@ class Measurer:
         name = self._names[peak.derivation]
         if found is None:
             return Measurement(peak.name, name, False, None, None, None, None, told)
-        place, (first, last), amplitude, half = found
+        place, (first, last), amplitude, interval_uv = found
         latency, low, high = (self._t0 + self._dt * x for x in (place, first, last))
-        interval_uv = (amplitude - half, amplitude + half)
         return Measurement(peak.name, name, True, latency, (low, high), amplitude, interval_uv, told)
 
 

@@ -164,6 +164,30 @@ def energetic(seen: Look, noise: Noise) -> bool:
     return ratio > f_quantile(freedom, freedom * PATTERNS)
 
 
+def margin(seen: Look, noise: Noise, enough: float, scratch: Scratch) -> float:
+    """How much smaller (uV) the amplitude of a present peak could be and the peak still be present; not
+    sought beyond `enough`. inf: present at any amplitude. After `draw`.
+
+    All that does not go with the amplitude stays as it is (Lee et al. 2016): the mean less that much times
+    what the nulls have in common with their amplitudes.
+    """
+    told = float(seen.picks[0, kernels.AMPLITUDE]) - seen.centre_uv - T_PRESENT * seen.spread_uv
+    if told >= enough:
+        return told
+    freedom, ratio = _energy(seen, noise)
+    if ratio == math.inf:
+        return math.inf
+    over = seen.energy - f_quantile(freedom, freedom * PATTERNS) * seen.null_energy / PATTERNS
+    if not over > 0.0:
+        return told
+    kernels.along(noise.traces, noise.levels, seen.where.plan, seen.picks, scratch.up, scratch.sums)
+    common, size = scratch.sums.tolist()[:2]
+    root = common * common - size * over
+    if common <= 0.0 or root < 0.0:
+        return math.inf
+    return max(told, over / (common + math.sqrt(root)))
+
+
 def _energy(seen: Look, noise: Noise) -> tuple[float, float]:
     """Degrees of freedom of the span, and the mean's energy there in units of the null averages'.
 

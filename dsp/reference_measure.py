@@ -2,7 +2,8 @@
 
 Presence: energy of the mean over the span against the null averages' (F), amplitude against what the same
 picking reads in them (t). Intervals: mean plus and minus each null average (a bootstrap over the 16 blocks,
-Efron 1979; Wu 1986 for fixed multipliers), for latencies with the fall beside the peak (geometric mean).
+Efron 1979; Wu 1986 for fixed multipliers), for latencies with the fall beside the peak (geometric mean), for
+amplitudes given that they were present.
 """
 
 import math
@@ -11,7 +12,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.intervals import BIAS, FALL, REACH, RISE_ERROR
+from dsp.intervals import (
+    BIAS,
+    FALL,
+    FAR,
+    HIGH_END,
+    LOW_END,
+    MIDDLE,
+    NEAR,
+    REACH,
+    RISE_ERRORS,
+    Knots,
+)
 from dsp.nouns import Peak
 from dsp.presence import GRAM_ROWS, T_PRESENT, Z_95, Z_PRESENT
 
@@ -86,32 +98,84 @@ def f_limit(n1: float, n2: float) -> float:
     return low
 
 
-def present(mean: Trace, nulls: Sequence[Trace], peak: Peak, t0_ms: float, dt_ms: float) -> bool:
-    """Amplitude or energy beyond what noise alone explains, at an extreme."""
-    _, _, amplitude, extreme = pick(mean, peak, t0_ms, dt_ms)
+def span_of(peak: Peak, n: int, t0_ms: float, dt_ms: float) -> range:
+    """Rows of both windows and between them."""
+    rows = rows_of(peak.window_ms, n, t0_ms, dt_ms)
+    rows += rows_of(peak.to_ms, n, t0_ms, dt_ms) if peak.to_ms else []
+    return range(min(rows), max(rows) + 1)
+
+
+def limits(
+    mean: Trace, nulls: Sequence[Trace], peak: Peak, t0_ms: float, dt_ms: float
+) -> tuple[float, float]:
+    """What must be exceeded: by the amplitude, or by the energy over the span, around the mean of all."""
     drawn = [pick(null, peak, t0_ms, dt_ms)[2] for null in nulls]
     centre = sum(drawn) / len(drawn)
     spread = math.sqrt(sum((d - centre) ** 2 for d in drawn) / (len(drawn) - 1) * (1 + 1 / len(drawn)))
-    rows = rows_of(peak.window_ms, len(mean), t0_ms, dt_ms)
-    rows += rows_of(peak.to_ms, len(mean), t0_ms, dt_ms) if peak.to_ms else []
-    span = range(min(rows), max(rows) + 1)
-
-    def energy(trace: Trace) -> float:
-        level = sum(trace) / len(trace)
-        return sum((trace[r] - level) ** 2 for r in span)
-
+    span = span_of(peak, len(mean), t0_ms, dt_ms)
     n1 = max(1.0, freedoms(nulls)[0] * len(span) / len(mean))
-    ratio = energy(mean) / (sum(energy(null) for null in nulls) / len(nulls))
-    return extreme and (amplitude - centre > T_PRESENT * spread or ratio > f_limit(n1, n1 * len(nulls)))
+    level = sum(sum(x * x for x in centred(null, span)) for null in nulls) / len(nulls)
+    return centre + T_PRESENT * spread, level * f_limit(n1, n1 * len(nulls))
 
 
-def line(x: float, knots: tuple[tuple[float, ...], tuple[float, ...]]) -> float:
+def picked_rows(mean: Trace, peak: Peak, t0_ms: float, dt_ms: float) -> tuple[int, list[int]]:
+    """The row of the peak, and those that its amplitude is read from."""
+    up = [peak.polarity * x for x in mean]
+    at = max(rows_of(peak.window_ms, len(up), t0_ms, dt_ms), key=lambda r: (up[r], -r))
+    if peak.to_ms is None:
+        before = math.floor(-t0_ms / dt_ms)
+        return at, list(range(before)) if before > 3 else []
+    to = rows_of(peak.to_ms, len(up), t0_ms, dt_ms)
+    return at, [min([r for r in to if r > at] or [to[-1]], key=lambda r: (up[r], r))]
+
+
+def centred(trace: Trace, span: range) -> list[float]:
+    """The span's rows, less the mean of all rows."""
+    level = sum(trace) / len(trace)
+    return [trace[r] - level for r in span]
+
+
+def present(mean: Trace, nulls: Sequence[Trace], peak: Peak, t0_ms: float, dt_ms: float) -> bool:
+    """Amplitude or energy beyond what noise alone explains, at an extreme."""
+    _, _, amplitude, extreme = pick(mean, peak, t0_ms, dt_ms)
+    least_uv, least_energy = limits(mean, nulls, peak, t0_ms, dt_ms)
+    energy = sum(x * x for x in centred(mean, span_of(peak, len(mean), t0_ms, dt_ms)))
+    return extreme and (amplitude > least_uv or energy > least_energy)
+
+
+def beyond(mean: Trace, nulls: Sequence[Trace], peak: Peak, t0_ms: float, dt_ms: float) -> float:
+    """How much smaller the amplitude of a present peak could be, and it still be present.
+
+    By the t test as it stands. By the F test along v, the regression of the nulls on what they read between
+    the rows that were picked in the mean: the smallest s > 0 at which the energy of x - s v is the least that
+    is present; inf if none is.
+    """
+    amplitude = pick(mean, peak, t0_ms, dt_ms)[2]
+    least_uv, least_energy = limits(mean, nulls, peak, t0_ms, dt_ms)
+    span = span_of(peak, len(mean), t0_ms, dt_ms)
+    x = centred(mean, span)
+    over = sum(a * a for a in x) - least_energy
+    if over <= 0.0:
+        return amplitude - least_uv
+    at, foot = picked_rows(mean, peak, t0_ms, dt_ms)
+    read = [null[at] - sum(null[r] for r in foot) / max(len(foot), 1) for null in nulls]
+    steps = [peak.polarity * x for x in read]
+    rows = zip(*[centred(null, span) for null in nulls], strict=True)
+    total = sum(step * step for step in steps) or 1.0
+    v = [sum(step * a for step, a in zip(steps, row, strict=True)) / total for row in rows]
+    common, size = sum(a * b for a, b in zip(x, v, strict=True)), sum(b * b for b in v)
+    root = common * common - size * over
+    if common <= 0.0 or root < 0.0:
+        return math.inf
+    by_energy: float = (common - math.sqrt(root)) / size
+    return max(amplitude - least_uv, by_energy)
+
+
+def line(x: float, knots: Knots) -> float:
     """Straight lines through the knots, level outside."""
     xs, ys = knots
-    for (x0, y0), (x1, y1) in zip(zip(xs, ys, strict=True), list(zip(xs, ys, strict=True))[1:], strict=False):
-        if x0 <= x <= x1:
-            return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
-    return ys[0] if x < xs[0] else ys[-1]
+    value: np.float64 = np.interp(x, xs, ys)
+    return float(value)
 
 
 def extent(falls: list[tuple[float, float]], allowed: float) -> float:
@@ -130,8 +194,9 @@ def interval(
     """Latency, its two ends, amplitude, its two ends; `quantile` of the t distribution of the blocks."""
     place, height, amplitude, _ = pick(mean, peak, t0_ms, dt_ms)
     both = [[m + s * x for m, x in zip(mean, null, strict=True)] for s in (1.0, -1.0) for null in nulls]
-    drawn = [p for p in (pick(trace, peak, t0_ms, dt_ms) for trace in both) if p[3]]
-    half = quantile * math.sqrt(sum((p[0] - place) ** 2 for p in drawn) / len(drawn))
+    every = [pick(trace, peak, t0_ms, dt_ms) for trace in both]
+    half = quantile * math.sqrt(sum((p[0] - place) ** 2 for p in every) / len(every))
+    drawn = [p for p in every if p[3]]
     rise = sum(p[2] - amplitude for p in drawn) / len(drawn)
     spread = math.sqrt(sum((p[2] - amplitude - rise) ** 2 for p in drawn) / len(drawn))
     window = rows_of(peak.window_ms, len(mean), t0_ms, dt_ms)
@@ -154,9 +219,22 @@ def interval(
     allowed = line(ripples, FALL)
     first = place - math.sqrt(half * extent(left, allowed))
     last = place + math.sqrt(half * extent(right, allowed))
-    corrected, wide = amplitude - line(ripples, BIAS) * rise, quantile * math.hypot(spread, RISE_ERROR * rise)
+    corrected = amplitude - line(ripples, BIAS) * rise
+    below, above = (quantile * math.hypot(spread, share * rise) / Z_95 for share in RISE_ERRORS)
+    more = beyond(mean, nulls, peak, t0_ms, dt_ms)
+    low, told, high = corrected - Z_95 * below, corrected, corrected + Z_95 * above
+    if more < FAR * max(below, above) and spread > 0.0:
+        ends = [line(max(more / sd, NEAR), knots) * sd for sd, knots in given(spread, below, above)]
+        low = min(low, max(corrected - ends[0], 0.0))
+        told = max(corrected - ends[1], low)
+        high = max(corrected - ends[2], told)
     ms = [t0_ms + dt_ms * x for x in (place, first, last)]
-    return ms[0], ms[1], ms[2], corrected, corrected - wide, corrected + wide
+    return ms[0], ms[1], ms[2], told, low, high
+
+
+def given(spread: float, below: float, above: float) -> tuple[tuple[float, Knots], ...]:
+    """Standard deviation, and what is taken off in units of it: lower end, amplitude, upper end."""
+    return (below, LOW_END), (spread, MIDDLE), (above, HIGH_END)
 
 
 # Twins of `dsp.kernels_measure`: same names and arguments, plan and columns as there; filled in place.
@@ -222,13 +300,25 @@ def look(traces: Floats, levels: Floats, plan: Rows, up: Floats, picks: Floats, 
 
 
 def draw(traces: Floats, plan: Rows, up: Floats, picks: Floats, sums: Floats) -> None:
-    """Picks of mean + each null, then of mean - each; of those with an extreme what they differ by."""
+    """Picks of mean + each null, then of mean - each; places of all, amplitudes of those with an extreme."""
     both = [traces[0] + s * null for s in (1.0, -1.0) for null in traces[1:]]
     for trace, pick in zip(both, picks[len(traces) :], strict=True):
         _picked(trace, plan, pick)
-    told = [(p[0] - picks[0, 0], p[3] - picks[0, 3]) for p in picks[len(traces) :] if p[4]]
-    sums[:2] = len(told), sum(x * x for x, _ in told)
-    sums[2:4] = sum(y for _, y in told), sum(y * y for _, y in told)
+    told = [p[3] - picks[0, 3] for p in picks[len(traces) :] if p[4]]
+    sums[:2] = len(told), sum((p[0] - picks[0, 0]) ** 2 for p in picks[len(traces) :])
+    sums[2:4] = sum(told), sum(y * y for y in told)
+
+
+def along(traces: Floats, levels: Floats, plan: Rows, picks: Floats, up: Floats, sums: Floats) -> None:
+    """Regression of the nulls on what they read where the mean was picked; with the mean, with itself."""
+    first, end, low, last, _, sign = (int(x) for x in (*plan[6:8], *plan[2:6]))
+    at = int(picks[0, 1])
+    behind = [r for r in range(low, last) if r > at] or [last - 1]
+    foot = min(behind, key=lambda r: (sign * traces[0, r], r))
+    read = sign * traces[1:, at] - (sign * traces[1:, foot] if last else picks[1 : len(traces), 5])
+    span = traces[:, first:end] - levels[:, None]
+    up[first:end] = np.sum(read[:, None] * span[1:], axis=0) / (float(np.sum(read**2)) or 1.0)
+    sums[0], sums[1] = np.sum(up[first:end] * span[0]), np.sum(up[first:end] ** 2)
 
 
 def rival(trace: Floats, plan: Rows, row: int, sums: Floats) -> None:

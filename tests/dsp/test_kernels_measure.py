@@ -87,12 +87,12 @@ def test_what_is_no_number_spoils_the_magnitudes(bad: float, at: int) -> None:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("plan", PLANS)
 def test_a_peak_is_what_the_twins_make_of_it(case: tuple[int, int, float], plan: tuple[int, ...]) -> None:
-    """look, draw, rival, extremes, beside and reach, each fed with what the one before it told."""
+    """look, draw, along, rival, extremes, beside and reach, each fed with what the one before it told."""
     traces, where = traces_of(*case), plan_of(plan, case[0])
     levels = traces.mean(axis=1)
     told = []
     for module in (kernels, twins):
-        picks, up, sums = np.zeros((46, kernels.COLUMNS)), np.zeros(case[0]), np.zeros((6, 6))
+        picks, up, sums = np.zeros((46, kernels.COLUMNS)), np.zeros(case[0]), np.zeros((7, 6))
         module.look(traces, levels, where, up, picks, sums[0])
         module.draw(traces, where, up, picks, sums[1])
         module.rival(traces[0], where, int(picks[0, kernels.ROW]), sums[2])
@@ -101,7 +101,8 @@ def test_a_peak_is_what_the_twins_make_of_it(case: tuple[int, int, float], plan:
         module.beside(traces, where, picks[0], 1.1, fall, sums[3])
         for k, allowed in enumerate((0.3, 1.5)):
             module.reach(fall, where, picks[0], allowed, sums[4 + k])
-        told.append((picks, sums, fall, prominences))
+        module.along(traces, levels, where, picks, up, sums[6])
+        told.append((picks, sums, fall, prominences, up[where[6] : where[7]]))
     for got, expected in zip(*told, strict=True):
         same(got, expected)
 
