@@ -25,8 +25,15 @@ DELTA = 0.6
 """The fall that is looked for: evidence gathers below 1 - DELTA / 2 = 70 % of baseline and melts above it, so
 that a drift to 80 % stays quiet, and a fall by half is nearly as quick to find as with DELTA = 0.5."""
 DEFAULT_BASELINE_SE = 0.25
+SETTLED_SE = 0.07
+"""A fixed baseline is completed from the sweeps that follow until its relative error is this small."""
+SHARE_OF_FALSE_ALARMS = 0.9
+"""The threshold is set for this share of the false alarms that are allowed: sweeps that led to one are not
+learned when it is cleared, so that a baseline that learns reads high by a percent or so, and more follow."""
 
 Verdict = Literal["met", "not met", "unknown"]
+Answered = Literal["no", "cleared", "learned"]
+ANSWERED: tuple[Answered, ...] = ("no", "cleared", "learned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,72 +134,98 @@ class CusumRun:
 class Cusum:
     """Page's (1954) sequential test for a fall of single sweeps' ratios from 1 to 1 - delta.
 
-    s = delta (1 - delta/2 - p) / v for each sweep, S = max(0, S + s), alarm at S >= h. h follows the running
-    mean of delta^2 / v, so that false alarms keep their rate in any noise. A sweep adds or takes at most a
-    third of h; S stops at 2 h. The alarm stays until S is back at 0. Raises ValueError for parameters that
-    cannot be.
+    s = delta (1 - delta/2 - p) / v for each sweep, S = max(0, S + s); evidence S / (1 + e^2 W), W the sum of
+    1/v since S was 0 and e the baseline's relative error; alarm at h. h follows the running mean of
+    delta^2 / v, so that false alarms keep their rate in any noise. A sweep adds or takes at most a third of
+    h; the evidence stops at 2 h. The alarm stays until S is back at 0.
+
+    `baseline_se` is the baseline's own relative error (`Template.standard_error`; 0: none). Until it is down
+    to SETTLED_SE, sweeps that speak for no fall complete the baseline, and p counts as a ratio to `level`.
+    Raises ValueError for parameters that cannot be.
     """
 
     def __init__(
-        self, delta: float = DELTA, false_alarms_per_h: float = 1.0, sweeps_per_s: float = 1.0
+        self,
+        delta: float = DELTA,
+        false_alarms_per_h: float = 1.0,
+        sweeps_per_s: float = 1.0,
+        baseline_se: float = 0.0,
     ) -> None:
         if not 0.0 < delta <= 1.0:
             raise ValueError(f"a fall by {delta} is not within 0 to 1")
         if not (0.0 < false_alarms_per_h < math.inf and 0.0 < sweeps_per_s < math.inf):
             raise ValueError("false alarms and sweeps need a rate above nothing")
-        self._settings = np.ones(places.SETTINGS)
+        if not 0.0 <= baseline_se < math.inf:
+            raise ValueError(f"a baseline with an error of {baseline_se}")
+        self._settings = np.zeros(places.SETTINGS)
         self._settings[places.DELTA] = delta
-        self._settings[places.INTERVAL] = 3600.0 * sweeps_per_s / false_alarms_per_h
+        self._settings[places.INTERVAL] = 3600.0 * sweeps_per_s / (SHARE_OF_FALSE_ALARMS * false_alarms_per_h)
         self._state = np.zeros(places.STATE)
         self._one = np.empty((2, 1))
         self._told = np.empty((1, places.COLUMNS))
-        self._kernel = kernels.cusum
+        self.follow(1.0, baseline_se, SETTLED_SE)
+
+    def follow(self, keep: float, baseline_se: float, settled_se: float) -> None:
+        """Begin anew with a baseline of this error, of which each sweep leaves `keep`, and which is learned
+        until its error is `settled_se` (below 0: for ever)."""
+        self._settings[places.KEEP], self._settings[places.SETTLED] = keep, settled_se
+        self._baseline_se = baseline_se
         self.restart()
 
     def restart(self) -> None:
-        """Begin again: no evidence, no idea of the noise."""
-        self._state[: places.KNOWN] = 0.0
+        """Begin again: no evidence, no idea of the noise, the baseline as it was."""
+        self._state[:] = 0.0
         self._state[places.THRESHOLD] = places.MIN_THRESHOLD
+        weight = 1.0 / max(self._baseline_se, 1.0 / places.HUGE) ** 2
+        error = self._baseline_se**2 * weight**2
+        self._state[places.KNOWN : places.WITHHELD] = weight, weight, error
 
-    def clear(self) -> None:
-        """Drop the evidence and the alarm, keep counting: what an answered alarm does."""
-        self._state[places.EVIDENCE] = self._state[places.ALARM] = 0.0
-        self._state[places.ZERO] = self._state[places.SEEN]
+    @property
+    def level(self) -> float:
+        """What counts as a ratio of 1: the baseline with what completes it, as a ratio to the one given."""
+        return float(self._state[places.KNOWN] / self._state[places.KNOWN + 1])
+
+    @property
+    def level_se(self) -> float:
+        """Its standard error."""
+        return math.sqrt(self._state[places.KNOWN + 2]) / float(self._state[places.KNOWN + 1])
+
+    @property
+    def frozen(self) -> bool:
+        """Whether sweeps are withheld from the baseline at present."""
+        return bool(self._state[places.N_WITHHELD] > 0.0)
+
+    def clear(self, learn: bool = False) -> None:
+        """Drop the evidence and the alarm, keep counting: what an answered alarm does. What was withheld from
+        the baseline is dropped, or becomes part of it (`learn`; nothing is learned of one without an error).
+        """
+        if learn:
+            kernels.learn_withheld(self._state, float(self._settings[places.KEEP]))
+        kernels.clear_evidence(self._state)
 
     def add(self, p: float, v: float) -> CusumState:
         """One sweep's ratio `p` of variance `v`; what is not a number or of no weight only counts."""
         self._one[0, 0], self._one[1, 0] = p, v
         self._settings[places.ANSWERED] = 0.0
-        self._kernel(self._one[0], self._one[1], self._settings, self._state, self._told)
+        kernels.cusum(self._one[0], self._one[1], self._settings, self._state, self._told)
         evidence, threshold, alarm, since = self._told[0].tolist()
         if since < 0.0:
             return CusumState(evidence, threshold, False, None, 0)
         ago = int(self._state[places.SEEN] - since)
         return CusumState(evidence, threshold, alarm > 0.0, int(since), ago)
 
-    def run(self, p: ArrayLike, v: ArrayLike, answered: bool = False) -> CusumRun:
-        """Many sweeps at once, `p` and `v` (sweep,): what `add` would have told after each; with `answered`,
-        if every alarm had been cleared at once. Raises ValueError for shapes that do not fit."""
+    def run(self, p: ArrayLike, v: ArrayLike, answered: Answered = "no") -> CusumRun:
+        """Many sweeps at once, `p` and `v` (sweep,): what `add` would have told after each, had every alarm
+        been `answered` at once by `clear` ("learned": with `learn`). Raises ValueError for shapes that do not
+        fit."""
         ratios, variances = (np.ascontiguousarray(x, np.float64) for x in (p, v))
         if ratios.ndim != 1 or ratios.shape != variances.shape:
             raise ValueError(f"ratios {ratios.shape} and variances {variances.shape} are not (sweep,) both")
         told = np.empty((len(ratios), places.COLUMNS))
-        self._settings[places.ANSWERED] = float(answered)
-        self._kernel(ratios, variances, self._settings, self._state, told)
+        self._settings[places.ANSWERED] = ANSWERED.index(answered)
+        kernels.cusum(ratios, variances, self._settings, self._state, told)
         evidence, threshold, alarm, since = told.T.copy()
         return CusumRun(evidence, threshold, alarm > 0.0, since.astype(np.int64))
-
-    def follow(self, keep: float, baseline_se: float) -> Floats:
-        """Go over to a baseline that follows (`Rolling`); the state, which stays this test's own."""
-        self._kernel = kernels.rolling_cusum
-        self._settings[places.KEEP] = keep
-        self._state[places.KNOWN : places.WITHHELD] = 1.0 / baseline_se**2
-        return self._state
-
-    @property
-    def keep(self) -> float:
-        """What each sweep leaves of the baseline that follows; 1 for one that is fixed."""
-        return float(self._settings[places.KEEP])
 
 
 class Rolling:
@@ -212,34 +245,31 @@ class Rolling:
         if not 0.0 < baseline_se < math.inf:
             raise ValueError(f"a baseline with an error of {baseline_se}")
         self._cusum = cusum
-        self._state = cusum.follow(math.exp(-1.0 / time_constant_sweeps), baseline_se)
+        cusum.follow(math.exp(-1.0 / time_constant_sweeps), baseline_se, -1.0)
 
     @property
     def level(self) -> float:
         """The baseline now, as a ratio to the fixed one."""
-        return float(self._state[places.KNOWN] / self._state[places.KNOWN + 1])
+        return self._cusum.level
 
     @property
     def level_se(self) -> float:
         """Its standard error."""
-        return math.sqrt(self._state[places.KNOWN + 2]) / float(self._state[places.KNOWN + 1])
+        return self._cusum.level_se
 
     @property
     def frozen(self) -> bool:
         """Whether sweeps are withheld from the baseline at present."""
-        return bool(self._state[places.N_WITHHELD] > 0.0)
+        return self._cusum.frozen
 
     def add(self, p: float, v: float) -> CusumState:
         """One sweep's ratio `p` to the fixed baseline, of variance `v`; the CUSUM against the rolling one."""
         return self._cusum.add(p, v)
 
-    def run(self, p: ArrayLike, v: ArrayLike, answered: bool = False) -> CusumRun:
+    def run(self, p: ArrayLike, v: ArrayLike, answered: Answered = "no") -> CusumRun:
         """Many sweeps at once, as `Cusum.run`."""
         return self._cusum.run(p, v, answered)
 
     def clear(self, learn: bool = False) -> None:
         """An alarm was answered: drop the evidence and what was withheld, or `learn` it as the baseline."""
-        self._cusum.clear()
-        if learn:
-            kernels.learn_withheld(self._state, self._cusum.keep)
-        self._state[places.WITHHELD :] = 0.0
+        self._cusum.clear(learn)

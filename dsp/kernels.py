@@ -9,7 +9,7 @@ takes the plain ones, to compare.
 import os
 
 from dsp import kernels_llvm
-from dsp.kernels_change import cusum, learn_withheld, rolling_cusum, threshold
+from dsp.kernels_change import clear_evidence, cusum, learn_withheld, sweep_noise, threshold
 from dsp.kernels_plain import bridge, derive, loud_counts, microvolts, null_averages, pattern_shares
 from dsp.kernels_sums import running_sums
 
@@ -21,6 +21,7 @@ else:
 ALL = (
     bridge,
     cascade,
+    clear_evidence,
     cusum,
     decode,
     derive,
@@ -32,8 +33,8 @@ ALL = (
     pattern_shares,
     peak_magnitude,
     power,
-    rolling_cusum,
     running_sums,
+    sweep_noise,
     threshold,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "ALL",
     "bridge",
     "cascade",
+    "clear_evidence",
     "cusum",
     "decode",
     "derive",
@@ -52,7 +54,7 @@ __all__ = [
     "pattern_shares",
     "peak_magnitude",
     "power",
-    "rolling_cusum",
     "running_sums",
+    "sweep_noise",
     "threshold",
 ]

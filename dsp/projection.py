@@ -12,7 +12,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dsp import presence
+from dsp import kernels, presence
+from dsp import kernels_change as places
 
 Floats = NDArray[np.float64]
 MIN_CLEARANCE = 3.0
@@ -21,13 +22,6 @@ PRESENT = 0.995
 """One-sided: without a response 0.5 % of averages are called present (about 1 % where bursts are many)."""
 SMOOTH_COSINES = 5
 HUGE_UV = 1e12
-NOISE_SWEEPS = 1024
-MIN_NOISE_SWEEPS = 16
-MEAN_SWEEPS = 64
-CLIP = 9.0
-"""Takes 1/200 of the power of normal deviates, as much as the running mean's own error adds."""
-HUGE = 1e9
-"""A ratio or weight beyond it (or below its inverse) is none."""
 NORMAL = NormalDist()
 
 
@@ -140,33 +134,32 @@ def project_sweeps(made: Template, sweeps: ArrayLike) -> Floats:
 class SweepNoise:
     """The variance of each sweep's projection: scale / weight, the scale followed from the sweeps before it.
 
-    scale = mean(w^2 r^2) / mean(w), running over NOISE_SWEEPS, with r the distance from the mean of about
-    MEAN_SWEEPS before, so that a fall does not pass for noise. Sweeps count by their weight: evidence has the
-    spread that it claims even where weights are not quite 1/variance. w r^2 is cut off at CLIP x scale.
+    The weight is that of the sweep drawn towards its neighbours before: exp of a running mean of log weights
+    over about 7 sweeps, begun anew where one is 3.3 times off, so that a burst is one from its first sweep on
+    and the chance of short intervals is not read as noise. scale = mean(w^2 r^2) / mean(w), running over 1024
+    sweeps, with r the distance from the mean of about 64 before, so that a fall does not pass for noise.
+    Evidence has the spread that it claims even where weights are not quite 1/variance. w r^2 is cut off at 9
+    x scale. The numbers stand in `dsp.kernels_change`.
     """
 
     def __init__(self) -> None:
-        self._seen = 0
-        self._mean = self._mean_weight = 0.0
-        self._squares = self._weights = 0.0
+        self._state = np.zeros(places.NOISE_STATE)
+        self._one = np.empty((3, 1))
 
     def variance(self, p: float, weight: float) -> float:
         """The variance of `p` (ratio), of a sweep of `weight`; infinite when it says nothing (yet)."""
-        if not (abs(p) < HUGE and 1.0 / HUGE < weight < HUGE):
-            return math.inf
-        told = self._seen >= MIN_NOISE_SWEEPS
-        found = self._squares / self._weights / weight if told else math.inf
-        if self._seen > 0:
-            away = p - self._mean
-            square = weight * away * away
-            if told:
-                square = min(square, CLIP * self._squares / self._weights)
-            share = 1.0 / min(self._seen, NOISE_SWEEPS)
-            self._squares += (weight * square - self._squares) * share
-            self._weights += (weight - self._weights) * share
-        self._seen += 1
-        self._mean_weight += (weight - self._mean_weight) / min(self._seen, MEAN_SWEEPS)
-        self._mean += (p - self._mean) * weight / (self._mean_weight * min(self._seen, MEAN_SWEEPS))
+        self._one[0, 0], self._one[1, 0] = p, weight
+        kernels.sweep_noise(self._one[0], self._one[1], self._state, self._one[2])
+        return float(self._one[2, 0])
+
+    def run(self, p: ArrayLike, weights: ArrayLike) -> Floats:
+        """The variances of many sweeps, `p` and `weights` (sweep,). Raises ValueError for shapes that do not
+        fit."""
+        ratios, given = (np.ascontiguousarray(x, np.float64) for x in (p, weights))
+        if ratios.ndim != 1 or ratios.shape != given.shape:
+            raise ValueError(f"ratios {ratios.shape} and weights {given.shape} are not (sweep,) both")
+        found = np.empty(len(ratios))
+        kernels.sweep_noise(ratios, given, self._state, found)
         return found
 
 

@@ -1,7 +1,6 @@
 """The slow twins of dsp/projection.py and dsp/change.py: the formulas written out, one number at a time.
 
-They document and test; those of the kernels take the same arrays. The noise of sweeps is told of many cases
-at once (case, sweep), so that studies take seconds. Refuses speed where it would hide a formula.
+They document and test; those of the kernels take the same arrays. Refuse speed where it would hide a formula.
 """
 
 import math
@@ -10,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp import kernels_change as places
-from dsp import projection
 
 Floats = NDArray[np.float64]
 
@@ -97,21 +95,26 @@ def interval(ratio: float, gain: float, own: float, reference: float, t: float) 
     return ends[0], ends[1]
 
 
-def sweep_variances(p: Floats, weights: Floats) -> Floats:
-    """Variances (case, sweep) as `projection.SweepNoise` tells them; finite p, weights above nothing."""
-    found = np.full(p.shape, np.inf)
-    mean, mean_weight, squares, total = np.zeros((4, len(p)))
-    for i, (x, w) in enumerate(zip(p.T, weights.T, strict=True)):
+def sweep_noise(p: Floats, weights: Floats, state: Floats, out: Floats) -> None:
+    """Variances as `projection.SweepNoise` tells them, sweep by sweep."""
+    out[:] = math.inf
+    for i, (x, given) in enumerate(zip(p.tolist(), weights.tolist(), strict=True)):
+        if not (abs(x) < places.HUGE and 1.0 / places.HUGE < given < places.HUGE):
+            continue
+        seen, mean, mean_weight, squares, total, level = state.tolist()
+        away = math.log(given) - level
+        level += away if not seen or abs(away) > places.JUMP else places.LOG_SHARE * away
+        w = math.exp(level)
         square = w * (x - mean) ** 2
-        if i >= projection.MIN_NOISE_SWEEPS:
-            found[:, i] = squares / total / w
-            square = np.minimum(square, projection.CLIP * squares / total)
-        if i:
-            squares = squares + (w * square - squares) / min(i, projection.NOISE_SWEEPS)
-            total = total + (w - total) / min(i, projection.NOISE_SWEEPS)
-        mean_weight = mean_weight + (w - mean_weight) / min(i + 1, projection.MEAN_SWEEPS)
-        mean = mean + (x - mean) * w / (mean_weight * min(i + 1, projection.MEAN_SWEEPS))
-    return found
+        if seen >= places.MIN_NOISE_SWEEPS:
+            out[i] = squares / total / w
+            square = min(square, places.CLIP * squares / total)
+        if seen:
+            squares += (w * square - squares) / min(seen, places.NOISE_SWEEPS)
+            total += (w - total) / min(seen, places.NOISE_SWEEPS)
+        mean_weight += (w - mean_weight) / min(seen + 1, places.MEAN_SWEEPS)
+        mean += (x - mean) * w / (mean_weight * min(seen + 1, places.MEAN_SWEEPS))
+        state[:] = seen + 1, mean, mean_weight, squares, total, level
 
 
 def threshold(information: float, interval_sweeps: float) -> float:
@@ -124,8 +127,8 @@ def threshold(information: float, interval_sweeps: float) -> float:
     return max(places.MIN_THRESHOLD, b - places.OVERSHOOT * math.sqrt(information))
 
 
-def _weigh(p: float, v: float, settings: Floats, state: Floats) -> None:
-    """One sweep into Page's evidence; what says nothing only counts."""
+def _weigh(p: float, v: float, error: float, settings: Floats, state: Floats) -> None:
+    """One sweep into Page's sum; what says nothing only counts."""
     state[places.SEEN] += 1
     if not (0.0 <= v < math.inf and math.isfinite(p)):
         return
@@ -139,34 +142,24 @@ def _weigh(p: float, v: float, settings: Floats, state: Floats) -> None:
         state[places.THRESHOLD] = threshold(state[places.INFORMATION], settings[places.INTERVAL])
     h = state[places.THRESHOLD]
     gain = information * (1.0 - delta / 2.0 - p) / delta
-    most = h / places.MIN_SWEEPS
-    state[places.EVIDENCE] = max(0.0, state[places.EVIDENCE] + min(max(gain, -most), most))
-    if state[places.EVIDENCE] == 0.0:
+    state[places.SUM] += min(max(gain, -h / places.MIN_SWEEPS), h / places.MIN_SWEEPS)
+    state[places.SINCE] += information / delta**2
+    if state[places.SUM] <= 0.0:
+        state[[places.SUM, places.SINCE, places.ALARM]] = 0.0
         state[places.ZERO] = state[places.SEEN]
-        state[places.ALARM] = 0.0
-    elif state[places.EVIDENCE] >= places.ALL_OF_IT * h:
+    elif evidence(error, state) >= places.ALL_OF_IT * h:
         state[places.ALARM] = 1.0
-        state[places.EVIDENCE] = min(state[places.EVIDENCE], 2.0 * h)
+        state[places.SUM] *= min(1.0, 2.0 * h / evidence(error, state))
 
 
-def _told(settings: Floats, state: Floats) -> tuple[float, float, float, float]:
-    """A row of `out`; the evidence of an alarm that is answered at once is dropped."""
-    evidence, h = float(state[places.EVIDENCE]), float(state[places.THRESHOLD])
-    if evidence == 0.0:
-        return 0.0, h, 0.0, -1.0
-    alarm, since = float(state[places.ALARM]), float(state[places.ZERO])
-    if settings[places.ANSWERED] and alarm:
-        state[places.EVIDENCE] = state[places.ALARM] = 0.0
-        state[places.ZERO] = state[places.SEEN]
-        state[places.WITHHELD : places.N_WITHHELD + 1] = 0.0
-    return evidence, h, alarm, since
+def evidence(error: float, state: Floats) -> float:
+    """Log likelihood ratio of a fall since S was 0, averaged over the baseline's level (Robbins 1970).
 
-
-def cusum(p: Floats, v: Floats, settings: Floats, state: Floats, out: Floats) -> None:
-    """Page's test, sweep by sweep."""
-    for i, (ratio, variance) in enumerate(zip(p.tolist(), v.tolist(), strict=True)):
-        _weigh(ratio, variance, settings, state)
-        out[i] = _told(settings, state)
+    The sweeps since then, sum of 1/v = W, have a mean m of variance 1/W about the level, which itself has the
+    variance e^2 about 1: log N(m; 1 - d, e^2 + 1/W) - log N(m; 1, e^2 + 1/W) = d (1 - d/2 - m) / (e^2 + 1/W),
+    and S = W d (1 - d/2 - m).
+    """
+    return float(state[places.SUM] / (1.0 + error * state[places.SINCE]))
 
 
 def learn_withheld(state: Floats, keep: float) -> None:
@@ -174,21 +167,38 @@ def learn_withheld(state: Floats, keep: float) -> None:
     for k, power in enumerate((1, 1, 2)):
         share = keep ** (power * state[places.N_WITHHELD])
         state[places.KNOWN + k] = share * state[places.KNOWN + k] + state[places.WITHHELD + k]
-    state[places.WITHHELD : places.N_WITHHELD + 1] = 0.0
+    state[places.WITHHELD :] = 0.0
 
 
-def rolling_cusum(p: Floats, v: Floats, settings: Floats, state: Floats, out: Floats) -> None:
-    """The same of p / level, of variance v / level^2, the level followed while there is no evidence."""
+def clear_evidence(state: Floats) -> None:
+    """An answered alarm."""
+    state[[places.SUM, places.SINCE, places.ALARM]] = 0.0
+    state[places.ZERO] = state[places.SEEN]
+    state[places.WITHHELD :] = 0.0
+
+
+def cusum(p: Floats, v: Floats, settings: Floats, state: Floats, out: Floats) -> None:
+    """Page's test of p / level, of variance v / level^2, the level learned while there is no evidence."""
     keep = settings[places.KEEP]
     for i, (ratio, variance) in enumerate(zip(p.tolist(), v.tolist(), strict=True)):
-        level = max(state[places.KNOWN] / state[places.KNOWN + 1], places.MIN_LEVEL)
-        _weigh(ratio / level, variance / level**2, settings, state)
+        told, weight, square = state[places.KNOWN : places.WITHHELD].tolist()
+        level = max(told / weight, places.MIN_LEVEL)
+        error = square / weight**2 / level**2
+        _weigh(ratio / level, variance / level**2, error, settings, state)
         if 0.0 <= variance < math.inf and abs(ratio) < places.HUGE:
             w = 1.0 / max(variance, 1.0 / places.HUGE)
             for k, (power, more) in enumerate(((1, w * ratio), (1, w), (2, w))):
                 place = places.WITHHELD + k
                 state[place] = keep**power * state[place] + more
             state[places.N_WITHHELD] += 1
-        if state[places.EVIDENCE] == 0.0 and state[places.N_WITHHELD]:
-            learn_withheld(state, keep)
-        out[i] = _told(settings, state)
+        nothing = state[places.SUM] == 0.0
+        since = -1.0 if nothing else state[places.ZERO]
+        out[i] = evidence(error, state), state[places.THRESHOLD], state[places.ALARM], since
+        if nothing and state[places.N_WITHHELD]:
+            if settings[places.SETTLED] < 0.0 or math.sqrt(error) > settings[places.SETTLED]:
+                learn_withheld(state, keep)
+            state[places.WITHHELD :] = 0.0
+        elif settings[places.ANSWERED] and state[places.ALARM]:
+            if settings[places.ANSWERED] == 2.0:
+                learn_withheld(state, keep)
+            clear_evidence(state)

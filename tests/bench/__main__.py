@@ -82,8 +82,8 @@ def _kernel_rows(say: Console) -> list[Row]:
         Row("dsp.running_sums", k["sums_us"], "us per sweep of 4"),
         Row("dsp.cusum_vs_python", k["cusum_vs_python"], "x"),
         Row("dsp.cusum", k["cusum_ns"], "ns per sweep"),
-        Row("dsp.rolling_cusum_vs_python", k["rolling_cusum_vs_python"], "x"),
-        Row("dsp.rolling_cusum", k["rolling_cusum_ns"], "ns per sweep"),
+        Row("dsp.sweep_noise_vs_python", k["noise_vs_python"], "x"),
+        Row("dsp.sweep_noise", k["noise_ns"], "ns per sweep"),
         Row("dsp.startup", k["startup_s"], "s over numpy", 0.8, "<="),
         Row("dsp.filter_error", k["filter_error_uv"], "uV rms at 200 mV", 0.01, "<="),
     ]

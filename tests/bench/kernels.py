@@ -185,28 +185,31 @@ def _sums() -> dict[str, float]:
 
 
 def _cusum() -> dict[str, float]:
-    """A thousand sweeps through the alarm, on a fixed and on a rolling baseline, against Python doing it."""
+    """A thousand sweeps' noise, and the alarm over them on a baseline that is being completed, against Python
+    doing it."""
     sweeps = 1000
     rng = np.random.default_rng(7)
     p, v = 1.0 + 3.3 * rng.standard_normal(sweeps), np.full(sweeps, 11.0)
-    settings = np.array([0.6, 16920.0, 0.9998, 0.0])
-    out = np.empty((sweeps, kernels_change.COLUMNS))
+    weights = 1.0 / rng.chisquare(16, sweeps)
+    settings = np.array([0.6, 16920.0, 1.0, 0.07, 0.0])
+    out, found = np.empty((sweeps, kernels_change.COLUMNS)), np.empty(sweeps)
+    cases: dict[str, Callable[[], object]] = {}
 
-    def follower(follow: Callable[..., None]) -> Callable[[], None]:
-        state = np.zeros(kernels_change.STATE)
-        state[kernels_change.KNOWN : kernels_change.WITHHELD] = 100.0
-        return lambda: follow(p, v, settings, state, out)
+    def add(name: str, follow: Callable[..., None], noise: Callable[..., None]) -> None:
+        state, level = np.zeros(kernels_change.STATE), np.zeros(kernels_change.NOISE_STATE)
+        state[kernels_change.KNOWN : kernels_change.WITHHELD] = 25.0
+        cases[f"cusum.{name}"] = lambda: follow(p, v, settings, state, out)
+        cases[f"noise.{name}"] = lambda: noise(p, weights, level, found)
 
-    names = ("cusum", "rolling_cusum")
-    cases = {f"{name}.ours": follower(getattr(kernels, name)) for name in names}
-    cases |= {f"{name}.python": follower(getattr(reference_change, name)) for name in names}
+    add("ours", kernels.cusum, kernels.sweep_noise)
+    add("python", reference_change.cusum, reference_change.sweep_noise)
     seconds = interleave(cases, least_s=0.01)
-    found = {}
-    for name in names:
+    told = {}
+    for name in ("cusum", "noise"):
         ours = seconds[f"{name}.ours"]
-        found[f"{name}_vs_python"] = float(np.median(seconds[f"{name}.python"] / ours))
-        found[f"{name}_ns"] = 1e9 / sweeps * float(np.median(ours))
-    return found
+        told[f"{name}_vs_python"] = float(np.median(seconds[f"{name}.python"] / ours))
+        told[f"{name}_ns"] = 1e9 / sweeps * float(np.median(ours))
+    return told
 
 
 def _startup_s() -> float:

@@ -10,9 +10,9 @@ import pytest
 from dsp import kernels
 from dsp import kernels_change as places
 from dsp import reference_change as twins
-from dsp.change import Cusum, CusumState, Latency, Rolling, change
-from dsp.kernels_change import MIN_THRESHOLD, threshold
-from dsp.projection import MIN_NOISE_SWEEPS, Projection, SweepNoise, project, template
+from dsp.change import SETTLED_SE, Cusum, CusumState, Latency, Rolling, change
+from dsp.kernels_change import MIN_NOISE_SWEEPS, MIN_THRESHOLD, threshold
+from dsp.projection import Projection, SweepNoise, project, template
 from tests.evoked import alarm
 from tests.support.streams import Floats
 
@@ -77,14 +77,33 @@ def test_what_was_not_measured_is_unknown(missing: tuple[Latency | None, Latency
     assert exact.rules[1].verdict == "not met" and exact.rules[1].confidence == 0.0
 
 
-def test_noise_equals_its_twin() -> None:
-    p, weights = alarm.runs(2, 3000, "severe", 3)
-    p[:, 2000:] -= 0.6
-    v = twins.sweep_variances(p, weights)
-    for c in range(2):
-        level = SweepNoise()
-        told = [level.variance(float(x), float(w)) for x, w in zip(p[c], weights[c], strict=True)]
-        np.testing.assert_allclose(told, v[c], rtol=1e-12)
+def test_noise_is_its_twin() -> None:
+    p, weights = alarm.runs(1, 3000, "severe", 3)
+    p[0, 2000:] -= 0.6
+    p[0, 70:73], weights[0, 80:84] = (NAN, INF, 1e12), (NAN, INF, 0.0, 1e12)
+    state, found = np.zeros(places.NOISE_STATE), np.empty(3000)
+    twins.sweep_noise(p[0], weights[0], state, found)
+    np.testing.assert_allclose(SweepNoise().run(p[0], weights[0]), found, rtol=1e-12)
+    level = SweepNoise()
+    told = [level.variance(float(x), float(w)) for x, w in zip(p[0], weights[0], strict=True)]
+    np.testing.assert_allclose(told, found, rtol=1e-12)
+    assert np.isinf(found).sum() == MIN_NOISE_SWEEPS + 7
+    with pytest.raises(ValueError):
+        level.run(p, weights)
+
+
+def test_chance_of_the_weights_is_not_read_as_noise_and_bursts_are() -> None:
+    """Weights of 16 degrees of freedom, one burst of ten times the noise: variances are right within it from
+    its first sweep on, and vary less than the weights outside of it."""
+    rng = np.random.default_rng(4)
+    n, sd = 6000, np.ones(6000)
+    sd[5000:5020] = 10.0
+    weights = 16.0 / (sd**2 * rng.chisquare(16, n))
+    told = SweepNoise().run(1.0 + sd * rng.normal(size=n), weights)
+    quiet = np.r_[2000:5000, 5040:6000]
+    assert np.mean(told[quiet]) == pytest.approx(1.0, rel=0.15)
+    assert np.std(np.log(told[quiet])) < 0.5 * np.std(np.log(weights[quiet]))
+    assert np.all(np.abs(np.log(told[5000:5020] / 100.0)) < 1.2)
 
 
 def rough(seed: int, n: int = 3000) -> tuple[Floats, Floats]:
@@ -98,23 +117,28 @@ def rough(seed: int, n: int = 3000) -> tuple[Floats, Floats]:
     return p, v
 
 
-@pytest.mark.parametrize("name", ["cusum", "rolling_cusum"])
-@pytest.mark.parametrize("answered", [0.0, 1.0])
-def test_the_kernels_are_their_twins_to_the_last_digits(name: str, answered: float) -> None:
-    """Outputs and states, in pieces of any size."""
+@pytest.mark.parametrize("keep_settled", [(1.0, 0.07, 0.0), (1.0, 0.07, 0.2), (0.999, -1.0, 0.2)])
+@pytest.mark.parametrize("answered", [0.0, 1.0, 2.0])
+def test_the_kernel_is_its_twin_to_the_last_digits(
+    keep_settled: tuple[float, float, float], answered: float
+) -> None:
+    """Of a baseline without an error, one that is completed, one that follows; in pieces of any size."""
+    keep, settled, error = keep_settled
     for seed in range(3):
         p, v = rough(seed)
         told = []
         for module, cuts in ((kernels, [0, 1, 2, 700, 701, len(p)]), (twins, [0, len(p)])):
-            settings, state = np.array([0.6, 16920.0, 0.999, answered]), np.zeros(places.STATE)
-            state[places.KNOWN : places.WITHHELD] = 100.0
+            settings, state = np.array([0.6, 16920.0, keep, settled, answered]), np.zeros(places.STATE)
+            state[places.KNOWN : places.WITHHELD] = 25.0, 25.0, error**2 * 625.0
             out = np.full((len(p), places.COLUMNS), NAN)
             for a, b in itertools.pairwise(cuts):
-                getattr(module, name)(p[a:b], v[a:b], settings, state, out[a:b])
+                module.cusum(p[a:b], v[a:b], settings, state, out[a:b])
             told.append((out, state))
         for got, expected in zip(*told, strict=True):
             np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
         assert told[0][0][:, places.COLUMN_ALARM].any() and not told[0][0][:, places.COLUMN_ALARM].all()
+        moved = told[0][1][places.KNOWN] != 25.0
+        assert moved == (error > 0.0 or answered == 2.0)
 
 
 def test_learning_is_its_twin() -> None:
@@ -123,14 +147,22 @@ def test_learning_is_its_twin() -> None:
     kernels.learn_withheld(state, 0.99)
     twins.learn_withheld(expected, 0.99)
     np.testing.assert_allclose(state, expected, rtol=1e-14)
-    assert not state[places.WITHHELD :].any() and state[places.KNOWN] > 8.0
+    assert not state[places.WITHHELD :].any() and state[places.KNOWN] > 9.0
+    kernels.clear_evidence(state)
+    twins.clear_evidence(expected)
+    np.testing.assert_allclose(state, expected, rtol=1e-14)
+    assert not state[[places.SUM, places.SINCE, places.ALARM]].any()
 
 
 def test_a_run_is_what_sweep_by_sweep_would_have_told() -> None:
     p, v = rough(5)
-    for make in (lambda: Cusum(0.6, 1.0, 4.7), lambda: Rolling(Cusum(0.6, 1.0, 4.7), 3000.0, 0.1)):
+    for make in (
+        lambda: Cusum(0.6, 1.0, 4.7),
+        lambda: Cusum(0.6, 1.0, 4.7, 0.2),
+        lambda: Rolling(Cusum(0.6, 1.0, 4.7), 3000.0, 0.1),
+    ):
         told = make().run(p, v)
-        answered = make().run(p, v, answered=True)
+        answered = make().run(p, v, answered="cleared")
         test, again = make(), make()
         for i, (x, y) in enumerate(zip(p.tolist(), v.tolist(), strict=True)):
             state = test.add(x, y)
@@ -163,16 +195,70 @@ def test_threshold_solves_siegmund_s_formula(information: float, interval: float
 def test_false_alarms_keep_their_rate(kind: str) -> None:
     """One an hour asked for; 60 hours hold 60 +- 8."""
     p, weights = alarm.runs(240, alarm.HOUR // 4 + alarm.WARM_UP, kind, 7)
-    alarms = alarm.cusum_alarms(p, twins.sweep_variances(p, weights), np.ones(1))[alarm.WARM_UP :]
+    alarms = alarm.cusum_alarms(p, alarm.variances(p, weights), np.ones(1))[alarm.WARM_UP :]
     assert 0.6 <= alarms.sum() / 60 <= 1.5
+
+
+def test_false_alarms_keep_their_rate_on_a_baseline_of_300_sweeps() -> None:
+    """At most one an hour, give or take three standard errors; told nothing of the error it is far more."""
+    p, weights = alarm.runs(80, alarm.HOUR + alarm.WARM_UP, "typical", 7)
+    told = alarm.false_with_baseline(p, weights)
+    most = 1.0 + 3.0 * math.sqrt(1.0 / 80.0)
+    assert 0.3 < told["baseline_fixed_false_per_h"] <= most
+    assert 0.3 < told["baseline_rolling_false_per_h"] <= most
+    assert told["baseline_ignorant_false_per_h"] > 1.5 * most
+
+
+def test_a_baseline_is_completed_until_it_is_settled_and_then_stays() -> None:
+    """It was read 15 % high and said to be 20 % off: 1/0.07^2 = 204 of information make it settled."""
+    source = random.Random(12)
+    test = Cusum(0.6, 0.01, 4.7, 0.2)
+    for _ in range(1200):
+        test.add(source.gauss(0.85, 1.5), 2.25)
+    assert test.level == pytest.approx(0.85, abs=3.0 * test.level_se)
+    assert test.level_se < 1.05 * SETTLED_SE
+    settled = test.level
+    states = [test.add(source.gauss(0.34, 1.5), 2.25) for _ in range(2000)]
+    assert states[-1].alarm and test.frozen and test.level == settled
+    test.clear()
+    for _ in range(400):
+        test.add(source.gauss(1.5, 1.5), 2.25)
+    assert test.level == settled and not test.frozen
+    test.restart()
+    assert (test.level, test.level_se) == (1.0, pytest.approx(0.2))
+
+
+def test_evidence_never_exceeds_what_the_baseline_allows() -> None:
+    """A mean of 0.4 against 1 +- 0.2, known as exactly as one likes: d (1 - d/2 - m) / e^2 = 4.5."""
+    test = Cusum(0.6, 0.01, 4.7, 0.2)
+    states = [test.add(0.4, 2.25) for _ in range(20000)]
+    assert states[-1].evidence == pytest.approx(4.5, rel=0.01)
+    assert states[0].ago == 1 and not states[-1].alarm
+    exact = Cusum(0.6, 0.01, 4.7)
+    assert [exact.add(0.4, 2.25) for _ in range(400)][-1].alarm
+
+
+def test_a_false_alarm_can_be_learned() -> None:
+    """An injury that is none: 300 sweeps at half of what was thought to be 10 % off."""
+    source = random.Random(13)
+    p, learned = [source.gauss(0.5, 1.5) for _ in range(6000)], Cusum(0.6, 1.0, 4.7, 0.1)
+    v = np.full(6000, 2.25)
+    n = {how: int(Cusum(0.6, 1.0, 4.7, 0.1).run(p, v, how).alarm.sum()) for how in ("cleared", "learned")}
+    assert n["cleared"] > 5 * n["learned"] > 0
+    learned.run(p, v, "learned")
+    assert learned.level < 0.75
+    known = Cusum(0.6, 1.0, 4.7)
+    known.run(p, v, "learned")
+    assert known.level == pytest.approx(1.0, abs=1e-12)
 
 
 def test_the_study_in_small() -> None:
     """The whole study with more cases: python -m tests.evoked.alarm."""
-    own = {"nominal_per_h": 1.0, "block": 0.56, "plain_block": 0.2}
+    own = {"nominal_per_h": 1.0, "block": 0.56, "plain_block": 0.2, "baseline_block": 0.5}
     told = alarm.fall(200, "typical", 9, own)
     assert 180.0 < told["cusum_median"] < 285.0
     assert told["ratio"] < 0.75
+    assert told["cusum_median"] < told["baseline_fixed_median"] < 1.35 * told["cusum_median"]
 
 
 def test_it_tells_since_when() -> None:
@@ -290,6 +376,8 @@ def test_rolling_baseline_corrects_a_wrong_baseline() -> None:
         lambda: Cusum(NAN, 1.0, 1.0),
         lambda: Cusum(0.6, 0.0, 1.0),
         lambda: Cusum(0.6, 1.0, INF),
+        lambda: Cusum(0.6, 1.0, 1.0, -0.1),
+        lambda: Cusum(0.6, 1.0, 1.0, NAN),
         lambda: Rolling(Cusum(0.6, 1.0, 1.0), 0.5),
         lambda: Rolling(Cusum(0.6, 1.0, 1.0), 100.0, 0.0),
     ],

@@ -22,10 +22,18 @@ SPEED_UP_AT_LEAST = {"quiet": 0.95, "typical": 1.75, "severe": 4.5}
 EFFICIENCY_AT_LEAST = 0.95
 BIAS_AT_MOST = 0.02
 FURTHER_STUDIES = ("alarm", "leads")
-AT_MOST = {"alarm": {"ratio": 0.65, "cusum_false_per_h": 1.0}}
+AT_MOST = {
+    "alarm": {
+        "ratio": 0.65,
+        "shipped_ratio": 0.65,
+        "shipped_false_per_h": 1.0,
+        "baseline_fixed_false_per_h": 1.0,
+        "baseline_rolling_false_per_h": 1.0,
+    }
+}
 AT_LEAST = {"leads": {"weighted chosen: speed-up": 3.0}}
 NEAR_ONE = {"leads": {"weighted chosen: gain": BIAS_AT_MOST}}
-COUNTED = "cusum_false_per_h"
+COUNTED = "_false_per_h"
 """A count over as many hours as cases: three standard errors are allowed above its bar."""
 
 
@@ -79,11 +87,11 @@ def further_figures(name: str, cases: int, seed: int) -> Iterator[Figure]:
         if (near := NEAR_ONE.get(name, {}).get(figure)) is not None:
             yield Figure(f"{name}: {figure}", f"{value:.4g}", f"1 +-{near:g}", abs(value - 1.0) <= near)
             continue
-        at_most = AT_MOST.get(name, {}).get(figure)
+        at_most = AT_MOST.get(name, {}).get(figure.rsplit(": ", 1)[-1])
         if at_most is None:
             yield Figure(f"{name}: {figure}", f"{value:.4g}")
             continue
-        margin = 3.0 * (at_most / cases) ** 0.5 if figure == COUNTED else 0.0
+        margin = 3.0 * (at_most / cases) ** 0.5 if figure.endswith(COUNTED) else 0.0
         bar = f"<= {at_most:g}" + (f" + {margin:.2f}" if margin else "")
         yield Figure(f"{name}: {figure}", f"{value:.4g}", bar, value <= at_most + margin)
 
