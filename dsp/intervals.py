@@ -115,13 +115,12 @@ def _reach(seen: Look, noise: Noise, quantile: float, scratch: Scratch) -> tuple
     A place is possible while the mean there is below its peak by less than the noise between them explains.
     """
     plan, pick, fall, sums = seen.where.plan, seen.picks[0], scratch.up, scratch.sums
-    kernels.beside(noise.traces, plan, pick, quantile / Z_95, fall, sums)
-    slopes, curves = sums.tolist()[:2]
+    kernels.beside(noise.traces, plan, pick, quantile / Z_95, REACH, fall, sums)
+    slopes, curves, left, right = sums.tolist()[:4]
     rows = seen.where.window[1] - seen.where.window[0]
     bent = curves / (PATTERNS * rows)
     ripple = math.sqrt(slopes / (PATTERNS * (rows + 1)) / bent) if bent > 0.0 else 1.0
-    kernels.reach(fall, plan, pick, REACH, sums)
-    ripples = float(sums[0] + sums[1]) / ripple
+    ripples = (left + right) / ripple
     kernels.reach(fall, plan, pick, between(ripples, FALL), sums)
     return float(sums[0]), float(sums[1]), ripples
 

@@ -22,7 +22,7 @@ DRAW = types.void(IN2, PLACES, F1, F2, F1)
 ALONG = types.void(IN2, IN1, PLACES, IN2, F1, F1)
 RIVAL = types.void(IN1, PLACES, types.int64, F1)
 EXTREMES = types.void(IN1, PLACES, F1)
-BESIDE = types.void(IN2, PLACES, IN1, types.float64, F1, F1)
+BESIDE = types.void(IN2, PLACES, IN1, types.float64, types.float64, F1, F1)
 REACH = types.void(IN1, PLACES, IN1, types.float64, F1)
 PAIR = types.UniTuple(types.float64, 2)
 NULLS = 15
@@ -137,11 +137,15 @@ def null_sums(traces, every, signs, thin, gram, parts, levels, sums):
         total = _total(trace)
         levels[i] = total / traces.shape[1]
         size += abs(total)
-        for t in range(few.shape[0]):
-            few[t] = trace[t * every]
-        mean = _total(few) / few.shape[0]
-        for t in range(few.shape[0]):
-            few[t] -= mean
+        if every == 1:
+            for t in range(few.shape[0]):
+                few[t] = trace[t] - levels[i]
+        else:
+            for t in range(few.shape[0]):
+                few[t] = trace[t * every]
+            mean = _total(few) / few.shape[0]
+            for t in range(few.shape[0]):
+                few[t] -= mean
         for j in range(1, i + 1, 2):
             k = min(j + 1, i)
             one, two = _products(few, thin[j], thin[k])
@@ -350,12 +354,34 @@ def _roughness(x, first, end):
     return p + q, a + b
 
 
+@numba.njit(REACH, cache=True, nogil=True, error_model="numpy")
+def reach(fall, plan, pick, allowed, sides):
+    """How far to the left and to the right (rows) the fall leaves `allowed` for good, between rows by a
+    straight line; at most to the row beside the window. The fall is 0 at the picked place itself."""
+    place = pick[PLACE]
+    at = int(pick[ROW])
+    for side in range(2):
+        step = -1 if side == 0 else 1
+        edge = plan[0] - 1 if side == 0 else plan[1]
+        nearest = at if (place - at) * step < 0.0 else at + step
+        t = edge
+        while t != nearest - step and not fall[t] <= allowed:
+            t -= step
+        if t == edge:
+            sides[side] = abs(place - edge)
+            continue
+        inner, distance = (0.0, 0.0) if t == nearest - step else (fall[t], abs(place - t))
+        part = (allowed - inner) / (fall[t + step] - inner)
+        sides[side] = distance + part * (abs(place - (t + step)) - distance)
+
+
 @numba.njit(BESIDE, cache=True, nogil=True, error_model="numpy")
-def beside(traces, plan, pick, scale, fall, sums):
+def beside(traces, plan, pick, scale, allowed, fall, sums):
     """How far the mean falls below the height of `pick` at each row of the window and one on either side, in
     units of `scale` x rms over the nulls of their difference to the picked place: into fall (time,).
 
-    Sums: squares of first and of second differences of the nulls over these rows.
+    Sums: squares of first and of second differences of the nulls over these rows; how far it is to where the
+    fall leaves `allowed`, as `reach` tells.
     """
     first, end = plan[0] - 1, plan[1] + 1
     at = int(pick[ROW])
@@ -377,27 +403,7 @@ def beside(traces, plan, pick, scale, fall, sums):
     for t in range(first, end):
         noise = (fall[t] / NULLS) ** 0.5 * scale
         fall[t] = (pick[HEIGHT] - plan[5] * traces[0, t]) / max(noise, 1e-300)
-
-
-@numba.njit(REACH, cache=True, nogil=True, error_model="numpy")
-def reach(fall, plan, pick, allowed, sides):
-    """How far to the left and to the right (rows) the fall leaves `allowed` for good, between rows by a
-    straight line; at most to the row beside the window. The fall is 0 at the picked place itself."""
-    place = pick[PLACE]
-    at = int(pick[ROW])
-    for side in range(2):
-        step = -1 if side == 0 else 1
-        edge = plan[0] - 1 if side == 0 else plan[1]
-        nearest = at if (place - at) * step < 0.0 else at + step
-        t = edge
-        while t != nearest - step and not fall[t] <= allowed:
-            t -= step
-        if t == edge:
-            sides[side] = abs(place - edge)
-            continue
-        inner, distance = (0.0, 0.0) if t == nearest - step else (fall[t], abs(place - t))
-        part = (allowed - inner) / (fall[t + step] - inner)
-        sides[side] = distance + part * (abs(place - (t + step)) - distance)
+    reach(fall, plan, pick, allowed, sums[2:4])
 
 
 ALL = (along, beside, draw, extremes, gather, look, null_sums, reach, rival)

@@ -341,8 +341,10 @@ def extremes(trace: Floats, plan: Rows, prominences: Floats) -> None:
             prominences[first + k] = up[k] - max(min(s[:n]) for s, n in zip(sides, ends, strict=True))
 
 
-def beside(traces: Floats, plan: Rows, pick: Floats, scale: float, fall: Floats, sums: Floats) -> None:
-    """Fall of the mean from its height over the noise between there and here; roughness of the nulls."""
+def beside(
+    traces: Floats, plan: Rows, pick: Floats, scale: float, allowed: float, fall: Floats, sums: Floats
+) -> None:
+    """Fall of the mean from its height over the noise between there and here; roughness of nulls; reach."""
     rows = range(int(plan[0]) - 1, int(plan[1]) + 1)
     k = math.floor(pick[0])
 
@@ -354,6 +356,7 @@ def beside(traces: Floats, plan: Rows, pick: Floats, scale: float, fall: Floats,
         fall[r] = (pick[2] - plan[5] * traces[0, r]) / max(noise * scale, 1e-300)
     sums[0] = sum((t[r + 1] - t[r]) ** 2 for t in traces[1:] for r in rows[:-1])
     sums[1] = sum((t[r + 1] - 2 * t[r] + t[r - 1]) ** 2 for t in traces[1:] for r in rows[1:-1])
+    reach(fall, plan, pick, allowed, sums[2:4])
 
 
 def reach(fall: Floats, plan: Rows, pick: Floats, allowed: float, sides: Floats) -> None:

@@ -98,7 +98,7 @@ def test_a_peak_is_what_the_twins_make_of_it(case: tuple[int, int, float], plan:
         module.rival(traces[0], where, int(picks[0, kernels.ROW]), sums[2])
         fall, prominences = np.zeros((2, case[0]))
         module.extremes(traces[0], where, prominences)
-        module.beside(traces, where, picks[0], 1.1, fall, sums[3])
+        module.beside(traces, where, picks[0], 1.1, 0.8, fall, sums[3])
         for k, allowed in enumerate((0.3, 1.5)):
             module.reach(fall, where, picks[0], allowed, sums[4 + k])
         module.along(traces, levels, where, picks, up, sums[6])
