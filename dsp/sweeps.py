@@ -5,7 +5,8 @@ A sweep never crosses a gap. Its weight is 1/variance of the interval between th
 and independent of the response it weighs, so that the average is not biased (weights from the response itself
 lose 13-16 % of amplitude: facts/dsp 3.1). What follows shows a burst that began during the response. A short
 interval tells little: its variance is drawn towards the running level as far as its degrees of freedom are
-few. Samples that are told to hold something else than the body (`exclude`) enter no average.
+few. Where tests are interleaved so closely that nothing is free of every response, what is free of the test's
+own is taken: the others' count as noise, the same in every sweep. Samples that are told to hold something else than the body (`exclude`) enter no average.
 """
 
 import math
@@ -107,6 +108,7 @@ class SweepCutter:
         self._n = n_derivations
         # Stimuli on any line, of one sample once: what bounds the intervals without response.
         self._stimuli: deque[int] = deque(maxlen=MOST_STIMULI)
+        self._own: deque[int] = deque(maxlen=MOST_STIMULI)
         self._pending: deque[Trigger] = deque()
         self._settle = settle_samples(sos)
         self._excluded: dict[tuple[int, str], int | None] = {}
@@ -125,7 +127,11 @@ class SweepCutter:
         """Note a stimulus on any line; first pulses on the test's own lines become sweeps if `taken`."""
         if not self._stimuli or trigger.index > self._stimuli[-1]:
             self._stimuli.append(trigger.index)
-        if taken and trigger.line in self._lines and trigger.pulse == 1:
+        if trigger.line not in self._lines:
+            return
+        if not self._own or trigger.index > self._own[-1]:
+            self._own.append(trigger.index)
+        if taken and trigger.pulse == 1:
             self._pending.append(trigger)
 
     def forget(self) -> None:
@@ -186,18 +192,23 @@ class SweepCutter:
         behind the response as far as the sweep has been waited for, which shows what began meanwhile."""
         if self._weights is None:
             return np.ones(self._n), ""
-        g = self._geometry
-        end = index - g.guard
-        start = max(end - g.noise_span, stream.begin, stream.settled)
-        k = bisect_left(self._stimuli, index)
-        if k > 0:
-            start = max(start, self._stimuli[k - 1] + g.response)
-        k = bisect_right(self._stimuli, index)
-        behind, until = index + g.response, index + g.post + g.tail
-        if k < len(self._stimuli):
-            until = min(until, self._stimuli[k])
-        spans = [(a, b) for a, b in ((start, end), (behind, until)) if b - a >= MIN_NOISE_SAMPLES]
+        spans = self._spans(index, self._stimuli, stream) or self._spans(index, self._own, stream)
         weights = self._weights.weigh(*(stream.rows(a, b) for a, b in spans))
         if weights is None:
             return np.zeros(self._n), "no response-free interval"
         return weights, ""
+
+    def _spans(self, index: int, stimuli: deque[int], stream: Stream) -> list[tuple[int, int]]:
+        """What lies beside the sweep of the stimulus at `index` and in no response to any of `stimuli`: spans
+        of samples long enough to tell a variance."""
+        g = self._geometry
+        end = index - g.guard
+        start = max(end - g.noise_span, stream.begin, stream.settled)
+        k = bisect_left(stimuli, index)
+        if k > 0:
+            start = max(start, stimuli[k - 1] + g.response)
+        k = bisect_right(stimuli, index)
+        behind, until = index + g.response, index + g.post + g.tail
+        if k < len(stimuli):
+            until = min(until, stimuli[k])
+        return [(a, b) for a, b in ((start, end), (behind, until)) if b - a >= MIN_NOISE_SAMPLES]

@@ -413,6 +413,22 @@ def test_without_any_response_free_interval_there_is_no_weight() -> None:
     assert found[3].weights[0] == pytest.approx(1.0 / np.mean((counts[400:499] * LSB_UV) ** 2), rel=1e-5)
 
 
+def test_where_no_interval_is_free_of_every_response_the_other_tests_count_as_noise() -> None:
+    """Another line's stimuli every 60 samples, its responses 80 long: nothing is free of both."""
+    g = geometry(response_ms=80.0)
+    counts = noise_counts(18)
+    made, cut = stream(NO_FILTER, history=g.history), cutter(g)
+    found = cut_sweeps(made, cut, counts, [Trigger(at, 2 if at % 300 else 1) for at in range(60, 1000, 60)])
+    assert [(s.trigger.index, s.reason) for s in found] == [(300, ""), (600, ""), (900, "")]
+    start = 300 - g.guard - g.noise_span
+    power = np.mean((counts[start : 300 - g.guard] * LSB_UV) ** 2)
+    behind = counts[380 : 300 + g.post + g.tail] * LSB_UV
+    assert len(behind) < MIN_NOISE_SAMPLES, "what follows the response is not waited for"
+    assert found[0].weights[0] == pytest.approx(1.0 / power, rel=1e-5)
+    crowded = [s.weights[0] for s in found]
+    assert len(set(crowded)) == 3, "every sweep has its own"
+
+
 @pytest.mark.parametrize(("interval", "reason"), [(15, "no response-free interval"), (16, "")])
 def test_an_interval_is_at_least_sixteen_samples(interval: int, reason: str) -> None:
     found = run(noise_counts(16), [interval + 1], geometry(window_ms=(0.0, 20.0)))
