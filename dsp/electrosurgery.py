@@ -184,7 +184,9 @@ class ElectrosurgeryDetector:
         size[(size == 0.0) & (np.abs(self._kept[1:]) >= self._rail_uv)] = math.inf
         quiet = np.partition(size.T, self._order, axis=1)[:, self._order] * self._scale
         self._levels = [*self._levels[1 - _LEVELS :], quiet]
-        level = np.median(np.array(self._levels), axis=0)
+        ranked = np.sort(np.array(self._levels), axis=0)
+        middle = len(ranked) // 2
+        level = 0.5 * (ranked[middle] + ranked[middle - (len(ranked) % 2 == 0)])
         level[np.isinf(level)] = 0.0
         self._set_threshold(np.maximum(TIMES_QUIET * level, self._floor_uv))
 

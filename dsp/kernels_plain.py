@@ -15,6 +15,7 @@ from dsp.kernels_types import (
     CASCADE,
     DECODE,
     DERIVE,
+    DERIVE_ROWS,
     FOLD,
     LOUD,
     MICROVOLTS,
@@ -24,33 +25,43 @@ from dsp.kernels_types import (
     SHARES,
 )
 
-AT_ONCE = 128
-RAIL_HIGH = np.int32(8388607)
-RAIL_LOW = np.int32(-8388608)
+RAIL_HIGH, RAIL_LOW = 8388607.0, -8388608.0
 
 
 @numba.njit(DERIVE, cache=True, nogil=True)
-def derive(counts, starts, columns, gains, offsets, out, railed):
+def derive(counts, starts, columns, gains, offsets, out, railed, work):
     """Counts (time, channel) -> microvolts (time, derivation).
 
     Derivation d is offsets[d] + the sum of gains[k] * counts[:, columns[k]] for k from starts[d] until before
-    starts[d + 1]. `railed` (time,) becomes 1 where a channel that any derivation uses stands at a rail.
+    starts[d + 1]. `railed` (time,) becomes 1 where a channel that any derivation uses stands at a rail. In
+    `work` (channels + 1, DERIVE_ROWS) the channels stand one behind the other, so that sums are vector code.
     """
     # In pieces that stay in the nearest cache, however long the block.
-    for begin in range(0, counts.shape[0], AT_ONCE):
-        end = min(begin + AT_ONCE, counts.shape[0])
-        for t in range(begin, end):
-            railed[t] = 0
+    for begin in range(0, counts.shape[0], DERIVE_ROWS):
+        n = min(DERIVE_ROWS, counts.shape[0] - begin)
+        rows, derived, rail = counts[begin : begin + n], out[begin : begin + n], railed[begin : begin + n]
+        for t in range(n):
+            rail[t] = 0
+        for channel in range(counts.shape[1]):
+            used = False
+            for k in range(columns.shape[0]):
+                used |= columns[k] == channel
+            if used:
+                value = work[channel]
+                for t in range(n):
+                    value[t] = rows[t, channel]
+                for t in range(n):
+                    rail[t] |= numba.uint8((value[t] >= RAIL_HIGH) | (value[t] <= RAIL_LOW))
+        total = work[counts.shape[1]]
         for d in range(offsets.shape[0]):
-            for t in range(begin, end):
-                out[t, d] = offsets[d]
+            for t in range(n):
+                total[t] = offsets[d]
             for k in range(starts[d], starts[d + 1]):
-                gain, column = gains[k], columns[k]
-                for t in range(begin, end):
-                    n = counts[t, column]
-                    out[t, d] += gain * n
-                    if n >= RAIL_HIGH or n <= RAIL_LOW:
-                        railed[t] = 1
+                gain, value = gains[k], work[columns[k]]
+                for t in range(n):
+                    total[t] += gain * value[t]
+            for t in range(n):
+                derived[t, d] = total[t]
 
 
 @numba.njit(BRIDGE, cache=True, nogil=True, error_model="numpy")
@@ -143,12 +154,21 @@ def decode(raw, out):
 @numba.njit(MICROVOLTS, cache=True, nogil=True, error_model="numpy")
 def microvolts(counts, columns, lsb_uv, offset_uv, uv, mean):
     """The `columns` of counts (time, channel) in microvolts, uv (time, column), and their mean (time,)."""
+    whole = columns.shape[0] > 0
+    for k in range(columns.shape[0]):
+        whole &= columns[k] == columns[0] + k
     for t in range(uv.shape[0]):
+        out = uv[t]
+        if whole:  # side by side: vector code
+            row = counts[t, columns[0] :]
+            for k in range(out.shape[0]):
+                out[k] = row[k] * lsb_uv[k] + offset_uv[k]
+        else:
+            for k in range(out.shape[0]):
+                out[k] = counts[t, columns[k]] * lsb_uv[k] + offset_uv[k]
         total = 0.0
-        for k in range(columns.shape[0]):
-            value = counts[t, columns[k]] * lsb_uv[k] + offset_uv[k]
-            uv[t, k] = value
-            total += value
+        for k in range(out.shape[0]):
+            total += out[k]
         mean[t] = total / columns.shape[0]
 
 
@@ -216,20 +236,23 @@ def null_averages(sums, work, scale, scales, shares, squares, halves, half):
     mean, the halves times `halves`. These are per derivation, repeated up to a length (p,) that is a multiple
     of how many there are; `squares` (p,) becomes the sum of the patterns' squares, likewise.
     """
-    for k in range(0, 16, 2):
+    # Four at a time: two steps of the transform in one passage through memory.
+    for k in range(0, 16, 4):
         for i in range(work.shape[1]):
-            work[k, i] = sums[k, i] + sums[k + 1, i]
-            work[k + 1, i] = sums[k, i] - sums[k + 1, i]
-    step = 2
-    while step < 16:
-        for k in range(0, 16, 2 * step):
-            for j in range(k, k + step):
-                for i in range(work.shape[1]):
-                    first = work[j, i]
-                    second = work[j + step, i]
-                    work[j, i] = first + second
-                    work[j + step, i] = first - second
-        step *= 2
+            a, b = sums[k, i] + sums[k + 1, i], sums[k, i] - sums[k + 1, i]
+            c, d = sums[k + 2, i] + sums[k + 3, i], sums[k + 2, i] - sums[k + 3, i]
+            work[k, i] = a + c
+            work[k + 1, i] = b + d
+            work[k + 2, i] = a - c
+            work[k + 3, i] = b - d
+    for k in range(4):
+        for i in range(work.shape[1]):
+            a, b = work[k, i] + work[k + 4, i], work[k, i] - work[k + 4, i]
+            c, d = work[k + 8, i] + work[k + 12, i], work[k + 8, i] - work[k + 12, i]
+            work[k, i] = a + c
+            work[k + 4, i] = b + d
+            work[k + 8, i] = a - c
+            work[k + 12, i] = b - d
     n, period = work.shape[1], scale.shape[0]
     for i in range(period):
         squares[i] = 0.0
@@ -244,10 +267,11 @@ def null_averages(sums, work, scale, scales, shares, squares, halves, half):
         for i in range(mean.shape[0]):
             mean[i] *= scale[i]
     for p in range(15):
+        own, shared = scales[p], shares[p]
         for base in range(0, n, period):
             mean = work[0, base : base + period]
             null = work[p + 1, base : base + period]
             for i in range(null.shape[0]):
-                null[i] = null[i] * scales[p, i] - mean[i] * shares[p, i]
-            for i in range(null.shape[0]):
-                squares[i] += null[i] * null[i]
+                value = null[i] * own[i] - mean[i] * shared[i]
+                null[i] = value
+                squares[i] += value * value

@@ -15,7 +15,9 @@ COUNTS = types.Array(types.int32, 2, "C", readonly=True)
 PLACES = types.Array(types.int64, 1, "C", readonly=True)
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 
-DERIVE = types.void(COUNTS, PLACES, PLACES, IN1, IN1, F2, U1)
+DERIVE_ROWS = 128
+"""Rows that `derive` takes at once, in the nearest cache."""
+DERIVE = types.void(COUNTS, PLACES, PLACES, IN1, IN1, F2, U1, F2)
 BRIDGE = types.void(F2, IN1, IN1)
 CASCADE = types.void(F2, IN2, F3)
 FOLD = types.void(SINGLE2, SINGLE1, S2)

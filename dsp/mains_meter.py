@@ -127,9 +127,7 @@ class MainsMeter:
             return MainsReading(self.end)
         beside = np.array([window.beside for window in windows])
         tones = [np.array([window.tones[m] for window in windows]) for m in range(len(NOMINAL_HZ))]
-        ratios = [
-            float(np.median(np.abs(t[:, 0]) ** 2) / np.median(beside[:, m])) for m, t in enumerate(tones)
-        ]
+        ratios = [_median(np.abs(t[:, 0]) ** 2) / _median(beside[:, m]) for m, t in enumerate(tones)]
         mains = int(np.argmax(ratios))
         if ratios[mains] < STANDS_OUT:
             return MainsReading(self.end)
@@ -140,8 +138,8 @@ class MainsMeter:
         nominal_hz = NOMINAL_HZ[mains]
         # The fit's phase is that of nominal, counted from the window's middle; from here on from the index.
         line = tones[:, 0] * np.exp(-2j * np.pi * nominal_hz * times_s)
-        power = float(np.median(np.abs(line) ** 2))
-        noise = float(np.median(beside))
+        power = _median(np.abs(line) ** 2)
+        noise = _median(beside)
         weights = np.minimum(np.abs(line) ** 2 / power, 1.0) / (beside + noise)
         off_hz, phase, off_sd, turns = _phase_fit(times_s, np.angle(line), weights, noise / power)
         amplitude = np.empty(tones.shape[1])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dsp import kernels
 from dsp.aligned import aligned_empty
 from dsp.filters import ForwardFilter, settle_samples
+from dsp.kernels_types import DERIVE_ROWS
 from dsp.mains_fit import MainsFit
 from dsp.nouns import Derivation
 
@@ -57,6 +58,7 @@ class Stream:
         self._columns = np.nonzero(used)[1].astype(np.int64)
         self._gains = np.ascontiguousarray((weights * np.array(scale.lsb_uv))[used])
         self._offsets = np.ascontiguousarray((weights * np.array(scale.offset_uv)).sum(axis=1))
+        self._work = np.empty((weights.shape[1] + 1, DERIVE_ROWS))
         self._filter = ForwardFilter(sos, len(derivations)) if len(sos) else None
         self._mains: MainsFit | None = None
         self._settle = settle_samples(sos)
@@ -116,7 +118,8 @@ class Stream:
         self._make_room(n)
         at = self._rail_end - self.begin
         railed = self._railed[at : at + n]
-        kernels.derive(counts, self._starts, self._columns, self._gains, self._offsets, raw, railed)
+        terms = (self._starts, self._columns, self._gains, self._offsets)
+        kernels.derive(counts, *terms, raw, railed, self._work)
         if self.origin_uv is None:
             self.origin_uv = raw[0].copy()
         self._rail_end += n

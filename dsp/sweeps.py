@@ -6,7 +6,8 @@ and independent of the response it weighs, so that the average is not biased (we
 lose 13-16 % of amplitude: facts/dsp 3.1). What follows shows a burst that began during the response. A short
 interval tells little: its variance is drawn towards the running level as far as its degrees of freedom are
 few. Where tests are interleaved so closely that nothing is free of every response, what is free of the test's
-own is taken: the others' count as noise, the same in every sweep. Samples that are told to hold something else than the body (`exclude`) enter no average.
+own is taken: the others' count as noise, the same in every sweep. Samples that are told to hold something
+else than the body (`exclude`) enter no average.
 """
 
 import math

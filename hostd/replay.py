@@ -116,7 +116,8 @@ def write_lines(replay: Replay, out: TextIO) -> int:
         own = {"v": wire.SCHEMA_VERSION, "seq": seq[message.topic], "index": message.index}
         header = own | {"t_ns": t_ns, "utc_ns": utc_ns} | fields
         line = {"topic": message.topic, "header": header, "parts": parts}  # bytes become base64
-        out.write(_lines.encode(line).decode() + "\n")
+        out.write(_lines.encode(line).decode())
+        out.write("\n")
     return sum(seq.values())
 
 

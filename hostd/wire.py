@@ -5,6 +5,7 @@ Refuses anything else; decoding hostile bytes raises ValueError, never another k
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -44,12 +45,19 @@ def pack_arrays(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[bytes]]
     parts: list[bytes] = []
     for key, value in fields.items():
         if isinstance(value, np.ndarray):
-            little = np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<"), copy=False)
-            header[key] = {"dtype": little.dtype.str, "shape": list(value.shape), "part": len(parts)}
-            parts.append(little.tobytes())
+            little, name = _little(value.dtype)
+            header[key] = {"dtype": name, "shape": list(value.shape), "part": len(parts)}
+            parts.append(value.astype(little, copy=False).tobytes())
         else:
             header[key] = value
     return header, parts
+
+
+@lru_cache(maxsize=64)
+def _little(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], str]:
+    """The little-endian kind of `dtype`, and its name on the wire."""
+    little = dtype.newbyteorder("<")
+    return little, little.str
 
 
 def encode(topic: str, header: Mapping[str, Any], parts: Sequence[bytes]) -> list[bytes]:

@@ -4,6 +4,7 @@ Owns the layout of a record. Refuses I/O, and refuses bytes that are not whole r
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,11 +82,16 @@ def decode_records(header: Header, data: bytes, signals: Sequence[int]) -> NDArr
     foreign = 4 - size
     padded = bytes(foreign) + data if 0 in map(header.offsets.__getitem__, signals) else data
     ahead = len(data) - len(padded)
-    for column, k in enumerate(signals):
-        shape, strides = (n_records, n_samples), (header.record_bytes, size)
-        start = header.offsets[k] - foreign - ahead
-        words: NDArray[np.int32] = np.ndarray(shape, "<i4", padded, start, strides)
-        np.right_shift(words, 8 * foreign, out=counts[:, :, column])
+    starts = [header.offsets[k] - foreign - ahead for k in signals]
+    steps = {after - before for before, after in pairwise(starts)}
+    if len(steps) > 1 or min(steps, default=0) < 0:  # not one behind the other
+        for column, k in enumerate(signals):
+            counts[:, :, column] = decode_records(header, data, (k,)).reshape(n_records, n_samples)
+        return counts.reshape(n_records * n_samples, len(signals))
+    shape = (n_records, n_samples, len(signals))
+    strides = (header.record_bytes, size, steps.pop() if steps else 0)
+    words: NDArray[np.int32] = np.ndarray(shape, "<i4", padded, starts[0], strides)
+    np.right_shift(words, 8 * foreign, out=counts)
     return counts.reshape(n_records * n_samples, len(signals))
 
 
