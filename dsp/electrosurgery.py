@@ -146,8 +146,8 @@ class ElectrosurgeryDetector:
 
     def _keep(self, rows: Floats) -> None:
         """The newest ten windows, and the row before them, are what the quiet level is learnt from."""
-        joined = rows if self._last is None else np.concatenate([self._kept, rows])
-        self._kept = joined[-(POOLED * self.window + 1) :].copy()
+        most = POOLED * self.window + 1
+        self._kept = rows[-most:].copy() if len(rows) >= most else np.concatenate([self._kept, rows])[-most:]
         self._last = rows[-1].copy()
         self._loud_now = False
 

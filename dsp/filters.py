@@ -6,7 +6,7 @@ together: -3 dB at `low_hz` and `high_hz`. Refuses nothing at run time; bad corn
 """
 
 import math
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dsp import kernels
 from dsp.aligned import aligned_empty
 
+Real = TypeVar("Real", bound=np.floating)
 PASS_ORDER = 2
 SETTLED = 0.005
 
@@ -119,11 +120,9 @@ class ForwardFilter:
             x += self._gain * self._level
 
 
-def backward(
-    x: NDArray[np.floating], sos: NDArray[np.float64], rows: int | None = None
-) -> NDArray[np.float64]:
+def backward(x: NDArray[Real], sos: NDArray[np.float64], rows: int | None = None) -> NDArray[Real]:
     """The backward pass over x (time, derivation), as if its last row went on for ever; a new array of the
-    first `rows` (default: all).
+    first `rows` (default: all), of the kind that x is.
 
     What really follows is not known yet: rows nearer to the end than `settle_samples` still show it.
     """
@@ -132,4 +131,4 @@ def backward(
     kernels.cascade(reverse, sos, np.zeros((len(sos), 2, x.shape[1])))
     if (gain := level_gain(sos)) != 0.0:
         reverse += gain * x[-1]
-    return np.ascontiguousarray(reverse[::-1][:rows])
+    return np.ascontiguousarray(reverse[::-1][:rows], dtype=x.dtype)

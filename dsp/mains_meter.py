@@ -14,6 +14,7 @@ windows, so that electrosurgery may spoil some.
 import math
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,7 +166,7 @@ def _phase_fit(
     the middle. `noise`: power beside mains in terms of its own, which bounds the s.d. from below.
     """
     line = weights * np.exp(1j * angles)
-    spectrum = np.abs(np.exp(-2j * np.pi * np.outer(_SEARCH_HZ, times_s)) @ line)
+    spectrum = np.abs(_search(tuple(times_s.tolist())) @ line)
     start_hz = float(_SEARCH_HZ[int(np.argmax(spectrum))])
     turned = line * np.exp(-2j * np.pi * start_hz * times_s)
     mean = complex(turned.sum())
@@ -182,6 +183,12 @@ def _phase_fit(
     sd = math.sqrt(max(scatter, expected) * float(inverse[1, 1]))
     at_end = float(found[0] - found[1] * middle + found[2] * middle * middle)
     return start_hz + float(found[1]), at_end, sd, start_hz * times_s + design @ found
+
+
+@lru_cache(maxsize=4)
+def _search(times_s: tuple[float, ...]) -> Complex:
+    """Phasors (frequency, window) against which the phases at `times_s` are held; mostly the same times."""
+    return np.asarray(np.exp(-2j * np.pi * np.outer(_SEARCH_HZ, times_s)))
 
 
 def _median(x: Floats) -> float:
@@ -202,8 +209,8 @@ class _Fit:
         self._weight = np.sin(np.pi * (np.arange(self.samples) + 0.5) / self.samples) ** 2
         tones = [h * f for f, n in zip(NOMINAL_HZ, harmonics, strict=True) for h in range(1, n + 1)]
         tones = list(dict.fromkeys(tones))
-        self._columns = [
-            [3 + 2 * tones.index(h * f) for h in range(1, n + 1)]
+        self._tones = [
+            np.array([tones.index(h * f) for h in range(1, n + 1)])
             for f, n in zip(NOMINAL_HZ, harmonics, strict=True)
         ]
         u = 2 * self._times_s / WINDOW_S
@@ -212,9 +219,11 @@ class _Fit:
         self._design = np.column_stack([np.ones_like(u), u, u * u, waves])
         self._weighted = np.ascontiguousarray(self._design.T * self._weight)
         self._normal = self._weighted @ self._design
+        self._whole = np.linalg.solve(self._normal, self._weighted)
         beside = np.array([[f + d for d in off] for f, off in zip(NOMINAL_HZ, _BESIDE_HZ, strict=True)])
-        # Phasors beside mains, in peak microvolts as the tones are.
-        probe = np.exp(-2j * np.pi * np.outer(beside.ravel(), self._times_s)) * self._weight
+        # Phasors beside mains, in peak microvolts as the tones are: both parts of each, one behind the other.
+        turns = 2 * np.pi * np.outer(beside.ravel(), self._times_s)
+        probe = np.stack([np.cos(turns), np.sin(turns)], axis=1).reshape(-1, self.samples) * self._weight
         self._probe = np.ascontiguousarray(2 * probe / self._weight.sum())
         self._before = max(1, round(_BEFORE_S * rate_hz))
         self._after = max(1, round(_AFTER_S * rate_hz))
@@ -233,9 +242,10 @@ class _Fit:
             if np.array_equal(again, out):
                 break
             out = again
-        beside = np.abs(self._probe @ np.where(out, 0.0, rest)) ** 2 + _LEAST_POWER_UV2
-        phasors = [found[columns] + 1j * found[np.array(columns) + 1] for columns in self._columns]
-        return _Window(tuple(phasors), beside.reshape(len(NOMINAL_HZ), -1).mean(axis=1))
+        parts = self._probe @ np.where(out, 0.0, rest)
+        beside = (parts * parts).reshape(len(NOMINAL_HZ), -1).sum(axis=1) / len(_BESIDE_HZ[0])
+        tones = found[3::2] + 1j * found[4::2]
+        return _Window(tuple(tones[which] for which in self._tones), beside + _LEAST_POWER_UV2)
 
     def loss(self, off_hz: float) -> float:
         """What the window leaves of a tone `off_hz` from where it is fitted, of 1."""
@@ -245,7 +255,7 @@ class _Fit:
         """Coefficients (column,) of the weighted fit to `uv` without the samples `out`."""
         rows = np.flatnonzero(out)
         if not len(rows):
-            return np.linalg.solve(self._normal, self._weighted @ uv)
+            return np.asarray(self._whole @ uv)
         gone = self._design[rows]
         normal = self._normal - (gone.T * self._weight[rows]) @ gone
         return np.linalg.solve(normal, self._weighted @ np.where(out, 0.0, uv))

@@ -166,7 +166,7 @@ class SweepCutter:
             return self._rejected(trigger, excluded)
         segment = stream.rows(first, end + g.tail)
         filtered = len(self._sos) > 0
-        uv = backward(segment, self._sos, g.rows).astype(np.float32) if filtered else segment.copy()
+        uv = backward(segment, self._sos, g.rows) if filtered else segment.copy()
         weights, reason = self._weigh(trigger.index, stream)
         if stream.railed(first, end):
             reason = "saturated"

@@ -252,7 +252,10 @@ class Evoked:
     def _halves(self, average: Average) -> NDArray[np.float32] | None:
         """The averages of every other sweep; None unless every derivation in use has both."""
         halves = average.halves_uv
-        if halves is None or np.isnan(halves[:, :, average.n_effective > 0.0]).any() or not average.n_sweeps:
+        if halves is None or not average.n_sweeps:
+            return None
+        # A half of no weight is no number from its first row on.
+        if np.isnan(halves[:, 0, average.n_effective > 0.0]).any():
             return None
         return self._known(halves, average)
 

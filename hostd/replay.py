@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import msgspec
+import pybase64
 
 from hostd import casefile, wire
 from hostd.case import Case
@@ -115,7 +116,8 @@ def write_lines(replay: Replay, out: TextIO) -> int:
         fields, parts = wire.pack_arrays(message.fields)
         own = {"v": wire.SCHEMA_VERSION, "seq": seq[message.topic], "index": message.index}
         header = own | {"t_ns": t_ns, "utc_ns": utc_ns} | fields
-        line = {"topic": message.topic, "header": header, "parts": parts}  # bytes become base64
+        coded = [msgspec.Raw(b'"' + pybase64.b64encode(part) + b'"') for part in parts]
+        line = {"topic": message.topic, "header": header, "parts": coded}
         out.write(_lines.encode(line).decode())
         out.write("\n")
     return sum(seq.values())
