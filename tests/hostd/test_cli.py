@@ -3,10 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -225,10 +225,8 @@ class Asked:
 
 
 @pytest.fixture(scope="module")
-def answers(
-    live: Live, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, tuple[Asked, Future[Any]]]]:
-    """What `evokd run` answers to all that only its processes can find out; a few at a time."""
+def asked(live: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Asked]]:
+    """All that only the processes of `evokd run` can find out."""
     d = tmp_path_factory.mktemp("cli")
     holder = socket.socket()
     holder.bind(("127.0.0.1", free_block(1)))
@@ -240,7 +238,7 @@ def answers(
     (d / "slow.toml").write_text(CASE.text.replace("rate_hz = 4000", "rate_hz = 2000"))
     cut = variant(live, d / "cut", (live.case / "raw.bdf").read_bytes()[:500])
     recording = f"file:{live.case}"
-    asked = {
+    yield {
         "busy bus": Asked(
             ("--bus", f"tcp://127.0.0.1:{busy}", *QUICK), 1, "another evokd there? choose another --bus"
         ),
@@ -264,14 +262,6 @@ def answers(
             (d / "slow.toml", *QUICK, "--source", recording), 2, "but the recording has 4000"
         ),
     }
-
-    def ask(one: Asked) -> Any:
-        bus = () if "--bus" in one.args else ("--bus", free_bus())
-        command = evokd("run", *one.args, *bus)
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-
-    with ThreadPoolExecutor(3) as pool:
-        yield {name: (one, pool.submit(ask, one)) for name, one in asked.items()}
     holder.close()
 
 
@@ -289,13 +279,35 @@ NAMES = [
 ]
 
 
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """A command that listens to signals does not go on doing so."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_that_cannot_be_is_one_line_from_all_its_processes(
-    answers: dict[str, tuple[Asked, Future[Any]]], name: str
+    asked: dict[str, Asked], signals: None, capfd: pytest.CaptureFixture[str], name: str
 ) -> None:
-    assert list(answers) == NAMES
-    one, answer = answers[name]
-    done = answer.result()
+    """Host, edge and page are processes, watched by this one; what any of them says comes to one place."""
+    assert list(asked) == NAMES
+    one = asked[name]
+    bus = () if "--bus" in one.args else ("--bus", free_bus())
+    code = main(["run", *map(str, one.args), *bus])
+    said = capfd.readouterr().err
+    assert code == one.code, said
+    (line,) = said.splitlines()
+    assert line.startswith("evokd") and one.text in line
+
+
+def test_the_command_itself_says_it_in_one_line_too(asked: dict[str, Asked]) -> None:
+    one = asked["busy bus"]
+    done = subprocess.run(
+        evokd("run", *one.args), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == one.code, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("evokd") and one.text in line

@@ -1,18 +1,16 @@
 """A real recording through the product: mouse ABR records laid end to end, played and replayed."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from firmware.playback import RecordingSource
 from hostd import casefile
-from hostd.client import Subscription
 from hostd.replay import Replay
 from hostd.wire import Message
 from tests.support.mouse_abr import DATA, SWEEP_SAMPLES, MouseAbr, write_mouse_abr
-from tests.support.ports import free_bus
+from tests.support.session import Ear, LiveHost, session, until
 
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"the recording {DATA} is not here")
 
@@ -38,35 +36,35 @@ def latencies(recording: Path, text: str) -> dict[str, float]:
     return last
 
 
+def by_the_command(recording: Path, case: Path, n_sweeps: int) -> Message:
+    """The last average that `evokd run` publishes of a recording."""
+    args = (case, "--source", f"file:{recording}", "--speed", "6")
+    with session(*args, data=Path("off")) as run, Ear(run.bus, ("average.click",)) as ear:
+        ear.until(lambda m: m.header["n_sweeps"] >= n_sweeps, f"{n_sweeps} sweeps")
+        until(lambda: ear.listen() == [] and run.process.poll() is not None, "the end")
+        assert run.wait() == 0 and run.stderr == ""
+    return ear.heard[-1]
+
+
+def by_threads(recording: Path, case: Path, n_sweeps: int) -> Message:
+    """The same without processes."""
+    played = RecordingSource(recording, 12.0, None)
+    with LiveHost(casefile.load(case), played) as host, Ear(host.bus, ("average.click",)) as ear:
+        ear.until(lambda m: m.header["n_sweeps"] >= n_sweeps, f"{n_sweeps} sweeps")
+        host.join()
+        until(lambda: ear.listen() == [], "the last messages")
+        assert host.failure is None
+    return ear.heard[-1]
+
+
 @pytest.mark.parametrize("kind", ["edf-trigger", "edf-annotations", "bdf-trigger", "bdf-annotations"])
 def test_the_published_average_is_the_plain_mean(kind: str, tmp_path: Path) -> None:
     recording = tmp_path / f"abr.{kind[:3]}"
     written = write_mouse_abr(recording, kind)
     case = tmp_path / "case.toml"
     case.write_text(case_text(kind[4:], OFF))
-    bus = free_bus()
-    command = [
-        sys.executable,
-        "-m",
-        "hostd",
-        "run",
-        str(case),
-        "--source",
-        f"file:{recording}",
-        "--speed",
-        "6",
-    ]
-    command += ["--data", "off", "--http", "off", "--bus", bus]
-    last: Message | None = None
-    with Subscription(bus, ("average.click",)) as subscription:
-        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        while run.poll() is None or (last is None or last.header["n_sweeps"] < written.n_sweeps):
-            heard = subscription.receive(100)
-            last = heard[-1] if heard else last
-            if run.poll() is not None and not heard:
-                break
-    assert run.returncode == 0, run.stderr.read() if run.stderr else ""
-    assert last is not None
+    play = by_the_command if kind == "bdf-trigger" else by_threads
+    last = play(recording, case, written.n_sweeps)
     mean = last.array("mean_uv")[:, 0]
     plain = plain_mean(written)
     assert last.header["n_sweeps"] == written.n_sweeps

@@ -73,10 +73,10 @@ class Graph:
     broken: list[str] = field(default_factory=list)
 
 
-def explore(first: CaseState, most: int = 100_000) -> Graph:
-    """Breadth first, until there is nothing new, or more than `most`."""
+def explore(first: CaseState, most: int = 100_000, to_first_broken: bool = False) -> Graph:
+    """Breadth first, until there is nothing new, or more than `most`, or as soon as something is broken."""
     graph, frontier, every = Graph({first}), [first], list(events())
-    while frontier and len(graph.states) <= most:
+    while frontier and len(graph.states) <= most and not (to_first_broken and graph.broken):
         found = []
         for state in frontier:
             for event in every:
