@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from hostd.cli import main
 from hostd.errors import UsageError
 from hw.recording import RecordingReader
 from tests.hostd.conftest import Live
+from tests.support.forking import Forks
 from tests.support.ports import free_block, free_bus
 from tests.support.session import ROOT, LiveHost, evokd
 
@@ -279,25 +279,22 @@ NAMES = [
 ]
 
 
-@pytest.fixture
-def signals() -> Iterator[None]:
-    """A command that listens to signals does not go on doing so."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """Where runs of evokd are forked, their processes too."""
+    made = Forks("tests.hostd.forking")
+    yield made
+    made.close()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_that_cannot_be_is_one_line_from_all_its_processes(
-    asked: dict[str, Asked], signals: None, capfd: pytest.CaptureFixture[str], name: str
+    asked: dict[str, Asked], forks: Forks, name: str
 ) -> None:
-    """Host, edge and page are processes, watched by this one; what any of them says comes to one place."""
     assert list(asked) == NAMES
     one = asked[name]
     bus = () if "--bus" in one.args else ("--bus", free_bus())
-    code = main(["run", *map(str, one.args), *bus])
-    said = capfd.readouterr().err
+    code, _, said = forks.run(["run", *map(str, one.args), *bus], os.environ, 60)
     assert code == one.code, said
     (line,) = said.splitlines()
     assert line.startswith("evokd") and one.text in line

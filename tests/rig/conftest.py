@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.rig.driver import ON_KERNEL
+from tests.support.forking import Forks
 
 ROOT = Path(__file__).parents[2]
 WITHIN_S = 120
@@ -44,11 +45,9 @@ _UNMET = tuple(name for name in ("spidev", "gpiod", "lgpio") if importlib.util.f
 
 
 @cache
-def forks() -> Any:
+def forks() -> Forks:
     """Where the rigs of these tests are forked."""
-    from tests.rig.forking import Forks
-
-    return Forks()
+    return Forks("tests.rig.forking")
 
 
 def spawn(*arguments: str, environment: dict[str, str] | None = None, anew: bool = False) -> Ran:
@@ -62,7 +61,7 @@ def spawn(*arguments: str, environment: dict[str, str] | None = None, anew: bool
         return Ran(*run_rig(["--kernel", *arguments], environment or {}))
     wanted = os.environ | {"PYTHONPATH": str(ROOT)} | (environment or {})
     if not anew and not _UNMET:
-        return Ran(*forks().run_rig(arguments, wanted, WITHIN_S))
+        return Ran(*forks().run(arguments, wanted, WITHIN_S))
     ran = subprocess.run(
         [sys.executable, "-m", "firmware.rig", *arguments],
         cwd=ROOT,
