@@ -26,6 +26,9 @@ NORMAL = NormalDist()
 NEVER = math.inf
 GRID = 401
 RANGE = 5.0
+LIKELY, SOONEST, LATEST = 0.6, 2.1, -1.0
+"""How far above what is expected the evidence may come out, in its standard deviations, for half and for nine
+in ten decisions: of many looks the first that crosses comes before the middle path does."""
 LEAST = 1e-9
 HALF_ERROR = 1.0 / math.sqrt(2.0 * PATTERNS)
 """Relative standard error of a standard deviation that 15 null averages tell."""
@@ -72,7 +75,7 @@ class Verdict:
     """The state at a look. `error_rate` is what the decision is wrong in at most, None while undecided.
 
     `done`: the average may end. `seconds_left` (likely, and from, to): until it is done, by the noise falling
-    as 1/sqrt(n); None when it is done, or nothing can be told yet.
+    as 1/sqrt(n), nine in ten within from and to; None when it is done, or nothing can be told yet.
     """
 
     decision: Decision
@@ -219,8 +222,7 @@ class Stopping:
             return None
         factor = self._factor(half_ms, half_share)
         ends = []
-        # The evidence is known to one standard deviation, the intervals to HALF_ERROR.
-        for shift, scale in ((0.0, 1.0), (1.0, 1.0 - HALF_ERROR), (-1.0, 1.0 + HALF_ERROR)):
+        for shift, scale in ((LIKELY, 1.0), (SOONEST, 1.0 - HALF_ERROR), (LATEST, 1.0 + HALF_ERROR)):
             decided = self._looks[-1] if decision == "undecided" else n_sweeps
             gone = False
             if decision == "undecided":
@@ -231,10 +233,15 @@ class Stopping:
         return likely, min(least, likely), max(most, likely)
 
     def _decided_at(self, n_sweeps: int, evidence: Evidence, shift: float) -> tuple[int, bool]:
-        """Sweeps at which the decision is due if the evidence goes on like this; whether that is absence."""
+        """Sweeps at which the decision is due if the evidence goes on like this and comes out `shift` of its
+        standard deviations higher; whether that is absence. From n to k sweeps the deviate grows as the root
+        of k / n, and its standard deviation, unknown drift and noise to come together, is that of k / n - 1.
+        """
+        deviate = evidence.deviate or 0.0
         for look in range(self._next, len(self._looks)):
-            growth = math.sqrt(self._looks[look] / n_sweeps)
-            if ((evidence.deviate or 0.0) + shift) * growth >= self._present[look]:
+            times = self._looks[look] / n_sweeps
+            growth = math.sqrt(times)
+            if deviate * growth + shift * math.sqrt(max(times - 1.0, 0.0)) >= self._present[look]:
                 return self._looks[look], False
             if self._upper(look, evidence, 1.0 / growth) < self.plan.smallest_uv:
                 return self._looks[look], True

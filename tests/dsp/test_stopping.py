@@ -11,7 +11,7 @@ from dsp.average import Averager
 from dsp.measure import Measurer
 from dsp.nouns import Measurement, Peak, Sweep, Trigger
 from dsp.presence import Evidence
-from dsp.stopping import Plan, Spending, Stopping, boundaries, spent
+from dsp.stopping import LIKELY, Plan, Spending, Stopping, boundaries, spent
 from tests.evoked.coverage import DT_MS, T0_MS, TIMES_MS, n20_p25, sweeps_noise
 
 LOOKS = tuple(range(16, 513, 16))
@@ -141,10 +141,36 @@ def test_the_time_left_is_that_of_the_evidence_growing_as_the_root_of_n() -> Non
     made = plan(latency_ms=None, amplitude_share=None, smallest_uv=0.0)
     verdict = Stopping(made).look(64, Evidence(2.0, 1.0, 1.0))
     bounds = boundaries(made.looks, made.alpha, made.spending)
-    n = next(n for n, b in zip(made.looks, bounds, strict=True) if n > 64 and 2.0 * math.sqrt(n / 64) >= b)
+    later = [(n, b) for n, b in zip(made.looks, bounds, strict=True) if n > 64]
+    reached = ((n, 2.0 * math.sqrt(n / 64) + LIKELY * math.sqrt(n / 64 - 1.0) - b) for n, b in later)
+    n = next(n for n, above in reached if above >= 0.0)
     assert verdict.seconds_left == pytest.approx((n - 64) / 2.0)
     assert verdict.seconds_range is not None
     assert 0.0 <= verdict.seconds_range[0] <= verdict.seconds_left <= verdict.seconds_range[1] <= 448 / 2.0
+
+
+@pytest.mark.parametrize(("snr_end", "severe"), [(8.0, True), (12.0, False)])
+def test_the_time_left_is_a_forecast_that_comes_true(snr_end: float, severe: bool) -> None:
+    """Told at 64 sweeps: nine decisions in ten fall within its range, half of them before what is likely."""
+    made = plan(max_sweeps=384, look_sweeps=32, smallest_uv=0.0, latency_ms=None, amplitude_share=None)
+    told = averages(80, 384, snr_end, 77, severe)
+    inside, likely = [], []
+    for run in range(80):
+        stopping, foretold = Stopping(made), None
+        for n, each in told:
+            verdict = stopping.look(n, each[run])
+            if n == 64 and not verdict.done:
+                foretold = verdict
+            if verdict.done:
+                break
+        if foretold is None or foretold.seconds_left is None or foretold.seconds_range is None:
+            continue
+        left = (n - 64) / made.rate_hz
+        inside.append(foretold.seconds_range[0] <= left <= foretold.seconds_range[1])
+        likely.append(foretold.seconds_left / left)
+    assert len(inside) > 60
+    assert np.mean(inside) >= 0.8
+    assert 0.6 <= np.median(likely) <= 1.5
 
 
 def test_it_is_fed_from_an_average_and_a_measurement() -> None:
