@@ -1,0 +1,30 @@
+"""How files are handed to processes: each whole to one, those that share a recorded session to the same."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARES_A_SESSION = "from tests.hostd.conftest import Live"
+
+
+@cache
+def scope(file: str) -> str:
+    """What goes to one process with `file`: the session of tests/hostd/conftest.py is recorded once."""
+    path = ROOT / file
+    return "live" if path.is_file() and SHARES_A_SESSION in path.read_text(encoding="utf-8") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope(super()._split_scope(nodeid))
+
+    return Scheduling(config, log)
