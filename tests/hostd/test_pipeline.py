@@ -446,8 +446,9 @@ def test_a_response_removed_is_absent_in_the_next_average_and_the_other_limbs_is
 
 
 def test_a_halved_cortical_response_reads_as_half_and_the_nerve_as_whole() -> None:
-    half = Change(14.0, site=FAST.tests[0].site, response="cortical", amplitude=0.5)
-    messages = simulate(30.0, FAST, 1, Scenario((half,), (QUIET,)), converter_noise=False)
+    short = replace(FAST, tests=tuple(replace(t, sweeps=24, baseline_sweeps=20) for t in FAST.tests))
+    half = Change(5.3, site=FAST.tests[0].site, response="cortical", amplitude=0.5)
+    messages = simulate(11.0, short, 1, Scenario((half,), (QUIET,)), converter_noise=False)
     kept = {}
     for test in (LEFT, RIGHT):
         last = {p["name"]: p["change_pct"] for p in of(messages, f"measure.{test}")[-1].fields["peaks"]}
