@@ -26,6 +26,11 @@ REACH = 1.5
 # REACH gives, in ripples of the noise (rms slope / rms curvature).
 FALL: Knots = ((0.0, 0.4, 2.4, 8.0, 40.0), (1.0, 1.0, 1.35, 1.35, 1.05))
 BIAS: Knots = ((0.0, 2.0, 8.0, 30.0), (0.0, 0.2, 1.7, 2.3))
+SLOW, SLOWEST = 2.0, 4.0
+WIDE = 2.0, 16.0
+"""Slow noise moves a wide top further than reach and bootstrap say: by the root of its slowness, rms x rms
+curvature / rms slope^2 (1: a sine, 1.3: white, 1.9: 1/f, 3.6: 1/f^2), in units of SLOW. From WIDE[1] ripples
+on wholly so, up to WIDE[0] not at all."""
 RISE_ERRORS = 1.2, 1.35
 """Standard deviations of what is taken off, in units of the rise that it was read from: below, above."""
 NEAR, FAR = 0.05, 5.0
@@ -118,11 +123,21 @@ def _reach(seen: Look, noise: Noise, quantile: float, scratch: Scratch) -> tuple
     kernels.beside(noise.traces, plan, pick, quantile / Z_95, REACH, fall, sums)
     slopes, curves, left, right = sums.tolist()[:4]
     rows = seen.where.window[1] - seen.where.window[0]
-    bent = curves / (PATTERNS * rows)
-    ripple = math.sqrt(slopes / (PATTERNS * (rows + 1)) / bent) if bent > 0.0 else 1.0
-    ripples = (left + right) / ripple
+    bent, steep = curves / (PATTERNS * rows), slopes / (PATTERNS * (rows + 1))
+    ripples, slow = left + right, 1.0
+    if bent > 0.0:
+        ripples /= math.sqrt(steep / bent)
+        slow = _slow(seen.rms_uv * math.sqrt(bent) / steep, ripples)
     kernels.reach(fall, plan, pick, between(ripples, FALL), sums)
-    return float(sums[0]), float(sums[1]), ripples
+    return float(sums[0]) * slow, float(sums[1]) * slow, ripples
+
+
+def _slow(slowness: float, ripples: float) -> float:
+    """By how much noise of this slowness moves a top of so many ripples further."""
+    if slowness <= SLOW or ripples <= WIDE[0]:
+        return 1.0
+    share = math.log(ripples / WIDE[0]) / math.log(WIDE[1] / WIDE[0])
+    return float((min(slowness, SLOWEST) / SLOW) ** min(share, 1.0))
 
 
 def between(value: float, knots: Knots) -> float:

@@ -22,6 +22,9 @@ from dsp.intervals import (
     NEAR,
     REACH,
     RISE_ERRORS,
+    SLOW,
+    SLOWEST,
+    WIDE,
     Knots,
 )
 from dsp.nouns import Peak
@@ -103,6 +106,11 @@ def span_of(peak: Peak, n: int, t0_ms: float, dt_ms: float) -> range:
     rows = rows_of(peak.window_ms, n, t0_ms, dt_ms)
     rows += rows_of(peak.to_ms, n, t0_ms, dt_ms) if peak.to_ms else []
     return range(min(rows), max(rows) + 1)
+
+
+def wider(span: range) -> range:
+    """And a row on either side."""
+    return range(span.start - 1, span.stop + 1)
 
 
 def limits(
@@ -216,9 +224,13 @@ def interval(
     curves = [null[r + 1] - 2 * null[r] + null[r - 1] for null in nulls for r in rows[1:-1]]
     rms = [math.sqrt(sum(x * x for x in xs) / len(xs)) for xs in (slopes, curves)]
     ripples = (extent(left, REACH) + extent(right, REACH)) / (rms[0] / rms[1])
+    around = [null[r] for null in nulls for r in wider(span_of(peak, len(mean), t0_ms, dt_ms))]
+    slowness = math.sqrt(sum(x * x for x in around) / len(around)) * rms[1] / rms[0] ** 2
+    share = line(math.log(max(ripples, 1e-9)), ((math.log(WIDE[0]), math.log(WIDE[1])), (0.0, 1.0)))
+    slow = (min(max(slowness, SLOW), SLOWEST) / SLOW) ** share
     allowed = line(ripples, FALL)
-    first = place - math.sqrt(half * extent(left, allowed))
-    last = place + math.sqrt(half * extent(right, allowed))
+    first = place - math.sqrt(half * slow * extent(left, allowed))
+    last = place + math.sqrt(half * slow * extent(right, allowed))
     corrected = amplitude - line(ripples, BIAS) * rise
     below, above = (quantile * math.hypot(spread, share * rise) / Z_95 for share in RISE_ERRORS)
     more = beyond(mean, nulls, peak, t0_ms, dt_ms)
