@@ -39,7 +39,7 @@ class Comparison:
         if stimulus_hz:
             error = max(template.standard_error, _LEAST_ERROR)
             rolling = Rolling(Cusum(sweeps_per_s=stimulus_hz), max(1.0, ROLLING_S * stimulus_hz), error)
-            self._followed = Cusum(sweeps_per_s=stimulus_hz), rolling
+            self._followed = Cusum(sweeps_per_s=stimulus_hz, baseline_se=error), rolling
         self._states: tuple[CusumState, CusumState] | None = None
         self._indices: list[int] = []
 
