@@ -209,6 +209,7 @@ class LiveHost:
         while not (reply := self.ask("stim.fire", test=test, **args))["ok"]:
             assert "wait until that has ended" in reply["error"]["message"], reply
             assert time.monotonic() < end, reply
+            time.sleep(0.01)
 
 
 class Bench(SimulatedSource):
