@@ -81,19 +81,16 @@ def verdict(
     rest is left out. Without a noise (None, NaN, 0) the noise is not known: mains that leaves LOCKED or more
     of a harmonic is then not trusted, whatever its size.
     """
-    n = min(len(left_of), len(amplitude_uv))
-    size = np.where(np.isfinite(amplitude_uv[:n]), np.abs(amplitude_uv[:n]), 0.0)
-    rms = left_of[:n] * size / math.sqrt(2.0)
-    total = math.sqrt(float((rms * rms).sum()))
-    told = tuple(float(c) for c in left_of)
+    told = tuple(left_of.tolist())  # a handful of numbers: Python is quicker with them
+    sizes = zip(told, amplitude_uv.tolist(), strict=False)
+    rms = [share * abs(size) / math.sqrt(2.0) if math.isfinite(size) else 0.0 for share, size in sizes]
+    total = math.sqrt(sum(one * one for one in rms))
     if total <= 0.0:
         return LockVerdict(True, sweeps, told, 0, 0.0, 0.0, 0.0 if _known(noise_uv) else None)
-    worst = int(np.argmax(rms))
+    worst = rms.index(max(rms))
     ratio = total / noise_uv if noise_uv is not None and _known(noise_uv) else None
-    bad = ratio > most_ratio if ratio is not None else bool(left_of[worst] >= 0.3)
-    return LockVerdict(
-        not (bad and sweeps >= FEWEST_SWEEPS), sweeps, told, worst + 1, float(rms[worst]), total, ratio
-    )
+    bad = ratio > most_ratio if ratio is not None else told[worst] >= 0.3
+    return LockVerdict(not (bad and sweeps >= FEWEST_SWEEPS), sweeps, told, worst + 1, rms[worst], total, ratio)
 
 
 def _known(noise_uv: float | None) -> bool:
@@ -155,8 +152,8 @@ class LockGuard:
     @property
     def coherence(self) -> Floats:
         """What the sweeps so far leave of each harmonic (harmonic,), of 1; 0 without a sweep."""
-        size = np.abs(np.array(self._sums))
-        return size / self._weight if self._weight > 0.0 else np.zeros(self._harmonics)
+        weight = self._weight
+        return np.array([abs(line) / weight if weight > 0.0 else 0.0 for line in self._sums])
 
     def verdict(self, amplitude_uv: Floats, noise_uv: float | None) -> LockVerdict:
         """The verdict on the average so far; arguments as for the function `verdict`."""

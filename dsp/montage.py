@@ -198,7 +198,8 @@ def rivals(seen: _Evidence) -> float:
     """Effective number of usable derivations, which share channels: (sum of roots)^2 / sum of the eigenvalues
     of the correlation of their noise (Galwey 2009)."""
     null = seen.null[:, :, seen.usable] / np.sqrt(seen.noise[seen.usable])
-    values = np.maximum(np.linalg.eigvalsh(np.einsum("ktd,kte->de", null, null)), 0.0)
+    flat = null.reshape(-1, null.shape[2])
+    values = np.maximum(np.linalg.eigvalsh(flat.T @ flat), 0.0)
     return max(1.0, float(np.sum(np.sqrt(values)) ** 2 / np.sum(values)))
 
 
