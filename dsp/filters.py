@@ -17,6 +17,7 @@ from dsp.aligned import aligned_empty
 Real = TypeVar("Real", bound=np.floating)
 PASS_ORDER = 2
 SETTLED = 0.005
+AT_ONCE = 64
 
 
 def butterworth(
@@ -114,7 +115,10 @@ class ForwardFilter:
             self._state[:] = 0.0
             self._level = x[0].copy()
             self._fresh = False
-        x -= self._level
+        # Many rows at a time: numpy is slow where the last axis is short.
+        many = len(x) // AT_ONCE
+        x[: many * AT_ONCE].reshape(many, AT_ONCE * x.shape[1])[:] -= np.tile(self._level, AT_ONCE)
+        x[many * AT_ONCE :] -= self._level
         kernels.cascade(x, self._sos, self._state)
         if self._gain != 0.0:
             x += self._gain * self._level
@@ -126,9 +130,13 @@ def backward(x: NDArray[Real], sos: NDArray[np.float64], rows: int | None = None
 
     What really follows is not known yet: rows nearer to the end than `settle_samples` still show it.
     """
-    reverse = np.empty(x.shape)
-    np.subtract(x[::-1], x[-1], out=reverse)
+    reverse, level = np.empty(x.shape), level_gain(sos) * x[-1]
+    if x.dtype != np.float32 or not x.flags.c_contiguous:
+        np.subtract(x[::-1], x[-1], out=reverse)
+        kernels.cascade(reverse, sos, np.zeros((len(sos), 2, x.shape[1])))
+        return np.ascontiguousarray((reverse + level)[::-1][:rows], dtype=x.dtype)
+    kernels.turn(x, reverse)
     kernels.cascade(reverse, sos, np.zeros((len(sos), 2, x.shape[1])))
-    if (gain := level_gain(sos)) != 0.0:
-        reverse += gain * x[-1]
-    return np.ascontiguousarray(reverse[::-1][:rows], dtype=x.dtype)
+    out = np.empty((len(x) if rows is None else min(rows, len(x)), x.shape[1]), dtype=np.float32)
+    kernels.turn_back(reverse, level.astype(np.float32), out)
+    return out  # type: ignore[return-value]

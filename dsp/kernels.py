@@ -10,7 +10,16 @@ import os
 
 from dsp import kernels_llvm
 from dsp.kernels_change import clear_evidence, cusum, learn_withheld, sweep_noise, threshold
-from dsp.kernels_plain import bridge, derive, loud_counts, microvolts, null_averages, pattern_shares
+from dsp.kernels_plain import (
+    bridge,
+    derive,
+    loud_counts,
+    microvolts,
+    null_averages,
+    pattern_shares,
+    turn,
+    turn_back,
+)
 from dsp.kernels_sums import running_sums
 
 if kernels_llvm.available() and os.environ.get("EVOKD_KERNELS") != "plain":
@@ -36,6 +45,8 @@ ALL = (
     running_sums,
     sweep_noise,
     threshold,
+    turn,
+    turn_back,
 )
 
 __all__ = [
@@ -57,4 +68,6 @@ __all__ = [
     "running_sums",
     "sweep_noise",
     "threshold",
+    "turn",
+    "turn_back",
 ]

@@ -23,6 +23,8 @@ from dsp.kernels_types import (
     PEAK,
     POWER,
     SHARES,
+    TURN,
+    TURN_BACK,
 )
 
 RAIL_HIGH, RAIL_LOW = 8388607.0, -8388608.0
@@ -71,6 +73,25 @@ def bridge(x, before, after):
         share = (t + 1.0) / (x.shape[0] + 1.0)
         for c in range(x.shape[1]):
             x[t, c] = before[c] + (after[c] - before[c]) * share
+
+
+@numba.njit(TURN, cache=True, nogil=True)
+def turn(x, out):
+    """The rows of x (time, channel) from the last to the first, as they differ from the last, into out."""
+    last = x.shape[0] - 1
+    for t in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            out[t, c] = numba.float64(x[last - t, c]) - x[last, c]
+
+
+@numba.njit(TURN_BACK, cache=True, nogil=True)
+def turn_back(x, level, out):
+    """The last rows of x (time, channel), so many as out has, from the last to the first, on `level`
+    (channel,)."""
+    last = x.shape[0] - 1
+    for t in range(out.shape[0]):
+        for c in range(x.shape[1]):
+            out[t, c] = x[last - t, c] + level[c]
 
 
 @numba.njit(CASCADE, cache=True, nogil=True)

@@ -90,7 +90,9 @@ def verdict(
     worst = rms.index(max(rms))
     ratio = total / noise_uv if noise_uv is not None and _known(noise_uv) else None
     bad = ratio > most_ratio if ratio is not None else told[worst] >= 0.3
-    return LockVerdict(not (bad and sweeps >= FEWEST_SWEEPS), sweeps, told, worst + 1, rms[worst], total, ratio)
+    return LockVerdict(
+        not (bad and sweeps >= FEWEST_SWEEPS), sweeps, told, worst + 1, rms[worst], total, ratio
+    )
 
 
 def _known(noise_uv: float | None) -> bool:

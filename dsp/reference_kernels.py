@@ -28,6 +28,16 @@ def bridge(rows: int, before: F, after: F) -> F:
     return before + (after - before) * share
 
 
+def turn(x: F) -> F:
+    """The rows from the last to the first, less the last."""
+    return np.asarray(x[::-1] - x[-1])
+
+
+def turn_back(x: F, level: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
+    """The last so many rows from the last to the first, on `level`."""
+    return (x[::-1][:rows] + level).astype(np.float32)
+
+
 def cascade(x: F, sos: F, state: F) -> tuple[F, F]:
     """Output and new state of the biquad cascade, one section after another."""
     y, z = x.copy(), state.copy()

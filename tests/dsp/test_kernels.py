@@ -289,6 +289,21 @@ def test_pattern_shares_is_its_twin(without: int | None) -> None:
         assert got == pytest.approx(wide, rel=1e-5, abs=1e-6, nan_ok=True)
 
 
+@settings(deadline=None)
+@given(st.data(), st.integers(1, 40), SIZE)
+def test_rows_are_turned_and_turned_back(data: st.DataObject, n: int, channels: int) -> None:
+    x = data.draw(arrays(np.float32, (n, channels), elements=UV32))
+    read_only(x)
+    out = np.full((n, channels), np.nan)
+    kernels.turn(x, out)
+    assert np.array_equal(out, twins.turn(x.astype(np.float64)))
+    rows = data.draw(st.integers(0, n))
+    back, level = np.full((rows, channels), np.nan, np.float32), x[-1].copy()
+    kernels.turn_back(out, level, back)
+    assert np.array_equal(back, twins.turn_back(out, level, rows))
+    assert np.allclose(back, x[:rows], rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize("kernel", kernels.ALL, ids=lambda k: k.__name__)
 def test_one_signature_and_no_other_is_ever_compiled(kernel) -> None:
     (signature,) = kernel.signatures
