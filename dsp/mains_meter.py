@@ -234,12 +234,12 @@ class _Fit:
         found = np.zeros(self._design.shape[1])
         rest = uv
         for _ in range(_ROUNDS):
-            if out.mean() > _MOST_LEFT_OUT:
+            if np.count_nonzero(out) > _MOST_LEFT_OUT * len(out):
                 return None
             found = self._solve(uv, out)
             rest = uv - self._design @ found
             again = self._left_out(rest)
-            if np.array_equal(again, out):
+            if (again == out).all():
                 break
             out = again
         parts = self._probe @ np.where(out, 0.0, rest)
