@@ -418,16 +418,16 @@ def test_stimuli_are_told_with_their_proof_and_without_one_as_found() -> None:
 
 FAST = replace(
     BASE,
-    tests=tuple(replace(t, stimulus_hz=4.703, sweeps=64, baseline_sweeps=48) for t in BASE.tests),
+    tests=tuple(replace(t, stimulus_hz=4.703, sweeps=48, baseline_sweeps=36) for t in BASE.tests),
 )
 
 
 @pytest.mark.parametrize("seed", [1, 3])
 def test_a_response_removed_is_absent_in_the_next_average_and_the_other_limbs_is_not(seed: int) -> None:
     rate_hz = 4000
-    gone_s = 13.65  # between the 64th sweep of either limb and the next one
+    gone_s = 10.27  # between the 48th sweep of either limb and the next one
     gone = Change(gone_s, site=FAST.tests[0].site, amplitude=0.0)
-    messages = simulate(28.5, FAST, seed, Scenario((gone,), (CALM,)))
+    messages = simulate(21.0, FAST, seed, Scenario((gone,), (CALM,)))
     for test, stays in ((LEFT, False), (RIGHT, True)):
         finals = [m for m in of(messages, f"measure.{test}") if m.fields["final"]]
         averages = {m.index: m.fields for m in of(messages, f"average.{test}")}
