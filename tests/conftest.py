@@ -1,11 +1,19 @@
-"""How files are handed to processes: each whole to one, those that share a recorded session to the same."""
+"""How files are handed to processes: each whole to one, those that share a recorded session to the same.
+
+A slow day is no failure: examples of hypothesis have no deadline, here as in CI.
+"""
 
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+settings.register_profile(
+    "evokd", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("evokd")
 ROOT = Path(__file__).parents[1]
 SHARES_A_SESSION = "from tests.hostd.conftest import Live"
 
