@@ -201,14 +201,14 @@ def closed_whole(run: Session) -> None:
 
 
 def test_seconds_of_samples_end_it_by_themselves(tmp_path: Path) -> None:
-    with session("--source", "simulated", "--speed", "max", "--seconds", "10", data=tmp_path) as run:
+    with session("--source", "simulated", "--speed", "max", "--seconds", "5", data=tmp_path) as run:
         ear = begun(run, 0)
         assert run.wait() == 0 and run.stderr == ""
         assert re.search(
-            r"\n00:10 lost 0 \| left_median 2\d sweeps .*right_median 2\d sweeps .*\n$", run.stdout
+            r"\n00:05 lost 0 \| left_median 1\d sweeps .*right_median 1\d sweeps .*\n$", run.stdout
         )
         until(lambda: ear.listen() == [], "the last messages")
-        assert ear.of("status")[-1].header["samples"] == 40_000
+        assert ear.of("status")[-1].header["samples"] == 20_000
         ear.close()
         closed_whole(run)
 
