@@ -72,4 +72,5 @@ def test_a_changed_constant_of_another_file_is_in_the_loop_of_the_next_start(tmp
         env = {**os.environ, "PYTHONPATH": str(tmp_path)}
         return subprocess.run(run, env=env, capture_output=True, text=True, check=True).stdout.strip()
 
-    assert [limit(3), limit(3), limit(4)] == ["3", "3", "4"]
+    # Of another length, since Python's own bytecode is told from a change of the same second by nothing else.
+    assert [limit(3), limit(3), limit(40)] == ["3", "3", "40"]
