@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp import kernels
+from dsp.limits import SUB_AVERAGES
 from dsp.nouns import Average, Sweep
 
-SUB_AVERAGES = 16
 SPANS = 8
 TILE = 192
 Floats = NDArray[np.float64]

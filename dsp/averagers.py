@@ -5,15 +5,14 @@ Owns what an average needs beside its sums: which sweeps it is of, and when one 
 
 from collections import deque
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from dsp import modes
-from dsp.average import SUB_AVERAGES, Averager
+from dsp.average import Averager
+from dsp.limits import BLOCK, Averaging, least_sweeps
 from dsp.nouns import Average, Sweep
-
-Averaging = Literal["running", "moving", "exponential", "blocks"]
 
 
 class Averages(Protocol):
@@ -78,7 +77,7 @@ class ModeAverager:
     def n_sweeps(self) -> int:
         """Accepted sweeps in the average; of blocks, those of whole ones."""
         n = len(self._indices)
-        return n - n % modes.BLOCK if self._averaging == "blocks" else n
+        return n - n % BLOCK if self._averaging == "blocks" else n
 
     def add(self, sweep: Sweep) -> None:
         """Fold one sweep in, or count it as rejected; `complete` says whether it completed an average."""
@@ -102,11 +101,6 @@ class ModeAverager:
             made = told.average(first, self._last, self.complete)
         halves = np.stack([told.odd_uv, told.even_uv]).astype(np.float32)
         return replace(made, n_sweeps=self.n_sweeps, n_rejected=self._rejected, halves_uv=halves)
-
-
-def least_sweeps(averaging: Averaging) -> int:
-    """The fewest sweeps whose noise can be told: one in each sub-average, or a block."""
-    return SUB_AVERAGES * (modes.BLOCK if averaging == "blocks" else 1)
 
 
 def averager(averaging: Averaging, n_rows: int, n_derivations: int, target: int) -> Averages:

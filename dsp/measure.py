@@ -14,9 +14,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.average import SUB_AVERAGES
 from dsp.intervals import Found, intervals
 from dsp.kernels_measure import EXTREME, ROW
+from dsp.limits import SUB_AVERAGES
 from dsp.nouns import Average, Measurement, Peak
 from dsp.picker import ambiguous, best_in_order, bounds, candidates, picker
 from dsp.presence import (

@@ -13,13 +13,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.limits import BLOCK
 from dsp.mode_sums import ModeAverage, Sums
 
 Floats = NDArray[np.float64]
 Span = tuple[int, int]
 Name = Literal["weighted", "plain", "reject", "blocks", "exponential", "moving"]
 
-BLOCK = 8
 MIN_VARIANCE_UV2 = 1e-6
 MOST_UV = 1e9
 WEIGHTS = (1e-12, 1e12)

@@ -14,7 +14,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dsp.average import SUB_AVERAGES
+from dsp.limits import SUB_AVERAGES
 from dsp.nouns import Derivation
 from dsp.weights import MIN_VARIANCE_UV2
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp import kernels_measure as kernels
-from dsp.average import SUB_AVERAGES, hadamard
+from dsp.average import hadamard
+from dsp.limits import SUB_AVERAGES
 from dsp.nouns import Average
 from dsp.picker import Picker, Rows
 

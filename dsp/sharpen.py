@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from dsp.droop import pad_odd
 from dsp.filters import ForwardFilter, backward, butterworth, settle_samples
+from dsp.limits import SHARP_HZ
 from dsp.nouns import Average
 from dsp.presence import f_quantile
 
 Floats = NDArray[np.float64]
 
-CORNER_HZ = 300.0
 ORDER = 2
 T_95 = 2.145
 # Spectra are smoothed over so many resolution cells of the window either way.
@@ -48,7 +48,7 @@ class Sharpened:
     loss_bound: Floats
 
 
-def low_pass(x: Floats, rate_hz: float, corner_hz: float = CORNER_HZ) -> Floats:
+def low_pass(x: Floats, rate_hz: float, corner_hz: float = SHARP_HZ) -> Floats:
     """x (time, derivation) through a Butterworth cascade forward and backward: -3 dB in all at `corner_hz`.
 
     Either end is turned about its end value (odd) for as long as the filter remembers; a new array. Raises
@@ -69,7 +69,7 @@ def low_pass(x: Floats, rate_hz: float, corner_hz: float = CORNER_HZ) -> Floats:
     return np.where(sound, y[pad : pad + len(x)], np.nan)
 
 
-def sharpen_low_pass(average: Average, rate_hz: float, corner_hz: float = CORNER_HZ) -> Sharpened:
+def sharpen_low_pass(average: Average, rate_hz: float, corner_hz: float = SHARP_HZ) -> Sharpened:
     """`average` and its nulls through `low_pass`. Raises ValueError as that does."""
     traces = _traces(average)
     flat = np.ascontiguousarray(np.moveaxis(traces, 0, 1).reshape(traces.shape[1], -1))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dsp.average import SUB_AVERAGES, hadamard
+from dsp.average import hadamard
+from dsp.limits import SUB_AVERAGES
 from dsp.montage import LIMIT_UV, derive, polarity
 from dsp.nouns import Average
 from dsp.weights import MIN_VARIANCE_UV2

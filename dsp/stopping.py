@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.average import SUB_AVERAGES
+from dsp.limits import SUB_AVERAGES
 from dsp.nouns import Average, Measurement
 from dsp.presence import PATTERNS, Evidence
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from dsp.averagers import Averaging
+from dsp.limits import Averaging
 from dsp.nouns import Derivation, Peak
 from hw.limits import CEILINGS, Ceiling
 

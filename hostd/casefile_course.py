@@ -2,11 +2,10 @@
 
 from typing import Literal
 
-from dsp.averagers import least_sweeps
+from dsp.limits import SHARP_HZ, least_sweeps
 from dsp.mains_meter import MIN_RATE_HZ
 from dsp.mains_sums import LEAST_USED
 from dsp.nouns import Derivation, Peak
-from dsp.sharpen import CORNER_HZ
 from hostd.casefile_faults import show_key
 from hostd.casefile_peaks import TestScope
 
@@ -38,11 +37,11 @@ def resolve_sharpen(scope: TestScope, band_hz: tuple[float, float] | None) -> Sh
     if written != "low-pass" or not scope.fine("band_hz", "sharpen"):
         return written
     rate_hz = scope.setup.rate_hz
-    if rate_hz is not None and rate_hz <= 2 * CORNER_HZ:
-        what = f"a low-pass at {CORNER_HZ:g} Hz needs more than {2 * CORNER_HZ:g} samples/s"
+    if rate_hz is not None and rate_hz <= 2 * SHARP_HZ:
+        what = f"a low-pass at {SHARP_HZ:g} Hz needs more than {2 * SHARP_HZ:g} samples/s"
         scope.fault("sharpen", what, 'write sharpen = "wiener" or "off"')
-    elif band_hz is not None and band_hz[1] <= CORNER_HZ:
-        what = f"a low-pass at {CORNER_HZ:g} Hz leaves a band that ends at {band_hz[1]:g} Hz as it is"
+    elif band_hz is not None and band_hz[1] <= SHARP_HZ:
+        what = f"a low-pass at {SHARP_HZ:g} Hz leaves a band that ends at {band_hz[1]:g} Hz as it is"
         scope.fault("sharpen", what, 'write sharpen = "wiener" or "off"')
     return written
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.average import SUB_AVERAGES
 from dsp.averagers import averager
 from dsp.droop import compensate_average, design
 from dsp.filters import band_pass
+from dsp.limits import SUB_AVERAGES
 from dsp.mains_fit import MainsFit
 from dsp.nouns import Average, Measurement, Sweep, Trigger
 from dsp.stream import Scale, Stream

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg
 
-from dsp.average import SPANS, SUB_AVERAGES, Averager, hadamard
+from dsp.average import SPANS, Averager, hadamard
+from dsp.limits import SUB_AVERAGES
 from dsp.nouns import Average, Sweep, Trigger
 from tests.support.streams import Floats
 

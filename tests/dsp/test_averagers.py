@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dsp.averagers import ModeAverager, averager, least_sweeps
+from dsp.averagers import ModeAverager, averager
+from dsp.limits import least_sweeps
 from dsp.nouns import Sweep, Trigger
 
 ROWS, TARGET = 20, 32

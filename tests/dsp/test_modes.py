@@ -12,6 +12,7 @@ from dsp import average, kernels, modes
 from dsp import kernels_sums as places
 from dsp import reference_average as twin
 from dsp.kernels_sums import NEIGHBOURS
+from dsp.limits import BLOCK
 from dsp.measure import measure
 from dsp.mode_sums import FALSE_POSITIVE, ModeAverage
 from dsp.nouns import Peak
@@ -46,7 +47,7 @@ def counted(name: modes.Name, uv: Floats, weights: Floats) -> tuple[Floats, Floa
         fit &= twin.reject_weights(uv, LIMIT_UV) > 0.0
     uv, weights = uv[fit], weights[fit]
     if name == "blocks":
-        return twin.blocks(uv, modes.BLOCK)
+        return twin.blocks(uv, BLOCK)
     if name == "exponential":
         return uv, twin.exponential_weights(weights, SHARE)
     return uv, weights if name in ("weighted", "moving") else np.ones(len(uv))
@@ -75,7 +76,7 @@ def test_a_mode_is_its_twin(name: modes.Name, seed: int, n: int) -> None:
     for d in range(3):
         of, w = counted(name, uv[:, :, d], weights[:, d])
         span = of[:, SPAN[0] : SPAN[1]]
-        each = modes.BLOCK if name == "blocks" else 1
+        each = BLOCK if name == "blocks" else 1
         variance = twin.residual_variance(of, w)
         odd, even = twin.odd_even(of, w)
         pairs = [

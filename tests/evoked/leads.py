@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from dsp.average import SUB_AVERAGES, hadamard
+from dsp.average import hadamard
+from dsp.limits import SUB_AVERAGES
 from dsp.montage import Selector, derive
 from dsp.nouns import Average
 from dsp.spatial import learn
