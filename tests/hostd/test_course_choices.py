@@ -1,7 +1,7 @@
 """What a case may ask of a test's course: the best derivation, a virtual one, mains out, droop back."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import islice
@@ -17,11 +17,13 @@ from hostd.case import Case
 from hostd.daemon import configure_message
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
+from hw.link import Description
 from hw.model.scenario import Change, NoiseChange, Scenario
 from hw.samples import Gap, SampleBlock
-from tests.support.lockstep import simulate, start
+from tests.support.lockstep import start
 
 RATE_HZ = 4000
+HZ = 4.703
 FALL_S = 20.0
 CALM = NoiseChange(0.0, emg=0.1, mains=0.1, eeg=0.3)
 QUIET = NoiseChange(0.0, emg=0.02, mains=0.02, eeg=0.1)
@@ -38,7 +40,7 @@ channels = ["CP3", "CP4", "CPz", "Fpz", "C5S", "EPL", "EPR"]
 modality = "median_ssep"
 side = "left"
 line = 1
-rate_hz = 4.703
+rate_hz = {HZ}
 sweeps = 64
 baseline_sweeps = 64
 derivations = [{derivations}]
@@ -54,9 +56,46 @@ to_ms = [20, 30]
 
 
 @cache
+def recorded(seconds: float, stimulus_hz: float, scenario: Scenario) -> tuple[Description, list[SampleBlock]]:
+    """What the edge sends of such a case; the keys that are tested here change nothing of it."""
+    source = SimulatedSource(None, seconds, 1, scenario)
+    case = at(stimulus_hz, case_of(""))
+    description = source.configure(configure_message(case))
+    start(source, case, description)
+    blocks: list[SampleBlock] = []
+    source.run(lambda i: blocks.append(i) if isinstance(i, SampleBlock) else None, threading.Event())
+    return description, blocks
+
+
+def at(stimulus_hz: float, case: Case, sweeps: int | None = None) -> Case:
+    """`case` at another rate, with other averages."""
+    return replace(
+        case,
+        tests=tuple(
+            replace(
+                t,
+                stimulus_hz=stimulus_hz,
+                sweeps=sweeps or t.sweeps,
+                baseline_sweeps=sweeps or t.baseline_sweeps,
+            )
+            for t in case.tests
+        ),
+    )
+
+
+def played(case: Case, description: Description, blocks: Sequence[SampleBlock]) -> list[Outgoing]:
+    """Every message of the case over these samples."""
+    pipeline = Pipeline(case, description)
+    messages = pipeline.command("test.start", {"test": "x", "author": ""})
+    for block in blocks:
+        messages += pipeline.feed(block)
+    return messages + pipeline.finish()
+
+
+@cache
 def fallen(keys: str) -> tuple[Outgoing, ...]:
     fall = Change(FALL_S, site="left median", response="cortical", amplitude=0.5)
-    return tuple(simulate(36.0, case_of(keys), 1, Scenario((fall,), (CALM,))))
+    return tuple(played(case_of(keys), *recorded(36.0, HZ, Scenario((fall,), (CALM,)))))
 
 
 def of(messages: tuple[Outgoing, ...] | list[Outgoing], kind: str) -> list[dict[str, Any]]:
@@ -84,7 +123,8 @@ def test_the_verdict_is_of_the_derivation_that_is_followed() -> None:
     noisy = Scenario((), (NoiseChange(0.0, emg=0.15, mains=0.1, eeg=0.5),))
 
     def decided_after(keys: str) -> int:
-        verdicts = [m["verdict"] for m in of(simulate(14.0, case_of(keys), 1, noisy), "measure")]
+        told = played(case_of(keys), *recorded(14.0, HZ, noisy))
+        verdicts = [m["verdict"] for m in of(told, "measure")]
         present = [v["n_sweeps"] for v in verdicts if v and v["decision"] == "present"]
         return min(present, default=1000)
 
@@ -126,15 +166,14 @@ def test_mains_goes_out_before_the_filter_and_the_response_stays(stimulus_hz: fl
     wander in ten seconds cannot be foretold and stays: a tenth of a loud one, locked."""
     loud = NoiseChange(0.0, emg=0.02, mains=4.0, eeg=0.1)
 
-    def told(mains: str, noise: NoiseChange) -> tuple[Any, Any]:
-        case = case_of(f'mains = "{mains}"', '"CP4-CP3"')
-        tests = tuple(replace(t, stimulus_hz=stimulus_hz, sweeps=48, baseline_sweeps=48) for t in case.tests)
-        messages = simulate(30.0, replace(case, tests=tests), 1, Scenario((), (noise,)))
+    def told(mains: str, seconds: float, noise: NoiseChange) -> tuple[Any, Any]:
+        case = at(stimulus_hz, case_of(f'mains = "{mains}"', '"CP4-CP3"'), 48)
+        messages = played(case, *recorded(seconds, stimulus_hz, Scenario((), (noise,))))
         return of(messages, "average")[-1], of(messages, "measure")[-1]
 
-    left, without = told("leave", loud)
-    fitted, with_fit = told("fit", loud)
-    clean, true = told("leave", QUIET)
+    left, without = told("leave", 30.0, loud)
+    fitted, with_fit = told("fit", 30.0, loud)
+    clean, true = told("leave", 11.0, QUIET)
     assert without["mains_fit"] is None
     assert with_fit["mains_fit"]["subtracted"] == [True]
     assert with_fit["mains_fit"]["hz"] == pytest.approx(50.0, abs=0.1)
@@ -152,25 +191,20 @@ def test_mains_goes_out_before_the_filter_and_the_response_stays(stimulus_hz: fl
 def test_with_all_of_it_on_the_messages_do_not_hang_on_how_samples_are_cut() -> None:
     """Blocks of 10 ms as they come live, with a gap, and of a second as a replay reads: the same bits."""
     case = case_of('virtual = "dss"\nmains = "fit"\ndroop = "compensate"')
-    source = SimulatedSource(None, 18.0, 1, Scenario((), (NoiseChange(0.0, emg=0.1, mains=1.0, eeg=0.3),)))
-    description = source.configure(configure_message(case))
-    start(source, case, description)
-    blocks: list[SampleBlock] = []
-    source.run(lambda i: blocks.append(i) if isinstance(i, SampleBlock) else None, threading.Event())
+    noise = NoiseChange(0.0, emg=0.1, mains=1.0, eeg=0.3)
+    description, sent = recorded(18.0, HZ, Scenario((), (noise,)))
+    blocks = list(sent)
     lost = len(blocks) // 3
     gap = Gap(blocks[lost].first_index, len(blocks[lost].counts), "missed")
     blocks[lost + 1] = replace(blocks[lost + 1], gaps=(gap,))
     del blocks[lost]
 
-    def played(pieces: list[SampleBlock]) -> list[tuple[str, int, bytes]]:
-        pipeline = Pipeline(case, description)
-        messages = pipeline.command("test.start", {"test": "x", "author": ""})
-        for piece in pieces:
-            messages += pipeline.feed(piece)
-        return [(m.topic, m.index, repr(_plain(m.fields)).encode()) for m in messages + pipeline.finish()]
+    def plain(pieces: list[SampleBlock]) -> list[tuple[str, int, bytes]]:
+        messages = played(case, description, pieces)
+        return [(m.topic, m.index, repr(_plain(m.fields)).encode()) for m in messages]
 
     seconds = [_joined(run) for part in (blocks[:lost], blocks[lost:]) for run in _hundreds(part)]
-    live, again = played(blocks), played(seconds)
+    live, again = plain(blocks), plain(seconds)
     for kind in ("average.x", "measure.x", "sweep.x", "baseline.x"):
         assert [m for m in live if m[0] == kind] == [m for m in again if m[0] == kind]
     assert b"'subtracted': [True, True]" in live[-1][2] or b"'subtracted': [True, True]" in live[-2][2]
@@ -192,9 +226,10 @@ def _plain(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_converters_droop_is_given_back_to_the_finished_average() -> None:
+    sent = recorded(8.0, HZ, Scenario((), (QUIET,)))
+
     def last(keys: str) -> dict[str, Any]:
-        case = case_of(f"band_hz = [30, 1500]\n{keys}")
-        return of(simulate(8.0, case, 1, Scenario((), (QUIET,))), "average")[-1]
+        return of(played(case_of(f"band_hz = [30, 1500]\n{keys}"), *sent), "average")[-1]
 
     left, given = last(""), last('droop = "compensate"')
     wanted = droop.compensate(left["mean_uv"], droop.design())
