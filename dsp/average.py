@@ -22,7 +22,7 @@ SPANS = 8
 TILE = 192
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
-NO_SWEEP = np.iinfo(np.int64).max
+NO_SWEEP = (1 << 63) - 1
 
 
 def hadamard(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -78,9 +78,7 @@ class Averager:
         self._total = np.zeros(self._totals.shape[1:], dtype=np.float32)
         self._weights = np.zeros((spans, SUB_AVERAGES, n_derivations))
         self._squares = np.zeros((spans, n_derivations))
-        self._accepted = np.zeros(spans, np.int64)
-        self._rejected = np.zeros(spans, np.int64)
-        self._firsts = np.full(spans, NO_SWEEP)
+        self._accepted, self._rejected, self._firsts = [0] * spans, [0] * spans, [NO_SWEEP] * spans
         self.restart()
 
     def restart(self) -> None:
@@ -103,7 +101,7 @@ class Averager:
     @property
     def n_sweeps(self) -> int:
         """Accepted sweeps in the average."""
-        return int(self._accepted.sum())
+        return sum(self._accepted)
 
     def add(self, sweep: Sweep) -> None:
         """Fold one sweep in, or count it as rejected; `complete` says whether it completed an average."""
@@ -153,9 +151,9 @@ class Averager:
             noise_uv=np.sqrt(energy / ((SUB_AVERAGES - 1) * rows)),
             null_uv=work[1:].reshape(-1, rows, n),
             n_sweeps=self.n_sweeps,
-            n_rejected=int(self._rejected.sum()),
-            n_effective=np.where(squares > 0.0, weight * weight / np.where(squares > 0.0, squares, 1.0), 0.0),
-            first_index=int(self._firsts.min()) if self._last >= 0 else -1,
+            n_rejected=sum(self._rejected),
+            n_effective=np.divide(weight * weight, squares, out=np.zeros(n), where=squares > 0.0),
+            first_index=min(self._firsts) if self._last >= 0 else -1,
             last_index=self._last,
             final=self.complete,
             halves_uv=half.reshape(2, rows, n),

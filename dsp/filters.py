@@ -124,13 +124,15 @@ class ForwardFilter:
             x += self._gain * self._level
 
 
-def backward(x: NDArray[Real], sos: NDArray[np.float64], rows: int | None = None) -> NDArray[Real]:
+def backward(
+    x: NDArray[Real], sos: NDArray[np.float64], rows: int | None = None, gain: float | None = None
+) -> NDArray[Real]:
     """The backward pass over x (time, derivation), as if its last row went on for ever; a new array of the
-    first `rows` (default: all), of the kind that x is.
+    first `rows` (default: all), of the kind that x is. `gain`: `level_gain` of the filter, if it is known.
 
     What really follows is not known yet: rows nearer to the end than `settle_samples` still show it.
     """
-    reverse, level = np.empty(x.shape), level_gain(sos) * x[-1]
+    reverse, level = np.empty(x.shape), (level_gain(sos) if gain is None else gain) * x[-1]
     if x.dtype != np.float32 or not x.flags.c_contiguous:
         np.subtract(x[::-1], x[-1], out=reverse)
         kernels.cascade(reverse, sos, np.zeros((len(sos), 2, x.shape[1])))

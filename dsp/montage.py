@@ -97,7 +97,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """By derivation: mean (row, derivation) and null (pattern, row, derivation) without their level in the
+    """By derivation: mean (derivation, row) and null (derivation, pattern, row) without their level in the
     span; powers of noise; power of the mean, powers of the nulls and twice their products with the mean
     (pattern, derivation), all in units of the noise power."""
 
@@ -126,24 +126,26 @@ class _Evidence:
 
 
 def _evidence(mean_uv: ArrayLike, null_uv: ArrayLike, span: slice, n_effective: Floats) -> _Evidence:
-    mean, null = np.asarray(mean_uv, np.float64)[span], np.asarray(null_uv, np.float64)[:, span]
-    n = mean.shape[1]
-    sound = np.full(n, len(mean) > 1 and len(null) > 1) & (n_effective >= SUB_AVERAGES)
+    # Rows last: numpy's sums are slow over any other axis.
+    mean = np.ascontiguousarray(np.asarray(mean_uv)[span].T, dtype=np.float64)
+    null = np.ascontiguousarray(np.asarray(null_uv)[:, span].transpose(2, 0, 1), dtype=np.float64)
+    n, patterns, rows = null.shape
+    sound = np.full(n, rows > 1 and patterns > 1) & (n_effective >= SUB_AVERAGES)
     with np.errstate(invalid="ignore"):
-        sound &= (np.abs(mean) < LIMIT_UV).all(axis=0) & (np.abs(null) < LIMIT_UV).all(axis=(0, 1))
+        sound &= (np.abs(mean) < LIMIT_UV).all(axis=1) & (np.abs(null) < LIMIT_UV).all(axis=(1, 2))
     if not sound.any():
         none = np.full((2, n), np.nan)
         return _Evidence(sound, mean, null, none[0], none[0], none, none)
-    mean, null = np.where(sound, mean, 0.0), np.where(sound, null, 0.0)
-    mean, null = mean - mean.mean(axis=0), null - null.mean(axis=1, keepdims=True)
-    powers = np.mean(null * null, axis=1)
+    mean[~sound], null[~sound] = 0.0, 0.0
+    mean -= mean.mean(axis=1, keepdims=True)
+    null -= null.mean(axis=2, keepdims=True)
+    powers = np.einsum("dpr,dpr->pd", null, null) / rows
     noise = powers.mean(axis=0)
     usable = sound & (noise * np.where(sound, n_effective, 0.0) > MIN_VARIANCE_UV2)
     unit = np.where(usable, noise, 1.0)
-    cross = 2.0 * np.mean(null * mean, axis=1)
-    return _Evidence(
-        usable, mean, null, noise, np.mean(mean * mean, axis=0) / unit, powers / unit, cross / unit
-    )
+    cross = np.einsum("dpr,dr->pd", null, mean) * (2.0 / rows)
+    power = np.einsum("dr,dr->d", mean, mean) / rows
+    return _Evidence(usable, mean, null, noise, power / unit, powers / unit, cross / unit)
 
 
 def rank(mean_uv: ArrayLike, null_uv: ArrayLike, span: slice, n_effective: ArrayLike) -> Ranking:
@@ -197,9 +199,9 @@ def better(seen: _Evidence, other: int) -> Floats:
 def rivals(seen: _Evidence) -> float:
     """Effective number of usable derivations, which share channels: (sum of roots)^2 / sum of the eigenvalues
     of the correlation of their noise (Galwey 2009)."""
-    null = seen.null[:, :, seen.usable] / np.sqrt(seen.noise[seen.usable])
-    flat = null.reshape(-1, null.shape[2])
-    values = np.maximum(np.linalg.eigvalsh(flat.T @ flat), 0.0)
+    flat = seen.null[seen.usable].reshape(np.count_nonzero(seen.usable), -1)
+    scale = 1.0 / np.sqrt(seen.noise[seen.usable])
+    values = np.maximum(np.linalg.eigvalsh((flat @ flat.T) * np.outer(scale, scale)), 0.0)
     return max(1.0, float(np.sum(np.sqrt(values)) ** 2 / np.sum(values)))
 
 
@@ -298,7 +300,7 @@ class Selector:
             standard_snr_db=DB * math.log(standard) if standard else None,
             saved=chosen / standard if chosen and standard else None,
             confidence=None if confidence is None else float(confidence),
-            polarity=polarity(seen.mean, seen.null, self.chosen, self._standard)
+            polarity=polarity(seen.mean.T, seen.null.transpose(1, 2, 0), self.chosen, self._standard)
             if chosen and standard
             else 1,
         )

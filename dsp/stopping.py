@@ -32,6 +32,9 @@ in ten decisions: of many looks the first that crosses comes before the middle p
 LEAST = 1e-9
 HALF_ERROR = 1.0 / math.sqrt(2.0 * PATTERNS)
 """Relative standard error of a standard deviation that 15 null averages tell."""
+FORECASTS = ((LIKELY, 1.0), (SOONEST, 1.0 - HALF_ERROR), (LATEST, 1.0 + HALF_ERROR))
+"""Likely, soonest and latest: how far above what is expected the evidence is taken to come out, and how much
+wider the intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,31 +224,37 @@ class Stopping:
         if evidence.deviate is None or n_sweeps < 1:
             return None
         factor = self._factor(half_ms, half_share)
+        due = [(n_sweeps, False)] * len(FORECASTS)
+        if decision == "undecided":
+            due = self._decided_at(n_sweeps, evidence)
         ends = []
-        for shift, scale in ((LIKELY, 1.0), (SOONEST, 1.0 - HALF_ERROR), (LATEST, 1.0 + HALF_ERROR)):
-            decided = self._looks[-1] if decision == "undecided" else n_sweeps
-            gone = False
-            if decision == "undecided":
-                decided, gone = self._decided_at(n_sweeps, evidence, shift)
+        for (decided, gone), (_, scale) in zip(due, FORECASTS, strict=True):
             precise = n_sweeps * (factor * scale) ** 2 if factor < NEVER else float(self._looks[-1])
             ends.append(min(float(self._looks[-1]), decided if gone else max(decided, precise)))
         likely, least, most = (max(0.0, (end - n_sweeps) / self.plan.rate_hz) for end in ends)
         return likely, min(least, likely), max(most, likely)
 
-    def _decided_at(self, n_sweeps: int, evidence: Evidence, shift: float) -> tuple[int, bool]:
-        """Sweeps at which the decision is due if the evidence goes on like this and comes out `shift` of its
-        standard deviations higher; whether that is absence. From n to k sweeps the deviate grows as the root
-        of k / n, and its standard deviation, unknown drift and noise to come together, is that of k / n - 1.
+    def _decided_at(self, n_sweeps: int, evidence: Evidence) -> list[tuple[int, bool]]:
+        """Sweeps at which the decision is due if the evidence goes on like this, for each of FORECASTS, and
+        whether that is absence. From n to k sweeps the deviate grows as the root of k / n; its standard
+        deviation, unknown drift and noise to come together, is the root of k / n - 1.
         """
-        deviate = evidence.deviate or 0.0
+        deviate, smallest_uv = evidence.deviate or 0.0, self.plan.smallest_uv
+        due = [(self._looks[-1], True)] * len(FORECASTS)
+        waiting = list(enumerate(FORECASTS))
         for look in range(self._next, len(self._looks)):
-            times = self._looks[look] / n_sweeps
-            growth = math.sqrt(times)
-            if deviate * growth + shift * math.sqrt(max(times - 1.0, 0.0)) >= self._present[look]:
-                return self._looks[look], False
-            if self._upper(look, evidence, 1.0 / growth) < self.plan.smallest_uv:
-                return self._looks[look], True
-        return self._looks[-1], True
+            sweeps, bound = self._looks[look], self._present[look]
+            growth = math.sqrt(sweeps / n_sweeps)
+            short = bound - deviate * growth
+            spread = math.sqrt(max(sweeps / n_sweeps - 1.0, 0.0))
+            gone = smallest_uv > 0.0 and self._upper(look, evidence, 1.0 / growth) < smallest_uv
+            for which, (shift, _) in tuple(waiting):
+                if shift * spread >= short or gone:
+                    due[which] = sweeps, shift * spread < short
+                    waiting.remove((which, FORECASTS[which]))
+            if not waiting:
+                break
+        return due
 
 
 def _half_ms(m: Measurement) -> float | None:

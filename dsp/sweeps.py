@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp import kernels
-from dsp.filters import backward, settle_samples
+from dsp.filters import backward, level_gain, settle_samples
 from dsp.nouns import Sweep, Trigger
 from dsp.stream import Stream
 from dsp.weights import NoiseWeights
@@ -112,6 +112,7 @@ class SweepCutter:
         self._own: deque[int] = deque(maxlen=MOST_STIMULI)
         self._pending: deque[Trigger] = deque()
         self._settle = settle_samples(sos)
+        self._gain = level_gain(sos)
         self._excluded: dict[tuple[int, str], int | None] = {}
 
     def exclude(self, first: int, end: int | None, reason: str) -> None:
@@ -166,7 +167,7 @@ class SweepCutter:
             return self._rejected(trigger, excluded)
         segment = stream.rows(first, end + g.tail)
         filtered = len(self._sos) > 0
-        uv = backward(segment, self._sos, g.rows) if filtered else segment.copy()
+        uv = backward(segment, self._sos, g.rows, self._gain) if filtered else segment.copy()
         weights, reason = self._weigh(trigger.index, stream)
         if stream.railed(first, end):
             reason = "saturated"
