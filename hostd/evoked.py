@@ -261,13 +261,13 @@ class Evoked:
 
     def _known(self, uv: NDArray[np.floating], average: Average) -> NDArray[np.float32]:
         told = self._absolute(uv)
-        return told if (average.n_effective > 0.0).all() else np.nan_to_num(told, copy=False)
+        return told if (average.n_effective > 0.0).all() else np.nan_to_num(told)
 
     def _absolute(self, uv: NDArray[np.floating]) -> NDArray[np.float32]:
         """Microvolts from zero as displays want them, not from the stream's origin."""
         if self.plan.band_hz is None and self.stream.origin_uv is not None:
             uv = uv + self.stream.origin_uv
-        return uv.astype(np.float32)
+        return uv.astype(np.float32, copy=False)
 
     def _sweep_fields(self, sweep: Sweep) -> dict[str, Any]:
         return self._frame_fields() | {
