@@ -136,8 +136,14 @@ def _clock_error(status: dict[str, Any]) -> str:
     return f" {timebase['ppm']:+.1f} ppm ±{timebase['residual_us']:.1f} us"
 
 
-def _half(interval: list[float] | None) -> str:
-    return f"±{(interval[1] - interval[0]) / 2:.2f}" if interval else ""
+def _spread(value: float, interval: list[float] | None) -> str:
+    """How far the interval reaches: ±0.40, or +1.90-0.90 where it reaches twice as far up as down."""
+    if not interval:
+        return ""
+    below, above = value - interval[0], interval[1] - value
+    if 3 * abs(above - below) <= above + below:
+        return f"±{(above + below) / 2:.2f}"
+    return f"+{above:.2f}-{below:.2f}"
 
 
 def peak_text(peak: dict[str, Any]) -> str:
@@ -146,8 +152,9 @@ def peak_text(peak: dict[str, Any]) -> str:
         if peak.get("noise_uv") is None:
             return f"{peak['name']} open (needs 16 sweeps)"
         return f"{peak['name']} absent (noise {peak['noise_uv']:.2f} uV)"
-    latency = f"{peak['latency_ms']:.2f}{_half(peak['latency_ci_ms'])} ms"
-    return f"{peak['name']} {latency} {peak['amplitude_uv']:.2f}{_half(peak['amplitude_ci_uv'])} uV"
+    latency = f"{peak['latency_ms']:.2f}{_spread(peak['latency_ms'], peak['latency_ci_ms'])} ms"
+    amplitude = f"{peak['amplitude_uv']:.2f}{_spread(peak['amplitude_uv'], peak['amplitude_ci_uv'])} uV"
+    return f"{peak['name']} {latency} {amplitude}"
 
 
 def _cells(peak: dict[str, Any]) -> tuple[str, ...]:
@@ -157,8 +164,8 @@ def _cells(peak: dict[str, Any]) -> tuple[str, ...]:
     change = f"{peak['change_pct']:+.0f} %" if peak["change_pct"] is not None else ""
     return (
         peak["name"],
-        f"{peak['latency_ms']:.2f} {_half(peak['latency_ci_ms'])}",
-        f"{peak['amplitude_uv']:.2f} {_half(peak['amplitude_ci_uv'])}",
+        f"{peak['latency_ms']:.2f} {_spread(peak['latency_ms'], peak['latency_ci_ms'])}",
+        f"{peak['amplitude_uv']:.2f} {_spread(peak['amplitude_uv'], peak['amplitude_ci_uv'])}",
         change,
         noise,
     )

@@ -5,7 +5,7 @@ import { numbers } from "./frame.js";
 import { leadingPeak, unjudged } from "./state.js";
 import { drawEmpty, drawWaves, layout } from "./waves.js";
 import { drawTrend } from "./trendplot.js";
-import { ago, derivation, fixed, half, micro, NONE, signed, title } from "./text.js";
+import { ago, derivation, fixed, micro, NONE, signed, spread, title } from "./text.js";
 
 const STIM_RECENT_MS = 5000;
 
@@ -166,10 +166,9 @@ function peakRow(peak, average) {
   };
   cell(peak.name, derivation(peak.derivation), "peak");
   if (peak.present) {
-    const spread = (interval) => (Number.isFinite(half(interval)) ? `± ${micro(half(interval))}` : "");
     const shift_ms = peak.latency_ms != null && peak.baseline_latency_ms != null ? peak.latency_ms - peak.baseline_latency_ms : NaN;
-    cell(fixed(peak.latency_ms, 2), spread(numbers(peak.latency_ci_ms)));
-    cell(micro(peak.amplitude_uv), spread(numbers(peak.amplitude_ci_uv)));
+    cell(fixed(peak.latency_ms, 2), spread(peak.latency_ms, numbers(peak.latency_ci_ms)));
+    cell(micro(peak.amplitude_uv), spread(peak.amplitude_uv, numbers(peak.amplitude_ci_uv)));
     cell(signed(shift_ms, 2));
     cell(signed(peak.change_pct, 0));
     cell("present", "", "verdict");

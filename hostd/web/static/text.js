@@ -21,8 +21,13 @@ export function micro(value) {
   return fixed(value, size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
-export function half(interval) {
-  return interval && interval.length === 2 ? (interval[1] - interval[0]) / 2 : NaN;
+// How far an interval reaches: ± 0.40, or +1.90 −0.90 where it reaches twice as far up as down.
+export function spread(value, interval) {
+  if (!interval || interval.length !== 2 || !Number.isFinite(value)) return "";
+  const below = value - interval[0], above = interval[1] - value;
+  if (!Number.isFinite(below + above)) return "";
+  const even = 3 * Math.abs(above - below) <= above + below;
+  return even ? `± ${micro((above + below) / 2)}` : `+${micro(above)} −${micro(below)}`;
 }
 
 export function clock(seconds) {
