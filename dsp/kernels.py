@@ -10,6 +10,7 @@ import os
 
 from dsp import kernels_llvm
 from dsp.kernels_change import clear_evidence, cusum, learn_withheld, sweep_noise, threshold
+from dsp.kernels_mains import fit_window
 from dsp.kernels_plain import (
     bridge,
     derive,
@@ -34,6 +35,7 @@ ALL = (
     cusum,
     decode,
     derive,
+    fit_window,
     fold,
     learn_withheld,
     loud_counts,
@@ -57,6 +59,7 @@ __all__ = [
     "cusum",
     "decode",
     "derive",
+    "fit_window",
     "fold",
     "learn_withheld",
     "loud_counts",

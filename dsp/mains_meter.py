@@ -12,13 +12,14 @@ windows, so that electrosurgery may spoil some.
 """
 
 import math
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp import kernels
+from dsp.kernels_mains import ROOM
 from dsp.mains import NOMINAL_HZ, carried
 
 Floats = NDArray[np.float64]
@@ -37,7 +38,6 @@ STANDS_OUT = 10.0
 _OUTLIER_SD = 6.0
 _BEFORE_S, _AFTER_S = 0.001, 0.003
 _MOST_LEFT_OUT = 0.4
-_ROUNDS = 4
 # Added to the power beside mains: below some hundredth of a microvolt it is nobody's mains.
 _LEAST_POWER_UV2 = 1e-4
 # Beside 50 and 60 Hz, away from one another's lobe.
@@ -63,15 +63,6 @@ class MainsReading:
     amplitude_uv: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """One window's phasors: `tones` per nominal (harmonic,) complex peak microvolts at its middle, the power
-    `beside` each fundamental (nominal,)."""
-
-    tones: tuple[Complex, ...]
-    beside: Floats
-
-
 class MainsMeter:
     """Measures mains in one signal of `rate_hz` samples a second.
 
@@ -86,7 +77,11 @@ class MainsMeter:
         self._each = max(1, int(rate_hz / LEAST_FIT_HZ))
         self._fit = _Fit(rate_hz / self._each, [carried(rate_hz, f) for f in NOMINAL_HZ])
         self._samples = self._fit.samples * self._each
-        self._buffer = np.empty(self._samples)
+        self._buffer = np.empty((self._fit.samples, self._each))
+        self._found = np.zeros((WINDOWS, self._fit.size))
+        middles = (np.arange(-WINDOWS, 0) + 0.5) * self._samples - 0.5
+        self._times_s: Floats = np.asarray(middles / rate_hz, dtype=np.float64)
+        self._search: Complex = np.exp(-2j * np.pi * np.outer(_SEARCH_HZ, self._times_s))
         self.restart(0)
 
     def restart(self, index: int) -> None:
@@ -94,7 +89,7 @@ class MainsMeter:
         self._filled = 0
         self._count = 0
         self._first = index
-        self._windows: deque[_Window | None] = deque(maxlen=WINDOWS)
+        self._usable = np.zeros(WINDOWS, np.bool_)
 
     @property
     def end(self) -> int:
@@ -107,167 +102,141 @@ class MainsMeter:
         at = 0
         while at < len(uv):
             part = uv[at : at + self._samples - self._filled]
-            self._buffer[self._filled : self._filled + len(part)] = part
+            self._buffer.reshape(-1)[self._filled : self._filled + len(part)] = part
             self._filled += len(part)
             at += len(part)
             if self._filled == self._samples:
                 self._filled = 0
                 self._count += 1
-                self._windows.append(self._fit.window(self._buffer.reshape(-1, self._each).mean(axis=1)))
+                self._found[:-1], self._usable[:-1] = self._found[1:], self._usable[1:]
+                self._usable[-1] = self._fit.window(self._buffer, self._found[-1])
                 if self._count % READ_EVERY == 0:
                     readings.append(self._reading())
         return readings
 
     def _reading(self) -> MainsReading:
         """What the windows say, the stronger of 50 and 60 Hz first."""
-        middles = (np.arange(-len(self._windows), 0) + 0.5) * self._samples - 0.5
-        times_s: Floats = np.asarray(middles / self._rate_hz, dtype=np.float64)
-        kept = [k for k, window in enumerate(self._windows) if window is not None]
-        windows = [window for window in self._windows if window is not None]
-        if len(windows) < MIN_WINDOWS:
+        kept = self._usable
+        if np.count_nonzero(kept) < MIN_WINDOWS:
             return MainsReading(self.end)
-        beside = np.array([window.beside for window in windows])
-        tones = [np.array([window.tones[m] for window in windows]) for m in range(len(NOMINAL_HZ))]
-        ratios = [_median(np.abs(t[:, 0]) ** 2) / _median(beside[:, m]) for m, t in enumerate(tones)]
+        tones, beside = self._fit.phasors(self._found[kept])
+        power = np.stack([np.abs(t[:, 0]) ** 2 for t in tones], axis=1)
+        middle, noise = _median(power), _median(beside)
+        ratios = middle / noise
         mains = int(np.argmax(ratios))
         if ratios[mains] < STANDS_OUT:
             return MainsReading(self.end)
-        return self._measured(mains, times_s[kept], tones[mains], beside[:, mains])
-
-    def _measured(self, mains: int, times_s: Floats, tones: Complex, beside: Floats) -> MainsReading:
-        """The reading from the `tones` (window, harmonic) at `times_s` before its index."""
-        nominal_hz = NOMINAL_HZ[mains]
+        weights = np.minimum(power[:, mains] / middle[mains], 1.0) / (beside[:, mains] + noise[mains])
+        expected = float(noise[mains] / middle[mains])
+        nominal_hz, times_s, tone = NOMINAL_HZ[mains], self._times_s[kept], tones[mains]
         # The fit's phase is that of nominal, counted from the window's middle; from here on from the index.
-        line = tones[:, 0] * np.exp(-2j * np.pi * nominal_hz * times_s)
-        power = _median(np.abs(line) ** 2)
-        noise = _median(beside)
-        weights = np.minimum(np.abs(line) ** 2 / power, 1.0) / (beside + noise)
-        off_hz, phase, off_sd, turns = _phase_fit(times_s, np.angle(line), weights, noise / power)
-        amplitude = np.empty(tones.shape[1])
-        for h in range(1, tones.shape[1] + 1):
-            aligned = tones[:, h - 1] * np.exp(-2j * np.pi * h * (nominal_hz * times_s + turns))
-            loss = self._fit.loss(h * off_hz) * self._mean_leaves(h * (nominal_hz + off_hz))
-            amplitude[h - 1] = abs(complex((aligned * weights).sum() / weights.sum())) / loss
+        line = np.angle(tone[:, 0] * np.exp(-2j * np.pi * nominal_hz * times_s))
+        start_hz = _start_hz(self._search[:, kept], line, weights)
+        off_hz, phase, off_sd, turns = _phase_fit(times_s, line, weights, start_hz, expected)
+        order = np.arange(1, tone.shape[1] + 1)
+        aligned = tone * np.exp(-2j * np.pi * np.outer(nominal_hz * times_s + turns, order))
         hz = nominal_hz + off_hz
+        left = self._fit.leaves(order * off_hz) * _mean(order * (hz / self._rate_hz), self._each)
+        amplitude = np.abs(weights @ aligned) / weights.sum() / left
         return MainsReading(self.end, hz, off_sd, int(nominal_hz), phase % 1.0, tuple(amplitude.tolist()))
 
-    def _mean_leaves(self, hz: float) -> float:
-        """What a mean of `_each` samples leaves of a tone, of 1."""
-        angle = math.pi * hz / self._rate_hz
-        return math.sin(self._each * angle) / (self._each * math.sin(angle))
+
+def _start_hz(search: Complex, angles: Floats, weights: Floats) -> float:
+    """Frequency off nominal, of those that are `search`ed for (frequency, window), nearest to the phases."""
+    return float(_SEARCH_HZ[int(np.argmax(np.abs(search @ (weights * np.exp(1j * angles)))))])
 
 
 def _phase_fit(
-    times_s: Floats, angles: Floats, weights: Floats, noise: float
+    times_s: Floats, angles: Floats, weights: Floats, start_hz: float, noise: float
 ) -> tuple[float, float, float, Floats]:
     """Frequency off nominal in Hz, phase in cycles at time 0, the frequency's s.d., cycles at every window.
 
-    A parabola through the phases `angles` (window,), so that mains may drift; the frequency is its slope in
-    the middle. `noise`: power beside mains in terms of its own, which bounds the s.d. from below.
+    A parabola through the phases `angles` (window,) less those of `start_hz`, so that mains may drift; the
+    frequency is its slope in the middle. `noise`: power beside mains in terms of its own, which bounds the
+    s.d. from below.
     """
-    line = weights * np.exp(1j * angles)
-    spectrum = np.abs(_search(tuple(times_s.tolist())) @ line)
-    start_hz = float(_SEARCH_HZ[int(np.argmax(spectrum))])
-    turned = line * np.exp(-2j * np.pi * start_hz * times_s)
+    turned = weights * np.exp(1j * (angles - 2 * np.pi * start_hz * times_s))
     mean = complex(turned.sum())
     cycles = (np.angle(turned * mean.conjugate()) + np.angle(mean)) / (2 * np.pi)
     middle = float((weights * times_s).sum() / weights.sum())
     t = times_s - middle
     design = np.column_stack([np.ones_like(t), t, t * t])
     normal = design.T @ (design * weights[:, None])
-    found = np.linalg.solve(normal, design.T @ (weights * cycles))
-    rest = cycles - design @ found
+    inverse = np.linalg.inv(normal)
+    found = inverse @ (design.T @ (weights * cycles))
+    fitted = design @ found
+    rest = cycles - fitted
     scatter = float((weights * rest * rest).sum()) / (len(t) - 3)
     expected = noise / 2 / (2 * np.pi) ** 2 * float(weights.mean())
-    inverse = np.linalg.inv(normal)
     sd = math.sqrt(max(scatter, expected) * float(inverse[1, 1]))
     at_end = float(found[0] - found[1] * middle + found[2] * middle * middle)
-    return start_hz + float(found[1]), at_end, sd, start_hz * times_s + design @ found
+    return start_hz + float(found[1]), at_end, sd, start_hz * times_s + fitted
 
 
-@lru_cache(maxsize=4)
-def _search(times_s: tuple[float, ...]) -> Complex:
-    """Phasors (frequency, window) against which the phases at `times_s` are held; mostly the same times."""
-    return np.asarray(np.exp(-2j * np.pi * np.outer(_SEARCH_HZ, times_s)))
-
-
-def _median(x: Floats) -> float:
-    """Of one dimension; numpy's asks many questions first."""
-    middle = len(x) // 2
-    if len(x) % 2:
-        return float(np.partition(x, middle)[middle])
-    low, high = np.partition(x, (middle - 1, middle))[middle - 1 : middle + 1]
-    return 0.5 * (float(low) + float(high))
+def _median(x: Floats) -> Floats:
+    """Of every column of x (time, column); numpy's asks many questions first."""
+    ranked = np.sort(x, axis=0)
+    return np.asarray(0.5 * (ranked[(len(x) - 1) // 2] + ranked[len(x) // 2]))
 
 
 class _Fit:
-    """The least-squares fit of one window, its matrices made once."""
+    """The least-squares fit of one window (`dsp.kernels_mains`), its matrices made once."""
 
     def __init__(self, rate_hz: float, harmonics: list[int]) -> None:
         self.samples = round(WINDOW_S * rate_hz)
-        self._times_s = (np.arange(self.samples) - (self.samples - 1) / 2) / rate_hz
-        self._weight = np.sin(np.pi * (np.arange(self.samples) + 0.5) / self.samples) ** 2
+        self._rate_hz = rate_hz
+        middle = (self.samples - 1) / 2
+        times_s: Floats = np.asarray((np.arange(self.samples) - middle) / rate_hz, dtype=np.float64)
         tones = [h * f for f, n in zip(NOMINAL_HZ, harmonics, strict=True) for h in range(1, n + 1)]
         tones = list(dict.fromkeys(tones))
         self._tones = [
             np.array([tones.index(h * f) for h in range(1, n + 1)])
             for f, n in zip(NOMINAL_HZ, harmonics, strict=True)
         ]
-        u = 2 * self._times_s / WINDOW_S
-        turns = 2 * np.pi * np.outer(self._times_s, tones)
-        waves = np.stack([np.cos(turns), -np.sin(turns)], axis=2).reshape(self.samples, -1)
-        self._design = np.column_stack([np.ones_like(u), u, u * u, waves])
-        self._weighted = np.ascontiguousarray(self._design.T * self._weight)
-        self._normal = self._weighted @ self._design
-        self._whole = np.linalg.solve(self._normal, self._weighted)
-        beside = np.array([[f + d for d in off] for f, off in zip(NOMINAL_HZ, _BESIDE_HZ, strict=True)])
-        # Phasors beside mains, in peak microvolts as the tones are: both parts of each, one behind the other.
-        turns = 2 * np.pi * np.outer(beside.ravel(), self._times_s)
-        probe = np.stack([np.cos(turns), np.sin(turns)], axis=1).reshape(-1, self.samples) * self._weight
-        self._probe = np.ascontiguousarray(2 * probe / self._weight.sum())
-        self._before = max(1, round(_BEFORE_S * rate_hz))
-        self._after = max(1, round(_AFTER_S * rate_hz))
+        self._weight = np.sin(np.pi * (np.arange(self.samples) + 0.5) / self.samples) ** 2
+        u = 2 * times_s / WINDOW_S
+        design = np.vstack([np.ones_like(u), u, u * u, _waves(tones, times_s)])
+        self._normal = (design * self._weight) @ design.T
+        # Phasors beside mains, in peak microvolts as the tones are.
+        beside = [f + d for f, off in zip(NOMINAL_HZ, _BESIDE_HZ, strict=True) for d in off]
+        self._rows = np.vstack([design, _waves(beside, times_s) * (2 / self._weight.sum())])
+        around = [max(1, round(_BEFORE_S * rate_hz)), max(1, round(_AFTER_S * rate_hz))]
+        self._settings = np.array([_OUTLIER_SD * 1.4826, _MOST_LEFT_OUT, *around])
+        self._room = np.empty((ROOM, self.samples))
+        self._factor = np.empty((len(design) + 1, len(design)))
 
-    def window(self, uv: Floats) -> _Window | None:
-        """Phasors of one window `uv` (time,); None when too much of it is no mains."""
-        out = self._left_out(uv - _median(uv))
-        found = np.zeros(self._design.shape[1])
-        rest = uv
-        for _ in range(_ROUNDS):
-            if np.count_nonzero(out) > _MOST_LEFT_OUT * len(out):
-                return None
-            found = self._solve(uv, out)
-            rest = uv - self._design @ found
-            again = self._left_out(rest)
-            if (again == out).all():
-                break
-            out = again
-        parts = self._probe @ np.where(out, 0.0, rest)
-        beside = (parts * parts).reshape(len(NOMINAL_HZ), -1).sum(axis=1) / len(_BESIDE_HZ[0])
-        tones = found[3::2] + 1j * found[4::2]
-        return _Window(tuple(tones[which] for which in self._tones), beside + _LEAST_POWER_UV2)
+    @property
+    def size(self) -> int:
+        """Numbers that are found of a window."""
+        return len(self._rows)
 
-    def loss(self, off_hz: float) -> float:
-        """What the window leaves of a tone `off_hz` from where it is fitted, of 1."""
-        return float((self._weight * np.cos(2 * np.pi * off_hz * self._times_s)).sum() / self._weight.sum())
+    def window(self, uv: Floats, found: Floats) -> bool:
+        """What is `found` (size,) of one window, the means of uv (time, sample); False when too much of it is
+        no mains."""
+        matrices = (self._rows, self._weight, self._normal, self._settings)
+        return bool(kernels.fit_window(uv, *matrices, self._room, self._factor, found))
 
-    def _solve(self, uv: Floats, out: NDArray[np.bool_]) -> Floats:
-        """Coefficients (column,) of the weighted fit to `uv` without the samples `out`."""
-        rows = np.flatnonzero(out)
-        if not len(rows):
-            return np.asarray(self._whole @ uv)
-        gone = self._design[rows]
-        normal = self._normal - (gone.T * self._weight[rows]) @ gone
-        return np.linalg.solve(normal, self._weighted @ np.where(out, 0.0, uv))
+    def phasors(self, found: Floats) -> tuple[list[Complex], Floats]:
+        """Of what was found (window, size), per nominal: complex peak microvolts (window, harmonic) at a
+        window's middle; and the power beside the fundamental (window, nominal)."""
+        columns = len(self._normal)
+        tones: Complex = found[:, 3:columns:2] + 1j * found[:, 4:columns:2]
+        parts = found[:, columns:].reshape(len(found), len(NOMINAL_HZ), -1)
+        beside = (parts * parts).sum(axis=2) / len(_BESIDE_HZ[0]) + _LEAST_POWER_UV2
+        return [tones[:, which] for which in self._tones], beside
 
-    def _left_out(self, rest: Floats) -> NDArray[np.bool_]:
-        """Which samples (time,) of `rest` are outliers or near one."""
-        size = np.abs(rest)
-        limit = _OUTLIER_SD * 1.4826 * _median(size)
-        hits = np.flatnonzero(size > limit)
-        if not len(hits):
-            return np.zeros(len(rest), dtype=np.bool_)
-        n = len(rest) + 1
-        marks = np.bincount(np.maximum(hits - self._before, 0), minlength=n)
-        marks -= np.bincount(np.minimum(hits + self._after + 1, len(rest)), minlength=n)
-        return np.cumsum(marks[:-1]) > 0
+    def leaves(self, off_hz: Floats) -> Floats:
+        """What the window leaves of tones `off_hz` from where they are fitted, of 1."""
+        three = off_hz[:, None] / self._rate_hz + np.array([-1, 0, 1]) / self.samples
+        return np.asarray(_mean(three, self.samples) @ np.array([0.5, 1.0, 0.5]))
+
+
+def _waves(tones_hz: Sequence[float], times_s: Floats) -> Floats:
+    """Cosine and -sine of each tone, one behind the other: (2 tones, time)."""
+    turns = 2 * np.pi * np.outer(tones_hz, times_s)
+    return np.stack([np.cos(turns), -np.sin(turns)], axis=1).reshape(-1, len(times_s))
+
+
+def _mean(cycles: Floats, n: int) -> Floats:
+    """What a mean of `n` samples leaves of a tone of so many `cycles` a sample, of 1 (Dirichlet's kernel)."""
+    return np.asarray(np.sinc(n * cycles) / np.sinc(cycles))

@@ -106,3 +106,31 @@ def null_averages(sums: F, scale: F, scales: F, shares: F, halves: F) -> tuple[F
     null = patterns[1:] * scales[:, None, :] - mean * shares[:, None, :]
     half = 2.0 * np.array([sums[0::2].sum(axis=0), sums[1::2].sum(axis=0)]) * halves[:, None, :]
     return mean, null, (null * null).sum(axis=(0, 1)), half
+
+
+def fit_window(uv: F, rows: F, weight: F, normal: F, settings: F) -> F | None:
+    """Coefficients of the first of `rows` (row, time), as many as `normal` has, to the means of uv (time,
+    sample) under `weight` (time,), outliers left out; then the products of the other rows with what is left.
+    None where too much is. Settings: times the median magnitude, share, samples before and behind."""
+    x, columns = uv.mean(axis=1), len(normal)
+    out = _left_out(x - np.median(x), settings)
+    for _ in range(4):
+        if out.sum() > settings[1] * len(x):
+            return None
+        kept = np.where(out, 0.0, weight)
+        design = rows[:columns].T * np.sqrt(kept)[:, None]
+        found = np.linalg.lstsq(design, x * np.sqrt(kept), rcond=None)[0]
+        rest = x - found @ rows[:columns]
+        before, out = out, _left_out(rest, settings)
+        if np.array_equal(before, out):
+            break
+    return np.concatenate([found, rows[columns:] @ np.where(out, 0.0, weight * rest)])
+
+
+def _left_out(rest: F, settings: F) -> NDArray[np.bool_]:
+    """Samples (time,) that are outliers of `rest`, or so near to one."""
+    hits = np.abs(rest) > settings[0] * np.median(np.abs(rest))
+    out = np.zeros(len(rest), np.bool_)
+    for t in np.flatnonzero(hits):
+        out[max(0, t - int(settings[2])) : t + int(settings[3]) + 1] = True
+    return out
