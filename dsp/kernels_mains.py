@@ -1,7 +1,7 @@
 """The kernel of `dsp.mains_meter`: one window's fit of mains, with what no mains explains left out of it.
 
 Plain loops over arrays, output and scratch passed in, nothing allocated, `nogil`; no fast-math. Slow twin:
-`dsp.reference_kernels.fit_window`.
+`dsp.reference_kernels.fit_window`. Its parts are compiled within it: the whole is loaded at once.
 """
 
 import numba
@@ -17,27 +17,26 @@ SIGNAL, REST, KEPT, NEXT, SCRATCH, ROOM = range(6)
 """Rows of the room: the samples, what the fit leaves, weights of what is kept, now and in the next round."""
 
 
-@numba.njit(types.float64(F1), cache=True, nogil=True)
+@numba.njit
 def _median(x):
-    """Of x (time,), whose order is lost: Hoare's selection (1961). What is no number ends it all the same."""
+    """Of x (time,), whose order is lost: Hoare's selection (1961), parted without branches. What equals the
+    pivot goes to either side in turn; what is no number ends it all the same."""
     n = x.shape[0]
     at, low, high = n // 2, 0, n - 1
     while low < high:
-        pivot = x[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while x[i] < pivot:
-                i += 1
-            while pivot < x[j]:
-                j -= 1
-            if i <= j:
-                x[i], x[j] = x[j], x[i]
-                i += 1
-                j -= 1
-        if j < at:
-            low = i
-        if at < i:
-            high = j
+        middle = (low + high) // 2
+        pivot, x[middle] = x[middle], x[high]
+        i = low
+        for j in range(low, high):
+            value = x[j]
+            x[j] = x[i]
+            x[i] = value
+            i += (value < pivot) | ((value == pivot) & (j & 1))
+        x[high], x[i] = x[i], pivot
+        if i >= at:
+            high = i - (i > at)
+        if i <= at:
+            low = i + (i < at)
     if n % 2:
         return x[at]
     below = x[0]
@@ -46,7 +45,7 @@ def _median(x):
     return 0.5 * (below + x[at])
 
 
-@numba.njit(types.float64(IN1, F1), cache=True, nogil=True)
+@numba.njit
 def _product(x, y):
     """Sum of x * y, both (time,): eight sums side by side, which is what a processor does at once."""
     a = b = c = d = e = f = g = h = 0.0
@@ -65,7 +64,7 @@ def _product(x, y):
     return ((a + e) + (b + f)) + ((c + g) + (d + h))
 
 
-@numba.njit(types.int64(F1, IN1, IN1, F1, F1), cache=True, nogil=True)
+@numba.njit
 def _keep(rest, weight, settings, kept, scratch):
     """The weights (time,) into `kept`, 0 for outliers of `rest` and what is around: how many that are."""
     n = rest.shape[0]
@@ -83,7 +82,7 @@ def _keep(rest, weight, settings, kept, scratch):
     return left_out
 
 
-@numba.njit(types.boolean(IN2, IN2, IN1, F1, F2, F1), cache=True, nogil=True)
+@numba.njit(error_model="numpy")
 def _solve(normal, rows, weight, kept, factor, x):
     """x (column,) becomes the solution for the right side x, by Cholesky's factor of `normal` without what is
     not kept; False where that has none."""
