@@ -80,9 +80,10 @@ def decode_records(header: Header, data: bytes, signals: Sequence[int]) -> NDArr
     # Words of 32 bits that overlap, each ending with its sample: the shift drops the foreign bytes before it
     # and brings the sign.
     foreign = 4 - size
-    padded = bytes(foreign) + data if 0 in map(header.offsets.__getitem__, signals) else data
+    offsets = header.offsets
+    padded = bytes(foreign) + data if 0 in map(offsets.__getitem__, signals) else data
     ahead = len(data) - len(padded)
-    starts = [header.offsets[k] - foreign - ahead for k in signals]
+    starts = [offsets[k] - foreign - ahead for k in signals]
     steps = {after - before for before, after in pairwise(starts)}
     if len(steps) > 1 or min(steps, default=0) < 0:  # not one behind the other
         for column, k in enumerate(signals):

@@ -4,6 +4,7 @@ Owns the pass over the annotation signal and the mapping file position <-> sampl
 renumber: what was lost stays a gap.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -45,7 +46,7 @@ class Span:
 
 def read_notes(file: BinaryIO, header: Header, n_records: int) -> Notes:
     """One pass over the annotation signals of the first `n_records` records of `file`."""
-    onsets_s = np.full(n_records, np.nan)
+    onsets_s = [math.nan] * n_records
     found: list[Annotation] = []
     damaged = 0
     ranges = annotation_ranges(header)
@@ -54,14 +55,15 @@ def read_notes(file: BinaryIO, header: Header, n_records: int) -> Notes:
         for start, stop in ranges:
             file.seek(at + start)
             try:
-                onset_s, annotations = decode_tals(file.read(stop - start))
+                # Lists end with one zero; what is behind the last of them is as many empty ones.
+                onset_s, annotations = decode_tals(file.read(stop - start).rstrip(b"\0"))
             except ValueError:
                 damaged += 1
                 continue
             found += annotations
-            if onset_s is not None and np.isnan(onsets_s[record]):
+            if onset_s is not None and math.isnan(onsets_s[record]):
                 onsets_s[record] = onset_s
-    return Notes(onsets_s, tuple(found), damaged)
+    return Notes(np.array(onsets_s, np.float64), tuple(found), damaged)
 
 
 def continuous_spans(first_index: int, n_samples: int, gaps: Iterable[Gap]) -> tuple[Span, ...]:
