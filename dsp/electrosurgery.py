@@ -68,7 +68,7 @@ class ElectrosurgeryDetector:
         self._hold = math.ceil(HOLD_S * rate_hz / self.window)
         self._pause = math.ceil(PAUSE_S * rate_hz / self.window)
         self._dead = math.ceil(DEAD_S * rate_hz / self.window)
-        self._levels: list[Floats] = []
+        self._levels = np.empty((0, channels))
         self._set_threshold(np.full(channels, self._floor_uv))
         self._railed_for = np.full(channels, self._dead + 1)
         self._since_loud = 0
@@ -180,11 +180,13 @@ class ElectrosurgeryDetector:
         """The newest ten windows, quiet, into the running level: the median of the last ten seconds."""
         if len(self._kept) <= POOLED * self.window:
             return
-        size = np.abs(np.diff(self._kept, axis=0))
-        size[(size == 0.0) & (np.abs(self._kept[1:]) >= self._rail_uv)] = math.inf
-        quiet = np.partition(size.T, self._order, axis=1)[:, self._order] * self._scale
-        self._levels = [*self._levels[1 - _LEVELS :], quiet]
-        ranked = np.sort(np.array(self._levels), axis=0)
+        size = np.abs(self._kept[1:] - self._kept[:-1])
+        still = size == 0.0
+        if still.any():
+            size[still & (np.abs(self._kept[1:]) >= self._rail_uv)] = math.inf
+        quiet = np.sort(size, axis=0)[self._order] * self._scale
+        self._levels = np.concatenate([self._levels[1 - _LEVELS :], quiet[None]])
+        ranked = np.sort(self._levels, axis=0)
         middle = len(ranked) // 2
         level = 0.5 * (ranked[middle] + ranked[middle - (len(ranked) % 2 == 0)])
         level[np.isinf(level)] = 0.0
