@@ -11,6 +11,7 @@ the window's own lobe has ended. Less, and phases could be unwrapped wrongly. Bo
 windows, so that electrosurgery may spoil some.
 """
 
+import cmath
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ class MainsMeter:
         if np.count_nonzero(kept) < MIN_WINDOWS:
             return MainsReading(self.end)
         tones, beside = self._fit.phasors(self._found[kept])
-        power = np.stack([np.abs(t[:, 0]) ** 2 for t in tones], axis=1)
+        power = np.abs(tones[:, [first for first, *_ in self._fit.tones]]) ** 2
         middle, noise = _median(power), _median(beside)
         ratios = middle / noise
         mains = int(np.argmax(ratios))
@@ -128,10 +129,10 @@ class MainsMeter:
             return MainsReading(self.end)
         weights = np.minimum(power[:, mains] / middle[mains], 1.0) / (beside[:, mains] + noise[mains])
         expected = float(noise[mains] / middle[mains])
-        nominal_hz, times_s, tone = NOMINAL_HZ[mains], self._times_s[kept], tones[mains]
+        nominal_hz, times_s, tone = NOMINAL_HZ[mains], self._times_s[kept], tones[:, self._fit.tones[mains]]
         # The fit's phase is that of nominal, counted from the window's middle; from here on from the index.
-        line = np.angle(tone[:, 0] * np.exp(-2j * np.pi * nominal_hz * times_s))
-        start_hz = _start_hz(self._search[:, kept], line, weights)
+        line = weights * np.exp(1j * (np.angle(tone[:, 0]) - 2 * np.pi * nominal_hz * times_s))
+        start_hz = float(_SEARCH_HZ[int(np.argmax(np.abs(self._search[:, kept] @ line)))])
         off_hz, phase, off_sd, turns = _phase_fit(times_s, line, weights, start_hz, expected)
         order = np.arange(1, tone.shape[1] + 1)
         aligned = tone * np.exp(-2j * np.pi * np.outer(nominal_hz * times_s + turns, order))
@@ -141,32 +142,27 @@ class MainsMeter:
         return MainsReading(self.end, hz, off_sd, int(nominal_hz), phase % 1.0, tuple(amplitude.tolist()))
 
 
-def _start_hz(search: Complex, angles: Floats, weights: Floats) -> float:
-    """Frequency off nominal, of those that are `search`ed for (frequency, window), nearest to the phases."""
-    return float(_SEARCH_HZ[int(np.argmax(np.abs(search @ (weights * np.exp(1j * angles)))))])
-
-
 def _phase_fit(
-    times_s: Floats, angles: Floats, weights: Floats, start_hz: float, noise: float
+    times_s: Floats, line: Complex, weights: Floats, start_hz: float, noise: float
 ) -> tuple[float, float, float, Floats]:
     """Frequency off nominal in Hz, phase in cycles at time 0, the frequency's s.d., cycles at every window.
 
-    A parabola through the phases `angles` (window,) less those of `start_hz`, so that mains may drift; the
-    frequency is its slope in the middle. `noise`: power beside mains in terms of its own, which bounds the
-    s.d. from below.
+    A parabola through the phases of `line` (window,), phasors of the size of their weights, so that mains may
+    drift; near `start_hz` no turn is missed. The frequency is its slope in the middle. `noise`: power beside
+    mains in terms of its own, which bounds the s.d. from below.
     """
-    turned = weights * np.exp(1j * (angles - 2 * np.pi * start_hz * times_s))
+    turned = line * np.exp(-2j * np.pi * start_hz * times_s)
     mean = complex(turned.sum())
-    cycles = (np.angle(turned * mean.conjugate()) + np.angle(mean)) / (2 * np.pi)
-    middle = float((weights * times_s).sum() / weights.sum())
+    cycles = (np.angle(turned * mean.conjugate()) + cmath.phase(mean)) / (2 * np.pi)
+    middle = float(weights @ times_s / weights.sum())
     t = times_s - middle
-    design = np.column_stack([np.ones_like(t), t, t * t])
-    normal = design.T @ (design * weights[:, None])
-    inverse = np.linalg.inv(normal)
-    found = inverse @ (design.T @ (weights * cycles))
-    fitted = design @ found
+    design = np.stack((np.ones(len(t)), t, t * t))
+    weighted = design * weights
+    inverse = np.linalg.inv(weighted @ design.T)
+    found = inverse @ (weighted @ cycles)
+    fitted = found @ design
     rest = cycles - fitted
-    scatter = float((weights * rest * rest).sum()) / (len(t) - 3)
+    scatter = float(weights @ (rest * rest)) / (len(t) - 3)
     expected = noise / 2 / (2 * np.pi) ** 2 * float(weights.mean())
     sd = math.sqrt(max(scatter, expected) * float(inverse[1, 1]))
     at_end = float(found[0] - found[1] * middle + found[2] * middle * middle)
@@ -189,7 +185,7 @@ class _Fit:
         times_s: Floats = np.asarray((np.arange(self.samples) - middle) / rate_hz, dtype=np.float64)
         tones = [h * f for f, n in zip(NOMINAL_HZ, harmonics, strict=True) for h in range(1, n + 1)]
         tones = list(dict.fromkeys(tones))
-        self._tones = [
+        self.tones = [
             np.array([tones.index(h * f) for h in range(1, n + 1)])
             for f, n in zip(NOMINAL_HZ, harmonics, strict=True)
         ]
@@ -216,14 +212,14 @@ class _Fit:
         matrices = (self._rows, self._weight, self._normal, self._settings)
         return bool(kernels.fit_window(uv, *matrices, self._room, self._factor, found))
 
-    def phasors(self, found: Floats) -> tuple[list[Complex], Floats]:
-        """Of what was found (window, size), per nominal: complex peak microvolts (window, harmonic) at a
-        window's middle; and the power beside the fundamental (window, nominal)."""
+    def phasors(self, found: Floats) -> tuple[Complex, Floats]:
+        """Of what was found (window, size): complex peak microvolts (window, tone) at a window's middle; and
+        the power beside each nominal (window, nominal), whose harmonics are `tones`."""
         columns = len(self._normal)
-        tones: Complex = found[:, 3:columns:2] + 1j * found[:, 4:columns:2]
+        tones: Complex = found[:, 3:columns].view(np.complex128)
         parts = found[:, columns:].reshape(len(found), len(NOMINAL_HZ), -1)
         beside = (parts * parts).sum(axis=2) / len(_BESIDE_HZ[0]) + _LEAST_POWER_UV2
-        return [tones[:, which] for which in self._tones], beside
+        return tones, beside
 
     def leaves(self, off_hz: Floats) -> Floats:
         """What the window leaves of tones `off_hz` from where they are fitted, of 1."""
