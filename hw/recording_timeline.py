@@ -49,9 +49,9 @@ def read_notes(file: BinaryIO, header: Header, n_records: int) -> Notes:
     onsets_s = [math.nan] * n_records
     found: list[Annotation] = []
     damaged = 0
-    ranges = annotation_ranges(header)
+    ranges, record_bytes = annotation_ranges(header), header.record_bytes
     for record in range(n_records if ranges else 0):
-        at = header.header_bytes + record * header.record_bytes
+        at = header.header_bytes + record * record_bytes
         for start, stop in ranges:
             file.seek(at + start)
             try:
