@@ -78,21 +78,23 @@ def decode_records(header: Header, data: bytes, signals: Sequence[int]) -> NDArr
     if counts.size == 0:
         return counts.reshape(n_records * n_samples, len(signals))
     # Words of 32 bits that overlap, each ending with its sample: the shift drops the foreign bytes before it
-    # and brings the sign.
-    foreign = 4 - size
-    offsets = header.offsets
-    padded = bytes(foreign) + data if 0 in map(offsets.__getitem__, signals) else data
-    ahead = len(data) - len(padded)
-    starts = [offsets[k] - foreign - ahead for k in signals]
+    # and brings the sign. The first sample of all has none before it: its record is decoded from a copy.
+    foreign, offsets = 4 - size, header.offsets
+    starts = [offsets[k] - foreign for k in signals]
     steps = {after - before for before, after in pairwise(starts)}
     if len(steps) > 1 or min(steps, default=0) < 0:  # not one behind the other
         for column, k in enumerate(signals):
             counts[:, :, column] = decode_records(header, data, (k,)).reshape(n_records, n_samples)
         return counts.reshape(n_records * n_samples, len(signals))
-    shape = (n_records, n_samples, len(signals))
     strides = (header.record_bytes, size, steps.pop() if steps else 0)
-    words: NDArray[np.int32] = np.ndarray(shape, "<i4", padded, starts[0], strides)
-    np.right_shift(words, 8 * foreign, out=counts)
+    copied = int(starts[0] < 0)
+    behind = copied * header.record_bytes
+    head = bytes(foreign) + data[:behind]
+    parts = ((head, starts[0] + foreign, counts[:copied]), (data, starts[0] + behind, counts[copied:]))
+    for source, start, out in parts:
+        if len(out):
+            words: NDArray[np.int32] = np.ndarray(out.shape, "<i4", source, start, strides)
+            np.right_shift(words, 8 * foreign, out=out)
     return counts.reshape(n_records * n_samples, len(signals))
 
 
