@@ -170,7 +170,7 @@ def _phase_fit(
 
 
 def _median(x: Floats) -> Floats:
-    """Of every column of x (time, column); numpy's asks many questions first."""
+    """Of every column of x (window, column); numpy's asks many questions first."""
     ranked = np.sort(x, axis=0)
     return np.asarray(0.5 * (ranked[(len(x) - 1) // 2] + ranked[len(x) // 2]))
 
@@ -222,7 +222,8 @@ class _Fit:
         return tones, beside
 
     def leaves(self, off_hz: Floats) -> Floats:
-        """What the window leaves of tones `off_hz` from where they are fitted, of 1."""
+        """What the window leaves of tones `off_hz` from where they are fitted, of 1: Hann's, so that of a mean
+        and half of what its neighbours, a line to either side, do."""
         three = off_hz[:, None] / self._rate_hz + np.array([-1, 0, 1]) / self.samples
         return np.asarray(_mean(three, self.samples) @ np.array([0.5, 1.0, 0.5]))
 

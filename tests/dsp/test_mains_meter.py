@@ -242,3 +242,13 @@ def test_a_rate_that_carries_no_mains_is_refused_when_built() -> None:
     for rate_hz in (128.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="150 are the least"):
             MainsMeter(rate_hz)
+
+
+@pytest.mark.parametrize("rate_hz", [160.0, 250.0, 1000.0])
+def test_what_a_window_leaves_of_a_tone_is_the_sum_over_it(rate_hz: float) -> None:
+    fit = mains_meter._Fit(rate_hz, [1, 1])
+    n, off_hz = fit.samples, np.array([0.0, 1e-9, 0.02, -0.5, 2.0, 3.7])
+    m = np.arange(n) - (n - 1) / 2
+    weight = 1 + np.cos(2 * np.pi * m / n)
+    expected = [weight @ np.cos(2 * np.pi * hz * m / rate_hz) / weight.sum() for hz in off_hz]
+    assert fit.leaves(off_hz) == pytest.approx(expected, abs=1e-12)
