@@ -222,8 +222,8 @@ class _Fit:
         return tones, beside
 
     def leaves(self, off_hz: Floats) -> Floats:
-        """What the window leaves of tones `off_hz` from where they are fitted, of 1: Hann's, so that of a mean
-        and half of what its neighbours, a line to either side, do."""
+        """What the window leaves of tones `off_hz` from where they are fitted, of 1: Hann's is a mean's, and
+        half of it a line to either side."""
         three = off_hz[:, None] / self._rate_hz + np.array([-1, 0, 1]) / self.samples
         return np.asarray(_mean(three, self.samples) @ np.array([0.5, 1.0, 0.5]))
 
