@@ -137,12 +137,14 @@ def _clock_error(status: dict[str, Any]) -> str:
 
 
 def _spread(value: float, interval: list[float] | None) -> str:
-    """How far the interval reaches: ±0.40, or +1.90-0.90 where it reaches twice as far up as down."""
+    """How far the interval reaches: ±0.40, or +1.90-0.90 where it reaches twice as far up as down, or ± would
+    say below zero what is not."""
     if not interval:
         return ""
     below, above = value - interval[0], interval[1] - value
-    if 3 * abs(above - below) <= above + below:
-        return f"±{(above + below) / 2:.2f}"
+    half = (above + below) / 2
+    if 3 * abs(above - below) <= 2 * half and (half <= value or interval[0] < 0):
+        return f"±{half:.2f}"
     return f"+{above:.2f}-{below:.2f}"
 
 

@@ -108,6 +108,10 @@ def test_a_line_tells_time_sweeps_and_the_leading_peak() -> None:
     [
         (FOUND, "N20 20.03±0.10 ms 2.71±0.20 uV"),
         (FOUND | {"amplitude_ci_uv": [2.5, 4.6]}, "N20 20.03±0.10 ms 2.71+1.89-0.21 uV"),
+        (
+            FOUND | {"amplitude_uv": 1.07, "amplitude_ci_uv": [0.0, 2.74]},
+            "N20 20.03±0.10 ms 1.07+1.67-1.07 uV",
+        ),
         (FOUND | {"latency_ci_ms": None, "amplitude_ci_uv": None}, "N20 20.03 ms 2.71 uV"),
         (peak(noise_uv=0.348), "N20 absent (noise 0.35 uV)"),
         (peak(), "N20 open (needs 16 sweeps)"),

@@ -21,13 +21,15 @@ export function micro(value) {
   return fixed(value, size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
-// How far an interval reaches: ± 0.40, or +1.90 −0.90 where it reaches twice as far up as down.
+// How far an interval reaches: ± 0.40, or +1.90 −0.90 where it reaches twice as far up as down, or ± would say
+// below zero what is not.
 export function spread(value, interval) {
   if (!interval || interval.length !== 2 || !Number.isFinite(value)) return "";
   const below = value - interval[0], above = interval[1] - value;
   if (!Number.isFinite(below + above)) return "";
-  const even = 3 * Math.abs(above - below) <= above + below;
-  return even ? `± ${micro((above + below) / 2)}` : `+${micro(above)} −${micro(below)}`;
+  const half = (above + below) / 2;
+  const even = 3 * Math.abs(above - below) <= 2 * half && (half <= value || interval[0] < 0);
+  return even ? `± ${micro(half)}` : `+${micro(above)} −${micro(below)}`;
 }
 
 export function clock(seconds) {
