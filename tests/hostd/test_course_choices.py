@@ -188,6 +188,19 @@ def test_mains_goes_out_before_the_filter_and_the_response_stays(stimulus_hz: fl
     assert peak["latency_ms"] == pytest.approx(real["latency_ms"], abs=0.7)
 
 
+def test_a_response_at_a_rate_that_mains_lock_to_is_kept_out_of_the_fit() -> None:
+    """Else its own share at 50 Hz and harmonics would be taken for mains: 4 % of it instead of 1.5."""
+    sent = recorded(30.0, 5.0, Scenario((), (QUIET,)))
+
+    def last(mains: str) -> Any:
+        case = at(5.0, case_of(f'mains = "{mains}"', '"CP4-CP3"'), 48)
+        return of(played(case, *sent), "average")[-1]["mean_uv"][:, 0]
+
+    left, fitted = last("leave"), last("fit")
+    rows = slice(100, 200)  # 15 to 40 ms, where the response is
+    assert 0.0 < float(np.std((fitted - left)[rows])) < 0.025 * float(np.ptp(left[rows]))
+
+
 def test_with_all_of_it_on_the_messages_do_not_hang_on_how_samples_are_cut() -> None:
     """Blocks of 10 ms as they come live, with a gap, and of a second as a replay reads: the same bits."""
     case = case_of('virtual = "dss"\nmains = "fit"\ndroop = "compensate"')
