@@ -106,6 +106,25 @@ def test_dead_and_railed_channels_give_numbers_or_none(spoil: Any) -> None:
     assert not any(p["present"] for p in peaks) and all(p["amplitude_uv"] is None for p in peaks)
 
 
+@pytest.mark.parametrize("spoil", [dead, all_dead, railed, rails_in_turn, lambda counts: counts])
+@pytest.mark.parametrize("sharpen", ["low-pass", "wiener"])
+def test_with_all_that_a_case_can_ask_for_there_are_numbers_or_none(spoil: Any, sharpen: Any) -> None:
+    """Mains that are found and fitted, a virtual channel, droop and a sharper trace; half a second spoilt by
+    everything at once, and the channels by each of what they can be."""
+    asked = {"virtual": "dss", "mains": "fit", "droop": "compensate", "sharpen": sharpen}
+    everything = replace(CASE, tests=tuple(replace(t, **asked) for t in CASE.tests))
+    counts = body(3)
+    tone = np.rint(300 * np.sin(2 * np.pi * 50.03 / RATE_HZ * np.arange(len(counts))))
+    counts += tone.astype(np.int32)[:, None] * np.array([1, 2, 3], np.int32)
+    counts[21_000:21_500] = rails_in_turn(counts[21_000:21_500])
+    averages = check(messages := said(spoil(counts), everything))
+    last = [m.fields for m in messages if m.topic == "measure.right"][-1]
+    if spoil not in (dead, all_dead, railed, rails_in_turn):
+        assert last["mains_fit"]["subtracted"] == [True] * 3
+        assert averages[-1]["virtual_uv"] is not None and averages[-1]["sharp_uv"] is not None
+        assert last["virtual"]["peaks"][0]["present"] is False
+
+
 def test_a_derivation_that_no_sweep_is_good_for_is_zero_and_says_so() -> None:
     counts = body()
     counts[:, 2] += np.rint(20_000 * np.sin(np.arange(len(counts)) * 0.9)).astype(
