@@ -14,8 +14,8 @@ import numba
 from numba import types
 
 from dsp.kernels_types import F1, F2, F3, IN1, IN2
+from dsp.limits import SUB_AVERAGES
 
-SUB_AVERAGES = 16
 NEIGHBOURS = 4
 """Pairs back with which each pair of sweeps is compared for the degrees of freedom."""
 CENTRE, SCATTER, SWEEP, ROWS = SUB_AVERAGES, SUB_AVERAGES + 1, SUB_AVERAGES + 2, SUB_AVERAGES + 3

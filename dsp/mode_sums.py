@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dsp import kernels
 from dsp import kernels_sums as places
 from dsp.average import hadamard
+from dsp.limits import SUB_AVERAGES
 from dsp.nouns import Average
 from dsp.presence import f_quantile
 
@@ -93,11 +94,11 @@ class Sums:
         # Views: (sub-average, time, derivation), (time, derivation), (column, derivation).
         by_row = self._rows.transpose(1, 2, 0)
         self._means, self._centre, self._scatter = (
-            by_row[: places.SUB_AVERAGES],
+            by_row[:SUB_AVERAGES],
             by_row[places.CENTRE],
             by_row[places.SCATTER],
         )
-        self._weights, self._squares = self._sums.T[: places.SUB_AVERAGES], self._sums.T[places.SQUARES]
+        self._weights, self._squares = self._sums.T[:SUB_AVERAGES], self._sums.T[places.SQUARES]
 
     def add(self, uv: Floats, weights: Floats) -> None:
         """Fold in uv (time, derivation), finite; derivations of weight 0 stay as they are."""

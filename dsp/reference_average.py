@@ -173,7 +173,7 @@ def running_sums(
 def _forget(once: Floats, rows: Floats, span: Floats, columns: Floats) -> None:
     """Weights shrink by what is kept of each derivation, squares of weights by its square."""
     twice = once * once
-    columns[: places.SUB_AVERAGES] *= once
+    columns[:SUB_AVERAGES] *= once
     columns[places.SQUARES] *= twice
     columns[places.HELD_WEIGHT] *= once
     columns[places.ENERGY :] *= np.stack([twice, twice * twice, twice, twice])

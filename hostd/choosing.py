@@ -32,7 +32,8 @@ class Choosing:
         rows: tuple[int, float, float],
         follow: bool,
     ) -> None:
-        self._names, self._span, self._rows, self._follow = names, span, rows, follow
+        self._names, self._rows, self._follow = names, rows, follow
+        self.span = span
         self._first = tuple(peak for peak in peaks if peak.derivation == STANDARD)
         self._selector = Selector(names, STANDARD, span) if len(names) > 1 else None
         self._choice: Choice | None = None
@@ -79,7 +80,7 @@ class Choosing:
         mean, null, counts = average.mean_uv, average.null_uv, average.n_effective
         moved = False
         if self._selector is None or self._fixed:
-            ranking = rank(mean, null, self._span, counts)
+            ranking = rank(mean, null, self.span, counts)
         else:
             ranking, self._choice = self._selector.judge(mean, null, counts)
             moved = self._follow and self._turn_to(self._selector.chosen, self._choice.polarity)

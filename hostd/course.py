@@ -37,13 +37,13 @@ class Course:
         rows = (n_rows, t0_ms, dt_ms)
         self._measurer = Measurer(plan.peaks, names, *rows)
         self._leading = next((k for k, p in enumerate(plan.peaks) if p.derivation == STANDARD), None)
-        self._span = _span(plan, *rows)
+        span = _span(plan, *rows)
         self._choosing: Choosing | None = None
         self._virtual: Virtual | None = None
-        if self._span is not None:
-            self._choosing = Choosing(names, plan.peaks, self._span, rows, plan.choice == "best")
+        if span is not None:
+            self._choosing = Choosing(names, plan.peaks, span, rows, plan.choice == "best")
             if plan.virtual == "dss":
-                self._virtual = Virtual(len(names), plan.peaks, self._span, rows)
+                self._virtual = Virtual(len(names), plan.peaks, span, rows)
         self._stopping: Stopping | None = None
         if self._leading is not None:
             hz = plan.stimulus_hz or 1.0
@@ -77,14 +77,14 @@ class Course:
     def set_baseline(self, average: Average, measured: tuple[Measurement, ...]) -> None:
         """Later sweeps and averages are compared with this one, which was measured just before."""
         self.clear_baseline()
-        if self._leading is None or self._span is None or self._choosing is None:
+        if self._leading is None or self._choosing is None:
             return
-        hz = self._plan.stimulus_hz
-        self._standard = comparison(average, measured[self._leading], STANDARD, self._span, hz)
+        hz, span = self._plan.stimulus_hz, self._choosing.span
+        self._standard = comparison(average, measured[self._leading], STANDARD, span, hz)
         self._choosing.fix()
         if self._choosing.peaks:
             self._best_peaks = self._choosing.peaks
-            self._best = comparison(average, self._best_peaks[0], self._choosing.row, self._span, hz)
+            self._best = comparison(average, self._best_peaks[0], self._choosing.row, span, hz)
         if self._virtual is not None:
             self._virtual.set_baseline(average)
 

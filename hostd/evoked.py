@@ -174,7 +174,7 @@ class Evoked:
         return messages
 
     def _average(self) -> Average:
-        """The average so far, the converter's droop taken out of it where the case asks for that."""
+        """The average so far, the converter's droop given back where the case asks for that."""
         average = self._averager.average()
         return average if self._taps is None else compensate_average(average, self._taps)
 

@@ -28,6 +28,7 @@ class Virtual:
         self._standard = np.eye(n)[0]
         self._measurer = Measurer(tuple(p for p in peaks if p.derivation == 0), (NAME,), *rows)
         self._seen: Average | None = None
+        self._by: SpatialFilter | None = None
         self.clear_baseline()
 
     def clear_baseline(self) -> None:

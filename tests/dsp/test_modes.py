@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
-from dsp import average, kernels, modes
+from dsp import kernels, modes
 from dsp import kernels_sums as places
 from dsp import reference_average as twin
 from dsp.kernels_sums import NEIGHBOURS
-from dsp.limits import BLOCK
+from dsp.limits import BLOCK, SUB_AVERAGES
 from dsp.measure import measure
 from dsp.mode_sums import FALSE_POSITIVE, ModeAverage
 from dsp.nouns import Peak
@@ -124,7 +124,7 @@ def test_the_running_sums_are_their_twin(keep: float, rows: int, first: int, len
 
 
 def test_everybody_has_as_many_sub_averages() -> None:
-    assert places.SUB_AVERAGES == average.SUB_AVERAGES == twin.SUB_AVERAGES
+    assert twin.SUB_AVERAGES == SUB_AVERAGES
 
 
 @pytest.mark.parametrize("name", NAMES)
