@@ -1,4 +1,4 @@
-"""One test's signal: counts -> derivations in microvolts -> mains out (by choice) -> interpolated -> filtered.
+"""One test's signal: counts -> derivations (microvolts) -> mains out by choice -> interpolated -> filtered.
 
 Keeps just the history that sweeps need, addressed by sample index. Never joins what a gap has parted: after
 a gap everything starts anew and `settled` says from which index on the filter is believable.

@@ -90,9 +90,10 @@ class Comparison:
 
 
 def peak_fields(m: Measurement, base: Measurement | None) -> dict[str, Any]:
-    """A peak beside the baseline's."""
+    """A peak beside the baseline's. Percent of what is not clear of nothing are not told."""
     changed = None
-    if base and base.amplitude_uv and m.amplitude_uv is not None:
+    clear = base is not None and base.amplitude_ci_uv is not None and base.amplitude_ci_uv[0] > 0.0
+    if clear and base and base.amplitude_uv and m.amplitude_uv is not None:
         changed = 100.0 * (m.amplitude_uv / base.amplitude_uv - 1.0)
     return {
         "name": m.name,

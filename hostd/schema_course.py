@@ -6,7 +6,10 @@ import msgspec
 
 
 class Peak(msgspec.Struct):
-    """One peak; null where nothing can be said; intervals 95 %; `noise_uv` is what it was judged against."""
+    """One peak; null where nothing can be said; intervals 95 %; `noise_uv` is what it was judged against.
+
+    `change_pct` only of a baseline whose amplitude is clear of nothing: `change` says how sure the rest is.
+    """
 
     name: str
     derivation: str

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dsp.nouns import Average, Peak, Sweep, Trigger
+from dsp.nouns import Average, Measurement, Peak, Sweep, Trigger
 from dsp.projection import template
 from hostd import casefile
 from hostd.choosing import Choosing
-from hostd.comparison import Comparison, comparison
+from hostd.comparison import Comparison, comparison, peak_fields
 from hostd.course import Course
 
 ROWS, T0_MS, DT_MS = 320, -20.0, 0.25
@@ -49,6 +49,15 @@ def test_once_there_is_a_baseline_the_choice_stays_though_the_response_is_lost_t
     choosing.release()
     assert choosing.see(average(80, (1.0, 0.0)))
     assert choosing.row == 0 and choosing.peaks == ()
+
+
+@pytest.mark.parametrize(("low_uv", "told"), [(0.0, None), (-0.1, None), (0.1, 50.0)])
+def test_percent_are_told_of_a_baseline_that_is_clear_of_nothing(low_uv: float, told: float | None) -> None:
+    before = Measurement("N20", "first", True, 20.0, (19.0, 21.0), 1.0, (low_uv, 2.0), 0.4)
+    now = replace(before, amplitude_uv=1.5)
+    fields = peak_fields(now, before)
+    assert fields["change_pct"] == told and fields["baseline_amplitude_uv"] == 1.0
+    assert peak_fields(now, None)["change_pct"] is None
 
 
 def compared(row: int, standard_error: float | None = None) -> Comparison:

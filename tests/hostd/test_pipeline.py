@@ -355,7 +355,7 @@ def check_changes(messages: Sequence[Outgoing], test: str, set_at: int, cleared_
             of_then = base[p["name"]]
             assert p["baseline_latency_ms"] == of_then["latency_ms"]
             assert p["baseline_amplitude_uv"] == of_then["amplitude_uv"]
-            if p["present"] and of_then["present"]:
+            if p["present"] and of_then["present"] and of_then["amplitude_ci_uv"][0] > 0.0:
                 wanted = 100 * (p["amplitude_uv"] / of_then["amplitude_uv"] - 1)
                 assert p["change_pct"] == pytest.approx(wanted)
                 compared += 1
