@@ -1,26 +1,28 @@
-"""Evoked responses of the model patient: named peaks, where each is seen, how the stimulus rate sizes them.
+"""Evoked responses of the model patient: components, where each is seen, and the true peaks that they make.
 
-Functions of continuous time from the pulse on, so that the true latency of any derivation is exact. Refuses
-to know of samples, noise or scenarios.
+Functions of continuous time from the pulse on, so that the true latency of any derivation is exact. The
+tables of pathways are `hw.model.pathways`. Refuses to know of samples, noise or scenarios.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hw.model.anatomy import Station
 from hw.model.body import ELECTRODES, known
 
 Floats = NDArray[np.float64]
 Level = Literal["peripheral", "subcortical", "cortical"]
 
 LEVELS: tuple[Level, ...] = ("peripheral", "subcortical", "cortical")
-SITES = ("left median", "right median", "left tibial", "right tibial")
 REFERENCE_STIMULUS_HZ = 2.7
 # Below this nothing counts as a peak.
 SMALLEST_UV = 0.05
+INVERTED = " inverted"
+"""Behind the name of a site: a pulse of the other polarity."""
 
 # The right limbs of this patient have a path 1 % longer: N20 at 20.0 ms left, 20.2 ms right.
 _RIGHT_PATH = 1.01
@@ -30,9 +32,10 @@ _RIGHT_PATH = 1.01
 class Component:
     """One generator: a Gaussian of `latency_ms` and `width_ms` (s.d.), seen as `at_uv` microvolts by place.
 
-    Places are electrodes; those ending in "i" and "c" lie ipsilateral and contralateral to the stimulus,
-    and "scalp" is every scalp electrode not named (ears and neck by half). Negative is negative at the
-    electrode. Amplitudes are for REFERENCE_STIMULUS_HZ.
+    Places are electrodes; those with an "i" or "c" where their side stands lie ipsilateral and contralateral
+    to the stimulus, and "scalp" is every scalp electrode not named (ears and neck by half). Negative is
+    negative at the electrode. Amplitudes are for REFERENCE_STIMULUS_HZ. `passes`: so many stations of its
+    pathway lie before it. `inverts`: follows the polarity of the stimulus.
     """
 
     name: str
@@ -40,34 +43,38 @@ class Component:
     latency_ms: float
     width_ms: float
     at_uv: Mapping[str, float]
+    passes: int = 1
+    inverts: bool = False
 
 
-# Latencies, places and amplitudes: facts/clinical.md 1.A and 1.C. P14 and N18 are far fields, alike over
-# the scalp; P37 and N45 lie paradoxically towards the stimulated side. Where neighbours overlap, the latency
-# is the one that puts the extreme of CPc-CPi (N20) and CPz-Fpz (P37) at 20.0 and 38.0 ms.
-_MEDIAN = (
-    Component("N9", "peripheral", 9.5, 0.75, {"EPi": -2.6, "EPc": -0.1}),
-    Component("N13", "subcortical", 13.3, 0.9, {"C5S": -1.5}),
-    Component("P14", "subcortical", 14.3, 0.8, {"scalp": 0.6, "Fpz": 0.5, "C5S": 0.0}),
-    Component("N18", "subcortical", 18.0, 2.2, {"scalp": -0.6, "Fpz": -0.5, "C5S": 0.0}),
-    Component(
-        "N20", "cortical", 20.065, 1.3, {"CPc": -1.55, "Cc": -0.8, "CPz": -0.4, "CPi": -0.05, "Fz": 0.4}
-    ),
-    Component("P25", "cortical", 24.5, 1.7, {"CPc": 1.45, "Cc": 1.1, "CPz": 0.4, "CPi": 0.05, "Fz": -0.3}),
-    Component("N32", "cortical", 32.0, 3.0, {"CPc": -0.55, "Cc": -0.5, "CPz": -0.2}),
-)
-_TIBIAL = (
-    Component("PF", "peripheral", 8.0, 0.75, {"PFi": -2.2}),
-    Component("LP", "subcortical", 22.0, 1.1, {"T12S": -0.9}),
-    Component("P31", "subcortical", 30.5, 1.1, {"scalp": 0.55, "Fpz": 0.45, "C5S": -0.1}),
-    Component("N34", "subcortical", 33.8, 1.4, {"scalp": -0.55, "Fpz": -0.45, "C5S": 0.0}),
-    Component("P37", "cortical", 38.055, 2.1, {"CPz": 1.5, "CPi": 1.3, "Cz": 1.1, "Ci": 0.6, "CPc": -0.5}),
-    Component("N45", "cortical", 46.0, 2.8, {"CPz": -1.3, "CPi": -1.0, "Cz": -1.0, "Ci": -0.5, "CPc": 0.3}),
-)
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What stimulation of one place evokes: its components in order of latency, the stations that they pass.
 
-# Cortical amplitude against the stimulus rate, relative to 1.05 Hz: facts/clinical.md 0.4.
-_RATES_HZ = (1.05, 2.79, 5.69, 8.44)
-_SHARE_LEFT = {"median": (1.0, 0.721, 0.512, 0.462), "tibial": (1.0, 0.697, 0.462, 0.432)}
+    `rates_hz` and `share_left`: cortical amplitude against the stimulus rate, relative to the first; empty:
+    it does not fall. `near`: electrodes at which the artifact is larger, by stem without side; `artifact`:
+    its size, 1 that of a nerve of a limb.
+    """
+
+    components: tuple[Component, ...]
+    stations: tuple[Station, ...] = ()
+    rates_hz: tuple[float, ...] = ()
+    share_left: tuple[float, ...] = ()
+    near: Mapping[str, float] = field(default_factory=dict)
+    artifact: float = 1.0
+
+    def gain(self, stimulus_hz: float) -> float:
+        """Cortical amplitude at `stimulus_hz` relative to REFERENCE_STIMULUS_HZ (facts/clinical.md 0.4).
+
+        Linear in the logarithm of the rate between the published rates, held beyond them.
+        """
+        if not self.rates_hz:
+            return 1.0
+
+        def share(rate_hz: float) -> float:
+            return float(np.interp(np.log(rate_hz), np.log(self.rates_hz), self.share_left))
+
+        return share(stimulus_hz) / share(REFERENCE_STIMULUS_HZ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,68 +90,47 @@ class TruePeak:
     sign: int
 
 
-def side_and_nerve(site: str) -> tuple[str, str]:
-    """`site` as ("left" or "right", nerve). ValueError names the known sites."""
-    if site not in SITES:
-        raise ValueError(
-            f"site {site!r} evokes nothing in the model patient; known sites: {', '.join(SITES)}"
-        )
-    side, _, nerve = site.partition(" ")
-    return side, nerve
-
-
-def cortical_gain(nerve: str, stimulus_hz: float) -> float:
-    """Cortical amplitude at `stimulus_hz` relative to REFERENCE_STIMULUS_HZ (facts/clinical.md 0.4).
-
-    Linear in the logarithm of the rate between the published rates, held beyond them.
-    """
-
-    def share(rate_hz: float) -> float:
-        return float(np.interp(np.log(rate_hz), np.log(_RATES_HZ), _SHARE_LEFT[nerve]))
-
-    return share(stimulus_hz) / share(REFERENCE_STIMULUS_HZ)
-
-
 class Pathway:
-    """The response to one site in some electrodes: a row of Gaussians and their lead field.
+    """The response to a stimulus on `side` in some electrodes: a row of Gaussians and their lead field.
 
-    `lead_uv` is (component, electrode). ValueError for an unknown site or electrode.
+    `lead_uv` is (component, electrode). ValueError for an unknown electrode.
     """
 
     # A component further than this many widths away is below a millionth of its peak.
     REACH_WIDTHS = 5.5
 
-    def __init__(self, site: str, electrodes: tuple[str, ...]) -> None:
-        self.site = site
-        self.side, self.nerve = side_and_nerve(site)
-        self.components = _MEDIAN if self.nerve == "median" else _TIBIAL
-        self.path = _RIGHT_PATH if self.side == "right" else 1.0
+    def __init__(self, way: Way, side: str, electrodes: tuple[str, ...]) -> None:
+        self.way, self.side = way, side
+        self.components = way.components
+        self.path = _RIGHT_PATH if side == "right" else 1.0
         self.lead_uv = np.array(
-            [[_seen_uv(part, self.side, name) for name in electrodes] for part in self.components]
+            [[_seen_uv(part, side, name) for name in electrodes] for part in self.components]
         )
-        self._latency_ms = np.array([part.latency_ms * self.path for part in self.components])
+        self.latency_ms = np.array([part.latency_ms * self.path for part in self.components])
+        self.level = np.array([LEVELS.index(part.level) for part in self.components])
         self._width_ms = np.array([part.width_ms for part in self.components])
-        self._level = np.array([LEVELS.index(part.level) for part in self.components])
+        self._inverts = np.array([part.inverts for part in self.components])
 
     def end_ms(self, added_ms: Floats) -> float:
-        """When the response has ended, `added_ms` (level) after its normal time."""
-        return float(np.max(self._latency_ms + added_ms[self._level] + self.REACH_WIDTHS * self._width_ms))
+        """When the response has ended, its components `added_ms` after their normal time."""
+        return float(np.max(self.latency_ms + added_ms + self.REACH_WIDTHS * self._width_ms))
 
-    def response_uv(self, times_ms: Floats, gains: Floats, added_ms: Floats) -> Floats:
-        """The response at `times_ms` after the pulse, (time, electrode); gains and latencies by LEVELS."""
-        from_peak = (times_ms[:, None] - (self._latency_ms + added_ms[self._level])) / self._width_ms
+    def response_uv(self, times_ms: Floats, gains: Floats, added_ms: Floats, polarity: float = 1.0) -> Floats:
+        """The response at `times_ms` after the pulse, (time, electrode); gains and latencies by component.
+
+        `polarity` -1: of the inverted pulse; 0: the mean of both.
+        """
+        signed = np.where(self._inverts, polarity * gains, gains)
+        from_peak = (times_ms[:, None] - (self.latency_ms + added_ms)) / self._width_ms
         shape = np.exp(-0.5 * from_peak * from_peak) * (times_ms >= 0)[:, None]
-        response: Floats = (shape * gains[self._level]) @ self.lead_uv
+        response: Floats = (shape * signed) @ self.lead_uv
         return response
 
 
 def _seen_uv(part: Component, side: str, name: str) -> float:
     """Microvolts of `part` at electrode `name` when `side` is stimulated."""
     electrode = known(name)
-    place = name
-    if electrode.side:
-        stem = name[:-1]
-        place = stem + ("i" if electrode.side == side else "c")
+    place = electrode.place(side)
     if place in part.at_uv:
         return part.at_uv[place]
     if electrode.region not in ("scalp", "neck"):
@@ -153,28 +139,33 @@ def _seen_uv(part: Component, side: str, name: str) -> float:
 
 
 def true_peaks(
-    site: str, derivation: tuple[str, str | None], gains: Floats, added_ms: Floats
+    way: Way,
+    side: str,
+    derivation: tuple[str, str | None],
+    gains: Floats,
+    added_ms: Floats,
+    polarity: float = 0.0,
 ) -> list[TruePeak]:
-    """The peaks of the response to `site` in (active, reference), in order of latency.
+    """The peaks of the response in (active, reference), in order of latency.
 
     A component counts where it makes an extreme of its own sign within 1.5 widths of its latency, found
     to better than 0.001 ms; one that neighbours swallow, or that does not reach 0.05 uV on its own side of
-    zero, is no peak. `gains` and `added_ms` are by LEVELS. ValueError for an unknown site or electrode.
+    zero, is no peak. `gains` and `added_ms` are by component. ValueError for an unknown electrode.
     """
     active, reference = derivation
-    pathway = Pathway(site, (active,) if reference is None else (active, reference))
+    pathway = Pathway(way, side, (active,) if reference is None else (active, reference))
     weights = np.array([1.0] if reference is None else [1.0, -1.0])
     times_ms = np.arange(0.0, pathway.end_ms(added_ms), 0.02)
-    wave_uv = pathway.response_uv(times_ms, gains, added_ms) @ weights
+    wave_uv = pathway.response_uv(times_ms, gains, added_ms, polarity) @ weights
     extremes = _extremes(times_ms, wave_uv)
     found: dict[float, tuple[float, TruePeak]] = {}
-    for part, seen_uv in zip(pathway.components, pathway.lead_uv @ weights, strict=True):
-        level = LEVELS.index(part.level)
-        strength_uv = float(abs(seen_uv) * gains[level])
+    seen = zip(pathway.components, pathway.lead_uv @ weights, gains, added_ms, strict=True)
+    for part, seen_uv, gain, late_ms in seen:
+        strength_uv = float(abs(seen_uv) * gain) * (abs(polarity) if part.inverts else 1.0)
         if strength_uv < SMALLEST_UV:
             continue
         sign = 1 if seen_uv > 0 else -1
-        nominal_ms = part.latency_ms * pathway.path + added_ms[level]
+        nominal_ms = part.latency_ms * pathway.path + late_ms
         near = [
             extreme
             for extreme in extremes
@@ -210,7 +201,7 @@ def _extremes(times_ms: Floats, wave_uv: Floats) -> list[tuple[float, float, int
 class Artifact:
     """What the pulse itself leaves: 500 uV for 0.2 ms, then 60 uV that fade with 1.5 ms (facts/dsp.md 3.3).
 
-    Averaged over one conversion, as a converter sees it; `gains` per electrode.
+    Averaged over one conversion, as a converter sees it; `spread` is each electrode's own share.
     """
 
     SPIKE_UV = 500.0
@@ -218,14 +209,14 @@ class Artifact:
     TAIL_UV = 60.0
     TAIL_MS = 1.5
 
-    def __init__(self, site: str, electrodes: tuple[str, ...], spread: Floats) -> None:
-        side, nerve = side_and_nerve(site)
-        self._gains = np.array([_nearness(side, nerve, name) for name in electrodes]) * spread
+    def __init__(self, way: Way, side: str, electrodes: tuple[str, ...], spread: Floats) -> None:
+        near = np.array([_nearness(way, side, name) for name in electrodes])
+        self._gains = near * way.artifact * spread
 
-    def response_uv(self, times_ms: Floats, window_ms: float) -> Floats:
+    def response_uv(self, times_ms: Floats, window_ms: float, polarity: float = 1.0) -> Floats:
         """The artifact's mean over `window_ms` around each of `times_ms`, (time, electrode)."""
         rise = self._area(times_ms + window_ms / 2) - self._area(times_ms - window_ms / 2)
-        return np.outer(rise / window_ms, self._gains)
+        return np.outer(polarity * rise / window_ms, self._gains)
 
     def _area(self, times_ms: Floats) -> Floats:
         """The artifact integrated from the pulse's start to `times_ms`."""
@@ -235,12 +226,10 @@ class Artifact:
         return area
 
 
-# The stimulated limb's own electrodes, wrist or ankle first, and how much larger the artifact is there.
-_NEAR = {"median": {"APB": 10.0, "EP": 2.0}, "tibial": {"AH": 10.0, "PF": 4.0, "T12": 1.5}}
-
-
-def _nearness(side: str, nerve: str, name: str) -> float:
+def _nearness(way: Way, side: str, name: str) -> float:
+    """How much larger the artifact is at an electrode, on the stimulated side by its stem."""
     electrode = ELECTRODES[name]
     if electrode.side not in ("", side):
         return 1.0
-    return _NEAR[nerve].get(name[:-1], 1.0)
+    stem = electrode.stem.partition("*")[0] if electrode.side else name
+    return way.near.get(stem, 1.0)

@@ -9,20 +9,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from hw.model.anatomy import passed
 from hw.model.body import known
-from hw.model.evoked import (
-    LEVELS,
-    REFERENCE_STIMULUS_HZ,
-    SITES,
-    Artifact,
-    Pathway,
-    TruePeak,
-    cortical_gain,
-    side_and_nerve,
-    true_peaks,
-)
+from hw.model.evoked import LEVELS, REFERENCE_STIMULUS_HZ, Artifact, Pathway, TruePeak, Way, true_peaks
+from hw.model.pathways import WAYS, find
 from hw.model.scenario import NO_CHANGE, Scenario
 from hw.model.sources import Background
+from hw.model.state import state_at
 from hw.model.stochastic import child
 
 Floats = NDArray[np.float64]
@@ -69,7 +62,8 @@ class Patient:
             noise=scenario.noise,
             electrosurgery=scenario.electrosurgery,
         )
-        self._limbs = {site: _Limb(site, electrodes, seed) for site in SITES}
+        self._seed = seed
+        self._limbs: dict[str, _Limb] = {}
         self._pending: list[tuple[int, Floats]] = []
         self._chunk = np.empty((0, len(electrodes)))
         self._rows: list[list[float]] = []
@@ -91,13 +85,13 @@ class Patient:
 
         ValueError for an unknown site, a time before the last row read, or one before the site's last pulse.
         """
-        side_and_nerve(site)
+        side, nerve, polarity = find(site)
         if not (math.isfinite(at_samples) and at_samples >= max(self._last, 0)):
             raise ValueError(
                 f"stimulus at sample {at_samples} comes too late: conversion {self._last} has been read; "
                 "deliver each pulse before reading past it"
             )
-        limb = self._limbs[site]
+        limb = self._limb(side, nerve)
         at_s = at_samples / self.rate_hz
         gains, added_ms = limb.deliver(at_s, self.scenario)
         first = math.floor(at_samples + self.delay_samples - 0.5) + 1
@@ -105,8 +99,8 @@ class Patient:
         end = math.ceil(at_samples + self.delay_samples + end_samples) + 1
         rows = np.arange(first, end, dtype=np.float64)
         times_ms = (rows - (self.delay_samples + at_samples)) * (1e3 / self.rate_hz)
-        response = limb.pathway.response_uv(times_ms, gains, added_ms)
-        response += limb.artifact.response_uv(times_ms, 1e3 / self.rate_hz)
+        response = limb.pathway.response_uv(times_ms, gains, added_ms, polarity)
+        response += limb.artifact.response_uv(times_ms, 1e3 / self.rate_hz, polarity)
         response *= _VOLTS_PER_UV
         self._pending.append((first, response))
         changed = self._add(first, response)
@@ -127,9 +121,17 @@ class Patient:
         Without artifact and without variation from stimulus to stimulus; a reference of None is the
         common reference. ValueError for an unknown site or electrode.
         """
-        _, nerve = side_and_nerve(site)
-        gains, added_ms = _state(self.scenario, site, at_s, cortical_gain(nerve, stimulus_hz))
-        return true_peaks(site, derivation, gains, added_ms)
+        side, nerve, _ = find(site)
+        way = WAYS[nerve]
+        gains, added_ms = _state(self.scenario, side, nerve, at_s, way.gain(stimulus_hz))
+        return true_peaks(way, side, derivation, gains, added_ms)
+
+    def _limb(self, side: str, nerve: str) -> "_Limb":
+        """The site's own state, made when it is first stimulated."""
+        site = f"{side} {nerve}"
+        if site not in self._limbs:
+            self._limbs[site] = _Limb(side, nerve, self.electrodes, self._seed)
+        return self._limbs[site]
 
     def _advance(self, index: int) -> None:
         """Make the chunk that holds `index`; chunks between are lived through, since noise has a memory."""
@@ -154,19 +156,21 @@ class Patient:
 class _Limb:
     """One stimulus site: its pathway, its artifact and how often it has been stimulated lately."""
 
-    def __init__(self, site: str, electrodes: tuple[str, ...], seed: int) -> None:
-        self.pathway = Pathway(site, electrodes)
+    def __init__(self, side: str, nerve: str, electrodes: tuple[str, ...], seed: int) -> None:
+        self._site = site = f"{side} {nerve}"
+        self._side, self._nerve, self._way = side, nerve, WAYS[nerve]
+        self.pathway = Pathway(self._way, side, electrodes)
         spread = np.array([child(seed, f"artifact {site}", name).uniform(0.6, 1.4) for name in electrodes])
-        self.artifact = Artifact(site, electrodes, spread)
+        self.artifact = Artifact(self._way, side, electrodes, spread)
         self._trials = child(seed, "trials", site)
         self._recent_hz = 0.0
         self._last_s = -math.inf
 
     def deliver(self, at_s: float, scenario: Scenario) -> tuple[Floats, Floats]:
-        """Gains and added latencies by LEVELS for the pulse at `at_s`, which then counts into the rate."""
+        """Gains and added latencies by component for the pulse at `at_s`, which then counts into the rate."""
         if at_s < self._last_s:
             raise ValueError(
-                f"stimulus to {self.pathway.site} at {at_s:.6f} s comes before its last one at "
+                f"stimulus to {self._site} at {at_s:.6f} s comes before its last one at "
                 f"{self._last_s:.6f} s; deliver pulses in ascending order"
             )
         self._recent_hz *= math.exp(-(at_s - self._last_s) / _ADAPTATION_S)
@@ -174,18 +178,26 @@ class _Limb:
         stimulus_hz = self._recent_hz + _RESTED_HZ
         self._recent_hz += 1 / _ADAPTATION_S
         self._last_s = at_s
-        gains, added_ms = _state(
-            scenario, self.pathway.site, at_s, cortical_gain(self.pathway.nerve, stimulus_hz)
-        )
-        return gains * (1 + _TRIAL_SD * np.clip(self._trials.standard_normal(len(LEVELS)), -3, 3)), added_ms
+        gains, added_ms = _state(scenario, self._side, self._nerve, at_s, self._way.gain(stimulus_hz))
+        trial = 1 + _TRIAL_SD * np.clip(self._trials.standard_normal(len(LEVELS)), -3, 3)
+        return gains * trial[self.pathway.level], added_ms
 
 
-def _state(scenario: Scenario, site: str, at_s: float, cortical: float) -> tuple[Floats, Floats]:
-    """Gains and added latencies in ms by LEVELS at `at_s`."""
-    states = [scenario.response(site, level, at_s) for level in LEVELS]
-    gains = np.array([amplitude for amplitude, _ in states])
-    gains[LEVELS.index("cortical")] *= cortical
-    return gains, np.array([latency_ms for _, latency_ms in states])
+def _state(scenario: Scenario, side: str, nerve: str, at_s: float, cortical: float) -> tuple[Floats, Floats]:
+    """Gains and added latencies in ms by component at `at_s`: changes by level, lesions on the way, and the
+    patient's state as a whole."""
+    way: Way = WAYS[nerve]
+    levels = {level: scenario.response(f"{side} {nerve}", level, at_s) for level in LEVELS}
+    ways = passed(way.stations, side, scenario.lesion, at_s)
+    state = state_at(scenario.anaesthesia, at_s)
+    gains, added_ms = np.empty(len(way.components)), np.empty(len(way.components))
+    for k, part in enumerate(way.components):
+        amplitude, late_ms = levels[part.level]
+        through, slowed_ms = ways[part.passes - 1] if ways else (1.0, 0.0)
+        adapted = cortical if part.level == "cortical" else 1.0
+        gains[k] = amplitude * adapted * through * state.amplitude(part.level)
+        added_ms[k] = late_ms + slowed_ms + part.latency_ms * state.lateness(part.level)
+    return gains, added_ms
 
 
 def _check(

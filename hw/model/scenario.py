@@ -5,26 +5,16 @@ Pure data with its validation. Refuses to open files: `parse_scenario` takes a d
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
-from hw.model.evoked import SITES, Level
+from hw.model.anatomy import Lesion, choice, number
+from hw.model.evoked import Level
+from hw.model.pathways import SITES
+from hw.model.state import Anaesthesia
 from hw.model.stimulator import Condition
 
 Response = Literal["cortical", "subcortical", "peripheral", "all"]
 Mode = Literal["cut", "coag"]
-
-
-def _number(owner: str, name: str, value: object, low: float, high: float) -> None:
-    """Refuse what is not a finite number within `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{owner}: {name} = {value!r} is not a number; write it as for example {name} = 1.0")
-    if not low <= value <= high:  # nan neither
-        raise ValueError(f"{owner}: {name} = {value} is impossible; give {low:g} to {high:g}")
-
-
-def _choice(owner: str, name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{owner}: {name} = {value!r} is unknown; use one of: {', '.join(allowed)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +34,12 @@ class Change:
     ramp_s: float = 0.0
 
     def __post_init__(self) -> None:
-        _number("change", "at_s", self.at_s, 0.0, 1e6)
-        _choice("change", "site", self.site, ("all", *SITES))
-        _choice("change", "response", self.response, get_args(Response))
-        _number("change", "amplitude", self.amplitude, 0.0, 100.0)
-        _number("change", "latency_ms", self.latency_ms, -5.0, 50.0)
-        _number("change", "ramp_s", self.ramp_s, 0.0, 1e6)
+        number("change", "at_s", self.at_s, 0.0, 1e6)
+        choice("change", "site", self.site, ("all", *SITES))
+        choice("change", "response", self.response, get_args(Response))
+        number("change", "amplitude", self.amplitude, 0.0, 100.0)
+        number("change", "latency_ms", self.latency_ms, -5.0, 50.0)
+        number("change", "ramp_s", self.ramp_s, 0.0, 1e6)
 
     def covers(self, site: str, level: Level) -> bool:
         """Whether this change speaks of `level` of the response to `site`."""
@@ -70,9 +60,9 @@ class NoiseChange:
     eeg: float = 1.0
 
     def __post_init__(self) -> None:
-        _number("noise", "at_s", self.at_s, 0.0, 1e6)
+        number("noise", "at_s", self.at_s, 0.0, 1e6)
         for name in ("emg", "mains", "eeg"):
-            _number("noise", name, getattr(self, name), 0.0, 1e4)
+            number("noise", name, getattr(self, name), 0.0, 1e4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +79,10 @@ class Electrosurgery:
     mode: Mode = "cut"
 
     def __post_init__(self) -> None:
-        _number("electrosurgery", "at_s", self.at_s, 0.0, 1e6)
-        _number("electrosurgery", "for_s", self.for_s, 0.0, 1e6)
-        _number("electrosurgery", "level_uv", self.level_uv, 0.0, 1e6)
-        _choice("electrosurgery", "mode", self.mode, get_args(Mode))
+        number("electrosurgery", "at_s", self.at_s, 0.0, 1e6)
+        number("electrosurgery", "for_s", self.for_s, 0.0, 1e6)
+        number("electrosurgery", "level_uv", self.level_uv, 0.0, 1e6)
+        choice("electrosurgery", "mode", self.mode, get_args(Mode))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +98,10 @@ class StimulatorChange:
     line: int = 0
 
     def __post_init__(self) -> None:
-        _number("stimulator", "at_s", self.at_s, 0.0, 1e6)
-        _choice("stimulator", "condition", self.condition, get_args(Condition))
-        _number("stimulator", "lost", self.lost, 0.0, 1.0)
-        _number("stimulator", "line", self.line, 0, 8)
+        number("stimulator", "at_s", self.at_s, 0.0, 1e6)
+        choice("stimulator", "condition", self.condition, get_args(Condition))
+        number("stimulator", "lost", self.lost, 0.0, 1.0)
+        number("stimulator", "line", self.line, 0, 8)
 
 
 SOUND = StimulatorChange(0.0)
@@ -119,13 +109,14 @@ SOUND = StimulatorChange(0.0)
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Changes of responses, of noise and of the stimulator, and electrosurgery; the order of equal times is
-    the order given."""
+    """What happens, in records of one kind each; the order of equal times is the order given."""
 
     changes: tuple[Change, ...] = ()
     noise: tuple[NoiseChange, ...] = ()
     electrosurgery: tuple[Electrosurgery, ...] = ()
     stimulator: tuple[StimulatorChange, ...] = ()
+    lesion: tuple[Lesion, ...] = ()
+    anaesthesia: tuple[Anaesthesia, ...] = ()
 
     def stimulator_at(self, at_s: float, line: int) -> StimulatorChange:
         """The condition of the stimulator of `line` at `at_s`."""
@@ -157,10 +148,21 @@ def _between(origin: tuple[float, float], target: Change | None, at_s: float) ->
 
 
 NO_CHANGE = Scenario()
-TABLES = ("change", "noise", "electrosurgery", "stimulator")
+_KINDS = {
+    "change": Change,
+    "noise": NoiseChange,
+    "electrosurgery": Electrosurgery,
+    "stimulator": StimulatorChange,
+    "lesion": Lesion,
+    "anaesthesia": Anaesthesia,
+}
+TABLES = tuple(_KINDS)
 
-Record = TypeVar("Record", Change, NoiseChange, Electrosurgery, StimulatorChange)
-_MISSING = {"at_s": "say when, in seconds", "for_s": "say how long, in seconds"}
+_MISSING = {
+    "at_s": "say when, in seconds",
+    "for_s": "say how long, in seconds",
+    "place": 'say where, as place = "cord T8"',
+}
 
 
 def parse_scenario(document: Mapping[str, object]) -> Scenario:
@@ -172,11 +174,17 @@ def parse_scenario(document: Mapping[str, object]) -> Scenario:
         if key not in TABLES:
             known = ", ".join(f"[[{name}]]" for name in TABLES)
             raise ValueError(f"scenario: unknown table {key!r}; use {known}")
+    records = {
+        name: tuple(_build(kind, where, table) for where, table in _tables(document, name))
+        for name, kind in _KINDS.items()
+    }
     return Scenario(
-        tuple(_build(Change, where, table) for where, table in _tables(document, "change")),
-        tuple(_build(NoiseChange, where, table) for where, table in _tables(document, "noise")),
-        tuple(_build(Electrosurgery, where, table) for where, table in _tables(document, "electrosurgery")),
-        tuple(_build(StimulatorChange, where, table) for where, table in _tables(document, "stimulator")),
+        changes=records["change"],
+        noise=records["noise"],
+        electrosurgery=records["electrosurgery"],
+        stimulator=records["stimulator"],
+        lesion=records["lesion"],
+        anaesthesia=records["anaesthesia"],
     )
 
 
@@ -187,7 +195,7 @@ def _tables(document: Mapping[str, object], key: str) -> list[tuple[str, dict[st
     return [(f"{key} {number}", entry) for number, entry in enumerate(entries, start=1)]
 
 
-def _build(kind: type[Record], where: str, table: dict[str, object]) -> Record:
+def _build(kind: Any, where: str, table: dict[str, object]) -> Any:
     names = [field.name for field in fields(kind)]
     for key in table:
         if key not in names:
@@ -196,6 +204,6 @@ def _build(kind: type[Record], where: str, table: dict[str, object]) -> Record:
         if field.default is MISSING and field.name not in table:
             raise ValueError(f"scenario, {where}: {field.name} is missing; {_MISSING[field.name]}")
     try:
-        return kind(**table)  # type: ignore[arg-type]  # __post_init__ checks every type
+        return kind(**table)  # __post_init__ checks every type
     except ValueError as fault:
         raise ValueError(f"scenario, {where}: {str(fault).partition(': ')[2]}") from None

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from hw.model.body import ELECTRODES
-from hw.model.evoked import SITES, TruePeak
+from hw.model.evoked import TruePeak
+from hw.model.pathways import SITES
 from hw.model.patient import Patient
 from hw.model.scenario import Change, NoiseChange, Scenario
 
@@ -98,7 +99,7 @@ def test_a_removed_response_leaves_noise_and_artifact_only() -> None:
     assert np.ptp(derivation_uv(normal[after] - silent[after], "CP4", "CP3")) > 2.0
 
 
-@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("site", [site for site in SITES if site.split()[1] in ("median", "tibial", "ulnar")])
 @pytest.mark.parametrize(("rate_hz", "delay_samples"), [(4000.0, 1.5), (8000.0, 1.5), (4000.0, 2.75)])
 def test_response_peaks_at_the_true_latencies(
     site: str, rate_hz: float, delay_samples: float, monkeypatch: pytest.MonkeyPatch
@@ -274,17 +275,17 @@ def test_misuse_is_refused_in_one_line() -> None:
     patient = Patient(("CP3",), RATE_HZ)
     patient.read(10)
     for call, words in [
-        (lambda: Patient(("CP3", "Oz"), RATE_HZ), "'Oz'.*known electrodes: CP3, CP4"),
+        (lambda: Patient(("CP3", "Xz"), RATE_HZ), "'Xz'.*known electrodes: CP3, CP4"),
         (lambda: Patient((), RATE_HZ), "at least one"),
         (lambda: Patient(("CP3",), float("nan")), "rate_hz"),
         (lambda: Patient(("CP3",), RATE_HZ, seed=-1), "seed"),
         (lambda: Patient(("CP3",), RATE_HZ, delay_samples=0.0), "delay_samples"),
         (lambda: Patient(("CP3",), RATE_HZ, mains_hz=16.7), "mains_hz"),
         (lambda: patient.read(10), "ascending"),
-        (lambda: patient.stimulate(20.0, "left ulnar"), "left ulnar.*known sites: left median"),
+        (lambda: patient.stimulate(20.0, "left elbow"), "left elbow.*known sites: left median"),
         (lambda: patient.stimulate(9.5, "left median"), "too late"),
         (lambda: patient.stimulate(float("inf"), "left median"), "too late"),
-        (lambda: patient.truth("left median", ("CP3", "Oz")), "Oz"),
+        (lambda: patient.truth("left median", ("CP3", "Xz")), "Xz"),
         (lambda: patient.truth("head", ("CP3", None)), "head"),
     ]:
         with pytest.raises(ValueError, match=words) as fault:
@@ -298,4 +299,4 @@ def test_misuse_is_refused_in_one_line() -> None:
 
 def test_every_known_electrode_answers() -> None:
     row = Patient(tuple(ELECTRODES), 250.0).read(0)
-    assert len(row) == len(ELECTRODES) == 20 and np.all(np.isfinite(row))
+    assert len(row) == len(ELECTRODES) and np.all(np.isfinite(row))

@@ -65,8 +65,8 @@ def test_a_document_becomes_a_scenario() -> None:
         ("[[change]]\nat_s = 1\nlatency_ms = -9", "latency_ms = -9 is impossible; give -5 to 50"),
         ("[[change]]\nat_s = 1\nramp_s = -1", "ramp_s = -1 is impossible"),
         (
-            "[[change]]\nat_s = 1\nsite = 'left ulnar'",
-            "site = 'left ulnar' is unknown; use one of: all, left median",
+            "[[change]]\nat_s = 1\nsite = 'left elbow'",
+            "site = 'left elbow' is unknown; use one of: all, left median",
         ),
         ("[[change]]\nat_s = 1\nsite = 3", "site = 3 is unknown"),
         ("[[change]]\nat_s = 1\nsite = ['all']", r"site = \['all'\] is unknown"),
