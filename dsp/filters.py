@@ -18,6 +18,8 @@ Real = TypeVar("Real", bound=np.floating)
 PASS_ORDER = 2
 SETTLED = 0.005
 AT_ONCE = 64
+ROWS_A_PERIOD = 4.0
+ANTI_ALIAS = 0.4
 
 
 def butterworth(
@@ -60,6 +62,22 @@ def band_pass(low_hz: float, high_hz: float, rate_hz: float, order: int = PASS_O
     low = math.tan(math.pi * low_hz / rate_hz) * shift
     high = math.tan(math.pi * high_hz / rate_hz) / shift
     return np.vstack([_butterworth(order, low, "high"), _butterworth(order, high, "low")])
+
+
+def thinning(rate_hz: float, keeps_hz: float, high_hz: float) -> int:
+    """Of how many samples one is enough for what ends at `high_hz`: no fewer than `keeps_hz` stay a second
+    (0: all), and four a period of `high_hz`."""
+    least_hz = max(keeps_hz, ROWS_A_PERIOD * high_hz)
+    return max(1, math.floor(rate_hz / least_hz + 1e-9)) if keeps_hz > 0.0 else 1
+
+
+def thinned(sos: NDArray[np.float64], rate_hz: float, every: int) -> NDArray[np.float64]:
+    """The biquads of a band-pass after which every `every`-th sample is enough: with a low-pass at 0.4 of
+    what is kept, whose two passes leave 0.4 % at the band's edge of what lies beyond and would fold onto it.
+    """
+    if every == 1:
+        return sos
+    return np.vstack([sos, butterworth(4, ANTI_ALIAS * rate_hz / every, "low", rate_hz)])
 
 
 def step_state(sos: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,10 +3,15 @@
 Frozen records; arrays are (time, derivation), read-only once queued; microvolts and milliseconds.
 """
 
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+RuleKind = Literal["amplitude_fall_pct", "latency_rise_pct", "latency_rise_ms"]
+RuleLevel = Literal["warning", "alarm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,33 @@ class Peak:
     polarity: int
     window_ms: tuple[float, float]
     to_ms: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FixedRule:
+    """`peak` falls by more than `limit` percent, or comes later by more than `limit` percent or ms.
+
+    ValueError for a limit that is not above 0, or a fall above 100 %.
+    """
+
+    peak: str
+    kind: RuleKind
+    limit: float
+    level: RuleLevel = "alarm"
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.limit < math.inf:
+            raise ValueError(f"a limit of {self.limit:g} is no change")
+        if self.kind == "amplitude_fall_pct" and self.limit > 100.0:
+            raise ValueError(f"nothing falls by {self.limit:g} %")
+
+    @property
+    def name(self) -> str:
+        """As displays say it."""
+        if self.kind == "amplitude_fall_pct":
+            return f"amplitude fall > {self.limit:g} %"
+        return f"latency rise > {self.limit:g} {'%' if self.kind == 'latency_rise_pct' else 'ms'}"
 
 
 @dataclass(frozen=True, slots=True)

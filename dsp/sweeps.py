@@ -34,7 +34,10 @@ MOST_STIMULI = 1024
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A sweep's geometry in samples relative to the trigger; in `tail` the backward pass settles."""
+    """A sweep's geometry in samples relative to the trigger; in `tail` the backward pass settles.
+
+    Of the filtered samples every `every`-th becomes a row, the trigger's own among them.
+    """
 
     pre: int
     post: int
@@ -42,11 +45,17 @@ class Window:
     response: int
     guard: int
     noise_span: int
+    every: int = 1
 
     @property
     def rows(self) -> int:
         """Rows of one sweep."""
-        return self.pre + self.post
+        return -(-(self.pre + self.post) // self.every)
+
+    @property
+    def row(self) -> int:
+        """The row of the trigger's sample."""
+        return self.pre // self.every
 
     @property
     def history(self) -> int:
@@ -61,17 +70,20 @@ def window(
     rate_hz: float,
     sos: NDArray[np.float64],
     measured_ms: float | None = None,
+    every: int = 1,
 ) -> Window:
     """Geometry for a window in milliseconds around the stimulus.
 
     Row k stands for the time (k + offset_samples) / rate after the stimulus; rows from the first at or after
     `window_ms[0]` to the last before `window_ms[1]`. The backward pass has settled at `measured_ms` (default:
-    at the window's end), so that a sweep waits for no more samples than what is measured needs. Raises
-    ValueError when the window holds less than two rows.
+    at the window's end), so that a sweep waits for no more samples than what is measured needs. Of `every`
+    see `Window`; what it leaves out must be filtered away (`dsp.filters.thinned`). Raises ValueError when the
+    window holds less than two rows.
     """
     tiny = 1e-6
     first = math.ceil(window_ms[0] * rate_hz / 1e3 - offset_samples - tiny)
     end = math.ceil(window_ms[1] * rate_hz / 1e3 - offset_samples - tiny)
+    first += -first % every
     if end - first < 2:
         raise ValueError(f"window {window_ms[0]:g}..{window_ms[1]:g} ms holds {max(end - first, 0)} samples")
     settled_ms = window_ms[1] if measured_ms is None else min(measured_ms, window_ms[1])
@@ -83,6 +95,7 @@ def window(
         response=round(response_ms * rate_hz / 1e3),
         guard=max(1, round(GUARD_S * rate_hz)),
         noise_span=round(NOISE_SPAN_S * rate_hz),
+        every=every,
     )
 
 
@@ -156,7 +169,7 @@ class SweepCutter:
 
     def _rejected(self, trigger: Trigger, reason: str) -> Sweep:
         nothing = np.empty((0, self._n), dtype=np.float32)
-        return Sweep(trigger, nothing, self._geometry.pre, np.zeros(self._n), reason)
+        return Sweep(trigger, nothing, self._geometry.row, np.zeros(self._n), reason)
 
     def _sweep(self, trigger: Trigger, stream: Stream) -> Sweep:
         g = self._geometry
@@ -167,7 +180,10 @@ class SweepCutter:
             return self._rejected(trigger, excluded)
         segment = stream.rows(first, end + g.tail)
         filtered = len(self._sos) > 0
-        uv = backward(segment, self._sos, g.rows, self._gain) if filtered else segment.copy()
+        whole = g.pre + g.post
+        uv = backward(segment, self._sos, whole, self._gain) if filtered else segment[:whole].copy()
+        if g.every > 1:
+            uv = np.ascontiguousarray(uv[:: g.every])
         weights, reason = self._weigh(trigger.index, stream)
         if stream.railed(first, end):
             reason = "saturated"
@@ -177,7 +193,7 @@ class SweepCutter:
             weights = np.where(magnitude > self._reject_uv, 0.0, weights)
             if not weights.any():
                 reason = "amplitude"
-        return Sweep(trigger, uv, g.pre, np.zeros(self._n) if reason else weights, reason)
+        return Sweep(trigger, uv, g.row, np.zeros(self._n) if reason else weights, reason)
 
     def _exclusion(self, index: int, end: int) -> str:
         """Why the sweep of a trigger must not see what it sees, "" when it may. The forward filter remembers

@@ -26,7 +26,7 @@ from hw.model.scenario import NO_CHANGE, Scenario
 from hw.model.sinc3 import Filtered
 
 PACE_NS = 2_000_000
-MOST_CHANNELS = 16
+MOST_CHANNELS = 32
 
 
 class _Select:
@@ -160,7 +160,7 @@ class SimulatedSource:
                 f"{len(wanted.lines)} stimulus lines and {len(channels)} channels wanted, "
                 f"the simulated box has {MOST_LINES} and {MOST_CHANNELS}; remove some"
             )
-        chips = 2 if len(wanted.lines) > LINES_PER_CHIP or len(channels) > MOST_CHANNELS // 2 else 1
+        chips = max(-(-len(channels) // ADS1299.channels), 1 + (len(wanted.lines) > LINES_PER_CHIP))
         lines = lines_of(chips)
         if self._seed < 0:
             raise ConfigError(f"simulated patient: seed = {self._seed} is impossible; give 0 or more")

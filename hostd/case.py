@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from dsp.limits import Averaging
-from dsp.nouns import Derivation, Peak
+from dsp.nouns import Derivation, FixedRule, Peak
 from hw.limits import CEILINGS, Ceiling
 
 
@@ -46,6 +46,14 @@ class MonitorMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Normal:
+    """The normal range of a peak's latency and amplitude in adults; None where none is stated."""
+
+    latency_ms: tuple[float, float] | None = None
+    amplitude_uv: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TestPlan:
     """One test: what to fire, what to average, what to measure. Windows are relative to the stimulus.
 
@@ -57,6 +65,10 @@ class TestPlan:
     which derivation the verdict follows; `virtual`: one made of all of them beside them. `mains` "fit": taken
     out before the filter. `droop`: the converter's own fall towards high frequencies, given back or not.
     `stimulus_hz` 0: single stimuli; `rate_written`: the rate is the case's own choice, not the modality's.
+    `normals`: of each peak. `leading`, `control`: places in `peaks` of what trends show, and of what proves
+    that the stimulus has arrived; None where there is none. `rules`: of the field, by peak. `analysis`
+    "reversal": the derivations are contacts in a row, across which a response turns over. Sweeps are thinned
+    to no fewer than `keeps_hz` samples a second (0: never).
     """
 
     __test__: ClassVar[bool] = False  # the noun starts with Test; test collectors leave it alone
@@ -87,6 +99,12 @@ class TestPlan:
     droop: Literal["leave", "compensate"] = "leave"
     stimulus: StimulusPlan = field(default_factory=StimulusPlan)
     rate_written: bool = False
+    normals: tuple[Normal, ...] = ()
+    leading: int | None = None
+    control: int | None = None
+    rules: tuple[FixedRule, ...] = ()
+    analysis: Literal["peaks", "reversal"] = "peaks"
+    keeps_hz: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

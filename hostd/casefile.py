@@ -9,6 +9,7 @@ Refuses to touch devices and recordings: what they can do is judged by the sourc
 import difflib
 import re
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from hostd.casefile_schema import RootTable
 from hostd.casefile_setup import resolve_limits, resolve_recording, resolve_setup
 from hostd.casefile_stimulus import judge_stimuli
 from hostd.errors import CaseFileError
+from hostd.modalities import MODALITIES
 from hostd.toml_lines import locate
+from hw.chips import ADS1299
 
 # A page or two of settings; anything larger is another kind of file, perhaps an endless one.
 _LARGEST_BYTES = 1 << 20
@@ -97,7 +100,7 @@ def _resolve(text: str, where: str, recording_rate_hz: float | None, past: bool)
         if not (root.name or "").strip() and not faults.at(("name",)):
             faults.add(("name",), "missing", 'write what the case is, as name = "Median nerve SSEP"')
         recorded = root.recording is not None or faults.at(("recording",))
-        setup = resolve_setup(root.acquisition, recorded, recording_rate_hz, faults)
+        setup = resolve_setup(root.acquisition, recorded, recording_rate_hz, _wanted_hz(root.test), faults)
         recording = resolve_recording(root.recording, setup, faults)
         ceilings = resolve_limits(root.limits, faults)
         tests = resolve_tests(root.test, setup, recording, faults)
@@ -120,6 +123,16 @@ def _resolve(text: str, where: str, recording_rate_hz: float | None, past: bool)
         judge_stimuli(case, faults)
     faults.raise_any()
     return case
+
+
+def _wanted_hz(tests: Mapping[str, object] | None) -> float:
+    """The sampling rate that the most demanding test wants, one that the converter has; 0: none says."""
+    wanted_hz = 0.0
+    for table in (tests or {}).values():
+        name = table.get("modality") if isinstance(table, dict) else None
+        if isinstance(name, str) and name in MODALITIES:
+            wanted_hz = max(wanted_hz, MODALITIES[name].protocol.wants_hz)
+    return min((rate for rate in ADS1299.rates_hz if rate >= wanted_hz), default=0.0) if wanted_hz else 0.0
 
 
 def _decode(text: str, where: str) -> dict[str, object]:

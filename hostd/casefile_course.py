@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from dsp.limits import SHARP_HZ, least_sweeps
+from dsp.limits import SHARP_HZ, Averaging, least_sweeps
 from dsp.mains_meter import MIN_RATE_HZ
 from dsp.mains_sums import LEAST_USED
 from dsp.nouns import Derivation, Peak
@@ -16,7 +16,7 @@ Mains = Literal["leave", "fit"]
 
 def check_averaging(scope: TestScope, sweeps: int) -> None:
     """An average of blocks needs more sweeps before its noise is known."""
-    averaging = scope.table.averaging or "running"
+    averaging: Averaging = scope.value("averaging") or "running"
     least = least_sweeps(averaging)
     if sweeps < least and scope.fine("averaging", "sweeps") and averaging == "blocks":
         cure = f'write sweeps = {least} or more, or averaging = "running"'
@@ -33,10 +33,13 @@ def resolve_smallest_uv(scope: TestScope) -> float:
 
 def resolve_sharpen(scope: TestScope, band_hz: tuple[float, float] | None) -> Sharpen:
     """The second trace; a low-pass must leave less than the band does, and fit the sampling rate."""
-    written = scope.table.sharpen or "off"
+    written: Sharpen = scope.value("sharpen") or "off"
     if written != "low-pass" or not scope.fine("band_hz", "sharpen"):
         return written
     rate_hz = scope.setup.rate_hz
+    fits = (rate_hz is None or rate_hz > 2 * SHARP_HZ) and (band_hz is None or band_hz[1] > SHARP_HZ)
+    if not fits and scope.table.sharpen is None:
+        return "off"  # a default gives way
     if rate_hz is not None and rate_hz <= 2 * SHARP_HZ:
         what = f"a low-pass at {SHARP_HZ:g} Hz needs more than {2 * SHARP_HZ:g} samples/s"
         scope.fault("sharpen", what, 'write sharpen = "wiener" or "off"')
@@ -50,7 +53,7 @@ def resolve_virtual(
     scope: TestScope, derivations: tuple[Derivation, ...], peaks: tuple[Peak, ...]
 ) -> Virtual:
     """A virtual channel is made of several derivations, and learns where a peak of the first one is."""
-    written = scope.table.virtual or "off"
+    written: Virtual = scope.value("virtual") or "off"
     if written == "off" or not scope.fine("derivations", "peak", "virtual"):
         return written
     if len(derivations) == 1:
@@ -64,7 +67,7 @@ def resolve_virtual(
 
 def resolve_mains(scope: TestScope, stimulus_hz: float, response_ms: float) -> Mains:
     """Mains is fitted to what is not response, at a rate at which it is measured."""
-    written = scope.table.mains or "leave"
+    written: Mains = scope.value("mains") or "leave"
     if written == "leave" or not scope.fine("mains", "rate_hz", "response_ms"):
         return written
     rate_hz = scope.setup.rate_hz

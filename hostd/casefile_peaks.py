@@ -4,8 +4,10 @@ What is written must fit, else it is a fault; what the modality brings is droppe
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from dsp.nouns import Derivation, Peak
+from hostd.case import Normal
 from hostd.casefile_faults import Faults, choose, read, show, show_key
 from hostd.casefile_schema import PeakTable, TestTable
 from hostd.casefile_setup import Setup
@@ -29,6 +31,11 @@ class TestScope:
     def fine(self, *keys: str) -> bool:
         """True when none of the test's `keys` is at fault."""
         return not any(self.faults.at((*self.path, key)) for key in keys)
+
+    def value(self, key: str) -> Any:
+        """What is written, else what the modality's protocol has; None where neither says."""
+        written = getattr(self.table, key)
+        return getattr(self.modality.defaults, key) if written is None else written
 
     def fault(self, key: str, what: str, cure: str) -> None:
         """A fault at one of the test's keys."""
@@ -107,12 +114,12 @@ def _default_derivations(scope: TestScope, channels: tuple[str, ...] | None) -> 
         return ()
     names = [name for name in (_filled(scope, each) for each in modality.derivations) if name is not None]
     found: list[Derivation] = []
-    missing: set[str] = set()
+    missing: dict[str, None] = {}
     for name in names:
         try:
             found.append(derive(name, channels))
         except UnknownElectrodeError as error:
-            missing.update(error.names)
+            missing |= dict.fromkeys(error.names)
     if not found:
         what = f"none of {', '.join(names)} can be had without {', '.join(sorted(missing))}"
         cure = f"add electrodes to [acquisition] channels, or write derivations of {', '.join(channels)}"
@@ -132,29 +139,30 @@ def _side_missing(scope: TestScope, templates: tuple[str, ...]) -> bool:
 
 def resolve_peaks(
     scope: TestScope, derivations: tuple[Derivation, ...], window_ms: tuple[float, float], blank_ms: float
-) -> tuple[Peak, ...]:
-    """The test's peaks: those written, else the modality's on the derivations that there are."""
+) -> tuple[tuple[Peak, ...], tuple[Normal, ...]]:
+    """The test's peaks and their normal ranges: those written, else the modality's on the derivations that
+    there are."""
     if not scope.fine("peak"):
-        return ()
+        return (), ()
     fits = scope.fine("window_ms", "blank_ms")
     if scope.table.peak is None:
         found = _default_peaks(scope, derivations)
         places: list[Path] = [scope.path] * len(found)
     else:
         found, places = _written_peaks(scope, derivations)
-    for peak, place in zip(found, places, strict=True):
+    for (peak, _), place in zip(found, places, strict=True):
         if fits:
             _check_peak(scope, peak, place, window_ms, blank_ms)
-    return tuple(found)
+    return tuple(peak for peak, _ in found), tuple(normal for _, normal in found)
 
 
-def _default_peaks(scope: TestScope, derivations: tuple[Derivation, ...]) -> list[Peak]:
+def _default_peaks(scope: TestScope, derivations: tuple[Derivation, ...]) -> list[tuple[Peak, Normal]]:
     peaks = scope.modality.peaks
     if _side_missing(scope, tuple(name for peak in peaks for name in peak.derivations)):
         return []
     placed = ((peak, _row(scope, peak, derivations)) for peak in peaks)
     return [
-        Peak(peak.name, row, _SIGNS[peak.polarity], peak.window_ms, peak.to_ms)
+        (Peak(peak.name, row, _SIGNS[peak.polarity], peak.window_ms, peak.to_ms), peak.normal)
         for peak, row in placed
         if row is not None
     ]
@@ -166,8 +174,10 @@ def _row(scope: TestScope, peak: PeakDefault, derivations: tuple[Derivation, ...
     return next((names.index(name) for name in wanted if name in names), None)
 
 
-def _written_peaks(scope: TestScope, derivations: tuple[Derivation, ...]) -> tuple[list[Peak], list[Path]]:
-    found: list[Peak] = []
+def _written_peaks(
+    scope: TestScope, derivations: tuple[Derivation, ...]
+) -> tuple[list[tuple[Peak, Normal]], list[Path]]:
+    found: list[tuple[Peak, Normal]] = []
     places: list[Path] = []
     names: set[str] = set()
     for number, raw in enumerate(scope.table.peak or ()):
@@ -184,9 +194,19 @@ def _written_peaks(scope: TestScope, derivations: tuple[Derivation, ...]) -> tup
         row = _written_row(scope, table, place, derivations)
         if table.window_ms is not None:
             sign = _SIGNS[table.polarity or "positive"]
-            found.append(Peak(table.name or "", row, sign, table.window_ms, table.to_ms))
+            peak = Peak(table.name or "", row, sign, table.window_ms, table.to_ms)
+            found.append((peak, _normal(scope, table, place)))
             places.append(place)
     return found, places
+
+
+def _normal(scope: TestScope, table: PeakTable, place: Path) -> Normal:
+    for key in ("normal_ms", "normal_uv"):
+        span = getattr(table, key)
+        if span is not None and not 0 <= span[0] < span[1]:
+            cure = f"write [least, most], as {key} = [0.5, 5]"
+            scope.faults.add((*place, key), f"{span[0]:g}..{span[1]:g} is no range", cure)
+    return Normal(table.normal_ms, table.normal_uv)
 
 
 def _written_row(scope: TestScope, table: PeakTable, place: Path, derivations: tuple[Derivation, ...]) -> int:

@@ -5,11 +5,8 @@ the stimulus is `casefile_stimulus`.
 A check is left out when a key that it rests on is at fault already, so that one error is told once.
 """
 
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 from hostd.case import RecordingMap, TestPlan
 from hostd.casefile_course import (
@@ -19,35 +16,21 @@ from hostd.casefile_course import (
     resolve_smallest_uv,
     resolve_virtual,
 )
-from hostd.casefile_faults import Faults, choose, read, show_key
+from hostd.casefile_faults import Faults, choose, read, show, show_key
 from hostd.casefile_peaks import TestScope, resolve_derivations, resolve_peaks
+from hostd.casefile_rules import resolve_control, resolve_leading, resolve_rules
 from hostd.casefile_schema import TestTable
 from hostd.casefile_setup import MAX_LINES, Setup
 from hostd.casefile_stimulus import resolve_stimulus
+from hostd.casefile_timing import resolve_timing
 from hostd.modalities import MODALITIES, Modality
-from hw.limits import MAX_RATE_HZ as MAX_STIMULUS_HZ
 
 # 16 sub-averages carry the noise estimate, so fewer sweeps have no error bar.
 MIN_SWEEPS = 16
 MAX_SWEEPS = 1_000_000
-MAX_WINDOW_MS = 10_000
 # Digital filters need room below the Nyquist frequency.
 BAND_LIMIT = 0.45
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Timing:
-    stimulus_hz: float
-    window_ms: tuple[float, float]
-    blank_ms: float
-    response_ms: float
-    weighting: Literal["noise", "none"]
-
-    @property
-    def period_ms(self) -> float:
-        """Infinite for single stimuli: nothing follows that a window could reach."""
-        return 1000.0 / self.stimulus_hz if self.stimulus_hz else math.inf
 
 
 def resolve_tests(
@@ -121,7 +104,7 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
     if modality is None:
         return None
     scope = TestScope(path, table, modality, setup, faults)
-    timing = _timing(scope)
+    timing = resolve_timing(scope)
     sweeps = modality.sweeps if table.sweeps is None else table.sweeps
     baseline_sweeps = table.baseline_sweeps
     if baseline_sweeps is None:
@@ -130,11 +113,12 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
     check_averaging(scope, sweeps)
     derivations = resolve_derivations(scope)
     band_hz = _band(scope)
-    peaks = resolve_peaks(scope, derivations, timing.window_ms, timing.blank_ms)
+    _check_rate(scope)
+    peaks, normals = resolve_peaks(scope, derivations, timing.window_ms, timing.blank_ms)
     return TestPlan(
         name=name,
         modality=modality.name,
-        site=table.site if table.site is not None else f"{table.side or ''} {modality.site}".strip(),
+        site=_site(scope),
         line=table.line or 0,
         stimulus_hz=timing.stimulus_hz,
         window_ms=timing.window_ms,
@@ -145,20 +129,50 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
         weighting=timing.weighting,
         blank_ms=timing.blank_ms,
         response_ms=timing.response_ms,
-        baseline=table.baseline or "auto",
+        baseline=scope.value("baseline") or "auto",
         baseline_sweeps=baseline_sweeps,
         peaks=peaks,
-        averaging=table.averaging or "running",
-        stop=table.stop or "sweeps",
+        averaging=scope.value("averaging") or "running",
+        stop=scope.value("stop") or "sweeps",
         smallest_uv=resolve_smallest_uv(scope),
         sharpen=resolve_sharpen(scope, band_hz),
-        choice=table.choice or "best",
+        choice=scope.value("choice") or "best",
         virtual=resolve_virtual(scope, derivations, peaks),
         mains=resolve_mains(scope, timing.stimulus_hz, timing.response_ms),
-        droop=table.droop or "leave",
+        droop=scope.value("droop") or "leave",
         stimulus=resolve_stimulus(scope),
         rate_written=table.rate_hz is not None,
+        normals=normals,
+        leading=resolve_leading(scope, peaks),
+        control=resolve_control(scope, peaks),
+        rules=resolve_rules(scope, peaks),
+        analysis=scope.value("analysis") or "peaks",
+        keeps_hz=modality.protocol.keeps_hz,
     )
+
+
+def _site(scope: TestScope) -> str:
+    """What is stimulated, as written, else the side and the modality's nerve, or the root that is named."""
+    table, roots = scope.table, scope.modality.protocol.roots
+    what = scope.modality.site
+    if table.root is not None and table.root not in roots:
+        cure = choose(table.root, roots) if roots else "leave it out"
+        scope.fault("root", f"{show_key(table.root)} is no root of {scope.modality.name}", cure)
+    elif roots and table.root is None and table.site is None and scope.fine("root"):
+        scope.fault("root", f"missing, and {scope.modality.name} is of one", f"write root = {show(roots[0])}")
+    elif table.root is not None:
+        what = table.root
+    return f"{table.side or ''} {what}".strip() if table.site is None else table.site
+
+
+def _check_rate(scope: TestScope) -> None:
+    """A modality's own band needs a sampling rate; a recording has what it has, a written band its own."""
+    rate_hz, needs_hz = scope.setup.rate_hz, scope.modality.protocol.needs_hz
+    if rate_hz is None or rate_hz >= needs_hz or scope.setup.recorded or scope.table.band_hz is not None:
+        return
+    what = f"{scope.modality.name} needs {needs_hz:g} samples/s, this case has {rate_hz:g}"
+    cure = "write [acquisition] rate_hz higher or leave it out, or write a band_hz that fits"
+    scope.fault("modality", what, cure)
 
 
 def _modality(path: tuple[str, str], table: TestTable, faults: Faults) -> Modality | None:
@@ -173,92 +187,6 @@ def _modality(path: tuple[str, str], table: TestTable, faults: Faults) -> Modali
             place, f"unknown modality '{show_key(table.modality)}'", choose(table.modality, MODALITIES)
         )
     return MODALITIES.get(table.modality)
-
-
-def _timing(scope: TestScope) -> _Timing:
-    """Rate, window, blanking and end of the response; judged in this order, each with what came before."""
-    table, modality = scope.table, scope.modality
-    stimulus_hz = _stimulus_hz(scope)
-    window_ms = table.window_ms or modality.window_ms
-    if window_ms is None:
-        scope.fault("window_ms", "missing", "write the window around the stimulus, as window_ms = [-10, 80]")
-    window_ms = window_ms or (0.0, 1.0)
-    response_ms = modality.response_ms if table.response_ms is None else table.response_ms
-    timing = _Timing(
-        stimulus_hz=stimulus_hz,
-        window_ms=window_ms,
-        blank_ms=modality.blank_ms if table.blank_ms is None else table.blank_ms,
-        response_ms=window_ms[1] if response_ms is None else response_ms,
-        weighting=table.weighting or modality.weighting,
-    )
-    if scope.fine("window_ms"):
-        _check_window(scope, timing)
-    _check_blank(scope, timing)
-    _check_response(scope, timing)
-    return timing
-
-
-def _stimulus_hz(scope: TestScope) -> float:
-    """Stimuli per second, 0 for single ones; 1 where it is at fault."""
-    written_hz = scope.table.rate_hz
-    if scope.table.fire == "single":
-        if written_hz is not None:
-            scope.fault("rate_hz", "single stimuli have no rate", "leave rate_hz out")
-        return 0.0
-    # A recording's triggers say when the stimuli were; the rate only bounds the window there.
-    default_hz = 1.0 if scope.setup.recorded else scope.modality.rate_hz
-    stimulus_hz = default_hz if written_hz is None else written_hz
-    if stimulus_hz is None:
-        scope.fault("rate_hz", "missing", "write the stimulus rate, as rate_hz = 2.692")
-    elif not 0 < stimulus_hz <= MAX_STIMULUS_HZ:
-        cure = f"choose above 0, up to {MAX_STIMULUS_HZ:g}"
-        scope.fault("rate_hz", f"{stimulus_hz:g} stimuli/s cannot be fired", cure)
-    return stimulus_hz if stimulus_hz and scope.fine("rate_hz") else 1.0
-
-
-def _check_window(scope: TestScope, timing: _Timing) -> None:
-    start, end = timing.window_ms
-    rate_hz = scope.setup.rate_hz
-    shown = f"{start:g}..{end:g} ms"
-    if start >= end:
-        scope.fault(
-            "window_ms", f"{shown} ends before it starts", "write [from, to], as window_ms = [-10, 80]"
-        )
-    elif not start <= 0 < end:
-        cure = "start it at or before 0 and end it after, as window_ms = [-10, 80]"
-        scope.fault("window_ms", f"{shown} does not hold the stimulus, which is at 0", cure)
-    elif scope.fine("rate_hz") and end >= timing.period_ms:
-        what = f"{shown} reaches the next stimulus, {timing.period_ms:g} ms later"
-        scope.fault("window_ms", what, f"end it before, or stimulate slower than {timing.stimulus_hz:g}/s")
-    elif end - start > MAX_WINDOW_MS:
-        scope.fault("window_ms", f"{shown} is longer than {MAX_WINDOW_MS} ms", "shorten it")
-    elif rate_hz is not None and (end - start) * rate_hz < 1000 * MIN_SWEEPS:
-        what = f"{shown} holds fewer than {MIN_SWEEPS} samples at {rate_hz:g}/s"
-        scope.fault("window_ms", what, "widen it, or sample faster")
-
-
-def _check_blank(scope: TestScope, timing: _Timing) -> None:
-    if not scope.fine("blank_ms"):
-        return
-    if timing.blank_ms < 0:
-        scope.fault("blank_ms", f"{timing.blank_ms:g} ms is negative", "write 0 for no blanking")
-    elif scope.fine("window_ms") and timing.blank_ms >= timing.window_ms[1]:
-        what = f"{timing.blank_ms:g} ms covers the whole window, which ends at {timing.window_ms[1]:g} ms"
-        scope.fault("blank_ms", what, "blank the artifact only, as blank_ms = 4, or write 0")
-
-
-def _check_response(scope: TestScope, timing: _Timing) -> None:
-    if not scope.fine("response_ms"):
-        return
-    if scope.table.response_ms is not None and timing.response_ms <= 0:
-        cure = "write when the response has ended, as response_ms = 60"
-        scope.fault("response_ms", f"{timing.response_ms:g} ms is not after the stimulus", cure)
-        return
-    judged = timing.weighting == "noise" and scope.fine("window_ms", "rate_hz", "weighting")
-    if judged and timing.response_ms >= timing.period_ms:
-        what = f"{timing.response_ms:g} ms leaves nothing free of response before the next stimulus"
-        cure = f'write less than {timing.period_ms:g}, stimulate slower, or write weighting = "none"'
-        scope.fault("response_ms", what, cure)
 
 
 def _check_sweeps(scope: TestScope, sweeps: int, baseline_sweeps: int) -> None:

@@ -8,12 +8,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from dsp.nouns import FixedRule, RuleKind
+
 
 def _says(description: str, example: str) -> Meta:
     return Meta(description=description, examples=[example])
 
 
 _WINDOW = "two numbers in milliseconds from the stimulus, [from, to]"
+_RANGE_MS = "two numbers in milliseconds, [least, most]"
+_RANGE_UV = "two numbers in microvolts, [least, most]"
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +83,7 @@ class TestTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     modality: Annotated[str | None, _says("the name of a modality", 'modality = "median_ssep"')] = None
     side: Annotated[Literal["left", "right"] | None, _says('"left" or "right"', 'side = "left"')] = None
+    root: Annotated[str | None, _says("the name of a root", 'root = "L5"')] = None
     site: Annotated[str | None, _says("text", 'site = "left median nerve"')] = None
     line: Annotated[int | None, _says("a whole number from 1 to 8", "line = 1")] = None
     rate_hz: Annotated[float | None, _says("a number of stimuli per second", "rate_hz = 2.692")] = None
@@ -144,9 +149,18 @@ class TestTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     derivations: Annotated[
         tuple[str, ...] | None, _says("a list of derivations", 'derivations = ["CP4-CP3"]')
     ] = None
+    leading: Annotated[str | None, _says("the name of a peak", 'leading = "N20"')] = None
+    control: Annotated[str | None, _says('the name of a peak or "none"', 'control = "N9"')] = None
+    analysis: Annotated[
+        Literal["peaks", "reversal"] | None, _says('"peaks" or "reversal"', 'analysis = "reversal"')
+    ] = None
     peak: Annotated[
         tuple[dict[str, object], ...] | None,
         _says("tables in double brackets, one per peak", "[[test.left_median.peak]]"),
+    ] = None
+    alert: Annotated[
+        tuple[dict[str, object], ...] | None,
+        _says("tables in double brackets, one per rule", "[[test.left_median.alert]]"),
     ] = None
 
 
@@ -160,3 +174,33 @@ class PeakTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
     window_ms: Annotated[tuple[float, float] | None, _says(_WINDOW, "window_ms = [17, 24]")] = None
     to_ms: Annotated[tuple[float, float] | None, _says(_WINDOW, "to_ms = [20, 30]")] = None
+    normal_ms: Annotated[tuple[float, float] | None, _says(_RANGE_MS, "normal_ms = [18.5, 21.5]")] = None
+    normal_uv: Annotated[tuple[float, float] | None, _says(_RANGE_UV, "normal_uv = [0.5, 5]")] = None
+
+
+class AlertTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[[test.NAME.alert]]: one fixed rule of one peak; one of the three limits."""
+
+    peak: Annotated[str | None, _says("the name of a peak", 'peak = "N20"')] = None
+    amplitude_fall_pct: Annotated[float | None, _says("a percentage", "amplitude_fall_pct = 50")] = None
+    latency_rise_pct: Annotated[float | None, _says("a percentage", "latency_rise_pct = 10")] = None
+    latency_rise_ms: Annotated[float | None, _says("a number of milliseconds", "latency_rise_ms = 1.0")] = (
+        None
+    )
+    level: Annotated[
+        Literal["warning", "alarm"] | None, _says('"warning" or "alarm"', 'level = "warning"')
+    ] = None
+    source: Annotated[str | None, _says("text", 'source = "ACNS 11C"')] = None
+
+
+LIMITS: tuple[RuleKind, ...] = ("amplitude_fall_pct", "latency_rise_pct", "latency_rise_ms")
+
+
+def fixed_rule(table: AlertTable) -> FixedRule:
+    """The rule that a table states. Raises ValueError unless it has a peak and one limit that makes sense."""
+    stated = [kind for kind in LIMITS if getattr(table, kind) is not None]
+    if len(stated) != 1 or not table.peak:
+        raise ValueError("a rule has one peak and one limit")
+    return FixedRule(
+        table.peak, stated[0], getattr(table, stated[0]), table.level or "alarm", table.source or ""
+    )

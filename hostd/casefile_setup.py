@@ -38,16 +38,21 @@ class Setup:
 
 
 def resolve_setup(
-    raw: Mapping[str, object] | None, recorded: bool, recording_rate_hz: float | None, faults: Faults
+    raw: Mapping[str, object] | None,
+    recorded: bool,
+    recording_rate_hz: float | None,
+    wanted_hz: float,
+    faults: Faults,
 ) -> Setup:
-    """[acquisition] judged; `recording_rate_hz` is what the recording being played has, where it is known."""
+    """[acquisition] judged; `recording_rate_hz` is what the recording being played has, where it is known,
+    `wanted_hz` what the tests want where the case leaves the rate open (0: they do not say)."""
     path = ("acquisition",)
     if raw is None:
         if not faults.at(path):
-            faults.add(path, "missing", "add [acquisition] with rate_hz = 4000 and channels = [...]")
+            faults.add(path, "missing", "add [acquisition] with channels = [...]")
         return Setup(None, None, 24, "", recorded)
     table = read(AcquisitionTable, raw, path, faults)
-    rate_hz = _rate(table, recorded, recording_rate_hz, faults)
+    rate_hz = _rate(table, recorded, recording_rate_hz, wanted_hz, faults)
     gain = 24 if table.gain is None else table.gain
     if gain not in GAINS:
         faults.add(
@@ -61,11 +66,15 @@ def resolve_setup(
     return Setup(channels, rate_hz, gain, table.reference or "", recorded, monitor, mains_hz)
 
 
-def _rate(table: AcquisitionTable, recorded: bool, actual_hz: float | None, faults: Faults) -> float | None:
+def _rate(
+    table: AcquisitionTable, recorded: bool, actual_hz: float | None, wanted_hz: float, faults: Faults
+) -> float | None:
     path = ("acquisition", "rate_hz")
     rate_hz = table.rate_hz
     if faults.at(path):
         return None
+    if rate_hz is None and not recorded and actual_hz is None and wanted_hz:
+        return wanted_hz
     if rate_hz is None:
         if not recorded and actual_hz is None:
             faults.add(path, "missing", "write the sampling rate, as rate_hz = 4000")

@@ -21,7 +21,8 @@ class Choosing:
     """Ranks the derivations `names` over the rows `span`, where the first's `peaks` are; times as Measurer's.
 
     `follow` False: the best is named, and not followed. `row` is the derivation that is followed; `peaks`
-    are the first derivation's as they were measured there, none while it is the first itself.
+    are the first derivation's as they were measured there, none while it is the first itself. `lead` is the
+    place among them of the peak `leading`.
     """
 
     def __init__(
@@ -31,10 +32,13 @@ class Choosing:
         span: slice,
         rows: tuple[int, float, float],
         follow: bool,
+        leading: int | None,
     ) -> None:
         self._names, self._rows, self._follow = names, rows, follow
         self.span = span
-        self._first = tuple(peak for peak in peaks if peak.derivation == STANDARD)
+        places = [place for place, peak in enumerate(peaks) if peak.derivation == STANDARD]
+        self._first = tuple(peaks[place] for place in places)
+        self.lead = places.index(leading) if leading in places else 0
         self._selector = Selector(names, STANDARD, span) if len(names) > 1 else None
         self._choice: Choice | None = None
         self._ranking: list[dict[str, Any]] = []

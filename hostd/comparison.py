@@ -12,11 +12,13 @@ from dsp.change import Change, Cusum, CusumState, Latency, Rolling, change
 from dsp.nouns import Average, Measurement, Sweep
 from dsp.presence import PATTERNS, t_quantile
 from dsp.projection import Projection, SweepNoise, Template, against, project, project_sweeps, template
+from hostd.case import Normal
 from hostd.outgoing import finite
 
 ROLLING_S = 1200.0
 """A baseline that follows forgets in so long."""
 _LEAST_ERROR = 1e-3
+UNKNOWN = Normal()
 
 
 def comparison(
@@ -42,6 +44,14 @@ class Comparison:
             self._followed = Cusum(sweeps_per_s=stimulus_hz, baseline_se=error), rolling
         self._states: tuple[CusumState, CusumState] | None = None
         self._indices: list[int] = []
+        self._seen: tuple[Average, Projection | None] | None = None
+
+    def projected(self, average: Average) -> Projection | None:
+        """`average` on the baseline's waveform; kept while it is the same average."""
+        if self._seen is None or self._seen[0] is not average:
+            told = project(self._template, average.mean_uv[:, self._row], average.null_uv[:, :, self._row])
+            self._seen = average, told
+        return self._seen[1]
 
     def add(self, sweep: Sweep) -> None:
         """One more accepted sweep."""
@@ -56,7 +66,7 @@ class Comparison:
 
     def fields(self, average: Average, measured: Measurement) -> dict[str, Any]:
         """How `average` and its leading peak, `measured` in this derivation, stand to the baseline."""
-        told = project(self._template, average.mean_uv[:, self._row], average.null_uv[:, :, self._row])
+        told = self.projected(average)
         now, before = _latency(measured), _latency(self.baseline)
         found: dict[str, Any] = {
             "peak": measured.name,
@@ -89,8 +99,8 @@ class Comparison:
         }
 
 
-def peak_fields(m: Measurement, base: Measurement | None) -> dict[str, Any]:
-    """A peak beside the baseline's. Percent of what is not clear of nothing are not told."""
+def peak_fields(m: Measurement, base: Measurement | None, normal: Normal = UNKNOWN) -> dict[str, Any]:
+    """A peak beside its baseline and its normal range. No percent of what is not clear of nothing."""
     changed = None
     clear = base is not None and base.amplitude_ci_uv is not None and base.amplitude_ci_uv[0] > 0.0
     if clear and base and base.amplitude_uv and m.amplitude_uv is not None:
@@ -107,6 +117,8 @@ def peak_fields(m: Measurement, base: Measurement | None) -> dict[str, Any]:
         "baseline_latency_ms": base.latency_ms if base else None,
         "baseline_amplitude_uv": base.amplitude_uv if base else None,
         "change_pct": changed,
+        "normal_latency_ms": list(normal.latency_ms) if normal.latency_ms else None,
+        "normal_amplitude_uv": list(normal.amplitude_uv) if normal.amplitude_uv else None,
     }
 
 

@@ -13,12 +13,14 @@ import numpy as np
 from dsp.locked import LockGuard
 from dsp.measure import Measurer
 from dsp.nouns import Average, Measurement, Sweep
+from dsp.projection import Projection
 from dsp.sharpen import sharpen_low_pass, sharpen_wiener
 from dsp.stopping import Plan, Stopping, Verdict
 from hostd.case import TestPlan
 from hostd.choosing import STANDARD, Choosing
 from hostd.comparison import Comparison, comparison, peak_fields
 from hostd.outgoing import finite
+from hostd.ruling import control_fields, rule_fields
 from hostd.virtual import NOTHING, Virtual
 
 CERTAIN_MS, CERTAIN_SHARE = 1.0, 0.2
@@ -36,12 +38,12 @@ class Course:
         self._rate_hz = 1e3 / dt_ms
         rows = (n_rows, t0_ms, dt_ms)
         self._measurer = Measurer(plan.peaks, names, *rows)
-        self._leading = next((k for k, p in enumerate(plan.peaks) if p.derivation == STANDARD), None)
+        self._leading = plan.leading
         span = _span(plan, *rows)
         self._choosing: Choosing | None = None
         self._virtual: Virtual | None = None
         if span is not None:
-            self._choosing = Choosing(names, plan.peaks, span, rows, plan.choice == "best")
+            self._choosing = Choosing(names, plan.peaks, span, rows, plan.choice == "best", plan.leading)
             if plan.virtual == "dss":
                 self._virtual = Virtual(len(names), plan.peaks, span, rows)
         self._stopping: Stopping | None = None
@@ -69,6 +71,7 @@ class Course:
         self._standard: Comparison | None = None
         self._best: Comparison | None = None
         self._best_peaks: tuple[Measurement, ...] = ()
+        self._before: tuple[Measurement, ...] = ()
         if self._choosing is not None:
             self._choosing.release()
         if self._virtual is not None:
@@ -77,6 +80,7 @@ class Course:
     def set_baseline(self, average: Average, measured: tuple[Measurement, ...]) -> None:
         """Later sweeps and averages are compared with this one, which was measured just before."""
         self.clear_baseline()
+        self._before = measured
         if self._leading is None or self._choosing is None:
             return
         hz, span = self._plan.stimulus_hz, self._choosing.span
@@ -84,7 +88,8 @@ class Course:
         self._choosing.fix()
         if self._choosing.peaks:
             self._best_peaks = self._choosing.peaks
-            self._best = comparison(average, self._best_peaks[0], self._choosing.row, span, hz)
+            lead = self._best_peaks[self._choosing.lead]
+            self._best = comparison(average, lead, self._choosing.row, span, hz)
         if self._virtual is not None:
             self._virtual.set_baseline(average)
 
@@ -124,8 +129,9 @@ class Course:
         self._ran_on = average.final
         there = None if self._choosing is None else self._choosing.measurer
         if there is not None and self._choosing is not None:
-            evidence = there.evidence_of_peak(average, 0)
-            return self._stopping.see(average, self._choosing.peaks[0], evidence)
+            lead = self._choosing.lead
+            evidence = there.evidence_of_peak(average, lead)
+            return self._stopping.see(average, self._choosing.peaks[lead], evidence)
         evidence = self._measurer.evidence_of_peak(average, self._leading)
         return self._stopping.see(average, measured[self._leading], evidence)
 
@@ -135,7 +141,7 @@ class Course:
         """What is told with each average, beside its peaks."""
         ranking, choice = ([], None) if self._choosing is None else self._choosing.fields()
         if choice is not None and self._choosing is not None:
-            choice |= self._beside_standard(average, self._choosing.peaks)
+            choice |= self._beside_standard(average, self._choosing)
         changed = None
         if self._standard is not None and self._leading is not None:
             changed = self._standard.fields(average, measured[self._leading])
@@ -145,6 +151,8 @@ class Course:
             "choice": choice,
             "halves": self._halves(),
             "change": changed,
+            "control": control_fields(self._plan, measured),
+            "rules": rule_fields(self._plan, measured, self._before, self._projected(average)),
             "virtual": None if self._virtual is None else self._virtual.fields(),
         }
 
@@ -153,13 +161,17 @@ class Course:
         virtual = NOTHING if self._virtual is None else self._virtual.trace_fields()
         return self._sharpened(average) | virtual
 
-    def _beside_standard(self, average: Average, peaks: tuple[Measurement, ...]) -> dict[str, Any]:
+    def _beside_standard(self, average: Average, choosing: Choosing) -> dict[str, Any]:
         """What the derivation followed shows of the first one's peaks, and its change from baseline."""
+        peaks = choosing.peaks
         before = self._best_peaks or (None,) * len(peaks)
         return {
             "peaks": [peak_fields(m, base) for m, base in zip(peaks, before, strict=True)],
-            "change": None if self._best is None else self._best.fields(average, peaks[0]),
+            "change": None if self._best is None else self._best.fields(average, peaks[choosing.lead]),
         }
+
+    def _projected(self, average: Average) -> Projection | None:
+        return None if self._standard is None else self._standard.projected(average)
 
     def _sharpened(self, average: Average) -> dict[str, Any]:
         if self._plan.sharpen == "off" or not np.isfinite(average.noise_uv).all():

@@ -26,6 +26,7 @@ from hostd.pipeline import Pipeline
 from hostd.processing import Processing
 from hostd.repair import repair_unclosed
 from hostd.timebase import Timebase, filter_delay
+from hw.board import INVERTED
 from hw.link import Configure, Description
 
 BEAT_NS = 100_000_000
@@ -51,7 +52,8 @@ class HostOptions:
 def configure_message(case: Case) -> Configure:
     """What the edge must know of a case."""
     lines = {t.line: t.site for t in case.tests}
-    lines |= {t.stimulus.alternate_line: t.site for t in case.tests if t.stimulus.alternate_line}
+    alternate = (t for t in case.tests if t.stimulus.alternate_line)
+    lines |= {t.stimulus.alternate_line or 0: f"{t.site}{INVERTED}" for t in alternate}
     recording, monitor = case.recording, case.monitor
     return Configure(
         rate_hz=case.rate_hz,

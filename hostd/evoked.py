@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dsp.averagers import averager
 from dsp.droop import compensate_average, design
-from dsp.filters import band_pass
+from dsp.filters import band_pass, thinned, thinning
 from dsp.limits import SUB_AVERAGES
 from dsp.mains_fit import MainsFit
 from dsp.nouns import Average, Measurement, Sweep, Trigger
@@ -21,9 +21,11 @@ from dsp.stream import Scale, Stream
 from dsp.sweeps import SweepCutter, window
 from dsp.weights import NoiseWeights
 from hostd.case import TestPlan
-from hostd.comparison import peak_fields
+from hostd.comparison import UNKNOWN, peak_fields
 from hostd.course import Course
 from hostd.outgoing import Outgoing, finite
+from hostd.polarity import NOTHING as NO_POLARITIES
+from hostd.polarity import Polarities
 
 PUBLISH_EVERY_S = 0.2
 MOST_S = 2.0
@@ -46,13 +48,14 @@ class Evoked:
         self._rate_hz = rate_hz
         names = tuple(d.name for d in plan.derivations)
         self._names = names
-        sos = band_pass(*plan.band_hz, rate_hz) if plan.band_hz else np.empty((0, 6))
+        sos, every = _band(plan, rate_hz)
         measured_ms = max(
             (end for p in plan.peaks for _, end in (p.window_ms, p.to_ms or p.window_ms)), default=None
         )
-        g = window(plan.window_ms, plan.response_ms, latency_offset_samples, rate_hz, sos, measured_ms)
-        self._t0_ms = (-g.pre + latency_offset_samples) / rate_hz * 1e3
-        self._dt_ms = 1e3 / rate_hz
+        offset = latency_offset_samples
+        g = window(plan.window_ms, plan.response_ms, offset, rate_hz, sos, measured_ms, every)
+        self._t0_ms = (-g.pre + offset) / rate_hz * 1e3
+        self._dt_ms = every * 1e3 / rate_hz
         self._blank = blank = round(plan.blank_ms * rate_hz / 1e3)
         history = g.history + blank + math.ceil(0.1 * rate_hz)
         self.stream = Stream(plan.derivations, scale, sos, blank, history, math.ceil(MOST_S * rate_hz))
@@ -65,6 +68,7 @@ class Evoked:
         self._response = math.ceil(plan.response_ms * rate_hz / 1e3)
         self._taps = design() if plan.droop == "compensate" else None
         self._averager = averager(plan.averaging, g.rows, len(names), plan.sweeps)
+        self._polarities = Polarities(plan, g.rows) if plan.stimulus.alternate_line else None
         self._publish_every = max(1, round(PUBLISH_EVERY_S * rate_hz))
         self._published = -self._publish_every
         self._dirty = False
@@ -72,7 +76,7 @@ class Evoked:
         self.baseline: Baseline | None = None
         self._rows = g.rows
         self._course = self._new_course()
-        self._leading = next((k for k, p in enumerate(plan.peaks) if p.derivation == 0), None)
+        self._leading = plan.leading
         self._wants_baseline = plan.baseline == "auto"
 
     def start(self) -> None:
@@ -83,6 +87,8 @@ class Evoked:
 
     def _begin(self) -> None:
         self._averager.restart()
+        if self._polarities is not None:
+            self._polarities.restart()
         self._course.restart()
         self._dirty = False
 
@@ -153,7 +159,7 @@ class Evoked:
         if self.baseline is None:
             raise ValueError(f"test {self.plan.name} has no baseline")
         empty = self.baseline.fields["mean_uv"][:0]
-        gone = dict.fromkeys(("halves_uv", "sharp_uv", "virtual_uv"))
+        gone = dict.fromkeys(("halves_uv", "sharp_uv", "virtual_uv", "polarities_uv"))
         nothing = {"mean_uv": empty, "n_sweeps": 0} | gone
         fields = self.baseline.fields | nothing
         self.baseline = None
@@ -167,6 +173,8 @@ class Evoked:
             at = sweep.trigger.index
             messages.append(Outgoing(f"sweep.{self.plan.name}", at, self._sweep_fields(sweep)))
             self._averager.add(sweep)
+            if self._polarities is not None:
+                self._polarities.add(sweep)
             self._course.add(sweep)
             self._dirty = True
             if at - self._published >= self._publish_every or self._averager.complete:
@@ -208,7 +216,8 @@ class Evoked:
             first.append(Outgoing("event", index, {"text": text, "kind": "baseline", "author": "auto"}))
         fields = self._average_fields(average)
         before = self.baseline.measurements if self.baseline else (None,) * len(measured)
-        peaks = [peak_fields(m, base) for m, base in zip(measured, before, strict=True)]
+        normals = self.plan.normals or (UNKNOWN,) * len(measured)
+        peaks = [peak_fields(*one) for one in zip(measured, before, normals, strict=True)]
         counted = {
             "leading": None if self._leading is None else self.plan.peaks[self._leading].name,
             "n_sweeps": average.n_sweeps,
@@ -298,4 +307,16 @@ class Evoked:
             "blanked_ms": [0.0, self.plan.blank_ms],
             "final": average.final,
             **self._course.traces(average),
+            **(NO_POLARITIES if self._polarities is None else self._polarities.fields()),
         }
+
+
+def _band(plan: TestPlan, rate_hz: float) -> tuple[NDArray[np.float64], int]:
+    """The biquads of a test's band, and of how many samples one becomes a row."""
+    if plan.band_hz is None:
+        return np.empty((0, 6)), 1
+    sos = band_pass(*plan.band_hz, rate_hz)
+    if plan.droop == "compensate":  # its taps are made for every sample
+        return sos, 1
+    every = thinning(rate_hz, plan.keeps_hz, plan.band_hz[1])
+    return thinned(sos, rate_hz, every), every

@@ -1,27 +1,63 @@
-"""What each modality assumes where a case file is silent, as data.
+"""The library of modalities: what each assumes where a case file is silent, from `hostd/protocols/*.toml`.
 
-Owns windows, bands, rates, derivations and peaks per modality; resolves nothing against a case's channels.
-Sources: facts of the field (ACNS 11B, 11C, ISIN 2019). Defaults need a clinical lead before use on patients.
+Owns the form of these files and the templates in them; resolves nothing against a case's channels. A file is
+read when its modality is first asked for. Defaults need a clinical lead before use on patients: each file's
+`ask` names the keys that are his first, `sources` where its figures are from.
 """
 
 import re
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
 from typing import Literal
 
-from hostd.case import StimulusPlan
+import msgspec
+
+from dsp.nouns import FixedRule
+from hostd.case import Normal, StimulusPlan
+from hostd.casefile_schema import AlertTable, PeakTable, Table, TestTable, fixed_rule
 
 Side = Literal["left", "right"]
 Polarity = Literal["negative", "positive"]
+Kind = Literal["average"]
 
 # What an electrode's stem carries on the left and on the right: CP3/CP4, A1/A2, EPL/EPR.
-_SUFFIXES = {
-    "CP": ("3", "4"),
-    "A": ("1", "2"),
-    "M": ("1", "2"),
-    "EP": ("L", "R"),
-    "PF": ("L", "R"),
+_DIGITS = {
+    **dict.fromkeys(("CP", "C", "F", "P"), ("3", "4")),
+    **dict.fromkeys(("A", "M", "O", "Fp"), ("1", "2")),
 }
 _PLACE = re.compile(r"([A-Za-z]+)\{([ci])\}")
+_STIMULUS_KEYS = ("current_ma", "volts", "width_us", "pulses", "interval_ms", "trains", "gap_ms", "hold_ms")
+
+
+class ProtocolPeak(PeakTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[[peak]] of a protocol: looked for on the first of `derivations` that the electrodes allow."""
+
+    derivations: tuple[str, ...]
+
+
+class Protocol(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of `hostd/protocols`. `test` has the keys of [test.NAME], and so the form.
+
+    `needs_hz`: sampling below is refused; `wants_hz`: what is taken when the case leaves it open; `keeps_hz`:
+    sweeps are thinned to no fewer samples a second (0: never). `roots`: those that `root` may name.
+    """
+
+    title: str
+    kind: Kind
+    site: str
+    about: str
+    sources: tuple[str, ...]
+    ask: tuple[str, ...]
+    test: TestTable
+    needs_hz: float = 0.0
+    wants_hz: float = 0.0
+    keeps_hz: float = 0.0
+    roots: tuple[str, ...] = ()
+    peak: tuple[ProtocolPeak, ...] = ()
+    alert: tuple[AlertTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +69,7 @@ class PeakDefault:
     polarity: Polarity
     window_ms: tuple[float, float]
     to_ms: tuple[float, float] | None = None
+    normal: Normal = field(default_factory=Normal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +78,12 @@ class Modality:
 
     `response_ms` None is the end of the window, `band_hz` None no filter, `reject_uv` None no rejection.
     `derivations` are templates: {c} is the side contralateral to the stimulus, {i} the ipsilateral one.
-    `stimulus` is what is fired; nothing of it holds when a case names another kind.
+    `stimulus` is what is fired; nothing of it holds when a case names another kind. `protocol` is the file
+    that all of it is from.
     """
 
     name: str
-    site: str
+    protocol: Protocol
     rate_hz: float | None
     sweeps: int
     window_ms: tuple[float, float] | None
@@ -55,140 +93,98 @@ class Modality:
     blank_ms: float
     response_ms: float | None
     baseline_sweeps: int
-    smallest_uv: float = 0.0
-    derivations: tuple[str, ...] = ()
-    peaks: tuple[PeakDefault, ...] = ()
-    stimulus: StimulusPlan = field(default_factory=StimulusPlan)
+    smallest_uv: float
+    derivations: tuple[str, ...]
+    peaks: tuple[PeakDefault, ...]
+    rules: tuple[FixedRule, ...]
+    stimulus: StimulusPlan
 
+    @property
+    def site(self) -> str:
+        """What is stimulated, as displays name it behind the side."""
+        return self.protocol.site
 
-# 0.2 ms is the usual width of both arms and legs; the current is what each patient needs.
-_NERVE_TRUNK = StimulusPlan(kind="peripheral", width_us=200.0)
+    @property
+    def defaults(self) -> TestTable:
+        """The keys of [test.NAME] as the protocol's file has them."""
+        return self.protocol.test
 
 
 def fill(template: str, side: Side) -> str:
     """`template` with {c} and {i} replaced for a stimulus on `side`: CP{c}-CP{i}, left: CP4-CP3."""
 
     def place(match: re.Match[str]) -> str:
-        left, right = _SUFFIXES[match[1]]
+        left, right = _DIGITS.get(match[1], ("L", "R"))
         ipsilateral, contralateral = (left, right) if side == "left" else (right, left)
         return match[1] + (contralateral if match[2] == "c" else ipsilateral)
 
     return _PLACE.sub(place, template)
 
 
-def _upper_ssep(name: str, site: str, shift_ms: float) -> Modality:
-    """Median and ulnar SSEP differ by the ulnar's longer way, `shift_ms` on every peak.
+class _Library(Mapping[str, Modality]):
+    """All modalities by name, in the order of their names, "custom" last."""
 
-    30-1000 Hz holds N20 and N13; 2.692 Hz costs little N20 amplitude and is nearly clean at exactly 50 and
-    60 Hz (tuned to the mains once they are measured);
-    250 uV rejects what is clearly no brain, the weights do the rest.
-    """
+    def __getitem__(self, name: str) -> Modality:
+        if name not in _names():
+            raise KeyError(name)
+        return _load(name)
 
-    def window(low: float, high: float) -> tuple[float, float]:
-        return low + shift_ms, high + shift_ms
+    def __iter__(self) -> Iterator[str]:
+        return iter(_names())
 
+    def __len__(self) -> int:
+        return len(_names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in _names()
+
+
+MODALITIES: Mapping[str, Modality] = _Library()
+
+
+@lru_cache(maxsize=1)
+def _names() -> tuple[str, ...]:
+    folder = resources.files("hostd") / "protocols"
+    found = [item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml")]
+    return tuple(sorted(found, key=lambda name: (name == "custom", name)))
+
+
+@lru_cache(maxsize=256)
+def _load(name: str) -> Modality:
+    text = (resources.files("hostd") / "protocols" / f"{name}.toml").read_text("utf-8")
+    return modality(name, msgspec.convert(tomllib.loads(text), Protocol))
+
+
+def modality(name: str, protocol: Protocol) -> Modality:
+    """The defaults that a protocol's file states."""
+    test = protocol.test
+    written = {key: getattr(test, key) for key in _STIMULUS_KEYS if getattr(test, key) is not None}
+    peaks = tuple(
+        PeakDefault(
+            one.name or "",
+            one.derivations,
+            one.polarity or "positive",
+            one.window_ms or (0.0, 0.0),
+            one.to_ms,
+            Normal(one.normal_ms, one.normal_uv),
+        )
+        for one in protocol.peak
+    )
     return Modality(
         name=name,
-        site=site,
-        rate_hz=2.692,
-        sweeps=300,
-        window_ms=(-10.0, 80.0),
-        band_hz=(30.0, 1000.0),
-        reject_uv=250.0,
-        weighting="noise",
-        blank_ms=6.0,
-        response_ms=60.0,
-        baseline_sweeps=100,
-        smallest_uv=0.3,
-        derivations=("CP{c}-CP{i}", "CP{c}-Fpz", "C5S-Fpz", "EP{i}-EP{c}"),
-        peaks=(
-            PeakDefault("N9", ("EP{i}-EP{c}",), "negative", window(7.5, 12.0)),
-            PeakDefault("N13", ("C5S-Fpz",), "negative", window(11.0, 16.0)),
-            PeakDefault(
-                "N20", ("CP{c}-CP{i}", "CP{c}-Fpz"), "negative", window(17.0, 24.0), window(20.0, 30.0)
-            ),
-        ),
-        stimulus=_NERVE_TRUNK,
+        protocol=protocol,
+        rate_hz=test.rate_hz,
+        sweeps=test.sweeps or 100,
+        window_ms=test.window_ms,
+        band_hz=None if isinstance(test.band_hz, str) else test.band_hz,
+        reject_uv=None if isinstance(test.reject_uv, str) else test.reject_uv,
+        weighting=test.weighting or "none",
+        blank_ms=test.blank_ms or 0.0,
+        response_ms=test.response_ms,
+        baseline_sweeps=test.baseline_sweeps or 100,
+        smallest_uv=test.smallest_uv or 0.0,
+        derivations=test.derivations or (),
+        peaks=peaks,
+        rules=tuple(fixed_rule(rule) for rule in protocol.alert),
+        stimulus=StimulusPlan(kind=test.stimulus or "sensory", mode=test.fire or "repeat", **written),
     )
-
-
-_TIBIAL = Modality(
-    name="tibial_ssep",
-    site="tibial",
-    rate_hz=2.692,
-    sweeps=300,
-    window_ms=(-10.0, 120.0),
-    band_hz=(30.0, 1000.0),
-    reject_uv=250.0,
-    weighting="noise",
-    blank_ms=5.0,
-    response_ms=100.0,
-    baseline_sweeps=100,
-    smallest_uv=0.3,
-    # P37 lateralises paradoxically (to the stimulated side), so its best derivation differs between patients.
-    # Where the iliac crest or the second fossa electrode is not there, the other leg is the quiet reference.
-    derivations=(
-        "CPz-Fpz",
-        "CP{i}-CP{c}",
-        "Cz-CP{c}",
-        "CPz-CP{c}",
-        "Pz-CP{c}",
-        "T12S-IC",
-        "T12S-PF{c}",
-        "PF{i}d-PF{i}p",
-        "PF{i}-PF{c}",
-    ),
-    peaks=(
-        PeakDefault("PF", ("PF{i}d-PF{i}p", "PF{i}-PF{c}"), "negative", (5.5, 12.0)),
-        PeakDefault("LP", ("T12S-IC", "T12S-PF{c}"), "negative", (17.0, 27.0)),
-        PeakDefault("P37", ("CPz-Fpz", "CPz-CP{c}", "CP{i}-CP{c}"), "positive", (32.0, 46.0), (38.0, 56.0)),
-    ),
-    stimulus=_NERVE_TRUNK,
-)
-
-# The windows hold both a click at the eardrum and one delayed by an insert tube (0.9 ms).
-_BAEP = Modality(
-    name="baep",
-    site="ear",
-    rate_hz=11.9,
-    sweeps=1000,
-    window_ms=(-1.0, 12.0),
-    band_hz=(100.0, 3000.0),
-    reject_uv=50.0,
-    weighting="noise",
-    blank_ms=0.0,
-    response_ms=10.0,
-    baseline_sweeps=500,
-    smallest_uv=0.05,
-    derivations=("Cz-A{i}", "Cz-A{c}", "Cz-M{i}", "Cz-M{c}"),
-    peaks=(
-        PeakDefault("I", ("Cz-A{i}", "Cz-M{i}"), "positive", (1.3, 3.2), (1.6, 4.0)),
-        PeakDefault("III", ("Cz-A{i}", "Cz-M{i}"), "positive", (3.3, 5.2), (3.7, 6.0)),
-        PeakDefault("V", ("Cz-A{i}", "Cz-M{i}"), "positive", (5.2, 8.2), (5.8, 10.0)),
-    ),
-)
-
-_CUSTOM = Modality(
-    name="custom",
-    site="",
-    rate_hz=None,
-    sweeps=100,
-    window_ms=None,
-    band_hz=None,
-    reject_uv=None,
-    weighting="none",
-    blank_ms=0.0,
-    response_ms=None,
-    baseline_sweeps=100,
-)
-
-MODALITIES: dict[str, Modality] = {
-    modality.name: modality
-    for modality in (
-        _upper_ssep("median_ssep", "median", 0.0),
-        _upper_ssep("ulnar_ssep", "ulnar", 1.25),
-        _TIBIAL,
-        _BAEP,
-        _CUSTOM,
-    )
-}

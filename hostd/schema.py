@@ -8,7 +8,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from hostd.schema_course import Change, Choice, Halves, MainsFit, Peak, Ranked, Verdict, Virtual
+from hostd.schema_course import (
+    Change,
+    Choice,
+    Control,
+    FieldRule,
+    Halves,
+    MainsFit,
+    Peak,
+    Ranked,
+    Verdict,
+    Virtual,
+)
 from hostd.schema_header import Array, Header
 from hostd.schema_stimuli import Alert, Mains, Stim, Stimulation
 
@@ -118,7 +129,8 @@ class Average(Header, kw_only=True):
     before there are both; that they agree proves nothing at a rate that mains lock to. `sharp_uv`, where the
     case asks for it: the mean through a filter of `sharp_kind`, which takes at most `sharp_loss_bound` of the
     amplitude; peaks are measured in `mean_uv`. `virtual_uv` (time,), where asked for: a combination of the
-    derivations (`measure.virtual`).
+    derivations (`measure.virtual`). `polarities_uv` (2, time, derivation): the averages of the two lines of a
+    test that alternates.
     """
 
     site: str
@@ -147,6 +159,7 @@ class Average(Header, kw_only=True):
     sharp_kind: str | None
     virtual_uv: Array | None
     virtual_noise_uv: float | None
+    polarities_uv: Array | None
     final: bool
 
 
@@ -159,7 +172,7 @@ class Measure(Header, kw_only=True):
 
     `verdict` null without such a peak, and once a running average has reached its target; `change` (of the
     first derivation) null without a baseline; `halves` null until mains are measured; `virtual` and
-    `mains_fit` where the case asks for them.
+    `mains_fit` where the case asks for them. `control` null where the test has none.
     """
 
     peaks: list[Peak]
@@ -172,6 +185,8 @@ class Measure(Header, kw_only=True):
     choice: Choice | None
     halves: Halves | None
     change: Change | None
+    control: Control | None
+    rules: list[FieldRule]
     virtual: Virtual | None
     mains_fit: MainsFit | None
 

@@ -9,6 +9,7 @@ class Peak(msgspec.Struct):
     """One peak; null where nothing can be said; intervals 95 %; `noise_uv` is what it was judged against.
 
     `change_pct` only of a baseline whose amplitude is clear of nothing: `change` says how sure the rest is.
+    `normal_*` are the ranges of the case or its protocol, for adults, null where none is stated.
     """
 
     name: str
@@ -22,6 +23,8 @@ class Peak(msgspec.Struct):
     baseline_latency_ms: float | None
     baseline_amplitude_uv: float | None
     change_pct: float | None
+    normal_latency_ms: tuple[float, float] | None
+    normal_amplitude_uv: tuple[float, float] | None
 
 
 class Verdict(msgspec.Struct):
@@ -147,6 +150,30 @@ class Choice(msgspec.Struct):
     followed: str
     peaks: list[Peak]
     change: Change | None
+
+
+class Control(msgspec.Struct):
+    """The peak that proves that the stimulus has arrived; while it is not `present` no rule is judged."""
+
+    peak: str
+    present: bool
+    text: str
+
+
+class FieldRule(msgspec.Struct):
+    """A rule of the field for one peak, from the case or its protocol with its `source`: no alarm by itself.
+
+    `confidence` (0 to 1) that the truth meets it; unknown without a baseline, without the peak, and where the
+    test's control is not seen (`barred`).
+    """
+
+    peak: str
+    name: str
+    level: Literal["warning", "alarm"]
+    verdict: Literal["met", "not met", "unknown"]
+    confidence: float | None
+    barred: bool
+    source: str
 
 
 class Virtual(msgspec.Struct):

