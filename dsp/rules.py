@@ -34,9 +34,10 @@ def judge(
 ) -> Judged:
     """`rule` of `now` beside `baseline`, both of the rule's peak.
 
-    `projection`: of the average on the baseline's waveform, where it is of that peak; it then stands for the
-    amplitude, since it is surer than two extremes. A peak that is absent has fallen if what it was would have
-    been seen; its latency is not known.
+    An amplitude is the peak's own, as the field means it: a waveform that only comes late has not fallen. Of a
+    peak that is absent, `projection` (of the average on the baseline's waveform, where it is of that peak)
+    says how much is left; without it the peak has fallen if what the rule leaves would have been seen. Its
+    latency is not known.
     """
     unknown = Judged(rule, "unknown", None)
     if now is None or baseline is None or not baseline.present:
@@ -44,7 +45,7 @@ def judge(
     if rule.kind != "amplitude_fall_pct":
         return _late(rule, now, baseline)
     left = 1.0 - rule.limit / 100.0
-    if projection is not None:
+    if projection is not None and not now.present:
         verdict: Verdict = "met" if projection.ratio < left else "not met"
         return Judged(rule, verdict, projection.probability_below(left))
     return _fallen(rule, left, now, baseline)

@@ -134,6 +134,7 @@ def _dermatome(root: str, latency_ms: float, gain: float) -> Way:
 
 
 # Behind an insert tube of 0.9 ms; positive at the vertex. The microphonic follows the polarity of the click.
+_EARS_QUIET = dict.fromkeys(("Ai", "Ac", "Mi", "Mc"), 0.0)
 _EAR = (
     *(
         Component("CM", "peripheral", 1.1 + 0.2 * k, 0.07, {"ECi": (-1) ** k * size}, 1, True)
@@ -147,12 +148,12 @@ _EAR = (
     Component("CN-P", "peripheral", 3.0, 0.16, {"CNi": 9.0}, 1),
     Component("CN-N1", "peripheral", 3.4, 0.22, {"CNi": -38.0}, 1),
     Component("N2", "peripheral", 3.6, 0.25, {"ECi": -2.5}, 1),
-    Component("II", "subcortical", 3.65, 0.22, {"scalp": 0.08, "Ai": -0.04, "Mi": -0.04}, 2),
+    Component("II", "subcortical", 3.65, 0.22, {"scalp": 0.08, **_EARS_QUIET, "Ai": -0.04, "Mi": -0.04}, 2),
     Component("CN-N2", "peripheral", 4.2, 0.3, {"CNi": 10.0}, 1),
-    Component("III", "subcortical", 4.7, 0.25, {"scalp": 0.17, "Ai": -0.07, "Mi": -0.07}, 3),
-    Component("IV", "subcortical", 5.75, 0.27, {"scalp": 0.14}, 3),
-    Component("V", "subcortical", 6.55, 0.33, {"scalp": 0.38}, 3),
-    Component("SN10", "subcortical", 7.9, 0.6, {"scalp": -0.24}, 3),
+    Component("III", "subcortical", 4.7, 0.25, {"scalp": 0.17, **_EARS_QUIET, "Ai": -0.05, "Mi": -0.05}, 3),
+    Component("IV", "subcortical", 5.75, 0.27, {"scalp": 0.11, **_EARS_QUIET}, 3),
+    Component("V", "subcortical", 6.55, 0.33, {"scalp": 0.34, **_EARS_QUIET}, 3),
+    Component("SN10", "subcortical", 7.9, 0.6, {"scalp": -0.16, **_EARS_QUIET}, 3),
 )
 _EYE = (
     Component("a", "peripheral", 18.0, 4.0, {"ERGi": -9.0}, 1),

@@ -183,6 +183,6 @@ def test_what_is_written_wins_and_the_rest_stays() -> None:
     (plan,) = casefile.parse(smallest("baep", written), "x.toml").tests
     assert (plan.control, plan.leading, plan.sharpen, plan.rules) == (None, 0, "wiener", ())
     (usual,) = casefile.parse(smallest("baep"), "x.toml").tests
-    assert usual.leading == 2 and usual.control == 0 and len(usual.rules) == 4
+    assert usual.leading == 2 and usual.control is None and len(usual.rules) == 4
     (skin,) = casefile.parse(smallest("dermatomal_arm"), "x.toml").tests
     assert skin.sharpen == "low-pass"  # a default of the protocol beyond the common ones
