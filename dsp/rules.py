@@ -34,8 +34,8 @@ def judge(
 ) -> Judged:
     """`rule` of `now` beside `baseline`, both of the rule's peak.
 
-    An amplitude is the peak's own, as the field means it: a waveform that only comes late has not fallen. Of a
-    peak that is absent, `projection` (of the average on the baseline's waveform, where it is of that peak)
+    An amplitude is the peak's own, as the field means it: a waveform that only comes late has not fallen. Of
+    a peak that is absent, `projection` (of the average on the baseline's waveform, where it is of that peak)
     says how much is left; without it the peak has fallen if what the rule leaves would have been seen. Its
     latency is not known.
     """

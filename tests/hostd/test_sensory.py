@@ -74,25 +74,24 @@ ARM = ["CP3", "CP4", "EPL", "EPR"]
     ("injury", "fall", "rise", "control"),
     [
         (Scenario(noise=QUIET), "not met", "not met", True),
-        (Scenario(noise=QUIET, lesion=(Lesion(8.0, "cord C3", severity=0.65),)), "met", "not met", True),
+        (Scenario(noise=QUIET, lesion=(Lesion(14.0, "cord C3", severity=0.65),)), "met", "not met", True),
         (
-            Scenario(noise=QUIET, lesion=(Lesion(8.0, "brainstem", delay_ms=3.0, severity=0.0),)),
+            Scenario(noise=QUIET, lesion=(Lesion(14.0, "brainstem", delay_ms=2.6, severity=0.0),)),
             "not met",
             "met",
             True,
         ),
-        (Scenario(noise=QUIET, lesion=(Lesion(8.0, "cortex"),)), "met", "unknown", True),
+        (Scenario(noise=QUIET, lesion=(Lesion(14.0, "cortex"),)), "met", "unknown", True),
         # A limb that fails takes the control with it: nothing is said about the cord.
-        (Scenario(noise=QUIET, lesion=(Lesion(8.0, "arm", "left"),)), "unknown", "unknown", False),
-        (Scenario((Change(8.0, amplitude=0.0),), QUIET), "unknown", "unknown", False),
+        (Scenario(noise=QUIET, lesion=(Lesion(14.0, "arm", "left"),)), "unknown", "unknown", False),
+        (Scenario((Change(14.0, amplitude=0.0),), QUIET), "unknown", "unknown", False),
     ],
 )
 def test_an_injury_meets_the_rule_that_it_should_and_a_lost_control_bars_all(
     injury: Scenario, fall: str, rise: str, control: bool
 ) -> None:
-    text = SSEP.replace("sweeps = 32", "sweeps = 20")
-    messages, _ = monitored(case_of(text, ARM), 27.0, 4, injury)
-    early = [m for m in messages if m.topic == "measure.arm" and m.index < 7 * 4000][-1].fields
+    messages, _ = monitored(case_of(SSEP, ARM), 36.0, 4, injury)
+    early = [m for m in messages if m.topic == "measure.arm" and m.index < 13.5 * 4000][-1].fields
     assert rules_of(early)[FALL] == rules_of(early)[RISE] == "not met"
     assert early["control"] == {"peak": "N9", "present": True, "text": "N9 seen"}
     late = last(messages, "measure.arm")
@@ -100,7 +99,7 @@ def test_an_injury_meets_the_rule_that_it_should_and_a_lost_control_bars_all(
     assert late["control"]["present"] is control
     assert {rule["barred"] for rule in late["rules"]} == {not control}
     met = [rule for rule in late["rules"] if rule["verdict"] == "met"]
-    assert all(rule["confidence"] > 0.9 and rule["source"] for rule in met)
+    assert all(rule["confidence"] > 0.8 and rule["source"] for rule in met)
 
 
 def test_before_a_baseline_no_rule_is_judged_and_normal_ranges_are_told() -> None:
