@@ -13,9 +13,9 @@ import numpy as np
 from firmware.errors import ConfigError, PortError
 from hw.board import SINC3_DELAY_SAMPLES
 from hw.model.body import ELECTRODES
-from hw.model.pathways import SITES
 from hw.model.patient import Patient
 from hw.model.scenario import Scenario
+from hw.model.sites import SITES
 from hw.recording import RecordingReader, TriggerMap, read_header
 from hw.samples import SampleBlock
 

@@ -96,21 +96,23 @@ class Pathway:
 
     # A component further than this many widths away is below a millionth of its peak.
     REACH_WIDTHS = 5.5
+    ARTIFACT_MS = 20.0
 
     def __init__(self, way: Way, side: str, electrodes: tuple[str, ...]) -> None:
         self.way, self.side = way, side
         self.components = way.components
         self.path = _RIGHT_PATH if side == "right" else 1.0
-        self.lead_uv = np.array(
-            [[_seen_uv(part, side, name) for name in electrodes] for part in self.components]
-        )
+        seen_uv = [[_seen_uv(part, side, name) for name in electrodes] for part in self.components]
+        self.lead_uv = np.array(seen_uv).reshape(len(self.components), len(electrodes))
         self.latency_ms = np.array([part.latency_ms * self.path for part in self.components])
-        self.level = np.array([LEVELS.index(part.level) for part in self.components])
+        self.level = np.array([LEVELS.index(part.level) for part in self.components], dtype=np.intp)
         self._width_ms = np.array([part.width_ms for part in self.components])
         self._inverts = np.array([part.inverts for part in self.components])
 
     def end_ms(self, added_ms: Floats) -> float:
         """When the response has ended, its components `added_ms` after their normal time."""
+        if not self.components:
+            return self.ARTIFACT_MS
         return float(np.max(self.latency_ms + added_ms + self.REACH_WIDTHS * self._width_ms))
 
     def response_uv(self, times_ms: Floats, gains: Floats, added_ms: Floats, polarity: float = 1.0) -> Floats:

@@ -7,7 +7,6 @@ Latencies, places and amplitudes: facts/clinical.md 1.A and 1.C. Owns the sites'
 from collections.abc import Iterable
 from dataclasses import replace
 
-from hw.board import INVERTED
 from hw.model.anatomy import VERTEBRAE, Station
 from hw.model.evoked import Component, Way
 
@@ -187,15 +186,14 @@ WAYS: dict[str, Way] = {
     "eye": Way(_EYE, (Station("retina"), Station("optic nerve"), Station("cortex", "")), artifact=0.0),
     "cortex": Way(_CORTEX, (Station("cortex"),), near={"S": 8.0}),
 }
-SITES = tuple(f"{side} {nerve}" for nerve in WAYS for side in ("left", "right"))
-
-
-def find(site: str) -> tuple[str, str, float]:
-    """`site` as ("left" or "right", what is stimulated, polarity). ValueError names the known sites."""
-    bare = site.removesuffix(INVERTED)
-    side, _, nerve = bare.partition(" ")
-    if bare not in SITES:
-        raise ValueError(
-            f"site {site!r} evokes nothing in the model patient; known sites: {', '.join(SITES)}"
-        )
-    return side, nerve, 1.0 if bare == site else -1.0
+# What is nothing but motor: its artifact alone. Over the skull it is the largest there is.
+_SCALP = dict.fromkeys(("C", "CP", "F", "P", "Cz", "CPz", "Fz", "Cm"), 12.0)
+MOTOR_ONLY: dict[str, Way] = {
+    "hemisphere": Way((), near=_SCALP, artifact=6.0),
+    "motor cortex": Way((), near={"S": 30.0}, artifact=1.0),
+    "facial nerve": Way((), near={"OOC": 4.0, "OOR": 4.0, "MEN": 4.0}, artifact=0.3),
+    "vagus nerve": Way((), near={"VOC": 4.0}, artifact=0.3),
+    "popliteal": Way((), near={"GAS": 3.0}),
+    "nerve": Way((), near={"NAP": 3.0}, artifact=0.2),
+}
+SILENT_WAY = Way((), artifact=0.4)

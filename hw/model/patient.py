@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from hw.model.anatomy import passed
 from hw.model.body import known
 from hw.model.evoked import LEVELS, REFERENCE_STIMULUS_HZ, Artifact, Pathway, TruePeak, Way, true_peaks
-from hw.model.pathways import WAYS, find
+from hw.model.motor import Emission, Responder
+from hw.model.muscles import MOTOR
+from hw.model.pathways import MOTOR_ONLY, SILENT_WAY, WAYS
 from hw.model.scenario import NO_CHANGE, Scenario
+from hw.model.sites import find
 from hw.model.sources import Background
 from hw.model.state import state_at
 from hw.model.stochastic import child
@@ -80,9 +83,10 @@ class Patient:
         self._last = index
         return self._rows[index - self._first]
 
-    def stimulate(self, at_samples: float, site: str) -> None:
+    def stimulate(self, at_samples: float, site: str, strength_ma: float | None = None) -> None:
         """Deliver a pulse at `site`, its rising edge `at_samples` after the first conversion's end.
 
+        `strength_ma` decides what muscles do; None: enough. What is sensory answers as to one that is enough.
         ValueError for an unknown site, a time before the last row read, or one before the site's last pulse.
         """
         side, nerve, polarity = find(site)
@@ -102,11 +106,34 @@ class Patient:
         response = limb.pathway.response_uv(times_ms, gains, added_ms, polarity)
         response += limb.artifact.response_uv(times_ms, 1e3 / self.rate_hz, polarity)
         response *= _VOLTS_PER_UV
-        self._pending.append((first, response))
-        changed = self._add(first, response)
+        changed = self._keep(first, response)
+        for responder in limb.responders:
+            emission = responder.pulse(at_s, strength_ma, self.scenario, f"{side} {nerve}")
+            if emission is not None:
+                changed = min(changed, self._emit(responder, emission, at_samples))
         if changed < self._end:
             here = changed - self._first
             self._rows[here:] = self._chunk[here:].tolist()
+
+    def _emit(self, responder: Responder, emission: Emission, at_samples: float) -> int:
+        """Add what a muscle does; the first row changed."""
+        rows_per_ms = self.rate_hz * 1e-3
+        begin = at_samples + self.delay_samples + emission.begin_ms * rows_per_ms
+        first = math.ceil(begin)
+        end = math.ceil(begin + 1.5 * responder.target.duration_ms * rows_per_ms) + 1
+        times_ms = (np.arange(first, end, dtype=np.float64) - (self.delay_samples + at_samples)) / rows_per_ms
+        return self._keep(first, responder.wave_uv(times_ms, emission) * _VOLTS_PER_UV)
+
+    def _keep(self, first: int, response: Floats) -> int:
+        """Add a response now, and to later chunks when they come; the first row changed."""
+        self._pending.append((first, response))
+        return self._add(first, response)
+
+    def emissions(self, site: str) -> list[tuple[float, Emission]]:
+        """What muscles, nerves and cord did upon pulses at `site`: (time of the pulse, what), in order."""
+        limb = self._limbs.get(site)
+        told = [] if limb is None else [one for responder in limb.responders for one in responder.told]
+        return sorted(told, key=lambda one: (one[0], one[1].stem, one[1].side))
 
     def truth(
         self,
@@ -122,7 +149,7 @@ class Patient:
         common reference. ValueError for an unknown site or electrode.
         """
         side, nerve, _ = find(site)
-        way = WAYS[nerve]
+        way = WAYS.get(nerve, SILENT_WAY)
         gains, added_ms = _state(self.scenario, side, nerve, at_s, way.gain(stimulus_hz))
         return true_peaks(way, side, derivation, gains, added_ms)
 
@@ -158,10 +185,14 @@ class _Limb:
 
     def __init__(self, side: str, nerve: str, electrodes: tuple[str, ...], seed: int) -> None:
         self._site = site = f"{side} {nerve}"
-        self._side, self._nerve, self._way = side, nerve, WAYS[nerve]
+        self._side, self._nerve = side, nerve
+        self._way = WAYS.get(nerve) or MOTOR_ONLY.get(nerve, SILENT_WAY)
         self.pathway = Pathway(self._way, side, electrodes)
         spread = np.array([child(seed, f"artifact {site}", name).uniform(0.6, 1.4) for name in electrodes])
         self.artifact = Artifact(self._way, side, electrodes, spread)
+        sides = {"i": side, "c": "right" if side == "left" else "left", "": side}
+        every = (Responder(site, t, sides[t.side], electrodes, seed) for t in MOTOR.get(nerve, ()))
+        self.responders = [responder for responder in every if responder.seen]
         self._trials = child(seed, "trials", site)
         self._recent_hz = 0.0
         self._last_s = -math.inf
@@ -186,7 +217,7 @@ class _Limb:
 def _state(scenario: Scenario, side: str, nerve: str, at_s: float, cortical: float) -> tuple[Floats, Floats]:
     """Gains and added latencies in ms by component at `at_s`: changes by level, lesions on the way, and the
     patient's state as a whole."""
-    way: Way = WAYS[nerve]
+    way: Way = WAYS.get(nerve, SILENT_WAY)
     levels = {level: scenario.response(f"{side} {nerve}", level, at_s) for level in LEVELS}
     ways = passed(way.stations, side, scenario.lesion, at_s)
     state = state_at(scenario.anaesthesia, at_s)

@@ -9,11 +9,11 @@ from typing import Any, Literal, get_args
 
 from hw.model.anatomy import Lesion, choice, number
 from hw.model.evoked import Level
-from hw.model.pathways import SITES
+from hw.model.sites import SITES
 from hw.model.state import Anaesthesia
 from hw.model.stimulator import Condition
 
-Response = Literal["cortical", "subcortical", "peripheral", "all"]
+Response = Literal["cortical", "subcortical", "peripheral", "motor", "all"]
 Mode = Literal["cut", "coag"]
 
 
@@ -41,7 +41,7 @@ class Change:
         number("change", "latency_ms", self.latency_ms, -5.0, 50.0)
         number("change", "ramp_s", self.ramp_s, 0.0, 1e6)
 
-    def covers(self, site: str, level: Level) -> bool:
+    def covers(self, site: str, level: Level | Literal["motor"]) -> bool:
         """Whether this change speaks of `level` of the response to `site`."""
         return self.site in ("all", site) and self.response in ("all", level)
 
@@ -108,6 +108,23 @@ SOUND = StimulatorChange(0.0)
 
 
 @dataclass(frozen=True, slots=True)
+class Threshold:
+    """From `at_s` on a motor `site` answers from `ma` on: a screw that touches a nerve, a tract that is near.
+
+    ValueError (one line) for impossible values.
+    """
+
+    at_s: float
+    site: str
+    ma: float
+
+    def __post_init__(self) -> None:
+        number("threshold", "at_s", self.at_s, 0.0, 1e6)
+        choice("threshold", "site", self.site, SITES)
+        number("threshold", "ma", self.ma, 0.01, 1e3)
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """What happens, in records of one kind each; the order of equal times is the order given."""
 
@@ -117,13 +134,19 @@ class Scenario:
     stimulator: tuple[StimulatorChange, ...] = ()
     lesion: tuple[Lesion, ...] = ()
     anaesthesia: tuple[Anaesthesia, ...] = ()
+    threshold: tuple[Threshold, ...] = ()
 
     def stimulator_at(self, at_s: float, line: int) -> StimulatorChange:
         """The condition of the stimulator of `line` at `at_s`."""
         of_line = [c for c in self.stimulator if c.line in (0, line) and c.at_s <= at_s]
         return max(of_line, key=lambda change: change.at_s, default=SOUND)
 
-    def response(self, site: str, level: Level, at_s: float) -> tuple[float, float]:
+    def threshold_ma(self, site: str, at_s: float) -> float | None:
+        """The current at which half of `site` answers at `at_s`, where the scenario says so."""
+        said = [one for one in self.threshold if one.site == site and one.at_s <= at_s]
+        return max(said, key=lambda one: one.at_s).ma if said else None
+
+    def response(self, site: str, level: Level | Literal["motor"], at_s: float) -> tuple[float, float]:
         """(amplitude factor, added latency in ms) of `level` of the response to `site` at `at_s`."""
         state = (1.0, 0.0)
         origin, target = state, None
@@ -155,6 +178,7 @@ _KINDS = {
     "stimulator": StimulatorChange,
     "lesion": Lesion,
     "anaesthesia": Anaesthesia,
+    "threshold": Threshold,
 }
 TABLES = tuple(_KINDS)
 
@@ -162,6 +186,8 @@ _MISSING = {
     "at_s": "say when, in seconds",
     "for_s": "say how long, in seconds",
     "place": 'say where, as place = "cord T8"',
+    "site": 'say where, as site = "left screw L4"',
+    "ma": "say how much, as ma = 4",
 }
 
 
@@ -185,6 +211,7 @@ def parse_scenario(document: Mapping[str, object]) -> Scenario:
         stimulator=records["stimulator"],
         lesion=records["lesion"],
         anaesthesia=records["anaesthesia"],
+        threshold=records["threshold"],
     )
 
 

@@ -26,7 +26,8 @@ class Anaesthesia:
     """From `at_s` on the patient's state is this, reached in straight lines over `ramp_s`.
 
     `depth` 1 is surgical, 0 nearly awake, 2 suppressing; `block` is the share of muscle fibres that
-    relaxants hold; `suppression` the share of time that the EEG is flat (None: what depth brings). The state
+    relaxants hold; `fade` what hours of anaesthesia leave of what motor cells do (a long ramp); `suppression`
+    the share of time that the EEG is flat (None: what depth brings). The state
     is whole: what a record does not name is normal again. ValueError (one line) for impossible values.
     """
 
@@ -35,6 +36,7 @@ class Anaesthesia:
     block: float = 0.0
     temperature_c: float = NORMAL_C
     pressure_mmhg: float = 80.0
+    fade: float = 1.0
     suppression: float | None = None
     ramp_s: float = 0.0
 
@@ -44,6 +46,7 @@ class Anaesthesia:
         number("anaesthesia", "block", self.block, 0.0, 1.0)
         number("anaesthesia", "temperature_c", self.temperature_c, 15.0, 42.0)
         number("anaesthesia", "pressure_mmhg", self.pressure_mmhg, 0.0, 250.0)
+        number("anaesthesia", "fade", self.fade, 0.0, 3.0)
         if self.suppression is not None:
             number("anaesthesia", "suppression", self.suppression, 0.0, 1.0)
         number("anaesthesia", "ramp_s", self.ramp_s, 0.0, 1e6)

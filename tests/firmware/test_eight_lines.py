@@ -15,7 +15,7 @@ from firmware.wiring import parse_wiring
 from hw.board import lines_of
 from hw.frames import FrameLayout, decode_board, encode_frame
 from hw.link import Configure, Excited, Fault, ImpedanceStart, Reply, StimState, Stimulus, Unfired
-from hw.model.pathways import SITES
+from hw.model.sites import SITES
 from hw.samples import SampleBlock
 from tests.support.looped import Looped, armed, plan
 

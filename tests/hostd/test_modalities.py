@@ -10,7 +10,7 @@ from hostd.errors import CaseFileError
 from hostd.modalities import MODALITIES, fill
 from hw.chips import ADS1299
 from hw.model.body import ELECTRODES
-from hw.model.pathways import SITES
+from hw.model.sites import SITES
 
 FILES = sorted((Path(__file__).parents[2] / "hostd" / "protocols").glob("*.toml"))
 SHIPPED = [name for name in MODALITIES if name != "custom"]

@@ -9,9 +9,10 @@ from scipy.interpolate import CubicSpline
 
 from hw.model.anatomy import Lesion
 from hw.model.evoked import TruePeak
-from hw.model.pathways import SITES, WAYS
+from hw.model.pathways import WAYS
 from hw.model.patient import Patient
 from hw.model.scenario import Change, NoiseChange, Scenario, parse_scenario
+from hw.model.sites import SITES
 from hw.model.state import Anaesthesia, state_at
 
 SILENT = NoiseChange(0.0, emg=0.0, mains=0.0, eeg=0.0)
@@ -214,7 +215,7 @@ def test_the_microphonic_and_the_artifact_follow_the_polarity_and_the_nerve_does
 
 
 def test_every_site_has_its_stations_and_every_component_passes_some() -> None:
-    assert len(SITES) == len(set(SITES)) == 2 * len(WAYS)
+    assert len(SITES) == len(set(SITES)) > 2 * len(WAYS)
     for way in WAYS.values():
         assert all(1 <= part.passes <= len(way.stations) for part in way.components)
         latencies = [part.latency_ms for part in way.components]

@@ -9,9 +9,9 @@ from scipy.interpolate import CubicSpline
 
 from hw.model.body import ELECTRODES
 from hw.model.evoked import TruePeak
-from hw.model.pathways import SITES
 from hw.model.patient import Patient
 from hw.model.scenario import Change, NoiseChange, Scenario
+from hw.model.sites import SITES
 
 Floats = NDArray[np.float64]
 RATE_HZ = 4000.0
