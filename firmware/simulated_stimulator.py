@@ -12,7 +12,7 @@ from hw.link import Configure, StimPlan
 from hw.model.patient import Patient
 from hw.model.scenario import Scenario
 from hw.model.sinc3 import Filtered
-from hw.model.stimulator import MonitorChannels, Stimulator
+from hw.model.stimulator import Delivery, MonitorChannels, Stimulator
 
 
 class SimulatedStimulator:
@@ -23,6 +23,8 @@ class SimulatedStimulator:
         self._rate_hz = wanted.rate_hz
         self._scenario = scenario
         self._set: set[int] = set()
+        self.fired: Delivery | None = None
+        """What the line that rose last delivers; None where nobody said."""
         ma_per_mv, v_per_mv = wanted.monitor_scales or (1.0, 4.0)
         self._monitors = MonitorChannels(
             wanted.rate_hz, ma_per_mv=ma_per_mv, v_per_mv=v_per_mv, clip_mv=1e3 * VREF_V / wanted.gain
@@ -41,11 +43,12 @@ class SimulatedStimulator:
 
     def fire(self, at_samples: float, line: int) -> None:
         """The trigger of `line` rises `at_samples` after conversion 0."""
+        self.fired = None
         if line not in self._set:
             return
         condition = self._scenario.stimulator_at(at_samples / self._rate_hz, line)
         self._stimulator.break_down(condition.condition, condition.lost)
-        pulse = self._stimulator.fire(line)
+        self.fired = pulse = self._stimulator.fire(line)
         self._monitors.pulse(at_samples, line, pulse.current_ma, pulse.volts, pulse.width_us)
 
     def read(self, index: int) -> tuple[float, float]:
@@ -59,6 +62,7 @@ class WiredBody:
 
     def __init__(self, patient: Patient, stimulator: SimulatedStimulator, channels: int) -> None:
         self._filtered = Filtered(patient)
+        self._patient = patient
         self._stimulator = stimulator
         self._places = sorted(stimulator.places.items())
         self._open = [0.0] * (channels - len(patient.electrodes) - len(self._places))
@@ -73,5 +77,9 @@ class WiredBody:
         return volts + self._open if self._open else volts
 
     def stimulate(self, at: float, site: str) -> None:
-        """The patient answers."""
-        self._filtered.stimulate(at, site)
+        """The patient answers to what is delivered."""
+        fired = self._stimulator.fired
+        if fired is None:
+            self._patient.stimulate(at, site)
+        else:
+            self._patient.stimulate(at, site, fired.current_ma, fired.width_us)

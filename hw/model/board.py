@@ -159,8 +159,8 @@ class BoardModel:
         self._refresh()
 
     def set_stimulus(self, bits: int) -> None:
-        """Drive the stimulus lines; a rising one stimulates its site now, and `pulsed` hears of it: the time
-        as `Body.stimulate` has it, and the line from 1."""
+        """Drive the stimulus lines; a rising one stimulates its site now, and `pulsed` hears of it before:
+        the time as `Body.stimulate` has it, and the line from 1."""
         rising = bits & ~self._stimulus
         self._stimulus = bits
         for k, chip in enumerate(self.chips[:2]):
@@ -170,10 +170,10 @@ class BoardModel:
         at = self._sample - 1 + (self._now_ns - self._row_ns) * 1e-9 * self.rate_hz
         for line, site in enumerate(self.setup.sites):
             if rising >> line & 1:
-                if site:
-                    self.body.stimulate(at, site)
                 if self.pulsed is not None:
                     self.pulsed(at, line + 1)
+                if site:
+                    self.body.stimulate(at, site)
 
     def set_start(self, high: bool) -> None:
         """Drive the START pin of all chips: they begin and end together."""

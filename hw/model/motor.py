@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 USUAL_STRENGTH = 1.4
 """Times its threshold, for a stimulus whose current nobody knows."""
+CHRONAXIE_US = 200.0
 SUMS_S = 0.012
 """Excitation of a train is forgotten so quickly."""
 _ALONE = 0.45
@@ -66,8 +67,15 @@ class Responder:
         """Whether any electrode lies there."""
         return bool(self._leads.any())
 
-    def pulse(self, at_s: float, strength_ma: float | None, scenario: Scenario, site: str) -> Emission | None:
-        """What a pulse of this current at `at_s` makes it do; None: nothing."""
+    def pulse(
+        self,
+        at_s: float,
+        strength_ma: float | None,
+        width_us: float | None,
+        scenario: Scenario,
+        site: str,
+    ) -> Emission | None:
+        """What a pulse of this current and width (None: the usual) at `at_s` makes it do; None: nothing."""
         target = self.target
         since_s = at_s - self._last_s
         forgotten = math.exp(-since_s / SUMS_S)
@@ -82,6 +90,9 @@ class Responder:
         gain *= amplitude * math.exp(
             spread * float(np.clip(self._rng.standard_normal(), -3, 3)) - spread**2 / 2
         )
+        if strength_ma is not None and width_us is not None:
+            # Weiss 1901: what a narrower pulse lacks in charge it needs in current.
+            strength_ma *= (1 + CHRONAXIE_US / target.width_us) / (1 + CHRONAXIE_US / width_us)
         level = self._recruited(strength_ma, scenario, site, at_s)
         grown = max(level - self._level, 0.0)
         self._level = max(level, self._level)

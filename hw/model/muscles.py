@@ -53,7 +53,8 @@ class Target:
     `side`: on that of the stimulus or the other one; "" in the middle. `stations` lie between, sides as seen
     from the target. `uv` peak to peak at most, `threshold_ma` where half of it answers, within about `slope`
     of that; `over_ma` where it goes again (0: never). `cv`: from trial to trial. `facilitates`: single pulses
-    do little, trains sum. `muscle`: relaxants and what depresses motor cells count.
+    do little, trains sum. `muscle`: relaxants count; `central`: depth and fade do.
+    `width_us`: that of the pulses of which `threshold_ma` speaks.
     """
 
     stem: str
@@ -69,6 +70,7 @@ class Target:
     central: bool = False
     muscle: bool = True
     over_ma: float = 0.0
+    width_us: float = 200.0
 
 
 def _down(stem: str) -> tuple[Station, ...]:
@@ -87,7 +89,7 @@ def _out(stem: str) -> tuple[Station, ...]:
     return (*roots, Station(to.limb)) if to.limb else roots
 
 
-def _hemisphere(threshold: float = 1.0) -> tuple[Target, ...]:
+def _hemisphere(threshold: float = 1.0, width_us: float = 500.0) -> tuple[Target, ...]:
     """A train over one motor cortex: the other side answers, and the D wave runs down the cord."""
     muscles = tuple(
         Target(
@@ -101,6 +103,7 @@ def _hemisphere(threshold: float = 1.0) -> tuple[Target, ...]:
             cv=0.3,
             facilitates=True,
             central=True,
+            width_us=width_us,
         )
         for stem, to in INNERVATION.items()
     )
@@ -117,6 +120,7 @@ def _hemisphere(threshold: float = 1.0) -> tuple[Target, ...]:
             slope=0.15,
             cv=0.04,
             muscle=False,
+            width_us=width_us,
         )
         # The rostral lead lies at T3, the caudal one at T10.
         for stem, onset_ms, uv, vertebra in (("DR", 4.2, 26.0, 10), ("DC", 6.4, 16.0, 17))

@@ -30,6 +30,8 @@ _TRIAL_SD = np.array([0.02, 0.03, 0.05])
 _ADAPTATION_S = 3.0
 # The rate a site is taken for before its first stimuli have told.
 _RESTED_HZ = 0.5 / _ADAPTATION_S
+# What flows when a lead is off is less.
+_LEAST_MA = 0.1
 
 
 class Patient:
@@ -83,10 +85,13 @@ class Patient:
         self._last = index
         return self._rows[index - self._first]
 
-    def stimulate(self, at_samples: float, site: str, strength_ma: float | None = None) -> None:
+    def stimulate(
+        self, at_samples: float, site: str, strength_ma: float | None = None, width_us: float | None = None
+    ) -> None:
         """Deliver a pulse at `site`, its rising edge `at_samples` after the first conversion's end.
 
-        `strength_ma` decides what muscles do; None: enough. What is sensory answers as to one that is enough.
+        `strength_ma` and `width_us` decide what muscles do; None: enough. What is sensory answers to any
+        pulse that is delivered at all as to one that is enough.
         ValueError for an unknown site, a time before the last row read, or one before the site's last pulse.
         """
         side, nerve, polarity = find(site)
@@ -98,17 +103,18 @@ class Patient:
         limb = self._limb(side, nerve)
         at_s = at_samples / self.rate_hz
         gains, added_ms = limb.deliver(at_s, self.scenario)
+        reaches = strength_ma is None or strength_ma >= _LEAST_MA
         first = math.floor(at_samples + self.delay_samples - 0.5) + 1
         end_samples = limb.pathway.end_ms(added_ms) * 1e-3 * self.rate_hz
         end = math.ceil(at_samples + self.delay_samples + end_samples) + 1
         rows = np.arange(first, end, dtype=np.float64)
         times_ms = (rows - (self.delay_samples + at_samples)) * (1e3 / self.rate_hz)
-        response = limb.pathway.response_uv(times_ms, gains, added_ms, polarity)
-        response += limb.artifact.response_uv(times_ms, 1e3 / self.rate_hz, polarity)
+        response = limb.pathway.response_uv(times_ms, gains * reaches, added_ms, polarity)
+        response += limb.artifact.response_uv(times_ms, 1e3 / self.rate_hz, polarity) * reaches
         response *= _VOLTS_PER_UV
         changed = self._keep(first, response)
         for responder in limb.responders:
-            emission = responder.pulse(at_s, strength_ma, self.scenario, f"{side} {nerve}")
+            emission = responder.pulse(at_s, strength_ma, width_us, self.scenario, f"{side} {nerve}")
             if emission is not None:
                 changed = min(changed, self._emit(responder, emission, at_samples))
         if changed < self._end:

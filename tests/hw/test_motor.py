@@ -171,7 +171,7 @@ def test_a_response_begins_and_ends_when_it_is_said_to(site: str, electrode: str
     told = patient.emissions(site)
     begin_ms = min(at_s * 1e3 + e.begin_ms for at_s, e in told) - 803 / RATE_HZ * 1e3
     gone = Scenario(noise=SILENT, anaesthesia=())
-    nothing, _ = fired(site, (electrode,), pulses, 0.001, gone, at=803)
+    nothing, _ = fired(site, (electrode,), pulses, 0.1, gone, at=803)
     uv = (with_it - nothing)[:, 0]
     t_ms = (np.arange(len(uv)) - 1.5) / RATE_HZ * 1e3
     assert np.abs(uv[t_ms < begin_ms]).max() < 1e-6
