@@ -139,6 +139,12 @@ class ResponseMeter:
             for k in range(n)
         )
 
+    def parts(self, uv: Floats) -> tuple[Floats, Floats]:
+        """Rows of the search window of `uv` (time, derivation), and quiet rows, less the median of these."""
+        quiet = np.concatenate([uv[part] for part in self._quiet])
+        level = np.median(quiet, axis=0)
+        return uv[self._search] - level, quiet - level
+
     def _clipped(self, sweeps: Floats) -> NDArray[np.bool_]:
         """Per derivation: a row of any sweep's search window at its rail, or an extreme that is flat."""
         part = sweeps[:, self._search]
