@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp import waveform
+from dsp.presence import Z_95
 
 Floats = NDArray[np.float64]
 Spans = tuple[tuple[float, float], ...]
@@ -248,7 +249,7 @@ def amplitude_and_interval(
     rise = max(float(reads.mean()) - amplitude, 0.0)
     spread = math.hypot(float(reads.std(ddof=1)), RISE_ERROR * rise)
     told = amplitude - RISE_TIMES * _fast(quiet, dt_ms) * rise
-    return told, (max(told - waveform.Z_95 * spread, 0.0), told + waveform.Z_95 * spread)
+    return told, (max(told - Z_95 * spread, 0.0), told + Z_95 * spread)
 
 
 def _fast(quiet: Floats, dt_ms: float) -> float:

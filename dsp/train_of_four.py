@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dsp import waveform
 from dsp.muscle import ResponseMeter, Spans
+from dsp.presence import Z_95
 
 Floats = NDArray[np.float64]
 For = Literal["mep", "emg"]
@@ -205,7 +206,7 @@ def fieller(over: float, over_se: float, under: float, under_se: float) -> tuple
 
     All r with (over - r under)^2 <= z^2 (over_se^2 + r^2 under_se^2): Fieller 1954.
     """
-    z2 = waveform.Z_95**2
+    z2 = Z_95**2
     a = under * under - z2 * under_se * under_se
     if not a > 0.0:
         return None

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.presence import Z_95
+
 Floats = NDArray[np.float64]
 
 CLEAR_SDS, CLEAR_SHARE = 5.0, 0.01
@@ -21,7 +23,6 @@ EDGE_SDS, QUIET_MS = 3.0, 0.5
 RISE_SHARES = (0.5, 8.0)
 """How much sooner than the edge it may have begun, in times of what it needs from there to twice the height.
 A rise like t^p has begun 1 / (2^(1/p) - 1) of them before: 1 for a straight line, 3.8 for a cube."""
-Z_95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
