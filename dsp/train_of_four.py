@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp import waveform
+from dsp.covariance import toeplitz
 from dsp.muscle import ResponseMeter, Spans
 from dsp.presence import Z_95
 
@@ -26,8 +27,8 @@ PRESENT_SDS = 3.3
 """Beside a response that is present by itself, another is so beyond so many standard errors (0.05 %)."""
 RISES_SDS, RISES_SHARE = 3.3, 0.1
 """Fade is monotone unless a response exceeds the one before by so much: errors, and share of T1."""
-MARGIN_MS, WHITE_SHARE, ERROR_TIMES = 0.5, 0.02, 1.15
-"""About the response; white noise added to what the quiet rows tell; and what few rows hide of the error."""
+MARGIN_MS, ERROR_TIMES = 0.5, 1.15
+"""About the response; and the error against what the few quiet rows tell of it."""
 MEP_COUNT, MEP_SHARE, STEADY_CV = 4, 0.2, 0.2
 EMG_RATIO = 0.7
 """facts/clinical.md 1.C: MEP wants 4/4, or T1 steady at 20 to 50 % of its control; EMG a ratio above 0.7."""
@@ -178,7 +179,7 @@ def shared_amplitudes(traces: Floats, quiet: Floats, noise: float, dt_ms: float)
     low = max(0, math.floor(found.onset - margin))
     high = min(traces.shape[1], math.ceil(found.end + margin) + 1)
     part = traces[:, low:high]
-    root = np.linalg.cholesky(covariance(quiet, high - low))
+    root = np.linalg.cholesky(toeplitz(quiet, high - low))
     white = np.linalg.solve(root, part.T)
     direction = np.linalg.svd(white.T, full_matrices=False)[2][0]
     projections = direction @ white
@@ -188,17 +189,6 @@ def shared_amplitudes(traces: Floats, quiet: Floats, noise: float, dt_ms: float)
     top, bottom = (waveform.vertex(shape, int(row))[1] for row in (shape.argmax(), shape.argmin()))
     size = max(top, 0.0) - min(bottom, 0.0)
     return projections * size, size * ERROR_TIMES
-
-
-def covariance(quiet: Floats, n: int) -> Floats:
-    """Covariance (n, n) of noise like `quiet` (sweep, time): Toeplitz, of all lags, so it is positive."""
-    rows = quiet.shape[1]
-    gamma = np.zeros(n)
-    for lag in range(min(n, rows)):
-        gamma[lag] = np.sum(quiet[:, lag:] * quiet[:, : rows - lag]) / quiet.size
-    gamma[0] = max((1.0 + WHITE_SHARE) * gamma[0], 1e-12)
-    at = np.arange(n)
-    return np.asarray(gamma[np.abs(at[:, None] - at)])
 
 
 def fieller(over: float, over_se: float, under: float, under_se: float) -> tuple[float, float] | None:

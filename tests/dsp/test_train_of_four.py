@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dsp.train_of_four import Control, TrainOfFour, TrainOfFourMeter, covariance, fieller, gate
+from dsp.train_of_four import Control, TrainOfFour, TrainOfFourMeter, fieller, gate
 from tests.support.responses import m_wave, noise
 from tests.support.streams import Floats
 
@@ -167,15 +167,6 @@ def test_fieller() -> None:
     assert (low, high) == pytest.approx((0.5 - 1.96 * se, 0.5 + 1.96 * se), abs=1e-3)
     assert fieller(1.0, 1.0, 1.0, 1.0) is None
     assert (fieller(-5.0, 1.0, 100.0, 1.0) or (1.0, 1.0))[0] == 0.0
-
-
-def test_the_covariance_is_that_of_the_noise() -> None:
-    rng = np.random.default_rng(5)
-    white = rng.standard_normal((400, 101))
-    smooth = (white[:, 1:] + white[:, :-1]) / math.sqrt(2.0)
-    got = covariance(smooth, 4)
-    assert got[0] == pytest.approx([1.02, 0.5, 0.0, 0.0], abs=0.03)
-    np.linalg.cholesky(covariance(np.zeros((2, 20)), 50))
 
 
 def test_what_cannot_be_built() -> None:
