@@ -30,9 +30,10 @@ TURN_SDS, TURN_SHARE = 5.0, 0.05
 LEAST_QUIET_ROWS = 16
 AT_RAIL = 0.99
 SURROGATES = 16
-RISE_TIMES, RISE_ERROR = 2.2, 0.8
+RISE_TIMES, RISE_ERROR, SPREAD_TIMES = 2.2, 0.8, 1.2
 """The noise has raised the reading by so many times what as much noise again raises it (it grows with the
-noise's amplitude where peaks are wide against its ripples), and the error of that is so many times it."""
+noise's amplitude where peaks are wide against its ripples), and the error of that is so many times it.
+The spread is told small where the noise has chosen the peak."""
 SLOW, FAST, STEP_MS = 0.4, 0.8, 1.0
 """But by nothing in slow noise, which moves both extremes together: the rms of its difference over STEP_MS is
 below SLOW times its rms, and from FAST on by all of it."""
@@ -247,7 +248,7 @@ def amplitude_and_interval(
     noisy = np.concatenate([y + quiet[at], y - quiet[at]])
     reads = noisy.max(axis=1) - noisy.min(axis=1)
     rise = max(float(reads.mean()) - amplitude, 0.0)
-    spread = math.hypot(float(reads.std(ddof=1)), RISE_ERROR * rise)
+    spread = math.hypot(SPREAD_TIMES * float(reads.std(ddof=1)), RISE_ERROR * rise)
     told = amplitude - RISE_TIMES * _fast(quiet, dt_ms) * rise
     return told, (max(told - Z_95 * spread, 0.0), told + Z_95 * spread)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dsp import waveform
 from dsp.covariance import toeplitz
 from dsp.muscle import ResponseMeter, Spans
-from dsp.presence import Z_95
+from dsp.ratio import fieller
 
 Floats = NDArray[np.float64]
 For = Literal["mep", "emg"]
@@ -189,20 +189,6 @@ def shared_amplitudes(traces: Floats, quiet: Floats, noise: float, dt_ms: float)
     top, bottom = (waveform.vertex(shape, int(row))[1] for row in (shape.argmax(), shape.argmin()))
     size = max(top, 0.0) - min(bottom, 0.0)
     return projections * size, size * ERROR_TIMES
-
-
-def fieller(over: float, over_se: float, under: float, under_se: float) -> tuple[float, float] | None:
-    """95 % interval of a ratio that cannot be negative; None where the divisor is not clear of nothing.
-
-    All r with (over - r under)^2 <= z^2 (over_se^2 + r^2 under_se^2): Fieller 1954.
-    """
-    z2 = Z_95**2
-    a = under * under - z2 * under_se * under_se
-    if not a > 0.0:
-        return None
-    b, c = over * under, over * over - z2 * over_se * over_se
-    half = math.sqrt(max(b * b - a * c, 0.0))
-    return max((b - half) / a, 0.0), max((b + half) / a, 0.0)
 
 
 def gate(tof: TrainOfFour, for_: For, recent: Sequence[TrainOfFour] = ()) -> Gate:

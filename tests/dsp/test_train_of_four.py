@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dsp.train_of_four import Control, TrainOfFour, TrainOfFourMeter, fieller, gate
+from dsp.train_of_four import Control, TrainOfFour, TrainOfFourMeter, gate
 from tests.support.responses import m_wave, noise
 from tests.support.streams import Floats
 
@@ -159,14 +159,6 @@ def test_the_gate_for_emg() -> None:
     assert not gate(unsure, "emg").allowed and "0.66" in gate(unsure, "emg").why
     with pytest.raises(ValueError, match="no gate"):
         gate(unsure, "bis")  # type: ignore[arg-type]
-
-
-def test_fieller() -> None:
-    low, high = fieller(50.0, 1.0, 100.0, 1.0) or (0.0, 0.0)
-    se = math.hypot(1.0, 0.5) / 100.0
-    assert (low, high) == pytest.approx((0.5 - 1.96 * se, 0.5 + 1.96 * se), abs=1e-3)
-    assert fieller(1.0, 1.0, 1.0, 1.0) is None
-    assert (fieller(-5.0, 1.0, 100.0, 1.0) or (1.0, 1.0))[0] == 0.0
 
 
 def test_what_cannot_be_built() -> None:
