@@ -54,6 +54,32 @@ class Normal:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponsePlan:
+    """How the answers to single stimuli and trains are read: each by itself, in every derivation.
+
+    `search_ms` is where a response may be, `quiet_ms` the spans that it is judged against. The last `stack`
+    are shown; what is measured is the mean of the last `pooled`. `drop_pct`, `confirm`: the rule, a fall of
+    so much from baseline in so many repeats (0: no rule). `gate`: the train-of-four test that must allow it.
+    `m_ms`: where the M wave before an H reflex lies; `region`: whose bands a threshold falls into.
+    """
+
+    search_ms: tuple[float, float]
+    quiet_ms: tuple[tuple[float, float], ...]
+    stack: int = 5
+    pooled: int = 1
+    drop_pct: float = 0.0
+    confirm: int = 2
+    gate: str = ""
+    gate_for: Literal["mep", "emg"] = "mep"
+    m_ms: tuple[float, float] | None = None
+    region: str = ""
+    control: bool = False
+
+
+Kind = Literal["average", "response", "tof"]
+
+
+@dataclass(frozen=True, slots=True)
 class TestPlan:
     """One test: what to fire, what to average, what to measure. Windows are relative to the stimulus.
 
@@ -68,7 +94,7 @@ class TestPlan:
     `normals`: of each peak. `leading`, `control`: places in `peaks` of what trends show, and of what proves
     that the stimulus has arrived; None where there is none. `rules`: of the field, by peak. `analysis`
     "reversal": the derivations are contacts in a row, across which a response turns over. Sweeps are thinned
-    to no fewer than `keeps_hz` samples a second (0: never).
+    to no fewer than `keeps_hz` samples a second (0: never). `response`: of those that are not averaged.
     """
 
     __test__: ClassVar[bool] = False  # the noun starts with Test; test collectors leave it alone
@@ -105,6 +131,8 @@ class TestPlan:
     rules: tuple[FixedRule, ...] = ()
     analysis: Literal["peaks", "reversal"] = "peaks"
     keeps_hz: float = 0.0
+    kind: Kind = "average"
+    response: ResponsePlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

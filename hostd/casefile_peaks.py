@@ -116,12 +116,18 @@ def _default_derivations(scope: TestScope, channels: tuple[str, ...] | None) -> 
     found: list[Derivation] = []
     missing: dict[str, None] = {}
     for name in names:
-        try:
-            found.append(derive(name, channels))
-        except UnknownElectrodeError as error:
-            missing |= dict.fromkeys(error.names)
+        lacking: tuple[str, ...] = ()
+        for one in name.split("|"):
+            try:
+                found.append(derive(one, channels))
+                break
+            except UnknownElectrodeError as error:
+                lacking = lacking or error.names
+        else:
+            missing |= dict.fromkeys(lacking)
     if not found:
-        what = f"none of {', '.join(names)} can be had without {', '.join(sorted(missing))}"
+        first = ", ".join(name.split("|")[0] for name in names)
+        what = f"none of {first} can be had without {', '.join(sorted(missing))}"
         cure = f"add electrodes to [acquisition] channels, or write derivations of {', '.join(channels)}"
         scope.fault("derivations", what, cure)
     return tuple(found)

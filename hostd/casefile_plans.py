@@ -9,25 +9,17 @@ import re
 from collections.abc import Mapping
 
 from hostd.case import RecordingMap, TestPlan
-from hostd.casefile_course import (
-    check_averaging,
-    resolve_mains,
-    resolve_sharpen,
-    resolve_smallest_uv,
-    resolve_virtual,
-)
+from hostd.casefile_average import resolve_average
+from hostd.casefile_course import resolve_smallest_uv
 from hostd.casefile_faults import Faults, choose, read, show, show_key
-from hostd.casefile_peaks import TestScope, resolve_derivations, resolve_peaks
-from hostd.casefile_rules import resolve_control, resolve_leading, resolve_rules
+from hostd.casefile_peaks import TestScope, resolve_derivations
+from hostd.casefile_response import check_gates, resolve_response
 from hostd.casefile_schema import TestTable
 from hostd.casefile_setup import MAX_LINES, Setup
 from hostd.casefile_stimulus import resolve_stimulus
 from hostd.casefile_timing import resolve_timing
 from hostd.modalities import MODALITIES, Modality
 
-# 16 sub-averages carry the noise estimate, so fewer sweeps have no error bar.
-MIN_SWEEPS = 16
-MAX_SWEEPS = 1_000_000
 # Digital filters need room below the Nyquist frequency.
 BAND_LIMIT = 0.45
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -57,6 +49,7 @@ def resolve_tests(
         plan = _plan(name, fields, setup, faults)
         if plan is not None:
             plans.append(plan)
+    check_gates(plans, faults)
     return tuple(plans)
 
 
@@ -105,17 +98,10 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
         return None
     scope = TestScope(path, table, modality, setup, faults)
     timing = resolve_timing(scope)
-    sweeps = modality.sweeps if table.sweeps is None else table.sweeps
-    baseline_sweeps = table.baseline_sweeps
-    if baseline_sweeps is None:
-        baseline_sweeps = min(modality.baseline_sweeps, sweeps)
-    _check_sweeps(scope, sweeps, baseline_sweeps)
-    check_averaging(scope, sweeps)
     derivations = resolve_derivations(scope)
     band_hz = _band(scope)
     _check_rate(scope)
-    peaks, normals = resolve_peaks(scope, derivations, timing.window_ms, timing.blank_ms)
-    return TestPlan(
+    plan = TestPlan(
         name=name,
         modality=modality.name,
         site=_site(scope),
@@ -123,32 +109,22 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
         stimulus_hz=timing.stimulus_hz,
         window_ms=timing.window_ms,
         band_hz=band_hz,
-        sweeps=sweeps,
+        sweeps=0,
         derivations=derivations,
         reject_uv=_reject(scope),
         weighting=timing.weighting,
         blank_ms=timing.blank_ms,
         response_ms=timing.response_ms,
         baseline=scope.value("baseline") or "auto",
-        baseline_sweeps=baseline_sweeps,
-        peaks=peaks,
-        averaging=scope.value("averaging") or "running",
-        stop=scope.value("stop") or "sweeps",
+        baseline_sweeps=0,
         smallest_uv=resolve_smallest_uv(scope),
-        sharpen=resolve_sharpen(scope, band_hz),
-        choice=scope.value("choice") or "best",
-        virtual=resolve_virtual(scope, derivations, peaks),
-        mains=resolve_mains(scope, timing.stimulus_hz, timing.response_ms),
         droop=scope.value("droop") or "leave",
         stimulus=resolve_stimulus(scope),
         rate_written=table.rate_hz is not None,
-        normals=normals,
-        leading=resolve_leading(scope, peaks),
-        control=resolve_control(scope, peaks),
-        rules=resolve_rules(scope, peaks),
-        analysis=scope.value("analysis") or "peaks",
         keeps_hz=modality.protocol.keeps_hz,
+        kind=modality.protocol.kind,
     )
+    return resolve_average(scope, plan) if plan.kind == "average" else resolve_response(scope, plan)
 
 
 def _site(scope: TestScope) -> str:
@@ -161,7 +137,7 @@ def _site(scope: TestScope) -> str:
     elif roots and table.root is None and table.site is None and scope.fine("root"):
         scope.fault("root", f"missing, and {scope.modality.name} is of one", f"write root = {show(roots[0])}")
     elif table.root is not None:
-        what = table.root
+        what = what.replace("{root}", table.root)
     return f"{table.side or ''} {what}".strip() if table.site is None else table.site
 
 
@@ -187,15 +163,6 @@ def _modality(path: tuple[str, str], table: TestTable, faults: Faults) -> Modali
             place, f"unknown modality '{show_key(table.modality)}'", choose(table.modality, MODALITIES)
         )
     return MODALITIES.get(table.modality)
-
-
-def _check_sweeps(scope: TestScope, sweeps: int, baseline_sweeps: int) -> None:
-    if scope.fine("sweeps") and not MIN_SWEEPS <= sweeps <= MAX_SWEEPS:
-        what = f"{sweeps} sweeps" + (" are too few to estimate the noise" if sweeps < MIN_SWEEPS else "")
-        scope.fault("sweeps", what, f"write {MIN_SWEEPS} to {MAX_SWEEPS}")
-    if scope.fine("sweeps", "baseline_sweeps") and not MIN_SWEEPS <= baseline_sweeps <= sweeps:
-        what = f"a baseline of {baseline_sweeps} sweeps cannot be had from averages of {sweeps}"
-        scope.fault("baseline_sweeps", what, f"write {MIN_SWEEPS} to {sweeps}")
 
 
 def _band(scope: TestScope) -> tuple[float, float] | None:

@@ -142,6 +142,16 @@ class TestTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     droop: Annotated[
         Literal["leave", "compensate"] | None, _says('"leave" or "compensate"', 'droop = "compensate"')
     ] = None
+    search_ms: Annotated[tuple[float, float] | None, _says(_WINDOW, "search_ms = [15, 90]")] = None
+    m_ms: Annotated[tuple[float, float] | None, _says(_WINDOW, "m_ms = [3, 15]")] = None
+    stack: Annotated[int | None, _says("a whole number", "stack = 5")] = None
+    pooled: Annotated[int | None, _says("a whole number", "pooled = 1")] = None
+    drop_pct: Annotated[float | Literal["off"] | None, _says('a percentage or "off"', "drop_pct = 70")] = None
+    confirm: Annotated[int | None, _says("a whole number", "confirm = 2")] = None
+    allowed_by: Annotated[
+        str | None, _says('the name of a train-of-four test or "none"', 'allowed_by = "left_tof"')
+    ] = None
+    control_pulse: Annotated[bool | None, _says("true or false", "control_pulse = true")] = None
     baseline: Annotated[
         Literal["auto", "manual"] | None, _says('"auto" or "manual"', 'baseline = "auto"')
     ] = None

@@ -52,6 +52,10 @@ def resolve_stimulus(scope: TestScope) -> StimulusPlan:
     _check_train(scope, "gap_ms", "trains", 20)
     if table.fire is not None:
         plan = replace(plan, mode=table.fire)
+    if table.current_ma is not None or table.volts is not None:
+        plan = replace(plan, current_ma=None, volts=None, steps_ma=())
+    if table.pulses == 1:
+        plan = replace(plan, interval_ms=0.0)
     written = {key: getattr(table, key) for key, *_ in _PLAUSIBLE}
     written |= {"alternate_line": table.alternate_line, "steps_ma": table.steps_ma}
     return replace(
@@ -76,7 +80,7 @@ def _check_current(scope: TestScope) -> None:
         return
     other = "current_ma" if table.current_ma is not None else "volts"
     most = next(most for key, _, _, most in _PLAUSIBLE if key == "current_ma")
-    if scope.fine("fire") and table.fire != "single":
+    if scope.fine("fire") and scope.value("fire") != "single":
         scope.fault("steps_ma", "only single stimuli have steps", 'write fire = "single", or current_ma')
     elif getattr(table, other) is not None:
         scope.fault("steps_ma", f"{other} is written already", f"keep either {other} or steps_ma")
@@ -94,8 +98,9 @@ def _check_train(scope: TestScope, key: str, counted: str, usual_ms: int) -> Non
     """`key` is the time between what `counted` counts: both are written, or neither."""
     if not scope.fine(key, counted):
         return
-    count = getattr(scope.table, counted) or 1
-    time_ms = getattr(scope.table, key)
+    kept = scope.table.stimulus in (None, scope.modality.stimulus.kind)
+    count = (scope.value(counted) if kept else getattr(scope.table, counted)) or 1
+    time_ms = scope.value(key) if kept and count > 1 else getattr(scope.table, key)
     if count > 1 and time_ms is None:
         scope.fault(key, "missing", f"write the time between {counted}, as {key} = {usual_ms}")
     elif count == 1 and time_ms is not None:

@@ -56,7 +56,7 @@ def resolve_timing(scope: TestScope) -> Timing:
 def _stimulus_hz(scope: TestScope) -> float:
     """Stimuli per second, 0 for single ones; 1 where it is at fault."""
     written_hz = scope.table.rate_hz
-    if scope.table.fire == "single":
+    if scope.value("fire") == "single":
         if written_hz is not None:
             scope.fault("rate_hz", "single stimuli have no rate", "leave rate_hz out")
         return 0.0

@@ -13,22 +13,19 @@ from numpy.typing import NDArray
 
 from dsp.averagers import averager
 from dsp.droop import compensate_average, design
-from dsp.filters import band_pass, thinned, thinning
 from dsp.limits import SUB_AVERAGES
 from dsp.mains_fit import MainsFit
 from dsp.nouns import Average, Measurement, Sweep, Trigger
-from dsp.stream import Scale, Stream
-from dsp.sweeps import SweepCutter, window
-from dsp.weights import NoiseWeights
+from dsp.stream import Scale
 from hostd.case import TestPlan
 from hostd.comparison import UNKNOWN, peak_fields
 from hostd.course import Course
 from hostd.outgoing import Outgoing, finite
 from hostd.polarity import NOTHING as NO_POLARITIES
 from hostd.polarity import Polarities
+from hostd.running import Sweeping
 
 PUBLISH_EVERY_S = 0.2
-MOST_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,38 +43,39 @@ class Evoked:
     def __init__(self, plan: TestPlan, rate_hz: float, scale: Scale, latency_offset_samples: float) -> None:
         self.plan = plan
         self._rate_hz = rate_hz
-        names = tuple(d.name for d in plan.derivations)
-        self._names = names
-        sos, every = _band(plan, rate_hz)
         measured_ms = max(
             (end for p in plan.peaks for _, end in (p.window_ms, p.to_ms or p.window_ms)), default=None
         )
-        offset = latency_offset_samples
-        g = window(plan.window_ms, plan.response_ms, offset, rate_hz, sos, measured_ms, every)
-        self._t0_ms = (-g.pre + offset) / rate_hz * 1e3
-        self._dt_ms = every * 1e3 / rate_hz
-        self._blank = blank = round(plan.blank_ms * rate_hz / 1e3)
-        history = g.history + blank + math.ceil(0.1 * rate_hz)
-        self.stream = Stream(plan.derivations, scale, sos, blank, history, math.ceil(MOST_S * rate_hz))
-        low_hz, high_hz = plan.band_hz or (None, None)
-        noise = NoiseWeights(len(names), low_hz, rate_hz, high_hz)
-        weights = noise if plan.weighting == "noise" else None
-        self._lines = tuple(filter(None, (plan.line, plan.stimulus.alternate_line)))
-        self._cutter = SweepCutter(g, sos, len(names), self._lines, plan.reject_uv, weights)
+        self._sweeping = sweeping = Sweeping(plan, rate_hz, scale, latency_offset_samples, measured_ms)
+        self._names = names = sweeping.names
+        self._t0_ms, self._dt_ms, self._rows = sweeping.t0_ms, sweeping.dt_ms, sweeping.rows
+        self.stream, self._cutter, self._lines = sweeping.stream, sweeping.cutter, sweeping.lines
         self._fit: MainsFit | None = None
         self._response = math.ceil(plan.response_ms * rate_hz / 1e3)
         self._taps = design() if plan.droop == "compensate" else None
-        self._averager = averager(plan.averaging, g.rows, len(names), plan.sweeps)
-        self._polarities = Polarities(plan, g.rows) if plan.stimulus.alternate_line else None
+        self._averager = averager(plan.averaging, self._rows, len(names), plan.sweeps)
+        self._polarities = Polarities(plan, self._rows) if plan.stimulus.alternate_line else None
         self._publish_every = max(1, round(PUBLISH_EVERY_S * rate_hz))
         self._published = -self._publish_every
         self._dirty = False
         self.running = False
         self.baseline: Baseline | None = None
-        self._rows = g.rows
         self._course = self._new_course()
         self._leading = plan.leading
         self._wants_baseline = plan.baseline == "auto"
+
+    @property
+    def max_block(self) -> int:
+        """As `hostd.running`."""
+        return self.stream.max_block
+
+    @property
+    def history(self) -> int:
+        """As `hostd.running`."""
+        return self.stream.history
+
+    def planned(self, args: dict[str, Any]) -> None:
+        """Averages do not ask how strong a stimulus is."""
 
     def start(self) -> None:
         """Begin a new average with the next trigger."""
@@ -137,7 +135,9 @@ class Evoked:
             self._cutter.trigger(trigger, self.running)
             if self._fit is not None:
                 own = trigger.line in self._lines
-                self._fit.exclude(trigger.index, trigger.index + (self._response if own else self._blank))
+                self._fit.exclude(
+                    trigger.index, trigger.index + (self._response if own else self._sweeping.blank_samples)
+                )
         self.stream.append(counts, [t.index for t in triggers])
         return self._take(self._cutter.cut(self.stream))
 
@@ -171,7 +171,7 @@ class Evoked:
         messages: list[Outgoing] = []
         for sweep in sweeps:
             at = sweep.trigger.index
-            messages.append(Outgoing(f"sweep.{self.plan.name}", at, self._sweep_fields(sweep)))
+            messages.append(self._sweeping.sweep_message(sweep))
             self._averager.add(sweep)
             if self._polarities is not None:
                 self._polarities.add(sweep)
@@ -245,15 +245,6 @@ class Evoked:
             "amplitude_uv": fitted.amplitude_uv.tolist(),
         }
 
-    def _frame_fields(self) -> dict[str, Any]:
-        return {
-            "site": self.plan.site,
-            "modality": self.plan.modality,
-            "derivations": list(self._names),
-            "t0_ms": self._t0_ms,
-            "dt_ms": self._dt_ms,
-        }
-
     def _mean(self, average: Average) -> NDArray[np.float32]:
         """The mean; 0 where no sweep was good for a derivation, never NaN."""
         return self._known(average.mean_uv, average)
@@ -269,27 +260,11 @@ class Evoked:
         return self._known(halves, average)
 
     def _known(self, uv: NDArray[np.floating], average: Average) -> NDArray[np.float32]:
-        told = self._absolute(uv)
+        told = self._sweeping.absolute(uv)
         return told if (average.n_effective > 0.0).all() else np.nan_to_num(told)
 
-    def _absolute(self, uv: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Microvolts from zero as displays want them, not from the stream's origin."""
-        if self.plan.band_hz is None and self.stream.origin_uv is not None:
-            uv = uv + self.stream.origin_uv
-        return uv.astype(np.float32, copy=False)
-
-    def _sweep_fields(self, sweep: Sweep) -> dict[str, Any]:
-        return self._frame_fields() | {
-            "sweep_uv": self._absolute(sweep.uv),
-            "weight": float(sweep.weights[0]),
-            "weights": sweep.weights.tolist(),
-            "accepted": sweep.accepted,
-            "reason": sweep.reason,
-            "trigger_index": sweep.trigger.index,
-        }
-
     def _average_fields(self, average: Average) -> dict[str, Any]:
-        return self._frame_fields() | {
+        return self._sweeping.frame_fields() | {
             "mean_uv": self._mean(average),
             "halves_uv": self._halves(average),
             "noise_uv": [finite(x) for x in average.noise_uv],
@@ -307,16 +282,6 @@ class Evoked:
             "blanked_ms": [0.0, self.plan.blank_ms],
             "final": average.final,
             **self._course.traces(average),
+            "stack_uv": None,
             **(NO_POLARITIES if self._polarities is None else self._polarities.fields()),
         }
-
-
-def _band(plan: TestPlan, rate_hz: float) -> tuple[NDArray[np.float64], int]:
-    """The biquads of a test's band, and of how many samples one becomes a row."""
-    if plan.band_hz is None:
-        return np.empty((0, 6)), 1
-    sos = band_pass(*plan.band_hz, rate_hz)
-    if plan.droop == "compensate":  # its taps are made for every sample
-        return sos, 1
-    every = thinning(rate_hz, plan.keeps_hz, plan.band_hz[1])
-    return thinned(sos, rate_hz, every), every

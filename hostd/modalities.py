@@ -16,12 +16,11 @@ from typing import Literal
 import msgspec
 
 from dsp.nouns import FixedRule
-from hostd.case import Normal, StimulusPlan
+from hostd.case import Kind, Normal, StimulusPlan
 from hostd.casefile_schema import AlertTable, PeakTable, Table, TestTable, fixed_rule
 
 Side = Literal["left", "right"]
 Polarity = Literal["negative", "positive"]
-Kind = Literal["average"]
 
 # What an electrode's stem carries on the left and on the right: CP3/CP4, A1/A2, EPL/EPR.
 _DIGITS = {
@@ -29,7 +28,18 @@ _DIGITS = {
     **dict.fromkeys(("A", "M", "O", "Fp"), ("1", "2")),
 }
 _PLACE = re.compile(r"([A-Za-z]+)\{([ci])\}")
-_STIMULUS_KEYS = ("current_ma", "volts", "width_us", "pulses", "interval_ms", "trains", "gap_ms", "hold_ms")
+_STIMULUS_KEYS = (
+    "current_ma",
+    "volts",
+    "width_us",
+    "pulses",
+    "interval_ms",
+    "trains",
+    "gap_ms",
+    "hold_ms",
+    "lockout_ms",
+    "steps_ma",
+)
 
 
 class ProtocolPeak(PeakTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +52,9 @@ class Protocol(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file of `hostd/protocols`. `test` has the keys of [test.NAME], and so the form.
 
     `needs_hz`: sampling below is refused; `wants_hz`: what is taken when the case leaves it open; `keeps_hz`:
-    sweeps are thinned to no fewer samples a second (0: never). `roots`: those that `root` may name.
+    sweeps are thinned to no fewer samples a second (0: never). `roots`: those that `root` may name, which
+    stands in `site` as {root}. `gate_for`: what a train of four is asked about it; `region`: thresholds have
+    bands by the root's region.
     """
 
     title: str
@@ -56,6 +68,8 @@ class Protocol(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wants_hz: float = 0.0
     keeps_hz: float = 0.0
     roots: tuple[str, ...] = ()
+    gate_for: Literal["mep", "emg"] = "mep"
+    region: bool = False
     peak: tuple[ProtocolPeak, ...] = ()
     alert: tuple[AlertTable, ...] = ()
 
@@ -77,7 +91,8 @@ class Modality:
     """Defaults of one modality; None in `rate_hz` and `window_ms` means that the case must say.
 
     `response_ms` None is the end of the window, `band_hz` None no filter, `reject_uv` None no rejection.
-    `derivations` are templates: {c} is the side contralateral to the stimulus, {i} the ipsilateral one.
+    `derivations` are templates: {c} is the side contralateral to the stimulus, {i} the ipsilateral one; of
+    "A|B" the first one that the electrodes allow is taken.
     `stimulus` is what is fired; nothing of it holds when a case names another kind. `protocol` is the file
     that all of it is from.
     """

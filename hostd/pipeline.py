@@ -22,7 +22,10 @@ from hostd.leads import COMMANDS as LEAD_COMMANDS
 from hostd.leads import REASON, Leads
 from hostd.mains import MainsWatch
 from hostd.outgoing import Outgoing
+from hostd.responses import Responses
+from hostd.running import RunningTest
 from hostd.surgery import ELECTROSURGERY, SurgeryWatch
+from hostd.tof import Tof
 from hostd.trains import Trains
 from hw.chips import COUNTS_MAX
 from hw.limits import RETURN_WITHIN_SAMPLES
@@ -30,6 +33,13 @@ from hw.link import NOT_SEEN, Description, Stimulus
 from hw.samples import SampleBlock
 
 STIMULUS_FAULT = "stimulus fault"
+_KINDS: dict[str, type[Evoked] | type[Responses] | type[Tof]] = {
+    "average": Evoked,
+    "response": Responses,
+    "tof": Tof,
+}
+_SHARED = ("event", "tof")
+"""Topics that tests share: their order must not hang on how the samples were cut into blocks."""
 
 
 class Pipeline:
@@ -42,7 +52,11 @@ class Pipeline:
         scale = Scale(description.lsb_uv, description.offset_uv)
         offset = description.latency_offset_samples
         rate_hz = description.rate_hz
-        self.tests = {p.name: Evoked(p, rate_hz, scale, offset) for p in case.tests}
+        self.tests: dict[str, RunningTest] = {
+            p.name: _KINDS[p.kind](p, rate_hz, scale, offset) for p in case.tests
+        }
+        # Trains of four first: what they allow is asked by the others.
+        self._order = sorted(enumerate(self.tests.values()), key=lambda one: one[1].plan.kind != "tof")
         self._by_line = {p.line: p for p in case.tests}
         self._by_line |= {p.stimulus.alternate_line: p for p in case.tests if p.stimulus.alternate_line}
         self._edges = EdgeFinder()
@@ -60,9 +74,9 @@ class Pipeline:
         self._surgery = SurgeryWatch(rate_hz, len(self._body), rail_uv)
         self._proofs: dict[tuple[int, int], Stimulus] = {}
         self._newest: dict[str, int] = {}
-        self._max_rows = min((t.stream.max_block for t in self.tests.values()), default=1 << 16)
+        self._max_rows = min((t.max_block for t in self.tests.values()), default=1 << 16)
         # Until then every sweep of an earlier stimulus is whole, whatever is interpolated behind it.
-        self._told_after = 2 * max((t.stream.history for t in self.tests.values()), default=0)
+        self._told_after = 2 * max((t.history for t in self.tests.values()), default=0)
         self._untold: list[tuple[int, int, Outgoing]] = []
         self._undelivered: list[tuple[Trigger, Stimulus | None]] = []
         self.next_index: int | None = None
@@ -117,6 +131,7 @@ class Pipeline:
         match name:
             case "stim.plan":
                 self._delivery.planned(args)
+                self.tests[args["test"]].planned(args)
                 if args.get("repeats"):
                     self._newest[args["test"]] = args["command"]
                 return []
@@ -175,9 +190,18 @@ class Pipeline:
         rows = block.counts[start:end]
         self._delivery.append(rows)
         messages = self._pulses_until(last)
-        for order, test in enumerate(self.tests.values()):
+        for order, test in self._order:
             messages += self._told(order, test.append(rows, inside))
+            if isinstance(test, Tof):
+                self._hold_gates(test)
         return messages
+
+    def _hold_gates(self, of: Tof) -> None:
+        """What a train of four allows is known to the tests that ask it."""
+        for index, gates in of.new_gates():
+            for test in self.tests.values():
+                if isinstance(test, Responses) and test.asks == of.plan.name:
+                    test.gated(index, gates)
 
     def _looked_at(self, block: SampleBlock) -> list[Change | Outgoing]:
         """What the whole block shows of electrosurgery and mains, in order of the samples where it counts."""
@@ -220,10 +244,9 @@ class Pipeline:
         return self.alerts.raise_(index, name, "stimulus", "high", args["text"], evidence)
 
     def _told(self, order: int, messages: list[Outgoing]) -> list[Outgoing]:
-        """`messages` of one test without its events: these share a topic, so their order must not hang on
-        how the samples were cut into blocks. They wait for `_due`."""
-        self._untold += [(m.index, order, m) for m in messages if m.topic == "event"]
-        return [m for m in messages if m.topic != "event"]
+        """`messages` of one test without those of shared topics, which wait for `_due`."""
+        self._untold += [(m.index, order, m) for m in messages if m.topic in _SHARED]
+        return [m for m in messages if m.topic not in _SHARED]
 
     def _due(self, index: int) -> list[Outgoing]:
         """Events of the tests up to sample `index`, in order of sample, then of test."""

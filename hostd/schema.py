@@ -21,6 +21,7 @@ from hostd.schema_course import (
     Virtual,
 )
 from hostd.schema_header import Array, Header
+from hostd.schema_responses import Response, Tof
 from hostd.schema_stimuli import Alert, Mains, Stim, Stimulation
 
 
@@ -130,7 +131,8 @@ class Average(Header, kw_only=True):
     case asks for it: the mean through a filter of `sharp_kind`, which takes at most `sharp_loss_bound` of the
     amplitude; peaks are measured in `mean_uv`. `virtual_uv` (time,), where asked for: a combination of the
     derivations (`measure.virtual`). `polarities_uv` (2, time, derivation): the averages of the two lines of a
-    test that alternates.
+    test that alternates. `stack_uv` (sweep, time, derivation): the last answers to single stimuli, of which
+    the mean is then.
     """
 
     site: str
@@ -160,6 +162,7 @@ class Average(Header, kw_only=True):
     virtual_uv: Array | None
     virtual_noise_uv: float | None
     polarities_uv: Array | None
+    stack_uv: Array | None
     final: bool
 
 
@@ -234,6 +237,8 @@ TOPICS: dict[str, tuple[str, type[Header]]] = {
     "stim": ("events", Stim),
     "measure.TEST": ("events", Measure),
     "alert": ("events", Alert),
+    "response.TEST": ("events", Response),
+    "tof": ("events", Tof),
     "mains": ("events", Mains),
     "impedance": ("events", Impedance),
     "event": ("events", EventMessage),

@@ -1,11 +1,13 @@
 """A patient and the pipeline, and nothing between them but the converter's steps and noise: for campaigns.
 
-Thirty times as fast as the box of `tests.support.lockstep`, which says byte for byte what is left out here:
-the chip, the edge's loop and its proofs. Stimuli come as the case's plans lay them on the sample grid.
+Many times as fast as the box of `tests.support.lockstep`, which says byte for byte what is left out here:
+the chip, the edge's loop and its proofs. Stimuli come as the case's plans lay them on the sample grid; single
+ones when they are asked for.
 """
 
-from collections.abc import Iterator
-from itertools import count
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hw.board import LATCH_LAG_SAMPLES, LATENCY_OFFSET_SAMPLES
 from hw.chips import VREF_V
-from hw.link import Description
+from hw.link import Description, StimPlan
 from hw.model.converter_noise import noise_uv
 from hw.model.patient import Patient
 from hw.model.scenario import NO_CHANGE, Scenario
@@ -26,6 +28,26 @@ from hw.samples import SampleBlock
 
 START_S = 0.3
 BLOCK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One single stimulus of a test, with a current of its own, or None: as the case has it."""
+
+    at_s: float
+    test: str
+    ma: float | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Pulse:
+    """The trigger's rise at sample `at`; `ma` and `us` None: nobody knows."""
+
+    at: int
+    line: int
+    hold: int
+    ma: float | None
+    us: float | None
 
 
 def describe(case: Case) -> Description:
@@ -38,50 +60,97 @@ def describe(case: Case) -> Description:
 
 
 def monitored(
-    case: Case, seconds: float, seed: int, scenario: Scenario = NO_CHANGE, converter: bool = True
+    case: Case,
+    seconds: float,
+    seed: int,
+    scenario: Scenario = NO_CHANGE,
+    converter: bool = True,
+    shots: Sequence[Shot] = (),
+    block: int = BLOCK,
 ) -> tuple[list[Outgoing], Patient]:
-    """Every message of `seconds` of a case whose repeated tests all run, and the patient for its truth."""
+    """Every message of `seconds` of a case whose tests all run, and the patient for its truth."""
     description = describe(case)
     pipeline = Pipeline(case, description)
     patient = Patient(case.channels, case.rate_hz, seed, scenario=scenario)
     messages: list[Outgoing] = []
     for test in case.tests:
         messages += pipeline.command("test.start", {"test": test.name, "author": ""})
-    for block in samples(case, patient, description, seconds, seed, converter):
-        messages += pipeline.feed(block)
+    waiting = sorted(shots, key=lambda shot: shot.at_s)
+    plans = arrange(case, case.rate_hz)
+    for samples in recording(case, patient, description, seconds, seed, converter, shots, block):
+        while waiting and waiting[0].at_s * case.rate_hz <= samples.end_index:
+            shot = waiting.pop(0)
+            stated_ma = _stated_ma(case, shot)
+            current_ma = plans[shot.test].current_ua / 1e3 if stated_ma is None else stated_ma
+            args = {"test": shot.test, "command": 1, "current_ma": current_ma, "width_us": 0}
+            messages += pipeline.command(
+                "stim.plan", args | {"known": stated_ma is not None, "repeats": False}
+            )
+        messages += pipeline.feed(samples)
     return messages + pipeline.finish(), patient
 
 
-def samples(
-    case: Case, patient: Patient, description: Description, seconds: float, seed: int, converter: bool
+def _stated_ma(case: Case, shot: Shot) -> float | None:
+    (stimulus,) = [test.stimulus for test in case.tests if test.name == shot.test]
+    return shot.ma if shot.ma is not None else stimulus.current_ma or stimulus.volts
+
+
+def recording(
+    case: Case,
+    patient: Patient,
+    description: Description,
+    seconds: float,
+    seed: int,
+    converter: bool,
+    shots: Sequence[Shot] = (),
+    block: int = BLOCK,
 ) -> Iterator[SampleBlock]:
     """The blocks of a recording of the patient under the case's stimuli."""
     rate_hz, sites = case.rate_hz, dict(enumerate(configure_message(case).lines, start=1))
-    pulses = _pulses(case)
-    at, line, hold = next(pulses)
+    pulses = _pulses(case, shots)
+    pulse = next(pulses)
     noise = child(seed, "converter")
     level_uv = noise_uv(case.gain, rate_hz) if converter else 0.0
     lsb_uv = description.lsb_uv[0]
-    for first in range(0, int(seconds * rate_hz), BLOCK):
-        bits: NDArray[np.uint8] = np.zeros(BLOCK, np.uint8)
-        # A pulse of the next block may begin in this one's last samples.
-        while at < first + BLOCK:
-            patient.stimulate(float(at - LATCH_LAG_SAMPLES), sites[line])
-            bits[at - first : at - first + hold] |= 1 << (line - 1)
-            at, line, hold = next(pulses)
-        volts = np.array([patient.read(first + k) for k in range(BLOCK)])
+    carried = np.zeros(block, np.uint8)
+    for first in range(0, int(seconds * rate_hz), block):
+        bits: NDArray[np.uint8] = np.concatenate([carried, np.zeros(block, np.uint8)])
+        while pulse is not None and pulse.at < first + block:
+            at = float(pulse.at - LATCH_LAG_SAMPLES)
+            patient.stimulate(max(at, first - 1.0), sites[pulse.line], pulse.ma, pulse.us)
+            bits[pulse.at - first : pulse.at - first + pulse.hold] |= 1 << (pulse.line - 1)
+            pulse = next(pulses, None)
+        volts = np.array([patient.read(first + k) for k in range(block)])
         uv = 1e6 * volts + level_uv * noise.standard_normal(volts.shape)
-        yield SampleBlock(first, np.rint(uv / lsb_uv).astype(np.int32), bits, ())
+        yield SampleBlock(first, np.rint(uv / lsb_uv).astype(np.int32), bits[:block])
+        carried = bits[block:]
 
 
-def _pulses(case: Case) -> Iterator[tuple[int, int, int]]:
-    """(index of the trigger bit, line, hold) of every stimulus in order of time, for ever."""
-    plans = [plan for plan in arrange(case, case.rate_hz).values() if plan.period]
-    start = int(START_S * case.rate_hz)
-    turns = [(start + plan.phase, 0, plan) for plan in plans]
-    for _ in count():
-        turns.sort(key=lambda turn: turn[0])
-        at, number, plan = turns[0]
+def _pulses(case: Case, shots: Sequence[Shot]) -> Iterator[_Pulse | None]:
+    """Every pulse in order of time, then None for ever."""
+    plans = arrange(case, case.rate_hz)
+    streams = [_repeated(plan, case.rate_hz) for plan in plans.values() if plan.period]
+    single = sorted(pulse for shot in shots for pulse in _shot(case, plans[shot.test], shot))
+    yield from heapq.merge(*streams, iter(single))
+    while True:
+        yield None
+
+
+def _repeated(plan: StimPlan, rate_hz: float) -> Iterator[_Pulse]:
+    at, number = int(START_S * rate_hz) + plan.phase, 0
+    while True:
         line = plan.alternate if plan.alternate and number % 2 else plan.line
-        yield at, line, plan.hold
-        turns[0] = (at + plan.period, number + 1, plan)
+        yield _Pulse(at, line, plan.hold, None, None)
+        at, number = at + plan.period, number + 1
+
+
+def _shot(case: Case, plan: StimPlan, shot: Shot) -> list[_Pulse]:
+    first = round(shot.at_s * case.rate_hz)
+    ma = _stated_ma(case, shot)
+    us = float(plan.width_us) if ma is not None else None
+    span = (plan.pulses - 1) * plan.interval
+    return [
+        _Pulse(first + train * (span + plan.gap) + k * plan.interval, plan.line, plan.hold, ma, us)
+        for train in range(plan.trains)
+        for k in range(plan.pulses)
+    ]

@@ -1,0 +1,55 @@
+"""The keys of [test.NAME] that only averages have: sweeps, peaks, rules, what an average comes to."""
+
+from dataclasses import replace
+
+from hostd.case import TestPlan
+from hostd.casefile_course import check_averaging, resolve_mains, resolve_sharpen, resolve_virtual
+from hostd.casefile_peaks import TestScope, resolve_peaks
+from hostd.casefile_rules import resolve_control, resolve_leading, resolve_rules
+
+# 16 sub-averages carry the noise estimate, so fewer sweeps have no error bar.
+MIN_SWEEPS = 16
+MAX_SWEEPS = 1_000_000
+RESPONSE_KEYS = ("search_ms", "m_ms", "stack", "pooled", "drop_pct", "confirm", "allowed_by", "control_pulse")
+
+
+def resolve_average(scope: TestScope, plan: TestPlan) -> TestPlan:
+    """`plan` with all that makes it an average."""
+    table, modality = scope.table, scope.modality
+    for key in RESPONSE_KEYS:
+        if getattr(table, key) is not None:
+            what = f"{modality.name} is averaged, and single responses are not read"
+            scope.fault(key, what, "leave it out")
+    sweeps = modality.sweeps if table.sweeps is None else table.sweeps
+    baseline_sweeps = table.baseline_sweeps
+    if baseline_sweeps is None:
+        baseline_sweeps = min(modality.baseline_sweeps, sweeps)
+    _check_sweeps(scope, sweeps, baseline_sweeps)
+    check_averaging(scope, sweeps)
+    peaks, normals = resolve_peaks(scope, plan.derivations, plan.window_ms, plan.blank_ms)
+    return replace(
+        plan,
+        sweeps=sweeps,
+        baseline_sweeps=baseline_sweeps,
+        peaks=peaks,
+        averaging=scope.value("averaging") or "running",
+        stop=scope.value("stop") or "sweeps",
+        sharpen=resolve_sharpen(scope, plan.band_hz),
+        choice=scope.value("choice") or "best",
+        virtual=resolve_virtual(scope, plan.derivations, peaks),
+        mains=resolve_mains(scope, plan.stimulus_hz, plan.response_ms),
+        normals=normals,
+        leading=resolve_leading(scope, peaks),
+        control=resolve_control(scope, peaks),
+        rules=resolve_rules(scope, peaks),
+        analysis=scope.value("analysis") or "peaks",
+    )
+
+
+def _check_sweeps(scope: TestScope, sweeps: int, baseline_sweeps: int) -> None:
+    if scope.fine("sweeps") and not MIN_SWEEPS <= sweeps <= MAX_SWEEPS:
+        what = f"{sweeps} sweeps" + (" are too few to estimate the noise" if sweeps < MIN_SWEEPS else "")
+        scope.fault("sweeps", what, f"write {MIN_SWEEPS} to {MAX_SWEEPS}")
+    if scope.fine("sweeps", "baseline_sweeps") and not MIN_SWEEPS <= baseline_sweeps <= sweeps:
+        what = f"a baseline of {baseline_sweeps} sweeps cannot be had from averages of {sweeps}"
+        scope.fault("baseline_sweeps", what, f"write {MIN_SWEEPS} to {sweeps}")

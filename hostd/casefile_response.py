@@ -1,0 +1,134 @@
+"""The keys of [test.NAME] for answers to single stimuli: where they are looked for, what they may not do.
+
+Also of trains of four, whose answers are read pulse by pulse.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hostd.case import ResponsePlan, TestPlan
+from hostd.casefile_faults import Faults, choose, show_key
+from hostd.casefile_peaks import TestScope
+from hostd.casefile_rules import NONE
+
+LEAST_QUIET_ROWS = 16
+MOST_STACK = 100
+_GUARD_MS = 0.5
+_BEHIND_MS = 5.0
+_AVERAGE_KEYS = (
+    *("sweeps", "reject_uv", "weighting", "averaging", "stop", "sharpen", "choice", "virtual", "mains"),
+    *("leading", "control", "analysis", "peak", "alert", "droop"),
+)
+_REGIONS = {"C": "cervical", "T": "thoracic", "L": "lumbar", "S": "lumbar"}
+
+
+def resolve_response(scope: TestScope, plan: TestPlan) -> TestPlan:
+    """`plan` with how its single responses are read."""
+    table, modality = scope.table, scope.modality
+    for key in _AVERAGE_KEYS:
+        if getattr(table, key) is not None:
+            scope.fault(key, f"{modality.name} is not averaged", "leave it out")
+    stack = _count(scope, "stack", 5, MOST_STACK)
+    baseline = _count(scope, "baseline_sweeps", 3, MOST_STACK)
+    response = ResponsePlan(
+        search_ms=_search(scope, plan),
+        quiet_ms=_quiet(scope, plan),
+        stack=stack,
+        pooled=_count(scope, "pooled", 1, MOST_STACK),
+        drop_pct=_drop(scope),
+        confirm=_count(scope, "confirm", 2, 10),
+        gate=_gate(scope),
+        gate_for=modality.protocol.gate_for,
+        m_ms=scope.value("m_ms"),
+        region=_region(scope),
+        control=bool(scope.value("control_pulse")),
+    )
+    if plan.kind == "tof":
+        _check_train(scope, plan)
+    if not plan.smallest_uv > 0 and scope.fine("smallest_uv"):
+        scope.fault(
+            "smallest_uv", "0 uV is no response", "write the smallest that counts, as smallest_uv = 30"
+        )
+    return replace(
+        plan, sweeps=stack, baseline_sweeps=baseline, response=response, weighting="none", reject_uv=None
+    )
+
+
+def _count(scope: TestScope, key: str, usual: int, most: int) -> int:
+    value = scope.value(key)
+    if value is not None and not 1 <= value <= most:
+        scope.fault(key, f"{value} is none", f"write 1 to {most}")
+    return value or usual
+
+
+def _search(scope: TestScope, plan: TestPlan) -> tuple[float, float]:
+    """Where a response may be: within the window, behind the artifact."""
+    search_ms: tuple[float, float] | None = scope.value("search_ms")
+    if search_ms is None:
+        if scope.fine("search_ms"):
+            scope.fault("search_ms", "missing", "write where a response may be, as search_ms = [15, 90]")
+        return (1.0, 2.0)
+    if not scope.fine("search_ms", "window_ms", "blank_ms"):
+        return search_ms
+    (low, high), window_ms = search_ms, plan.window_ms
+    shown = f"{low:g}..{high:g} ms"
+    if low >= high:
+        scope.fault(
+            "search_ms", f"{shown} ends before it starts", "write [from, to], as search_ms = [15, 90]"
+        )
+    elif low < 0 or high > window_ms[1]:
+        what = f"{shown} is outside the test's window, which ends at {window_ms[1]:g} ms"
+        scope.fault("search_ms", what, "widen window_ms, or move it")
+    elif low < plan.blank_ms:
+        scope.fault("search_ms", f"{shown} reaches into the {plan.blank_ms:g} ms that are blanked", "move it")
+    return search_ms
+
+
+def _quiet(scope: TestScope, plan: TestPlan) -> tuple[tuple[float, float], ...]:
+    """What a response is judged against: what lies before the stimulus, and well behind the search window."""
+    rate_hz, search_ms = scope.setup.rate_hz, scope.value("search_ms")
+    spans = [(plan.window_ms[0], -_GUARD_MS)] if plan.window_ms[0] < -_GUARD_MS else []
+    if search_ms is not None and plan.window_ms[1] - search_ms[1] > 4 * _BEHIND_MS:
+        spans.append((search_ms[1] + _BEHIND_MS, plan.window_ms[1] - _BEHIND_MS))
+    held_ms = sum(high - low for low, high in spans)
+    if rate_hz is not None and held_ms * rate_hz < 1000 * LEAST_QUIET_ROWS and scope.fine("window_ms"):
+        what = f"{plan.window_ms[0]:g}..{plan.window_ms[1]:g} ms leaves too little before the stimulus"
+        scope.fault("window_ms", what, f"begin it at {-1e3 * LEAST_QUIET_ROWS / rate_hz - 1:g} or earlier")
+    return tuple(spans)
+
+
+def _drop(scope: TestScope) -> float:
+    written = scope.value("drop_pct")
+    if written is None or isinstance(written, str):
+        return 0.0
+    if not 0 < written <= 100:
+        scope.fault("drop_pct", f"{written:g} % is no fall", 'write above 0, up to 100, or "off"')
+    return float(written)
+
+
+def _gate(scope: TestScope) -> str:
+    written = scope.table.allowed_by
+    return "" if written in (None, NONE) else str(written)
+
+
+def _region(scope: TestScope) -> str:
+    root = scope.table.root
+    return _REGIONS[root[0]] if scope.modality.protocol.region and root and root[0] in _REGIONS else ""
+
+
+def _check_train(scope: TestScope, plan: TestPlan) -> None:
+    if plan.stimulus.pulses != 4 and scope.fine("pulses"):
+        scope.fault("pulses", f"{plan.stimulus.pulses} pulses are no train of four", "leave pulses out")
+    if len(plan.derivations) > 1 and scope.table.derivations is not None:
+        scope.fault("derivations", "a train of four is of one muscle", "name one")
+
+
+def check_gates(plans: Sequence[TestPlan], faults: Faults) -> None:
+    """A gate is another test of the case, a train of four."""
+    trains = [plan.name for plan in plans if plan.kind == "tof"]
+    for plan in plans:
+        gate = plan.response.gate if plan.response is not None else ""
+        if gate and gate not in trains:
+            cure = choose(gate, trains) if trains else 'add a test with modality = "train_of_four"'
+            place = ("test", plan.name, "allowed_by")
+            faults.add(place, f"{show_key(gate)} is no train-of-four test of this case", cure)

@@ -1,0 +1,134 @@
+"""What the pipeline asks of a test, whatever it makes of its sweeps: average, single answers, trains of four.
+
+Owns the interface and the stretch from samples to sweeps that all kinds share. Whatever the block boundaries,
+the same samples give the same sweeps, bit for bit.
+"""
+
+import math
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.filters import band_pass, thinned, thinning
+from dsp.nouns import Sweep, Trigger
+from dsp.stream import Scale, Stream
+from dsp.sweeps import SweepCutter, window
+from dsp.weights import NoiseWeights
+from hostd.case import TestPlan
+from hostd.outgoing import Outgoing
+
+MOST_S = 2.0
+
+
+class RunningTest(Protocol):
+    """One test as it runs: samples in, messages out. A pure function of samples and commands."""
+
+    plan: TestPlan
+    running: bool
+
+    @property
+    def max_block(self) -> int:
+        """Rows that one `append` may bring."""
+
+    @property
+    def history(self) -> int:
+        """Until so many samples later every sweep of a stimulus is whole."""
+
+    def start(self) -> None:
+        """Begin with the next trigger."""
+
+    def stop(self) -> None:
+        """Take no further triggers."""
+
+    def change_rate(self, stimulus_hz: float, index: int) -> list[Outgoing]:
+        """Another stimulus rate from now on."""
+
+    def planned(self, args: dict[str, Any]) -> None:
+        """A plan of this test goes to the edge."""
+
+    def restart(self, index: int) -> list[Outgoing]:
+        """The signal begins anew at `index`."""
+
+    def exclude(self, first: int, end: int | None, reason: str) -> None:
+        """Samples that hold something else than the body."""
+
+    def mains(self, hz: float | None, amplitude_uv: list[float], index: int) -> None:
+        """Mains as measured."""
+
+    def append(self, counts: NDArray[np.int32], triggers: list[Trigger]) -> list[Outgoing]:
+        """The next contiguous samples and all stimuli (any line) in them."""
+
+    def finish(self) -> list[Outgoing]:
+        """The samples have ended."""
+
+    def set_baseline(self, index: int) -> list[Outgoing]:
+        """Compare with what is there now. Raises ValueError where that is too little."""
+
+    def clear_baseline(self, index: int) -> list[Outgoing]:
+        """Compare with nothing. Raises ValueError without a baseline."""
+
+
+class Sweeping:
+    """From samples to the sweeps of one test. Raises ValueError for a plan that does not fit the stream.
+
+    `t0_ms` and `dt_ms` are the rows' times, `rows` how many, `stream` and `cutter` their parts.
+    """
+
+    def __init__(
+        self, plan: TestPlan, rate_hz: float, scale: Scale, offset_samples: float, measured_ms: float | None
+    ) -> None:
+        self.plan = plan
+        self.names = tuple(d.name for d in plan.derivations)
+        sos, every = _band(plan, rate_hz)
+        g = window(plan.window_ms, plan.response_ms, offset_samples, rate_hz, sos, measured_ms, every)
+        self.rows = g.rows
+        self.t0_ms = (-g.pre + offset_samples) / rate_hz * 1e3
+        self.dt_ms = every * 1e3 / rate_hz
+        self.blank_samples = blank = round(plan.blank_ms * rate_hz / 1e3)
+        history = g.history + blank + math.ceil(0.1 * rate_hz)
+        self.stream = Stream(plan.derivations, scale, sos, blank, history, math.ceil(MOST_S * rate_hz))
+        low_hz, high_hz = plan.band_hz or (None, None)
+        noise = NoiseWeights(len(self.names), low_hz, rate_hz, high_hz)
+        weights = noise if plan.weighting == "noise" else None
+        self.lines = tuple(filter(None, (plan.line, plan.stimulus.alternate_line)))
+        self.cutter = SweepCutter(g, sos, len(self.names), self.lines, plan.reject_uv, weights)
+
+    def absolute(self, uv: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Microvolts from zero as displays want them, not from the stream's origin."""
+        if self.plan.band_hz is None and self.stream.origin_uv is not None:
+            uv = uv + self.stream.origin_uv
+        return uv.astype(np.float32, copy=False)
+
+    def frame_fields(self) -> dict[str, Any]:
+        """What every trace of the test says of its rows."""
+        return {
+            "site": self.plan.site,
+            "modality": self.plan.modality,
+            "derivations": list(self.names),
+            "t0_ms": self.t0_ms,
+            "dt_ms": self.dt_ms,
+        }
+
+    def sweep_message(self, sweep: Sweep) -> Outgoing:
+        """One sweep as displays are told of it."""
+        fields = self.frame_fields() | {
+            "sweep_uv": self.absolute(sweep.uv),
+            "weight": float(sweep.weights[0]),
+            "weights": sweep.weights.tolist(),
+            "accepted": sweep.accepted,
+            "reason": sweep.reason,
+            "trigger_index": sweep.trigger.index,
+        }
+        return Outgoing(f"sweep.{self.plan.name}", sweep.trigger.index, fields)
+
+
+def _band(plan: TestPlan, rate_hz: float) -> tuple[NDArray[np.float64], int]:
+    """The biquads of a test's band, and of how many samples one becomes a row."""
+    if plan.band_hz is None:
+        return np.empty((0, 6)), 1
+    sos = band_pass(*plan.band_hz, rate_hz)
+    if plan.droop == "compensate":  # its taps are made for every sample
+        return sos, 1
+    every = thinning(rate_hz, plan.keeps_hz, plan.band_hz[1])
+    return thinned(sos, rate_hz, every), every
