@@ -201,10 +201,8 @@ def gate(tof: TrainOfFour, for_: For, recent: Sequence[TrainOfFour] = ()) -> Gat
         raise ValueError(f"no gate for {for_!r}: mep or emg")
     if any(tof.clipped):
         return Gate(False, "a response is clipped: lower the gain")
-    if tof.missing:
-        return Gate(False, f"no pulse {', '.join(map(str, tof.missing))}: repeat")
     if tof.count is None:
-        return Gate(False, tof.why or "not measured")
+        return Gate(False, f"{tof.why}: repeat")
     return _mep(tof, recent) if for_ == "mep" else _emg(tof)
 
 

@@ -146,7 +146,7 @@ def test_a_few_sweeps_are_measured_on_their_mean() -> None:
     t = times_ms(4000.0)
     shape = 45.0 * mep(t, 25.0, rng)
     sweeps = shape + 15.0 * rng.standard_normal((8, len(t)))
-    sweeps[3, 100] = math.nan  # one that is not whole is left out
+    sweeps[3, 250] = math.nan  # one that is not whole is left out
     single = meter(4000.0).measure(sweeps[0][:, None])[0]
     mean = meter(4000.0).measure(sweeps[:, :, None])[0]
     assert not single.present and mean.present

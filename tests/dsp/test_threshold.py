@@ -71,8 +71,8 @@ def test_inconsistent_answers_are_told() -> None:
 
 def test_none_up_to() -> None:
     search = AscendingSearch(("TA",), 1.0, 0.3, 2.0)
-    asked_ma = []
-    while (ma := search.next_ma()) is not None:
+    asked_ma: list[float] = []
+    while (ma := search.next_ma()) is not None and len(asked_ma) < 20:
         asked_ma.append(ma)
         search = search.add(ma, {"TA": False})
     assert asked_ma == pytest.approx([1.0, 1.3, 1.6, 1.9, 2.0])

@@ -126,7 +126,8 @@ def test_a_missing_pulse_and_bad_rows_are_told() -> None:
 def test_saturation_is_flagged_and_gives_no_ratio() -> None:
     uv, _ = train(0.5, 300.0, "white", np.random.default_rng(3))
     for rail_uv in (2000.0, None):
-        got = meter(rail_uv).measure(np.clip(uv, -2000.0, 2000.0))
+        got = meter(rail_uv).measure(np.clip(uv, -2000.0, 2000.0), control=Control(6000.0, 50.0))
+        assert got.share is None
         assert got.clipped[0] and got.ratio is None and got.why == "clipped" and got.count == 4
         assert not gate(got, "mep").allowed and not gate(got, "emg").allowed
 
