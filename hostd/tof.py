@@ -40,6 +40,7 @@ class Tof:
         search = held(plan.response.search_ms)
         self._meter = TrainOfFourMeter(search, s.t0_ms, s.dt_ms, quiet, plan.smallest_uv)
         self._interval = round(plan.stimulus.interval_ms * rate_hz / 1e3)
+        self._due = round((PULSES - 1 + _WAIT) * self._interval)
         self._wants_control = plan.baseline == "auto"
         self._control: Control | None = None
         self._recent: deque[TrainOfFour] = deque(maxlen=KEPT)
@@ -104,8 +105,7 @@ class Tof:
         stream = self._sweeping.stream
         stream.append(counts, [t.index for t in triggers])
         messages += self._take(self._sweeping.cutter.cut(stream))
-        due = (PULSES - 1 + _WAIT) * self._interval
-        if self._begun is not None and stream.end >= self._begun + due:
+        if self._begun is not None and stream.end >= self._begun + self._due:
             messages += self._whole()
         return messages
 
@@ -169,7 +169,8 @@ class Tof:
         uv = np.stack([(nothing if one is None else one)[:, 0] for one in sweeps]).astype(np.float64)
         told = self._meter.measure(uv, [one is not None for one in sweeps], self._control)
         allowed = gate(told, "mep", tuple(self._recent)), gate(told, "emg", tuple(self._recent))
-        holds_from = index + PULSES * self._interval + self.history
+        whole = (PULSES - 1) * self._interval + self.history
+        holds_from = index + (whole if all(one is not None for one in sweeps) else max(whole, self._due))
         self._gates.append((holds_from, {"mep": allowed[0], "emg": allowed[1]}))
         self._recent.append(told)
         if self._wants_control and told.count == PULSES:

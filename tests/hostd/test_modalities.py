@@ -20,12 +20,13 @@ def smallest(name: str, extra: str = "", channels: list[str] | None = None, rate
     """A case of one test of `name` on the left, with every electrode that its derivations name."""
     modality = MODALITIES[name]
     if channels is None:
-        wanted = [fill(template, "left") for template in modality.derivations]
+        wanted = [fill(template, "left").split("|")[0] for template in modality.derivations]
         parts = [part for one in wanted for part in one.replace("(A1+A2)/2", "A1-A2").split("-")]
         channels = list(dict.fromkeys(parts))
     roots = modality.protocol.roots
     root = f'root = "{roots[0]}"\n' if roots else ""
-    area = "current_ma = 5\narea_cm2 = 0.04\n" if modality.stimulus.kind == "cortical" else ""
+    area = "area_cm2 = 0.04\n" if modality.stimulus.kind == "cortical" else ""
+    area += "current_ma = 5\n" if modality.stimulus.kind == "cortical" and not modality.stimulus.steps_ma else ""
     return (
         f'name = "{name}"\n[acquisition]\n{rate}channels = {channels}\n'.replace("'", '"')
         + f'[test.x]\nmodality = "{name}"\nside = "left"\nline = 1\n{root}{area}{extra}'
@@ -44,7 +45,7 @@ def test_a_protocol_says_where_it_is_from_and_what_to_ask(name: str) -> None:
     protocol = MODALITIES[name].protocol
     assert protocol.title and protocol.about.endswith(".") and protocol.sources
     document = tomllib.loads(next(file for file in FILES if file.stem == name).read_text("utf-8"))
-    known = {*document["test"], "current_ma", "area_cm2", "root", "alert", "peak"}
+    known = {*document["test"], "current_ma", "volts", "area_cm2", "root", "alert", "peak", "drop_pct"}
     assert set(protocol.ask) <= known
     assert 0 < protocol.needs_hz <= protocol.wants_hz and protocol.wants_hz in ADS1299.rates_hz
     # Half of what is needed would not carry the band's middle.
@@ -61,7 +62,7 @@ def test_peaks_lead_control_and_are_ruled_by_what_is_there(name: str) -> None:
     assert {rule.peak for rule in modality.rules} <= set(peaks) and all(
         rule.source for rule in modality.rules
     )
-    assert modality.rules or name == "phase_reversal"
+    assert modality.rules or name == "phase_reversal" or modality.protocol.kind != "average"
     for peak in peaks.values():
         low, high = peak.window_ms
         assert peak.normal.latency_ms is not None and low <= peak.normal.latency_ms[0]
@@ -75,7 +76,10 @@ def test_a_case_of_three_keys_is_whole_and_the_patient_has_what_it_names(name: s
     assert case.rate_hz == MODALITIES[name].protocol.wants_hz
     assert set(case.channels) <= set(ELECTRODES) and plan.site in SITES
     assert {peak.name for peak in plan.peaks} == {peak.name for peak in MODALITIES[name].peaks}
-    assert plan.leading is not None and plan.peaks[plan.leading].derivation == 0
+    if plan.kind == "average":
+        assert plan.leading is not None and plan.peaks[plan.leading].derivation == 0
+    else:
+        assert plan.response is not None and plan.smallest_uv > 0
     assert len(plan.normals) == len(plan.peaks)
 
 
@@ -85,7 +89,7 @@ def test_sampling_too_slowly_is_refused_with_what_is_needed(name: str) -> None:
     slow = max(rate for rate in ADS1299.rates_hz if rate < needs_hz)
     with pytest.raises(CaseFileError) as caught:
         casefile.parse(smallest(name, rate=f"rate_hz = {slow:g}\n"), "x.toml")
-    (fault,) = [one for one in caught.value.faults if "needs" in one]
+    (fault,) = [one for one in caught.value.faults if " needs " in one and "samples/s, this" in one]
     assert fault.startswith("x.toml:6: [test.x] modality: ") and f"needs {needs_hz:g} samples/s" in fault
     assert f"this case has {slow:g}; write [acquisition] rate_hz higher or leave it out" in fault
 

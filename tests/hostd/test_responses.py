@@ -1,4 +1,4 @@
-"""Single responses and trains of four through the pipeline: read one by one, against repeats, gated, searched."""
+"""Single responses and trains of four through the pipeline: read one by one, repeated, gated, searched."""
 
 import numpy as np
 import pytest
@@ -37,13 +37,12 @@ def test_every_answer_is_read_with_its_onset_and_size() -> None:
     for at_s, emission in patient.emissions("left hemisphere"):
         shot = round((at_s - 1.0) / 2.0)
         first.setdefault((shot, emission.stem), (at_s - 1.0 - 2.0 * shot) * 1e3 + emission.begin_ms)
-    late = [
-        row["onset_ms"] - first[k, row["name"][:-6].rstrip("R")]
-        for k, one in enumerate(told)
-        for row in one["responses"]
+    rows = [
+        (first[k, row["name"].split("R")[0]], row) for k, one in enumerate(told) for row in one["responses"]
     ]
-    # The bias is constant and stated (dsp/README): a response is seen when it leaves the noise.
-    assert np.std(late) < 1.0 and abs(np.mean(late)) < 2.5
+    # Seen when it leaves the noise, late by less than a millisecond; the interval holds when it began.
+    assert abs(np.median([row["onset_ms"] - begun for begun, row in rows])) < 0.8
+    assert np.mean([row["onset_ci_ms"][0] <= begun <= row["onset_ci_ms"][1] for begun, row in rows]) > 0.85
     assert {one["current_ma"] for one in told} == {500.0}
     average = of(messages, "average.mep")[-1]
     assert average["stack_uv"].shape[0] == 5 == average["n_sweeps"]
@@ -166,7 +165,7 @@ def test_an_h_reflex_has_its_m_wave_beside_it() -> None:
 
 def test_a_d_wave_is_read_in_the_mean_of_its_last_sweeps() -> None:
     text = '[test.d]\nmodality = "d_wave"\nside = "left"\nline = 5\ncurrent_ma = 110\n'
-    shots = [Shot(1.0 + k, "d") for k in range(16)]
+    shots = [Shot(1.0 + 1.013 * k, "d") for k in range(16)]
     hurt = Scenario(lesion=(Lesion(8.5, "cord T6", severity=0.7),))
     told = of(monitored(case_of(text, "DC1 DC2 DR1 DR2"), 18.0, 1, hurt, shots=shots)[0], "response.d")
     caudal, rostral = ([one["responses"][k] for one in told] for k in (0, 1))
@@ -191,7 +190,7 @@ def test_all_that_is_said_is_declared() -> None:
     case = case_of(MEP + 'allowed_by = "tof"\n' + TOF, MUSCLES + " ADML1 ADML2")
     shots = [Shot(0.5, "mep"), Shot(1.0, "tof"), Shot(3.5, "mep"), Shot(5.0, "mep")]
     for message in monitored(case, 7.0, 2, Scenario(noise=(NoiseChange(0.0),)), shots=shots)[0]:
-        declared = {field for field in schema.kind_of(message.topic).__struct_fields__}
+        declared = set(schema.kind_of(message.topic).__struct_fields__)
         assert (
             set(message.fields) <= declared
             and set(message.fields) | {"v", "boot", "seq", "case", "index", "t_ns", "utc_ns"} >= declared
