@@ -85,14 +85,18 @@ class Decimator:
 def design(factor: int) -> Floats:
     """Symmetric taps of sum 1: within 0.01 dB up to 0.4 of the new rate, 80 dB down from 0.6 of it on.
 
-    A windowed sinc (Kaiser 1974); of one tap where the factor is 1.
+    One tap where the factor is 1.
     """
     if factor == 1:
         return np.ones(1)
-    half = math.ceil((STOP_DB - 7.95) / (14.36 * (STOP - PASS)) * factor / 2)
-    beta = 0.1102 * (STOP_DB - 8.7)
+    return windowed_sinc(PASS / factor, STOP / factor, STOP_DB)
+
+
+def windowed_sinc(pass_edge: float, stop_edge: float, stop_db: float) -> Floats:
+    """Symmetric low-pass taps of sum 1, edges in cycles a sample, `stop_db` (over 50) down (Kaiser 1974)."""
+    half = math.ceil((stop_db - 7.95) / (14.36 * (stop_edge - pass_edge)) / 2)
     at = np.arange(-half, half + 1)
-    taps = np.sinc(at * (PASS + STOP) / factor) * np.kaiser(2 * half + 1, beta)
+    taps = np.sinc(at * (pass_edge + stop_edge)) * np.kaiser(2 * half + 1, 0.1102 * (stop_db - 8.7))
     designed: Floats = taps / taps.sum()
     return designed
 

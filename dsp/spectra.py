@@ -1,7 +1,7 @@
 """Spectra of the running EEG, one record a second: density, spectral edges, bands, ratios and asymmetry.
 
 Owns the windows (4 s, multitaper; rows of a density spectral array are the records' densities), and whether a
-window may be believed: what is excluded, clips, stands still or is not finite is an artifact without a number.
+window may be believed: what is excluded, clips, stands still or is not finite is artifact without number.
 Every number has its 95 % interval, of stationary noise within the window. Refuses to smooth over windows.
 """
 
