@@ -57,7 +57,7 @@ def test_news_is_what_the_variance_of_shares_says() -> None:
         lambda: exponential((2.0, 4.0), 240.0, rng),
         lambda: burst_suppression(0.5, 240.0, rng)[1],
     ):
-        states = [made() for _ in range(24)]
+        states = [made() for _ in range(20)]
         shares = np.array([part.mean() for state in states for part in np.array_split(state, 4)])
         p = shares.mean()
         expected = 60.0 * shares.var() / (p * (1 - p))
@@ -68,7 +68,7 @@ def test_news_is_what_the_variance_of_shares_says() -> None:
 def test_intervals_hold_the_propensity(share: float) -> None:
     rng = np.random.default_rng(int(100 * share))
     held, ratio_held = [], []
-    for k in range(20):
+    for k in range(14):
         regular = burst_suppression(share, 180.0, rng)[1]
         state = exponential((4.0 * share, 4.0 * (1 - share)), 180.0, rng) if k % 2 else regular
         told, news_s = followed(state)
@@ -81,7 +81,7 @@ def test_intervals_hold_the_propensity(share: float) -> None:
 def test_it_follows_a_change_in_half_a_minute() -> None:
     rng = np.random.default_rng(3)
     runs = []
-    for _ in range(12):
+    for _ in range(8):
         before, behind = burst_suppression(0.1, 120.0, rng)[1], burst_suppression(0.9, 120.0, rng)[1]
         told = followed(np.concatenate([before, behind]))[0]
         runs.append([one.value[0] for one in told])
