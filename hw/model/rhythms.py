@@ -193,12 +193,12 @@ class _Wave:
         across = real * sine + imaginary * cosine
         level = np.interp(depth, _DEPTHS, rhythm.uv) * np.exp(self._wax.rows(float(times_s[0]))[0])
         perfused = np.interp(sides, _PERFUSION, _FAST if rhythm.fast else _SLOW) * level
-        # Sums of three, and not a matrix product, whose order could depend on the chunk.
-        for electrode, weights in enumerate(self._mix):
-            wave = sum(
-                weight.real * a - weight.imag * b for weight, a, b in zip(weights, along, across, strict=True)
-            )
-            uv[electrode] += wave * perfused[side[electrode]]
+        # Sums of three, and not a matrix product, whose rounding could depend on electrodes and chunk.
+        wave = np.zeros_like(uv)
+        for weights, one, other in zip(self._mix.T[:, :, None], along, across, strict=True):
+            wave += weights.real * one
+            wave -= weights.imag * other
+        uv += wave * perfused[side]
 
 
 # What the hemispheres' own noises count for, by side: on the midline half of each power.
