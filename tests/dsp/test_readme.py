@@ -29,6 +29,7 @@ def test_there_is_an_example_of_every_stage() -> None:
         "average",
         "change",
         "droop",
+        "emg_audio",
         "free_emg",
         "locked",
         "mains_fit",
