@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import butter, sosfilt
 
 from dsp.emg_rhythm import discharges, rhythm, sign_of
 
@@ -30,6 +31,18 @@ def test_trains_are_told_apart(rate_hz: float, cv: float, crest: float, train: s
     rng = np.random.default_rng(1)
     told = [rhythm(intervals(rng, rate_hz, cv, 40), crest).train for _ in range(100)]
     assert told.count(train) >= 95  # type: ignore[arg-type]
+
+
+def test_peaks_of_interference_are_no_train_with_a_rhythm() -> None:
+    band = butter(1, [25.0, 300.0], "band", fs=RATE_HZ, output="sos")
+    white = np.random.default_rng(3).standard_normal(400 * 4000)
+    x = sosfilt(np.vstack([band, butter(2, 80.0, "high", fs=RATE_HZ, output="sos")]), white)
+    told = []
+    for y in x.reshape(400, -1):
+        at = 1 + np.flatnonzero((np.abs(y[1:-1]) >= np.abs(y[:-2])) & (np.abs(y[1:-1]) > np.abs(y[2:])))
+        found, typical = discharges(at, y[at], 1.0, RATE_HZ)
+        told.append(rhythm(np.diff(found) / RATE_HZ, typical / np.std(y)).train)
+    assert told.count("C") >= 398
 
 
 def test_a_rate_is_within_its_error_and_chance_has_a_variation_of_one() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dsp.free_emg import EmgEvent, FreeEmgDetector
 from hw.model.discharges import Discharge
+from hw.model.stochastic import OnePoleBank, rms_of
 from tests.support.free_emg import (
     KNIFE_UV,
     Floats,
@@ -174,6 +175,20 @@ def test_light_anaesthesia_is_tonic_in_many_channels_and_an_a_train_in_it_is_sti
     assert sum(lasts for name, lasts in seconds.items() if name not in ("tonic", "A-train")) < 3.0
     first = min((e for e in told if called(e) == "A-train"), key=lambda e: e.end)
     assert first.ongoing and first.end < 4000 * 13.0
+
+
+def test_interference_without_discharges_is_no_a_train() -> None:
+    rate_hz, poles, gains = 4000.0, (25.0, 300.0), (-1.0, 1.0)
+    uv = resting(rate_hz, 60.0, 2, 3)
+    noise = OnePoleBank(
+        [np.random.default_rng(4)], rate_hz, poles, gains, 60.0 / rms_of(poles, gains, rate_hz)
+    )
+    for first in range(28_000, 220_000, 12_000):
+        uv[first : first + 8000, first // 12_000 % 2] += noise.rows(8000)[0]
+    detector = FreeEmgDetector(rate_hz, 2)
+    told = ended([e for _, e in fed(detector, band_passed(uv, rate_hz))])
+    assert {called(e) for e in told if e.end - e.first > 2000} == {"C-train"} and len(told) >= 16
+    assert not detector.a_train_s.any()
 
 
 def test_one_muscle_that_fires_slowly_is_no_light_anaesthesia() -> None:
