@@ -26,7 +26,9 @@ def smallest(name: str, extra: str = "", channels: list[str] | None = None, rate
     roots = modality.protocol.roots
     root = f'root = "{roots[0]}"\n' if roots else ""
     area = "area_cm2 = 0.04\n" if modality.stimulus.kind == "cortical" else ""
-    area += "current_ma = 5\n" if modality.stimulus.kind == "cortical" and not modality.stimulus.steps_ma else ""
+    area += (
+        "current_ma = 5\n" if modality.stimulus.kind == "cortical" and not modality.stimulus.steps_ma else ""
+    )
     return (
         f'name = "{name}"\n[acquisition]\n{rate}channels = {channels}\n'.replace("'", '"')
         + f'[test.x]\nmodality = "{name}"\nside = "left"\nline = 1\n{root}{area}{extra}'
