@@ -13,14 +13,14 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.emg_range import HIGHEST_HZ, LOWEST_HZ, MOST_PHASES, OUT_HZ
 from dsp.filters import ForwardFilter, butterworth
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-OUT_HZ, PACKET = 8000, 160
-RATES_HZ = (2000.0, 26_000.0)
-MOST_PHASES = 512
+PACKET = 160
+RATES_HZ = (LOWEST_HZ, HIGHEST_HZ)
 HIGH_PASS_HZ, LOW_PASS_HZ, STOP_HZ = 60.0, 3000.0, 3900.0
 OF_NYQUIST = 0.85
 """Where the input carries less than LOW_PASS_HZ."""

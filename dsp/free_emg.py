@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dsp.emg_activity import SLOW_PARTS, Activity, Course, Due
 from dsp.emg_frames import FRAME_S, LEAST_UV, Framer, Frames
 from dsp.emg_level import BLOCK, QuietLevel
+from dsp.emg_range import HIGHEST_HZ, LOWEST_HZ
 from dsp.emg_verdict import EmgEvent, Evidence, Verdict
 
 Floats = NDArray[np.float64]
@@ -21,7 +22,7 @@ Indices = NDArray[np.int64]
 
 __all__ = ["EmgEvent", "FreeEmgDetector"]
 
-RATES_HZ = (2000.0, 26_000.0)
+RATES_HZ = (LOWEST_HZ, HIGHEST_HZ)
 LATE_S = 0.030
 ARTIFACT_UV = 10_000.0
 PEAK_TIMES, POWER_TIMES = 6.0, 5.0

@@ -77,6 +77,7 @@ class ResponsePlan:
 
 
 Kind = Literal["average", "response", "tof"]
+WatchKind = Literal["emg", "eeg"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,28 @@ class TestPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchPlan:
+    """What is watched without a stimulus of its own: muscle activity ("emg") or EEG ("eeg").
+
+    Of EMG: `mute_ms` after every electrical stimulus nothing is judged; `listen` are the derivations in the
+    sound, `full_scale_uv` is its fixed gain, below `squelch_uv` it is silent (0: never). Of EEG: `pairs` are
+    (left, right) derivations that are compared, `baseline` how what they are compared with is found.
+    """
+
+    name: str
+    modality: str
+    kind: Literal["emg", "eeg"]
+    derivations: tuple[Derivation, ...]
+    band_hz: tuple[float, float] | None = None
+    mute_ms: float = 25.0
+    listen: tuple[str, ...] = ()
+    full_scale_uv: float = 500.0
+    squelch_uv: float = 0.0
+    pairs: tuple[tuple[str, str], ...] = ()
+    baseline: Literal["auto", "manual"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingMap:
     """How a foreign recording's signals become channels and trigger lines.
 
@@ -155,7 +178,7 @@ class Case:
     """A whole case. `text` is the TOML as given; it is kept with the recording.
 
     `ceilings`: the limits of every kind of stimulation, in the order of hw.limits, never looser. `mains_hz`:
-    what the mains are, 0: not known.
+    what the mains are, 0: not known. `watches` have no stimulus, and so no place on the sample grid.
     """
 
     name: str
@@ -169,3 +192,4 @@ class Case:
     ceilings: tuple[Ceiling, ...] = CEILINGS
     monitor: MonitorMap | None = None
     mains_hz: float = 0.0
+    watches: tuple[WatchPlan, ...] = ()

@@ -26,6 +26,9 @@ from hw.link import Description, Stimulus
 from hw.link import Timebase as Report
 from hw.samples import SampleBlock
 
+READINGS = ("tof", "emg", "eeg")
+"""Kept whole, beside the answers to single stimuli; what is seen and heard of them is in the raw samples."""
+
 
 def new_case_id() -> str:
     """Sorts by time, does not collide: 20261123-161530-3f9a61c8."""
@@ -153,6 +156,9 @@ class CaseFolder:
                 row = (p["name"], p["derivation"], p["present"], p["latency_ms"], *latency)
                 row += (p["amplitude_uv"], *amplitude, p["change_pct"])
                 self._store.put("measurements", test, message.index, *row)
+        elif message.topic in READINGS or kind == "response":
+            header = json.dumps(f)
+            self._store.put("readings", message.topic, message.index, utc_ns, f["text"], header)
         elif kind == "baseline" or (kind == "average" and f["final"]):
             self._average(test, kind, message)
 

@@ -103,7 +103,7 @@ def _resolve(text: str, where: str, recording_rate_hz: float | None, past: bool)
         setup = resolve_setup(root.acquisition, recorded, recording_rate_hz, _wanted_hz(root.test), faults)
         recording = resolve_recording(root.recording, setup, faults)
         ceilings = resolve_limits(root.limits, faults)
-        tests = resolve_tests(root.test, setup, recording, faults)
+        tests, watches = resolve_tests(root.test, setup, recording, faults)
     except RecursionError:
         raise CaseFileError([f"{where}:1: nested too deeply; write tables as in CASEFILE.md"]) from None
     case = Case(
@@ -118,6 +118,7 @@ def _resolve(text: str, where: str, recording_rate_hz: float | None, past: bool)
         ceilings=ceilings,
         monitor=setup.monitor,
         mains_hz=setup.mains_hz,
+        watches=watches,
     )
     if case.rate_hz and not recorded and not past:
         judge_stimuli(case, faults)

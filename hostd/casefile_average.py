@@ -11,15 +11,15 @@ from hostd.casefile_rules import resolve_control, resolve_leading, resolve_rules
 MIN_SWEEPS = 16
 MAX_SWEEPS = 1_000_000
 RESPONSE_KEYS = ("search_ms", "m_ms", "stack", "pooled", "drop_pct", "confirm", "allowed_by", "control_pulse")
+WATCH_KEYS = ("mute_ms", "listen", "full_scale_uv", "squelch_uv")
 
 
 def resolve_average(scope: TestScope, plan: TestPlan) -> TestPlan:
     """`plan` with all that makes it an average."""
     table, modality = scope.table, scope.modality
-    for key in RESPONSE_KEYS:
+    for key in (*RESPONSE_KEYS, *WATCH_KEYS):
         if getattr(table, key) is not None:
-            what = f"{modality.name} is averaged, and single responses are not read"
-            scope.fault(key, what, "leave it out")
+            scope.fault(key, f"{modality.name} is averaged, which has no such key", "leave it out")
     sweeps = modality.sweeps if table.sweeps is None else table.sweeps
     baseline_sweeps = table.baseline_sweeps
     if baseline_sweeps is None:

@@ -8,7 +8,7 @@ A check is left out when a key that it rests on is at fault already, so that one
 import re
 from collections.abc import Mapping
 
-from hostd.case import RecordingMap, TestPlan
+from hostd.case import Kind, RecordingMap, TestPlan, WatchPlan
 from hostd.casefile_average import resolve_average
 from hostd.casefile_course import resolve_smallest_uv
 from hostd.casefile_faults import Faults, choose, read, show, show_key
@@ -18,6 +18,7 @@ from hostd.casefile_schema import TestTable
 from hostd.casefile_setup import MAX_LINES, Setup
 from hostd.casefile_stimulus import resolve_stimulus
 from hostd.casefile_timing import resolve_timing
+from hostd.casefile_watch import resolve_watch
 from hostd.modalities import MODALITIES, Modality
 
 # Digital filters need room below the Nyquist frequency.
@@ -27,13 +28,15 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 def resolve_tests(
     raw: Mapping[str, object] | None, setup: Setup, recording: RecordingMap, faults: Faults
-) -> tuple[TestPlan, ...]:
-    """The plans of [test.*] in the order of the file; those at fault are left out."""
+) -> tuple[tuple[TestPlan, ...], tuple[WatchPlan, ...]]:
+    """The plans of [test.*] in the order of the file, and what is watched without a stimulus; those at fault
+    are left out."""
     if not raw:
         if not faults.at(("test",)):
             faults.add(("test",), "no test", "add one, as [test.left_median] with modality, side and line")
-        return ()
-    plans = []
+        return (), ()
+    plans: list[TestPlan] = []
+    watches: list[WatchPlan] = []
     users: dict[int, str] = {}
     for name, table in raw.items():
         path = ("test", name)
@@ -44,13 +47,16 @@ def resolve_tests(
             cure = "use 1 to 64 letters, digits, '_' and '-', as [test.left_median]"
             faults.add(path, "this name cannot be a topic on the bus", cure)
         fields = read(TestTable, table, path, faults)
+        modality = _modality(path, fields, faults)
+        if modality is not None and modality.protocol.kind in ("emg", "eeg"):
+            watches.append(resolve_watch(TestScope(path, fields, modality, setup, faults)))
+            continue
         _check_line(path, fields.line, users, recording, faults)
         _check_alternate(path, fields, users, faults)
-        plan = _plan(name, fields, setup, faults)
-        if plan is not None:
-            plans.append(plan)
+        if modality is not None:
+            plans.append(_plan(name, TestScope(path, fields, modality, setup, faults)))
     check_gates(plans, faults)
-    return tuple(plans)
+    return tuple(plans), tuple(watches)
 
 
 def _check_line(
@@ -91,12 +97,8 @@ def _check_alternate(test: tuple[str, str], table: TestTable, users: dict[int, s
         users[line] = test[1]
 
 
-def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan | None:
-    path = ("test", name)
-    modality = _modality(path, table, faults)
-    if modality is None:
-        return None
-    scope = TestScope(path, table, modality, setup, faults)
+def _plan(name: str, scope: TestScope) -> TestPlan:
+    table, modality = scope.table, scope.modality
     timing = resolve_timing(scope)
     derivations = resolve_derivations(scope)
     band_hz = _band(scope)
@@ -122,9 +124,14 @@ def _plan(name: str, table: TestTable, setup: Setup, faults: Faults) -> TestPlan
         stimulus=resolve_stimulus(scope),
         rate_written=table.rate_hz is not None,
         keeps_hz=modality.protocol.keeps_hz,
-        kind=modality.protocol.kind,
+        kind=_kind(modality),
     )
     return resolve_average(scope, plan) if plan.kind == "average" else resolve_response(scope, plan)
+
+
+def _kind(modality: Modality) -> Kind:
+    kind = modality.protocol.kind
+    return "average" if kind == "emg" or kind == "eeg" else kind
 
 
 def _site(scope: TestScope) -> str:

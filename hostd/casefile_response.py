@@ -18,6 +18,7 @@ _BEHIND_MS = 5.0
 _AVERAGE_KEYS = (
     *("sweeps", "reject_uv", "weighting", "averaging", "stop", "sharpen", "choice", "virtual", "mains"),
     *("leading", "control", "analysis", "peak", "alert", "droop"),
+    *("mute_ms", "listen", "full_scale_uv", "squelch_uv"),
 )
 _REGIONS = {"C": "cervical", "T": "thoracic", "L": "lumbar", "S": "lumbar"}
 
@@ -27,7 +28,9 @@ def resolve_response(scope: TestScope, plan: TestPlan) -> TestPlan:
     table, modality = scope.table, scope.modality
     for key in _AVERAGE_KEYS:
         if getattr(table, key) is not None:
-            scope.fault(key, f"{modality.name} is not averaged", "leave it out")
+            scope.fault(
+                key, f"{modality.name} reads single responses, which have no such key", "leave it out"
+            )
     stack = _count(scope, "stack", 5, MOST_STACK)
     baseline = _count(scope, "baseline_sweeps", 3, MOST_STACK)
     response = ResponsePlan(

@@ -151,6 +151,12 @@ class TestTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allowed_by: Annotated[
         str | None, _says('the name of a train-of-four test or "none"', 'allowed_by = "left_tof"')
     ] = None
+    mute_ms: Annotated[float | None, _says("a number of milliseconds", "mute_ms = 25")] = None
+    listen: Annotated[
+        tuple[str, ...] | None, _says("a list of the test's derivations", 'listen = ["TAL1-TAL2"]')
+    ] = None
+    full_scale_uv: Annotated[float | None, _says("a number of microvolts", "full_scale_uv = 500")] = None
+    squelch_uv: Annotated[float | None, _says("a number of microvolts", "squelch_uv = 0")] = None
     control_pulse: Annotated[bool | None, _says("true or false", "control_pulse = true")] = None
     baseline: Annotated[
         Literal["auto", "manual"] | None, _says('"auto" or "manual"', 'baseline = "auto"')

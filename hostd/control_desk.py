@@ -179,7 +179,8 @@ class ControlDesk:
         if not self.state.open:
             answer(error_reply(request.id, "bad_state", "the case is closed"))
             return
-        if (test := request.args.get("test")) is not None and test not in self._plans:
+        watched = {watch.name for watch in self._case.watches}
+        if (test := request.args.get("test")) is not None and test not in self._plans and test not in watched:
             answer(self._no_such_test(request, test))
             return
         args = {"author": ""} | request.args

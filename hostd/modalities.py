@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from dsp.nouns import FixedRule
-from hostd.case import Kind, Normal, StimulusPlan
+from hostd.case import Kind, Normal, StimulusPlan, WatchKind
 from hostd.casefile_schema import AlertTable, PeakTable, Table, TestTable, fixed_rule
 
 Side = Literal["left", "right"]
@@ -58,7 +58,7 @@ class Protocol(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     title: str
-    kind: Kind
+    kind: Kind | WatchKind
     site: str
     about: str
     sources: tuple[str, ...]

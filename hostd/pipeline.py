@@ -27,6 +27,7 @@ from hostd.running import RunningTest
 from hostd.surgery import ELECTROSURGERY, SurgeryWatch
 from hostd.tof import Tof
 from hostd.trains import Trains
+from hostd.watches import Watches
 from hw.chips import COUNTS_MAX
 from hw.limits import RETURN_WITHIN_SAMPLES
 from hw.link import NOT_SEEN, Description, Stimulus
@@ -38,7 +39,7 @@ _KINDS: dict[str, type[Evoked] | type[Responses] | type[Tof]] = {
     "response": Responses,
     "tof": Tof,
 }
-_SHARED = ("event", "tof")
+_SHARED = ("event", "tof", "emg", "emg.audio", "spectrum", "eeg")
 """Topics that tests share: their order must not hang on how the samples were cut into blocks."""
 
 
@@ -74,7 +75,9 @@ class Pipeline:
         self._surgery = SurgeryWatch(rate_hz, len(self._body), rail_uv)
         self._proofs: dict[tuple[int, int], Stimulus] = {}
         self._newest: dict[str, int] = {}
-        self._max_rows = min((t.max_block for t in self.tests.values()), default=1 << 16)
+        self.watches = Watches(case, rate_hz, scale)
+        most = (t.max_block for t in self.tests.values())
+        self._max_rows = min(self.watches.max_block, *most) if self.tests else self.watches.max_block
         # Until then every sweep of an earlier stimulus is whole, whatever is interpolated behind it.
         self._told_after = 2 * max((t.history for t in self.tests.values()), default=0)
         self._untold: list[tuple[int, int, Outgoing]] = []
@@ -102,6 +105,7 @@ class Pipeline:
             self._delivery.restart(block.first_index)
             for order, test in enumerate(self.tests.values()):
                 messages += self._told(order, test.restart(block.first_index))
+            messages += self._told(len(self.tests), self.watches.restart(block.first_index))
         triggers = self._triggers(block)
         cuts = self._looked_at(block)
         start = 0
@@ -139,8 +143,11 @@ class Pipeline:
                 return self._fault(index, args)
             case "alert.acknowledge":
                 return self.alerts.acknowledge(index, args["id"], args["author"])
+        if args["test"] not in self.tests:
+            messages = self.watches.baseline(name, args["test"], index)
+            return [*messages, _event(index, name, args)]
         test = self.tests[args["test"]]
-        messages: list[Outgoing] = []
+        messages = []
         match name:
             case "test.start":
                 test.start()
@@ -155,15 +162,14 @@ class Pipeline:
                 messages = test.clear_baseline(index)
             case _:
                 raise ValueError(f"{name} is no command of the pipeline")
-        rate = f" {args['rate_hz']:.4f} Hz" if name == "test.rate" else ""
-        fields = {"text": f"{name} {args['test']}{rate}", "kind": name, "author": args["author"]}
-        return [*messages, Outgoing("event", index, fields)]
+        return [*messages, _event(index, name, args)]
 
     def finish(self) -> list[Outgoing]:
         """The samples have ended: say what was not said yet."""
         tests = enumerate(self.tests.values())
         ended = self._pulses_until(None)
         ended += [m for order, test in tests for m in self._told(order, test.finish())]
+        ended += self._told(len(self.tests), self.watches.finish())
         return ended + self._due(self.next_index or 0)
 
     def _triggers(self, block: SampleBlock) -> list[Trigger]:
@@ -194,7 +200,7 @@ class Pipeline:
             messages += self._told(order, test.append(rows, inside))
             if isinstance(test, Tof):
                 self._hold_gates(test)
-        return messages
+        return messages + self._told(len(self.tests), self.watches.append(rows, inside))
 
     def _hold_gates(self, of: Tof) -> None:
         """What a train of four allows is known to the tests that ask it."""
@@ -232,6 +238,7 @@ class Pipeline:
     def _exclude(self, first: int, end: int | None, reason: str) -> None:
         for test in self.tests.values():
             test.exclude(first, end, reason)
+        self.watches.exclude(first, end, reason)
 
     def _fault(self, index: int, args: dict[str, Any]) -> list[Outgoing]:
         """The edge found a fault of a stimulus: sweeps that see it are rejected, and it is an alert."""
@@ -308,3 +315,10 @@ class Pipeline:
             priority = "high" if stops else "medium"
             messages += self.alerts.raise_(index, name or "", "delivery", priority, text, evidence)  # type: ignore[arg-type]
         return messages
+
+
+def _event(index: int, name: str, args: dict[str, Any]) -> Outgoing:
+    """A command that was carried out, as displays are told of it."""
+    rate = f" {args['rate_hz']:.4f} Hz" if name == "test.rate" else ""
+    fields = {"text": f"{name} {args['test']}{rate}", "kind": name, "author": args["author"]}
+    return Outgoing("event", index, fields)

@@ -23,6 +23,7 @@ from hostd.schema_course import (
 from hostd.schema_header import Array, Header
 from hostd.schema_responses import Response, Tof
 from hostd.schema_stimuli import Alert, Mains, Stim, Stimulation
+from hostd.schema_watches import Eeg, Emg, EmgSound, Spectrum, Wave
 
 
 class Beat(Header, kw_only=True):
@@ -239,12 +240,17 @@ TOPICS: dict[str, tuple[str, type[Header]]] = {
     "alert": ("events", Alert),
     "response.TEST": ("events", Response),
     "tof": ("events", Tof),
+    "emg": ("events", Emg),
+    "eeg": ("events", Eeg),
     "mains": ("events", Mains),
     "impedance": ("events", Impedance),
     "event": ("events", EventMessage),
     "sweep.TEST": ("traces", Sweep),
     "average.TEST": ("traces", Average),
     "baseline.TEST": ("traces", Baseline),
+    "spectrum": ("traces", Spectrum),
+    "wave.TEST": ("traces", Wave),
+    "emg.audio": ("traces", EmgSound),
     "raw": ("raw", Raw),
 }
 
@@ -252,7 +258,7 @@ TOPICS: dict[str, tuple[str, type[Header]]] = {
 def kind_of(topic: str) -> type[Header]:
     """The declaration of a topic. Raises KeyError for an unknown one."""
     family, dot, _ = topic.partition(".")
-    return TOPICS[f"{family}.TEST" if dot else family][1]
+    return TOPICS[topic if topic in TOPICS else f"{family}.TEST" if dot else family][1]
 
 
 def as_json() -> str:

@@ -137,7 +137,7 @@ ONE_FAULT = [
     ([("[test.left]", '[test."a.b"]'), ("[[test.left.peak]]", '[[test."a.b".peak]]')],
      8, 'test."a.b"', "letters, digits"),
     ([('modality = "median_ssep"', "")],
-     8, "[test.left] modality: missing", "choose from baep, ccep"),
+     8, "[test.left] modality: missing", "choose from baep, bcr, ccep"),
     ([('modality = "median_ssep"', 'modality = "medain_ssep"')],
      9, "unknown modality", "did you mean 'median_ssep'? choose from baep"),
     ([('side = "left"', 'side = "top"')], 10, 'expected "left" or "right", got "top"', 'side = "left"'),
