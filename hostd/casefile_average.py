@@ -27,6 +27,7 @@ def resolve_average(scope: TestScope, plan: TestPlan) -> TestPlan:
     _check_sweeps(scope, sweeps, baseline_sweeps)
     check_averaging(scope, sweeps)
     peaks, normals = resolve_peaks(scope, plan.derivations, plan.window_ms, plan.blank_ms)
+    _check_reversal(scope, plan)
     return replace(
         plan,
         sweeps=sweeps,
@@ -44,6 +45,17 @@ def resolve_average(scope: TestScope, plan: TestPlan) -> TestPlan:
         rules=resolve_rules(scope, peaks),
         analysis=scope.value("analysis") or "peaks",
     )
+
+
+def _check_reversal(scope: TestScope, plan: TestPlan) -> None:
+    if scope.value("analysis") != "reversal" or not scope.fine("analysis", "derivations", "window_ms"):
+        return
+    if 0 < len(plan.derivations) < 3:
+        what = f"{len(plan.derivations)} contacts are no row across which a response turns over"
+        scope.fault("derivations", what, "name three or more, in their order")
+    elif plan.window_ms[1] < 31:
+        shown = f"{plan.window_ms[0]:g}..{plan.window_ms[1]:g} ms"
+        scope.fault("window_ms", f"{shown} does not hold 15..30 ms, where it turns over", "widen it")
 
 
 def _check_sweeps(scope: TestScope, sweeps: int, baseline_sweeps: int) -> None:

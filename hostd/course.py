@@ -20,6 +20,7 @@ from hostd.case import TestPlan
 from hostd.choosing import STANDARD, Choosing
 from hostd.comparison import Comparison, comparison, peak_fields
 from hostd.outgoing import finite
+from hostd.reversal import finder, reversal_fields
 from hostd.ruling import control_fields, rule_fields
 from hostd.virtual import NOTHING, Virtual
 
@@ -53,6 +54,7 @@ class Course:
                 plan.sweeps, hz, plan.smallest_uv, latency_ms=CERTAIN_MS, amplitude_share=CERTAIN_SHARE
             )
             self._stopping = Stopping(asked)
+        self._reversal = finder(plan, names, *rows)
         self._ran_on = False
         self._guard: LockGuard | None = None
         self._mains_uv = np.empty(0)
@@ -152,6 +154,7 @@ class Course:
             "halves": self._halves(),
             "change": changed,
             "control": control_fields(self._plan, measured),
+            "reversal": reversal_fields(self._reversal, average),
             "rules": rule_fields(self._plan, measured, self._before, self._projected(average)),
             "virtual": None if self._virtual is None else self._virtual.fields(),
         }

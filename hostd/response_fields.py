@@ -7,7 +7,7 @@ from dsp.reflex import Reflex
 from dsp.repeats import Repeats
 
 NO_COURSE: dict[str, Any] = {
-    **dict.fromkeys(("verdict", "choice", "halves", "change", "control", "virtual", "mains_fit")),
+    **dict.fromkeys(("verdict", "choice", "halves", "change", "control", "virtual", "mains_fit", "reversal")),
     "ranking": [],
     "rules": [],
 }

@@ -17,6 +17,7 @@ from hostd.schema_course import (
     MainsFit,
     Peak,
     Ranked,
+    Reversal,
     Verdict,
     Virtual,
 )
@@ -176,7 +177,8 @@ class Measure(Header, kw_only=True):
 
     `verdict` null without such a peak, and once a running average has reached its target; `change` (of the
     first derivation) null without a baseline; `halves` null until mains are measured; `virtual` and
-    `mains_fit` where the case asks for them. `control` null where the test has none.
+    `mains_fit` where the case asks for them. `control` null where the test has none, `reversal` where
+    nobody asks where the response turns over.
     """
 
     peaks: list[Peak]
@@ -191,6 +193,7 @@ class Measure(Header, kw_only=True):
     change: Change | None
     control: Control | None
     rules: list[FieldRule]
+    reversal: Reversal | None
     virtual: Virtual | None
     mains_fit: MainsFit | None
 

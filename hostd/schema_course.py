@@ -176,6 +176,27 @@ class FieldRule(msgspec.Struct):
     source: str
 
 
+class StripContact(msgspec.Struct):
+    """One contact of a strip: whether N20 or its mirror image (null: not told), and how large."""
+
+    name: str
+    polarity: Literal["N20", "P20"] | None
+    amplitude_uv: float | None
+    se_uv: float | None
+
+
+class Reversal(msgspec.Struct):
+    """Where the response turns over along the derivations: `between` two of them with `confidence`, the
+    probability of every gap in `gaps`; or not `found`, and `why`."""
+
+    found: bool
+    between: tuple[str, str] | None
+    confidence: float
+    gaps: list[tuple[str, str, float]]
+    contacts: list[StripContact]
+    why: str
+
+
 class Virtual(msgspec.Struct):
     """The virtual channel's peaks. `learnt`: from the baseline, with its `weights` of the derivations in
     their order; or from the other half of the same sweeps, by two sets of weights (null here)."""

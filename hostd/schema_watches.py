@@ -15,7 +15,7 @@ class Emg(Header, kw_only=True):
     goes on (`ongoing`): `test`, `derivation` and `first_index` are the same then.
 
     `kind`: "spike", "burst" (< 200 ms), "train" (`train` A, B or C) or "tonic" (many derivations at once,
-    light anaesthesia). `a_train_s`: seconds of A-trains in this derivation so far; `muted_s`: seconds in which
+    light anaesthesia). `a_train_s`: seconds of A-trains in this derivation so far; `muted_s`: seconds that
     nobody could hear. `cut_first`, `cut_end`: it began, or ended, where samples were muted or lost.
     """
 

@@ -20,14 +20,14 @@ def _cord(tract: str, first: str, last: str, side: str = "i") -> Station:
 # Where neighbours overlap, the latency is the one that puts the extreme of CPc-CPi (N20) and CPz-Fpz (P37) at
 # 20.0 and 38.0 ms. The strip lies across the central sulcus: N20 behind it, its mirror image before it.
 _STRIP_N20 = {
-    "Sc1": 2.5,
-    "Sc2": 6.0,
-    "Sc3": 11.0,
-    "Sc4": 16.0,
-    "Sc5": -19.0,
-    "Sc6": -13.0,
-    "Sc7": -7.0,
-    "Sc8": -3.0,
+    "Sc1": 4.0,
+    "Sc2": 10.0,
+    "Sc3": 19.0,
+    "Sc4": 28.0,
+    "Sc5": -33.0,
+    "Sc6": -22.0,
+    "Sc7": -12.0,
+    "Sc8": -5.0,
 }
 _STRIP_P25 = {place: -0.8 * uv for place, uv in _STRIP_N20.items()}
 _MEDIAN = (

@@ -213,3 +213,15 @@ def test_what_is_written_wins_and_the_rest_stays() -> None:
     assert usual.leading == 2 and usual.control is None and len(usual.rules) == 4
     (skin,) = casefile.parse(smallest("dermatomal_arm"), "x.toml").tests
     assert skin.sharpen == "low-pass"  # a default of the protocol beyond the common ones
+
+
+def test_the_reference_names_every_modality_with_its_rates() -> None:
+    reference = (FILES[0].parents[1] / "CASEFILE.md").read_text("utf-8")
+    rows = [row for row in reference.splitlines() if row.startswith("| `")]
+    for name in MODALITIES:
+        (row,) = [row for row in rows if f"`{name}`" in row.split("|")[1]]
+        protocol = MODALITIES[name].protocol
+        if protocol.wants_hz:
+            assert f"{protocol.needs_hz:g}" in row and row.rstrip(" |").endswith(f"{protocol.wants_hz:g}"), (
+                name
+            )

@@ -120,3 +120,19 @@ def test_a_flash_that_never_arrived_is_not_a_lost_vep() -> None:
         messages, _ = monitored(case_of(text, ["Oz", "Fz", "ERGL"]), 29.0, 3, dark)
         (rule,) = last(messages, "measure.eye")["rules"]
         assert (rule["barred"], rule["verdict"]) == (barred, "unknown" if barred else "met"), place
+
+
+@pytest.mark.parametrize(
+    ("side", "strip", "between"), [("left", "R", ["SR4", "SR5"]), ("right", "L", ["SL4", "SL5"])]
+)
+def test_a_strip_tells_where_the_sulcus_lies(side: str, strip: str, between: list[str]) -> None:
+    text = f'[test.strip]\nmodality = "phase_reversal"\nside = "{side}"\nline = 1\nsweeps = 60\n'
+    channels = [f"S{strip}{k}" for k in range(1, 9)]
+    calm = (NoiseChange(0.0, eeg=0.5),)
+    told = last(monitored(case_of(text, channels), 24.0, 5, Scenario(noise=calm))[0], "measure.strip")[
+        "reversal"
+    ]
+    assert told["found"] and told["between"] == between and told["confidence"] > 0.9
+    gone = Scenario((Change(0.0, amplitude=0.0),), calm)
+    told = last(monitored(case_of(text, channels), 24.0, 5, gone)[0], "measure.strip")["reversal"]
+    assert not told["found"] and told["between"] is None and told["why"]
