@@ -255,10 +255,12 @@ def _rig(words: list[str]) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from hostd import casefile
+    from hostd.explain import explain
 
     case = casefile.load(args.case)
-    sys.stdout.write(f"{args.case}: good: {case.name!r}, {len(case.channels)} channels, tests ")
-    sys.stdout.write(", ".join(t.name for t in case.tests) + "\n")
+    tests = ", ".join([test.name for test in case.tests] + [watch.name for watch in case.watches])
+    lines = (f"{args.case}: good: {case.name!r}, tests {tests}", *explain(case))
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
 
 
