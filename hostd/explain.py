@@ -33,7 +33,8 @@ def explain(case: Case) -> Iterator[str]:
         for hit in collisions(arrange(case, case.rate_hz), case.rate_hz):
             share = f"{hit.share:.1%} of the stimuli of {hit.test} ({hit.a_minute:.1f} a minute)"
             yield f"{share} will be left out, since they fall into the lockout of {hit.other}"
-    for plan in (*case.tests, *case.watches):
+    plans: list[TestPlan | WatchPlan] = [*case.tests, *case.watches]
+    for plan in plans:
         yield ""
         yield from _test(plan, tables.get(plan.name, {}))
 
