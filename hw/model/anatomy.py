@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from hw.model.checks import choice, number
+
 Side = Literal["left", "right", "both"]
 Tract = Literal["all", "dorsal", "motor"]
 
@@ -38,6 +40,9 @@ PLACES = (
     "vagus nerve",
 )
 """Beside `cord VERTEBRA` and `root ROOT`."""
+LIMBS = ("arm", "leg")
+_PART = 0.6
+"""Of a limb's ramp: the delay moves in one part, the severity in another of the same length at its other end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,9 @@ class Station:
 @dataclass(frozen=True, slots=True)
 class Lesion:
     """From `at_s` on, `severity` (0 to 1) of the fibres that pass `place` on `side` do not conduct, and the
-    others are late by `delay_ms`; reached in a straight line over `ramp_s`.
+    others are late by `delay_ms`; reached in a straight line over `ramp_s`. In a limb conduction slows
+    before it fails and returns before it is quick again: on the way down the delay comes in the first 60 % of
+    the ramp and the fibres go in the last 60 %, on the way up the other way round.
 
     A later lesion of the same place, side and tract takes the place of this one: severity 0 is recovery.
     `place`: "cord T8" (a vertebra, C1 to L1), "root L5", or one of PLACES; "arm" and "leg" are a limb whose
@@ -145,21 +152,11 @@ def _standing(lesions: Sequence[Lesion], at_s: float) -> list[tuple[Lesion, floa
 
 def _reached(lesion: Lesion, origin: tuple[float, float], at_s: float) -> tuple[float, float]:
     share = 1.0 if at_s >= lesion.at_s + lesion.ramp_s else (at_s - lesion.at_s) / lesion.ramp_s
+    failed, slowed = share, share
+    if lesion.place in LIMBS:
+        early, late = min(share / _PART, 1.0), max(0.0, (share - 1.0) / _PART + 1.0)
+        failed, slowed = (late, early) if lesion.severity >= origin[0] else (early, late)
     return (
-        origin[0] + share * (lesion.severity - origin[0]),
-        origin[1] + share * (lesion.delay_ms - origin[1]),
+        origin[0] + failed * (lesion.severity - origin[0]),
+        origin[1] + slowed * (lesion.delay_ms - origin[1]),
     )
-
-
-def number(owner: str, name: str, value: object, low: float, high: float) -> None:
-    """Refuse what is not a finite number within `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{owner}: {name} = {value!r} is not a number; write it as for example {name} = 1.0")
-    if not low <= value <= high:  # nan neither
-        raise ValueError(f"{owner}: {name} = {value} is impossible; give {low:g} to {high:g}")
-
-
-def choice(owner: str, name: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Refuse what is not one of `allowed`."""
-    if value not in allowed:
-        raise ValueError(f"{owner}: {name} = {value!r} is unknown; use one of: {', '.join(allowed)}")

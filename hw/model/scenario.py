@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args
 
-from hw.model.anatomy import Lesion, choice, number
+from hw.model.anatomy import Lesion
+from hw.model.checks import choice, number
 from hw.model.evoked import Level
 from hw.model.sites import SITES
 from hw.model.state import Anaesthesia

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from hw.model.anatomy import number
+from hw.model.checks import number
 
 NORMAL_C = 36.5
 _LATE_PER_DEGREE = 0.03
@@ -56,13 +56,18 @@ class Anaesthesia:
         """The share of time that the EEG is suppressed: from a depth of 1.4 on, all of it at 2.4."""
         return min(max(self.depth - 1.4, 0.0), 1.0) if self.suppression is None else self.suppression
 
+    @property
+    def perfusion(self) -> float:
+        """What pressure leaves to the cortex: 1 from 60 mmHg on, a fifth at 40 and below."""
+        share = (min(max(self.pressure_mmhg, _FAILS_MMHG), _ENOUGH_MMHG) - _FAILS_MMHG) / (
+            _ENOUGH_MMHG - _FAILS_MMHG
+        )
+        return _LEFT_AT_FAILURE + (1.0 - _LEFT_AT_FAILURE) * share
+
     def amplitude(self, level: str) -> float:
         """What this state makes of an amplitude, 1 in the normal one; `level` of a component, or "motor"."""
         gain = math.exp(-_DEPTH_LOG[level] * (self.depth - 1.0))
-        if level in ("cortical", "motor") and self.pressure_mmhg < _ENOUGH_MMHG:
-            share = (max(self.pressure_mmhg, _FAILS_MMHG) - _FAILS_MMHG) / (_ENOUGH_MMHG - _FAILS_MMHG)
-            gain *= _LEFT_AT_FAILURE + (1.0 - _LEFT_AT_FAILURE) * share
-        return gain
+        return gain * self.perfusion if level in ("cortical", "motor") else gain
 
     def lateness(self, level: str) -> float:
         """The share of its latency that a component comes later by."""
