@@ -42,7 +42,7 @@ PLACES = (
 """Beside `cord VERTEBRA` and `root ROOT`."""
 LIMBS = ("arm", "leg")
 _PART = 0.6
-"""Of a limb's ramp: the delay moves in one part, the severity in another of the same length at its other end."""
+"""Of a limb's ramp: the delay moves in such a part at one end, the severity in one at the other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Discharge:
     """
 
     at_s: float
-    for_s: float
+    for_s: float = 0.0
     muscle: str = ALL
     kind: Kind = "A-train"
     level_uv: float = 200.0

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from hw.model.anatomy import passed
 from hw.model.body import known
+from hw.model.brain import BrainCourse
 from hw.model.evoked import LEVELS, REFERENCE_STIMULUS_HZ, Artifact, Pathway, TruePeak, Way, true_peaks
+from hw.model.heart import Beat
 from hw.model.motor import Emission, Responder
+from hw.model.motor_units import Firing
 from hw.model.muscles import MOTOR
 from hw.model.pathways import MOTOR_ONLY, SILENT_WAY, WAYS
 from hw.model.scenario import NO_CHANGE, Scenario
@@ -66,11 +69,17 @@ class Patient:
             mains_hz=mains_hz,
             noise=scenario.noise,
             electrosurgery=scenario.electrosurgery,
+            brain=BrainCourse(scenario.anaesthesia, scenario.lesion),
+            emg=scenario.emg,
+            heart=scenario.heart,
+            electrode=scenario.electrode,
+            interference=scenario.interference,
         )
         self._seed = seed
         self._limbs: dict[str, _Limb] = {}
         self._pending: list[tuple[int, Floats]] = []
         self._chunk = np.empty((0, len(electrodes)))
+        self._touching: Floats | None = None
         self._rows: list[list[float]] = []
         self._first = 0
         self._end = 0
@@ -141,6 +150,18 @@ class Patient:
         told = [] if limb is None else [one for responder in limb.responders for one in responder.told]
         return sorted(told, key=lambda one: (one[0], one[1].stem, one[1].side))
 
+    def suppressed(self, until_s: float) -> tuple[tuple[float, float], ...]:
+        """Start and end in s of every suppression of the EEG before `until_s`, read or not yet."""
+        return self._background.brain.suppressed(until_s)
+
+    def fired(self, until_s: float) -> tuple[Firing, ...]:
+        """The free-running EMG of recorded muscles that begins before `until_s`."""
+        return self._background.emg.truth(until_s)
+
+    def beats(self, until_s: float) -> tuple[Beat, ...]:
+        """The beats of the heart that electrodes see before `until_s`."""
+        return self._background.heart.beats(until_s)
+
     def truth(
         self,
         site: str,
@@ -172,6 +193,8 @@ class Patient:
             background = self._background.next_uv()
             self._first, self._end = self._end, self._end + background.shape[1]
         self._chunk = background.T * _VOLTS_PER_UV
+        touching = self._background.touching
+        self._touching = None if touching is None else touching.T
         self._pending = [(first, part) for first, part in self._pending if first + len(part) > self._first]
         for first, response in self._pending:
             self._add(first, response)
@@ -182,7 +205,8 @@ class Patient:
         start, end = max(first, self._first), min(first + len(response), self._end)
         if start >= end:
             return self._end
-        self._chunk[start - self._first : end - self._first] += response[start - first : end - first]
+        part, here = response[start - first : end - first], slice(start - self._first, end - self._first)
+        self._chunk[here] += part if self._touching is None else part * self._touching[here]
         return start
 
 

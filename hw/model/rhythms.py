@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hw.model.body import ELECTRODES
 from hw.model.stochastic import OnePoleBank, SlowWander, child, rms_of, wander_phasors
 
 Floats = NDArray[np.float64]
@@ -84,7 +85,7 @@ _ROWS = {
 }
 _EARS = ("A", "M")
 _EAR_SHARE = 0.4
-_LEFT, _RIGHT, _MIDDLE = 0, 1, 2
+_LEFT, _RIGHT, _MIDDLE, OFF_HEAD = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,12 @@ class _Place:
 
 
 def _place(name: str) -> _Place | None:
-    """Where a 10-20 name is: letters of its row, then z, or a number, odd on the left; None elsewhere."""
+    """Where a 10-20 name is: letters of its row, then z, or a number, odd on the left. A strip is across the
+    central sulcus. None elsewhere."""
+    electrode = ELECTRODES.get(name)
+    if electrode is not None and electrode.stem.startswith("S*"):
+        on = _LEFT if electrode.side == "left" else _RIGHT
+        return _Place(0.02 * (4.5 - int(name[-1])), on, electrode.eeg)
     row, number = name.rstrip("z0123456789"), name[len(name.rstrip("z0123456789")) :]
     if row not in _ROWS or not (number == "z" or number.isdigit()):
         return None
@@ -103,8 +109,21 @@ def _place(name: str) -> _Place | None:
     return _Place(_ROWS[row], side, _EAR_SHARE if row in _EARS else 1.0)
 
 
+def hemispheres(electrodes: tuple[str, ...]) -> NDArray[np.intp]:
+    """Of each electrode: 0 left, 1 right, 2 midline, OFF_HEAD where there are no rhythms."""
+    places = (_place(name) for name in electrodes)
+    return np.array([OFF_HEAD if place is None else place.side for place in places], dtype=np.intp)
+
+
+def fast_share(perfusion: Floats) -> Floats:
+    """What perfusion leaves of fast activity."""
+    left: Floats = np.interp(perfusion, _PERFUSION, _FAST)
+    return left
+
+
 class Rhythms:
-    """The rhythms on each electrode, chunk by chunk; electrodes without a 10-20 name have none.
+    """The rhythms on each electrode, chunk by chunk; electrodes without a 10-20 name have none
+    but cortical strips.
 
     `chunk_samples` is a multiple of 32. `gate` is for whoever adds the background: `next_uv` is without it.
     `state` is asked for these times, and for the gate's from -2 s on.
@@ -229,6 +248,11 @@ class SuppressionGate:
         """Start and end of every suppression so far, from where the gain begins to move."""
         ends = [*self._edges_s[1::2], self._step * self.STEP_S]
         return tuple(zip(self._edges_s[::2], ends, strict=False))
+
+    def suppressed(self, until_s: float) -> tuple[tuple[float, float], ...]:
+        """Start and end of every suppression before `until_s`, asked for or not; the last may go on there."""
+        self._run(until_s)
+        return tuple((start, min(end, until_s)) for start, end in self.suppressed_s if start < until_s)
 
     def gain(self, times_s: Floats) -> Floats:
         """Gain (time,) at ascending times: 1, or 0.04 in suppression, edges half a cosine of 80 ms."""

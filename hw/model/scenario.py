@@ -1,6 +1,7 @@
-"""What happens to the model patient, and when: responses that change, noise that changes, electrosurgery.
+"""What happens to the model patient, and when: a whole case as records (SCENARIO.md documents every table).
 
-Pure data with its validation. Refuses to open files: `parse_scenario` takes a decoded TOML document.
+Pure data with its validation; records of what has a file of its own live there. Refuses to open files:
+`parse_scenario` takes a decoded TOML document.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,11 @@ from typing import Any, Literal, get_args
 
 from hw.model.anatomy import Lesion
 from hw.model.checks import choice, number
+from hw.model.contacts import Contact, ElectrodeChange
+from hw.model.discharges import Discharge
 from hw.model.evoked import Level
+from hw.model.heart import Heart
+from hw.model.interference import Interference
 from hw.model.sites import SITES
 from hw.model.state import Anaesthesia
 from hw.model.stimulator import Condition
@@ -136,11 +141,20 @@ class Scenario:
     lesion: tuple[Lesion, ...] = ()
     anaesthesia: tuple[Anaesthesia, ...] = ()
     threshold: tuple[Threshold, ...] = ()
+    emg: tuple[Discharge, ...] = ()
+    electrode: tuple[ElectrodeChange, ...] = ()
+    interference: tuple[Interference, ...] = ()
+    heart: tuple[Heart, ...] = ()
 
     def stimulator_at(self, at_s: float, line: int) -> StimulatorChange:
         """The condition of the stimulator of `line` at `at_s`."""
         of_line = [c for c in self.stimulator if c.line in (0, line) and c.at_s <= at_s]
         return max(of_line, key=lambda change: change.at_s, default=SOUND)
+
+    def contact_at(self, name: str, at_s: float) -> Contact:
+        """How the electrode `name` (or "reference") lies at `at_s`."""
+        said = [one for one in self.electrode if one.name == name and one.at_s <= at_s]
+        return max(said, key=lambda one: one.at_s).condition if said else "ok"
 
     def threshold_ma(self, site: str, at_s: float) -> float | None:
         """The current at which half of `site` answers at `at_s`, where the scenario says so."""
@@ -180,6 +194,10 @@ _KINDS = {
     "lesion": Lesion,
     "anaesthesia": Anaesthesia,
     "threshold": Threshold,
+    "emg": Discharge,
+    "electrode": ElectrodeChange,
+    "interference": Interference,
+    "heart": Heart,
 }
 TABLES = tuple(_KINDS)
 
@@ -189,6 +207,9 @@ _MISSING = {
     "place": 'say where, as place = "cord T8"',
     "site": 'say where, as site = "left screw L4"',
     "ma": "say how much, as ma = 4",
+    "name": 'say which, as name = "CP3", or "reference"',
+    "condition": 'say how it lies: condition = "off", "loose" or "ok"',
+    "kind": 'say what it is, as kind = "drill"',
 }
 
 
@@ -201,19 +222,12 @@ def parse_scenario(document: Mapping[str, object]) -> Scenario:
         if key not in TABLES:
             known = ", ".join(f"[[{name}]]" for name in TABLES)
             raise ValueError(f"scenario: unknown table {key!r}; use {known}")
-    records = {
+    records: dict[str, Any] = {
         name: tuple(_build(kind, where, table) for where, table in _tables(document, name))
         for name, kind in _KINDS.items()
     }
-    return Scenario(
-        changes=records["change"],
-        noise=records["noise"],
-        electrosurgery=records["electrosurgery"],
-        stimulator=records["stimulator"],
-        lesion=records["lesion"],
-        anaesthesia=records["anaesthesia"],
-        threshold=records["threshold"],
-    )
+    changes = records.pop("change")
+    return Scenario(changes=changes, **records)
 
 
 def _tables(document: Mapping[str, object], key: str) -> list[tuple[str, dict[str, object]]]:

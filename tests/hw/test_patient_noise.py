@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.signal import welch
 
+from hw.model.brain import BrainCourse
 from hw.model.patient import Patient
 from hw.model.scenario import NoiseChange, Scenario
 from hw.model.sources import Background
@@ -71,7 +72,8 @@ def test_noise_begins_as_it_goes_on() -> None:
 
 def test_read_gives_the_background_in_volts_by_row() -> None:
     electrodes = ("CP3", "EPL")
-    source = Background(electrodes, 4000.0, 9, delay_samples=1.5, mains_hz=50.0)
+    awake = BrainCourse((), ())
+    source = Background(electrodes, 4000.0, 9, delay_samples=1.5, mains_hz=50.0, brain=awake)
     patient = Patient(electrodes, 4000.0, seed=9)
     rows = np.array([patient.read(index) for index in range(512)])
     assert np.allclose(rows.T, 1e-6 * np.hstack([source.next_uv(), source.next_uv()]), rtol=1e-12)
