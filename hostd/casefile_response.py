@@ -44,7 +44,7 @@ def resolve_response(scope: TestScope, plan: TestPlan) -> TestPlan:
         gate_for=modality.protocol.gate_for,
         m_ms=scope.value("m_ms"),
         region=_region(scope),
-        control=bool(scope.value("control_pulse")),
+        control=_control(scope, plan),
     )
     if plan.kind == "tof":
         _check_train(scope, plan)
@@ -117,6 +117,18 @@ def _gate(scope: TestScope) -> str:
 def _region(scope: TestScope) -> str:
     root = scope.table.root
     return _REGIONS[root[0]] if scope.modality.protocol.region and root and root[0] in _REGIONS else ""
+
+
+def _control(scope: TestScope, plan: TestPlan) -> bool:
+    """Whether a single pulse goes before every train: of trains on demand, which alone can wait for it."""
+    stimulus = plan.stimulus
+    single, train = stimulus.mode == "single", stimulus.pulses * stimulus.trains > 1
+    if scope.table.control_pulse and not single:
+        what = "only a stimulus on demand can wait for its control"
+        scope.fault("control_pulse", what, 'write fire = "single", or leave control_pulse out')
+    elif scope.table.control_pulse and not train and scope.fine("pulses"):
+        scope.fault("control_pulse", "a single pulse is its own control", "leave it out, or write pulses = 4")
+    return bool(scope.value("control_pulse")) and single and train
 
 
 def _check_train(scope: TestScope, plan: TestPlan) -> None:

@@ -16,6 +16,7 @@ from hostd.case import Case, TestPlan
 from hostd.case_folder import CaseFolder
 from hostd.clients import Clients
 from hostd.control import Request, RequestError, error_reply, ok_reply
+from hostd.control_pulse import ControlPulses
 from hostd.edge_events import SELF, EdgeEvents
 from hostd.errors import LinkError
 from hostd.intake import Intake
@@ -66,8 +67,22 @@ class ControlDesk:
         )
         self.faults: list[str] = []
         self._leads = LeadDesk(self._stimulation, self._happen, self.faults)
+        self._shots = ControlPulses(
+            self._stimulation,
+            case.ceilings,
+            description.rate_hz,
+            lambda: self._index,
+            self._refused_shot,
+            self._fired,
+        )
         edge = EdgeEvents(
-            self._stimulation, self.stimuli, folder, lambda: self._index, self._happen, self.faults
+            self._stimulation,
+            self.stimuli,
+            folder,
+            lambda: self._index,
+            self._happen,
+            self.faults,
+            self._shots.stimulated,
         )
         processing.sent = self._stimulation.sent
         processing.on_reply = edge.replied
@@ -103,6 +118,10 @@ class ControlDesk:
         self._happen("tick")
         with contextlib.suppress(LinkError):  # told when it was asked for first
             self._stimulation.remind(now_ns)
+
+    def look(self) -> None:
+        """Samples have come: a train whose control is over is fired."""
+        self._shots.look()
 
     def handle(self, body: bytes, answer: Answer, peer: Peer = LOCAL) -> None:
         """Answer one request, now or when it is done."""
@@ -222,12 +241,26 @@ class ControlDesk:
         if request.command in ("test.start", "test.rate") and before.can_stimulate:
             self._settle_rate(request, outcome)
         self._carry_out(actions, outcome, before, request.args, actor)
+        self._shots.check()
 
     def _happen(self, kind: str, value: int = 0) -> None:
         """Something has happened that nobody asked for; what follows from it."""
         before = self.state
         self.state, actions = step(before, Event(kind, index=self._index, value=value))
         self._carry_out(actions, Outcome(len(actions), None, lambda reply: None), before, {}, SELF)
+        self._shots.check()
+
+    def _refused_shot(self, test: str) -> str:
+        """Why a test may not be fired now; empty when it may."""
+        try:
+            step(self.state, Event("stim.fire", test, self._index))
+        except RefusedError as error:
+            return str(error)
+        return ""
+
+    def _fired(self, test: str) -> None:
+        """A single stimulus went out."""
+        self.state, _ = step(self.state, Event("edge.fired", test, self._index))
 
     def _carry_out(
         self,
@@ -297,8 +330,7 @@ class ControlDesk:
                     if refusal:
                         self._take_back(action.test, before, asked)
                     elif action.kind == "stim.once":
-                        fired = Event("edge.fired", action.test, self._index)
-                        self.state, _ = step(self.state, fired)
+                        self._fired(action.test)
                     outcome.one(("refused", refusal) if refusal else None)
 
                 if action.kind == "stim.arm":
@@ -307,7 +339,7 @@ class ControlDesk:
                 if action.kind == "stim.start":
                     refusal = self._stimulation.start(plan, answered, actor)
                 else:
-                    refusal = self._stimulation.once(plan, answered, actor, args.get("current_ma", 0.0))
+                    refusal = self._shots.fire(plan, answered, actor, args.get("current_ma", 0.0))
                 if refusal:
                     answered(refusal)
             case "stim.stop" | "stim.stop_all":
@@ -328,7 +360,8 @@ class ControlDesk:
     def _planned(self, sent: Sent) -> None:
         """A plan is about to be sent: what its pulses are goes into the record before the first of them."""
         args = plan_args(sent, self._plans[sent.test])
-        self._folder.audit(sent.actor, "stim.plan", {"test": sent.test, **asdict(sent.plan)}, self._index)
+        detail = {"test": sent.test, **asdict(sent.plan)} | ({"control": True} if sent.control else {})
+        self._folder.audit(sent.actor, "stim.plan", detail, self._index)
         self._queue(Command("stim.plan", args, lambda error: None))
 
     def _take_back(self, test: str, before: CaseState, asked: CaseState) -> None:

@@ -148,6 +148,7 @@ class Daemon:
         beat_ns = status_ns = 0
         while not processing.ended.is_set():
             p.bus.serve(POLL_MS, desk.handle)
+            desk.look()
             self._served_ns = now_ns = time.monotonic_ns()
             if now_ns >= status_ns:
                 status_ns = now_ns + STATUS_NS

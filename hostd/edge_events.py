@@ -15,7 +15,8 @@ SELF = "evokd"
 
 
 class EdgeEvents:
-    """`happen` hears a kind of event and its value; `index` tells the sample reached; `faults` are told."""
+    """`happen` hears a kind of event and its value; `index` tells the sample reached; `faults` are told;
+    `shown` hears of every pulse, proven or given up."""
 
     def __init__(
         self,
@@ -25,7 +26,9 @@ class EdgeEvents:
         index: Callable[[], int],
         happen: Callable[[str, int], None],
         faults: list[str],
+        shown: Callable[[Stimulus], None],
     ) -> None:
+        self._shown = shown
         self._stimulation, self._stimuli, self._folder = stimulation, stimuli, folder
         self._index, self._happen, self._faults = index, happen, faults
         self._surgery = False
@@ -53,6 +56,7 @@ class EdgeEvents:
         """One pulse went out."""
         self._stimulation.count(stimulus)
         self._stimuli.stimulated(stimulus)
+        self._shown(stimulus)
 
     def unfired(self, unfired: Unfired) -> None:
         """A stimulus that was due did not go out."""

@@ -17,8 +17,11 @@ NO_TRACES: dict[str, Any] = dict.fromkeys(
 )
 
 
-def response_fields(one: Response, repeats: Repeats, reflex: Reflex | None) -> dict[str, Any]:
-    """One answer in one derivation, how its repeats stand, and the M wave beside an H reflex."""
+def response_fields(
+    one: Response, repeats: Repeats, reflex: Reflex | None, spread: bool | None
+) -> dict[str, Any]:
+    """One answer in one derivation, how its repeats stand, the M wave beside an H reflex, and whether a
+    single pulse evokes it too."""
     summary, before = repeats.summary(), repeats.baseline
     m = None
     if reflex is not None:
@@ -55,6 +58,7 @@ def response_fields(one: Response, repeats: Repeats, reflex: Reflex | None) -> d
         "change_pct": summary.change_pct,
         "change_ci_pct": _pair(summary.change_ci_pct),
         "m_wave": m,
+        "spread": spread,
     }
 
 
@@ -87,11 +91,16 @@ def sentence(
     reason: str,
     threshold: dict[str, Any] | None,
     gate: dict[str, Any] | None,
+    control: bool,
 ) -> str:
     """One plain sentence: what answered, what stands against it, and what to do."""
+    site = f"{site}, control pulse" if control else site
     if not rows:
         return f"{site}: not read, {reason}; repeat"
     parts = [_counted(rows)]
+    parts += [
+        f"{row['name']} answers a single pulse too: spread, not cortex" for row in rows if row["spread"]
+    ]
     parts += [text for row in rows if (text := _stands(row))]
     if threshold is not None:
         parts.append(_threshold(threshold))

@@ -26,6 +26,7 @@ from hostd.outgoing import Outgoing, finite
 from hostd.polarity import NOTHING as NO_POLARITIES
 from hostd.response_fields import NO_COURSE, NO_TRACES, peak_of, response_fields, sentence
 from hostd.running import Sweeping
+from hostd.spread import Fired, Spread
 
 LEAST_BASELINE = 2
 KEPT_GATES = 16
@@ -40,10 +41,9 @@ class Responses:
         self.plan, self._how = plan, plan.response
         self._sweeping = s = Sweeping(plan, rate_hz, scale, latency_offset_samples, None)
         self._names = s.names
-        self._meter, self._reflexes = _meters(plan, self._how, s)
+        self._meter, self._reflexes, self._spread = _meters(plan, self._how, s)
         self._rule = Rule(self._how.drop_pct or 100.0, self._how.confirm)
         self._wants_baseline = plan.baseline == "auto"
-        self._current_ma: float | None = None
         self._gates: deque[tuple[int, Gate]] = deque(maxlen=KEPT_GATES)
         self.running = False
         self._number = 0
@@ -75,6 +75,7 @@ class Responses:
     def stop(self) -> None:
         """Take no further triggers; sweeps under way are dropped."""
         self._sweeping.cutter.forget()
+        self._spread.forget()
         self.running = False
 
     def change_rate(self, stimulus_hz: float, index: int) -> list[Outgoing]:
@@ -82,13 +83,14 @@ class Responses:
         messages = self.clear_baseline(index) if self._has_baseline else []
         self.plan = replace(self.plan, stimulus_hz=stimulus_hz)
         self._sweeping.cutter.forget()
+        self._spread.forget()
         self._forget()
         self._wants_baseline = self.plan.baseline == "auto"
         return messages
 
     def planned(self, args: dict[str, Any]) -> None:
-        """The next stimuli have this current, where anybody said so."""
-        self._current_ma = args["current_ma"] if args["known"] else None
+        """The next stimuli have this current, where anybody said so, and are controls or not."""
+        self._spread.planned(args)
 
     @property
     def asks(self) -> str:
@@ -116,6 +118,8 @@ class Responses:
         """The next contiguous samples and all stimuli (any line) in them."""
         for trigger in triggers:
             self._sweeping.cutter.trigger(trigger, self.running)
+            if self.running and trigger.pulse == 1 and trigger.line in self._sweeping.lines:
+                self._spread.fired(trigger.index)
         self._sweeping.stream.append(counts, [t.index for t in triggers])
         return self._take(self._sweeping.cutter.cut(self._sweeping.stream))
 
@@ -155,25 +159,33 @@ class Responses:
         for sweep in sweeps:
             self._number += 1
             messages.append(self._sweeping.sweep_message(sweep))
+            fired = self._spread.of(sweep.trigger.index)
             # What stood at a rail is told as clipped, not thrown away; what is no signal of the body is.
-            if len(sweep.uv) and sweep.reason in ("", "saturated"):
-                messages += self._read(sweep)
+            if not len(sweep.uv) or sweep.reason not in ("", "saturated"):
+                messages.append(self._told(sweep, fired, [], None))
+            elif fired.control:
+                messages.append(self._read_control(sweep, fired))
             else:
-                messages.append(self._told(sweep, [], None))
+                messages += self._read(sweep, fired)
         return messages
 
-    def _read(self, sweep: Sweep) -> list[Outgoing]:
+    def _read_control(self, sweep: Sweep, fired: Fired) -> Outgoing:
+        """A single pulse before its train: told, and compared with nothing but that train."""
+        found = _clipped(sweep, self._spread.read(sweep.trigger.index, sweep.uv))
+        nothing = Repeats(self._rule, self._how.confirm)
+        return self._told(sweep, fired, [response_fields(one, nothing, None, None) for one in found], None)
+
+    def _read(self, sweep: Sweep, fired: Fired) -> list[Outgoing]:
         index = sweep.trigger.index
         self._stack.append(sweep.uv)
         pooled = np.stack(list(self._stack)[-self._how.pooled :]).astype(np.float64)
         reflexes: tuple[Reflex, ...] = () if self._reflexes is None else self._reflexes.measure(pooled)
-        found = tuple(one.h for one in reflexes) or self._meter.measure(pooled)
-        if sweep.reason:
-            found = tuple(replace(one, clipped=True) for one in found)
+        found = _clipped(sweep, tuple(one.h for one in reflexes) or self._meter.measure(pooled))
         self._repeats = [r.add(look(one)) for r, one in zip(self._repeats, found, strict=True)]
         messages = self._first_baseline(found, index)
+        spread = self._spread.judge(fired, found)
         rows = [
-            response_fields(one, repeats, reflexes[k] if reflexes else None)
+            response_fields(one, repeats, reflexes[k] if reflexes else None, spread[k])
             for k, (one, repeats) in enumerate(zip(found, self._repeats, strict=True))
         ]
         peaks = [peak_of(one, repeats) for one, repeats in zip(found, self._repeats, strict=True)]
@@ -181,7 +193,7 @@ class Responses:
         measure = {"peaks": peaks, "leading": self._names[0], **counted, **NO_COURSE}
         return [
             *messages,
-            self._told(sweep, rows, self._threshold(found)),
+            self._told(sweep, fired, rows, self._threshold(found, fired.current_ma)),
             Outgoing(f"average.{self.plan.name}", index, self._average_fields(index)),
             Outgoing(f"measure.{self.plan.name}", index, measure),
         ]
@@ -199,9 +211,9 @@ class Responses:
         fields = {"text": text, "kind": "baseline", "author": "auto"}
         return [*messages, Outgoing("event", index, fields)]
 
-    def _threshold(self, found: tuple[Response, ...]) -> dict[str, Any] | None:
+    def _threshold(self, found: tuple[Response, ...], ma: float | None) -> dict[str, Any] | None:
         """The search of rising currents so far; a current below the last one begins it anew."""
-        steps, ma = self.plan.stimulus.steps_ma, self._current_ma
+        steps = self.plan.stimulus.steps_ma
         if not steps or ma is None:
             return None
         if self._search is None or (self._search.trials and ma < self._search.trials[-1].ma):
@@ -218,7 +230,9 @@ class Responses:
             "colour": None if of is None else of.colour,
         }
 
-    def _told(self, sweep: Sweep, rows: list[dict[str, Any]], threshold: dict[str, Any] | None) -> Outgoing:
+    def _told(
+        self, sweep: Sweep, fired: Fired, rows: list[dict[str, Any]], threshold: dict[str, Any] | None
+    ) -> Outgoing:
         known = [one for at, one in self._gates if at <= sweep.trigger.index]
         gate = {"allowed": known[-1].allowed, "why": known[-1].why} if known else None
         fields = {
@@ -226,13 +240,14 @@ class Responses:
             "modality": self.plan.modality,
             "number": self._number,
             "trigger_index": sweep.trigger.index,
-            "current_ma": self._current_ma,
+            "current_ma": fired.current_ma,
+            "control": fired.control,
             "accepted": bool(rows),
             "reason": sweep.reason,
             "responses": rows,
             "threshold": threshold,
             "gate": gate,
-            "text": sentence(self.plan.site, rows, sweep.reason, threshold, gate),
+            "text": sentence(self.plan.site, rows, sweep.reason, threshold, gate, fired.control),
         }
         return Outgoing(f"response.{self.plan.name}", sweep.trigger.index, fields)
 
@@ -265,8 +280,15 @@ class Responses:
         }
 
 
-def _meters(plan: TestPlan, how: ResponsePlan, s: Sweeping) -> tuple[ResponseMeter, ReflexMeter | None]:
-    """What measures the sweeps, and the H reflex beside its M wave where the test is one."""
+def _clipped(sweep: Sweep, found: tuple[Response, ...]) -> tuple[Response, ...]:
+    """What was read in a sweep, flagged where that stood at a rail."""
+    return tuple(replace(one, clipped=True) for one in found) if sweep.reason else found
+
+
+def _meters(
+    plan: TestPlan, how: ResponsePlan, s: Sweeping
+) -> tuple[ResponseMeter, ReflexMeter | None, Spread]:
+    """What measures the sweeps, the H reflex beside its M wave where the test is one, and the controls."""
     last_ms = s.t0_ms + s.dt_ms * (s.rows - 1)
 
     def held(span: tuple[float, float]) -> tuple[float, float]:
@@ -275,7 +297,8 @@ def _meters(plan: TestPlan, how: ResponsePlan, s: Sweeping) -> tuple[ResponseMet
     quiet = tuple(held(span) for span in how.quiet_ms)
     search = held(how.search_ms)
     meter = ResponseMeter(search, s.t0_ms, s.dt_ms, s.names, quiet, plan.smallest_uv)
+    spread = Spread(plan, s, search, quiet)
     if how.m_ms is None:
-        return meter, None
-    reflex = ReflexMeter(held(how.m_ms), search, s.t0_ms, s.dt_ms, s.names, quiet, plan.smallest_uv)
-    return meter, reflex
+        return meter, None, spread
+    reflexes = ReflexMeter(held(how.m_ms), search, s.t0_ms, s.dt_ms, s.names, quiet, plan.smallest_uv)
+    return meter, reflexes, spread

@@ -24,6 +24,8 @@ class Answer(msgspec.Struct):
     rows. `clipped` was at a rail; `artifact`: the stimulus reaches into the search window. `state` of the
     rule: "suspect" wants a repeat, "confirmed" had enough, "lost" was absent in all of them. `median_uv`,
     `cv`, `absent` are of the last `repeats`, `change_pct` of them against the baseline's geometric mean.
+    `spread`: the control pulse before this train evoked it too, so that it is the nerve's and not the
+    cortex's; null where there was no control, or it was not read.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Answer(msgspec.Struct):
     change_pct: float | None
     change_ci_pct: tuple[float, float] | None
     m_wave: MWave | None
+    spread: bool | None
 
 
 class FoundThreshold(msgspec.Struct):
@@ -80,7 +83,8 @@ class Response(Header, kw_only=True):
     """Per single stimulus or train, as soon as its window is over: what every derivation answered.
 
     `current_ma` null where nobody stated it. Not `accepted`: not read, for `reason`. `text` is one plain
-    sentence. `gate` null where no train of four is asked, or none was read yet.
+    sentence. `gate` null where no train of four is asked, or none was read yet. `control`: this was the
+    single pulse before a train; it is in no average, no repeats, no baseline and no threshold.
     """
 
     site: str
@@ -88,6 +92,7 @@ class Response(Header, kw_only=True):
     number: int
     trigger_index: int
     current_ma: float | None
+    control: bool
     accepted: bool
     reason: str
     responses: list[Answer]

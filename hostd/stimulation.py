@@ -24,12 +24,29 @@ MOST_KEPT = 10_000
 @dataclass(frozen=True, slots=True)
 class Sent:
     """A plan that went to the edge: of which test, and who is behind it. `current_known`: somebody stated its
-    current, which else is only reckoned with at the worst."""
+    current, which else is only reckoned with at the worst. `control`: the single pulse before a train."""
 
     test: str
     plan: StimPlan
     actor: str
     current_known: bool = False
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One stimulus on demand: `known` as `Sent.current_known`, `step` which of the test's steps it is."""
+
+    test: TestPlan
+    plan: StimPlan
+    known: bool
+    step: int | None = None
+    control: bool = False
+
+    def control_pulse(self) -> "Shot":
+        """A single pulse like those of this train; no step of the current is done with it."""
+        plan = replace(self.plan, pulses=1, interval=0, trains=1, gap=0)
+        return replace(self, plan=plan, step=None, control=True)
 
 
 def plan_args(sent: Sent, test: TestPlan) -> dict[str, Any]:
@@ -42,6 +59,7 @@ def plan_args(sent: Sent, test: TestPlan) -> dict[str, Any]:
         "width_us": plan.width_us if test.stimulus.width_us else 0,
         "known": sent.current_known,
         "repeats": plan.period > 0,
+        "control": sent.control,
         "author": sent.actor,
     }
 
@@ -92,26 +110,53 @@ class Stimulation:
 
     def start(self, test: TestPlan, answered: Answered, actor: str) -> str:
         """Ask the edge to fire `test` at its rate; the refusal, or "": then `answered` hears the edge's."""
-        return self._fire(test, self.plans[test.name], answered, actor, _stated(test))
+        return _refusal(self.fire(Shot(test, self.plans[test.name], _stated(test)), answered, actor))
 
     def once(self, test: TestPlan, answered: Answered, actor: str, current_ma: float = 0.0) -> str:
         """Ask for one stimulus: with `current_ma`, or the next step, or as the case says (0)."""
+        shot = self.shot(test, current_ma)
+        return shot if isinstance(shot, str) else _refusal(self.fire(shot, answered, actor))
+
+    def shot(self, test: TestPlan, current_ma: float = 0.0) -> Shot | str:
+        """The one stimulus that `once` asks for, or why there is none; nothing is sent."""
         plan = replace(self.plans[test.name], period=0, phase=0, count=1)
         steps = test.stimulus.steps_ma
         step = self._steps.get(test.name, 0)
         if current_ma:
-            plan = replace(plan, current_ua=round(current_ma * 1000))
-        elif steps and step >= len(steps):
+            return Shot(test, replace(plan, current_ua=round(current_ma * 1000)), True)
+        if not steps:
+            return Shot(test, plan, _stated(test))
+        if step >= len(steps):
             return f"the last step of {steps[-1]:g} mA has been fired; stim.stop and arm to begin anew"
-        elif steps:
-            plan = replace(plan, current_ua=round(steps[step] * 1000))
+        return Shot(test, replace(plan, current_ua=round(steps[step] * 1000)), True, step)
+
+    def fire(self, shot: Shot, answered: Answered, actor: str) -> Sent | str:
+        """Ask the edge for `shot`: what was sent, whose answer `answered` hears, or the refusal. Raises
+        LinkError."""
+        if refusal := self.refuse(shot):
+            return refusal
 
         def fired(refusal: str) -> None:
-            if steps and not current_ma and not refusal:
-                self._steps[test.name] = step + 1
+            if shot.step is not None and not refusal:
+                self._steps[shot.test.name] = shot.step + 1
             answered(refusal)
 
-        return self._fire(test, plan, fired, actor, _stated(test) or current_ma > 0)
+        plan = replace(shot.plan, command=self._next())
+        sent = Sent(shot.test.name, plan, actor, shot.known, shot.control)
+        with self._lock:
+            self._waiting[plan.command] = fired
+            self._sent[plan.command] = sent
+            if len(self._sent) > MOST_KEPT:
+                del self._sent[next(iter(self._sent))]
+        self._planned(sent)
+        self._send(plan)
+        return sent
+
+    def refuse(self, shot: Shot, pulses_before: int = 0) -> str:
+        """Why `shot` may not be fired by the limits, after so many pulses more; empty when it may."""
+        description = self._description
+        refusal = limits.refuse(shot.plan, description.rate_hz, description.lines, self._case.ceilings)
+        return refusal or self._too_much(shot.plan, pulses_before)
 
     def step_of(self, test: TestPlan) -> float | None:
         """The current of the next step in mA; None when there is none."""
@@ -192,26 +237,9 @@ class Stimulation:
             sums[1] += limits.charge_nc(sent.plan)
             sums[2] += limits.energy_nj(sent.plan)
 
-    def _fire(self, test: TestPlan, plan: StimPlan, answered: Answered, actor: str, known: bool) -> str:
-        description = self._description
-        refusal = limits.refuse(plan, description.rate_hz, description.lines, self._case.ceilings)
-        refusal = refusal or self._too_much(plan)
-        if refusal:
-            return refusal
-        plan = replace(plan, command=self._next())
-        sent = Sent(test.name, plan, actor, known)
-        with self._lock:
-            self._waiting[plan.command] = answered
-            self._sent[plan.command] = sent
-            if len(self._sent) > MOST_KEPT:
-                del self._sent[next(iter(self._sent))]
-        self._planned(sent)
-        self._send(plan)
-        return ""
-
-    def _too_much(self, plan: StimPlan) -> str:
+    def _too_much(self, plan: StimPlan, pulses_before: int) -> str:
         """Why the next stimulus would exceed what the case allows a line, by the host's own count."""
-        ceiling, n = self._case.ceilings[plan.kind], plan.pulses * plan.trains
+        ceiling, n = self._case.ceilings[plan.kind], plan.pulses * plan.trains + pulses_before
         for line in filter(None, (plan.line, plan.alternate)):
             had = self._sums.get(line, [0.0, 0.0, 0.0])
             for what, value, limit in (
@@ -234,3 +262,7 @@ def _stated(test: TestPlan) -> bool:
     """Whether the case says how strong a stimulus is."""
     s = test.stimulus
     return s.current_ma is not None or s.volts is not None or bool(s.steps_ma)
+
+
+def _refusal(sent: Sent | str) -> str:
+    return sent if isinstance(sent, str) else ""
