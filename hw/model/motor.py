@@ -128,8 +128,9 @@ class Responder:
     def _recruited(self, strength_ma: float | None, scenario: Scenario, site: str, at_s: float) -> float:
         """The share of the target that answers by now, 0 to 1."""
         target = self.target
-        threshold_ma = scenario.threshold_ma(site, at_s) or target.threshold_ma
-        strength = USUAL_STRENGTH if strength_ma is None else strength_ma / threshold_ma
+        threshold_ma = (not target.spread and scenario.threshold_ma(site, at_s)) or target.threshold_ma
+        usual = 0.0 if target.spread else USUAL_STRENGTH
+        strength = usual if strength_ma is None else strength_ma / threshold_ma
         if target.facilitates:
             strength *= 1.0 - (1.0 - _ALONE) * math.exp(-(self._excitation - 1.0) / _PULSES)
         share = 1.0 / (1.0 + math.exp(-(strength - 1.0) / target.slope))

@@ -54,7 +54,8 @@ class Target:
     from the target. `uv` peak to peak at most, `threshold_ma` where half of it answers, within about `slope`
     of that; `over_ma` where it goes again (0: never). `cv`: from trial to trial. `facilitates`: single pulses
     do little, trains sum. `muscle`: relaxants count; `central`: depth and fade do.
-    `width_us`: that of the pulses of which `threshold_ma` speaks.
+    `width_us`: that of the pulses of which `threshold_ma` speaks. `spread`: reached by accident, by more
+    current than is usual and not at a threshold that a scenario gives its site.
     """
 
     stem: str
@@ -71,6 +72,7 @@ class Target:
     muscle: bool = True
     over_ma: float = 0.0
     width_us: float = 200.0
+    spread: bool = False
 
 
 def _down(stem: str) -> tuple[Station, ...]:
@@ -146,6 +148,29 @@ def _root(root: str) -> tuple[Target, ...]:
     )
 
 
+_FACIAL_MS = (("OOC", 5.0), ("OOR", 5.5), ("MEN", 6.0))
+"""When the muscles of the face answer their nerve."""
+
+
+def _facial_spread() -> tuple[Target, ...]:
+    """Strong current over the scalp reaches the facial nerve itself: its muscles answer each pulse, also a
+    single one (Dong et al., Clin Neurophysiol 2005;116:588)."""
+    return tuple(
+        Target(
+            stem,
+            "c",
+            onset_ms,
+            8.0,
+            900.0,
+            2.2 * INNERVATION[stem].threshold_ma,
+            (Station("facial nerve"),),
+            width_us=500.0,
+            spread=True,
+        )
+        for stem, onset_ms in _FACIAL_MS
+    )
+
+
 SCREW_ROOTS = ("C5", "C6", "C7", "C8", "L2", "L3", "L4", "L5", "S1")
 
 
@@ -154,7 +179,7 @@ def _m_wave(stem: str, onset_ms: float, uv: float, threshold_ma: float = 12.0) -
 
 
 MOTOR: dict[str, tuple[Target, ...]] = {
-    "hemisphere": _hemisphere(),
+    "hemisphere": (*_hemisphere(), *_facial_spread()),
     # Directly on the cortex, and under it: a tenth of the current.
     "motor cortex": tuple(t for t in _hemisphere(0.1) if INNERVATION.get(t.stem) is not None),
     "motor tract": tuple(t for t in _hemisphere(0.08) if INNERVATION.get(t.stem) is not None),
@@ -194,7 +219,7 @@ MOTOR: dict[str, tuple[Target, ...]] = {
     ),
     "facial nerve": tuple(
         Target(stem, "i", onset_ms, 8.0, 900.0, 0.2, (Station("facial nerve"),))
-        for stem, onset_ms in (("OOC", 5.0), ("OOR", 5.5), ("MEN", 6.0))
+        for stem, onset_ms in _FACIAL_MS
     ),
     "vagus nerve": (Target("VOC", "i", 6.5, 8.0, 600.0, 0.5, (Station("vagus nerve"),)),),
     # The branch to the eye stimulated: with a nerve in spasm the chin answers too, 10 ms later.
