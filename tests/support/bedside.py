@@ -32,11 +32,13 @@ BLOCK = 256
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One single stimulus of a test, with a current of its own, or None: as the case has it."""
+    """One single stimulus of a test, with a current of its own, or None: as the case has it. `control`: one
+    pulse of it."""
 
     at_s: float
     test: str
     ma: float | None = None
+    control: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -84,7 +86,8 @@ def monitored(
             current_ma = plans[shot.test].current_ua / 1e3 if stated_ma is None else stated_ma
             args = {"test": shot.test, "command": 1, "current_ma": current_ma, "width_us": 0}
             messages += pipeline.command(
-                "stim.plan", args | {"known": stated_ma is not None, "repeats": False}
+                "stim.plan",
+                args | {"known": stated_ma is not None, "repeats": False, "control": shot.control},
             )
         messages += pipeline.feed(samples)
     return messages + pipeline.finish(), patient
@@ -151,6 +154,6 @@ def _shot(case: Case, plan: StimPlan, shot: Shot) -> list[_Pulse]:
     span = (plan.pulses - 1) * plan.interval
     return [
         _Pulse(first + train * (span + plan.gap) + k * plan.interval, plan.line, plan.hold, ma, us)
-        for train in range(plan.trains)
-        for k in range(plan.pulses)
+        for train in range(1 if shot.control else plan.trains)
+        for k in range(1 if shot.control else plan.pulses)
     ]
