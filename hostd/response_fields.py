@@ -98,9 +98,9 @@ def sentence(
     if not rows:
         return f"{site}: not read, {reason}; repeat"
     parts = [_counted(rows)]
-    parts += [
-        f"{row['name']} answers a single pulse too: spread, not cortex" for row in rows if row["spread"]
-    ]
+    if spread := [row["name"] for row in rows if row["spread"]]:
+        answer = "answers" if len(spread) == 1 else "answer"
+        parts.append(f"{', '.join(spread)} {answer} a single pulse too: spread, not cortex")
     parts += [text for row in rows if (text := _stands(row))]
     if threshold is not None:
         parts.append(_threshold(threshold))
