@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.emg_audio import EmgAudio, Packet
+from dsp.emg_frames import FRAME_S
 from dsp.emg_range import OUT_HZ
 from dsp.emg_verdict import EmgEvent
 from dsp.filters import band_pass
@@ -18,8 +19,10 @@ from dsp.nouns import Trigger
 from dsp.stream import Scale, Stream
 from hostd.case import WatchPlan
 from hostd.outgoing import Outgoing, finite
+from hostd.surgery import ELECTROSURGERY
 
 BEFORE_S = 0.001
+FADES_S = 0.3
 LATE_S = 0.05
 WAVE_S, WAVE_HZ = 0.1, 1000.0
 MOST_S = 1.0
@@ -43,9 +46,11 @@ class EmgWatch:
         weights = tuple(float(name in plan.listen) for name in self._names)
         self._audio = EmgAudio(rate_hz, weights, plan.full_scale_uv, plan.squelch_uv)
         self._before = round(BEFORE_S * rate_hz)
+        self._fades = round(FADES_S * rate_hz)
         self._bin = max(1, round(rate_hz / WAVE_HZ))
         self._wave_rows = self._bin * max(1, round(WAVE_S * rate_hz / self._bin))
-        self._rows = np.empty((0, len(self._names)))
+        self._rows = self._heard = np.empty((0, len(self._names)))
+        self._frame = round(FRAME_S * rate_hz)
         self._first = 0
 
     @property
@@ -55,13 +60,15 @@ class EmgWatch:
 
     def restart(self, index: int) -> list[Outgoing]:
         """The signal begins anew at `index`: what was open ends there, cut."""
-        told = [self._event(event) for event in self._detector.restart(index)]
+        told = self._rest() + [self._event(event) for event in self._detector.restart(index)]
         self._stream.restart(index)
         self._rows, self._first = self._rows[:0], index
         return told
 
     def exclude(self, first: int, end: int | None, reason: str) -> None:
-        """Neither judged nor heard."""
+        """Neither judged nor heard; what electrosurgery leaves behind it takes its time to fade."""
+        if end is not None and reason == ELECTROSURGERY:
+            end += self._fades
         self._detector.exclude(first, end)
         self._audio.exclude(first, end)
 
@@ -73,13 +80,33 @@ class EmgWatch:
         first = self._stream.end
         self._stream.append(counts, [])
         uv = self._stream.rows(first, self._stream.end).astype(np.float64)
-        told = [self._event(event) for event in self._detector.append(first, uv)]
+        told = self._listen(first, uv)
         told += [self._packet(packet) for packet in self._audio.append(first, uv)]
         return told + self._wave(uv)
 
+    def _listen(self, first: int, uv: NDArray[np.float64]) -> list[Outgoing]:
+        """Events, a frame at a time: what is told beside one (train time) is then of that frame's end,
+        however the samples were cut."""
+        self._heard = np.concatenate([self._heard, uv])
+        begun = first + len(uv) - len(self._heard)
+        told: list[Outgoing] = []
+        while True:
+            end = (begun // self._frame + 1) * self._frame - begun
+            if end > len(self._heard):
+                return told
+            told += [self._event(event) for event in self._detector.append(begun, self._heard[:end])]
+            self._heard, begun = self._heard[end:], begun + end
+
     def finish(self) -> list[Outgoing]:
         """What was open ends with the samples."""
-        return [self._event(event) for event in self._detector.restart(self._stream.end)]
+        return self._rest() + [self._event(event) for event in self._detector.restart(self._stream.end)]
+
+    def _rest(self) -> list[Outgoing]:
+        """Events in the last part of a frame."""
+        rows, self._heard = self._heard, self._heard[:0]
+        if not len(rows):
+            return []
+        return [self._event(event) for event in self._detector.append(self._stream.end - len(rows), rows)]
 
     def set_baseline(self, index: int) -> list[Outgoing]:
         """There is none: silence is what muscle activity is compared with."""

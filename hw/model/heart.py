@@ -30,7 +30,8 @@ _HEIGHT_UV = {
 _LIMB_UV = (30.0, 80.0)
 _SPREAD = (0.75, 1.3)
 _STRIP_UV = (7.0, 15.0)
-# P, Q, R, S, T: where (s from the R wave), how wide (s), how high. P and T come nearer with the rate (Bazett).
+# P, Q, R, S, T: where (s from the R wave), how wide (s), how high. P and T come nearer with the rate
+# (Bazett).
 _WAVES = np.array(
     [
         (-0.16, 0.022, 0.12),
