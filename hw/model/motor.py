@@ -32,7 +32,7 @@ _LEAST = 0.02
 _UNITS = 6
 _SECOND_CONTACT = -0.35
 # Train of four: how much more the second to fourth feel of a block, and what makes a train.
-_FADES = (1.0, 1.11, 1.25, 1.33)
+FADES = (1.0, 1.11, 1.25, 1.33)
 _TRAIN_S = (0.2, 1.2)
 
 
@@ -142,7 +142,7 @@ class Responder:
         state = state_at(scenario.anaesthesia, at_s)
         gain = state.amplitude("motor") * state.fade if self.target.central else 1.0
         if self.target.muscle:
-            gain *= max(0.0, 1.0 - state.block * _FADES[min(self._number, 4) - 1])
+            gain *= max(0.0, 1.0 - state.block * FADES[min(self._number, 4) - 1])
         return gain
 
 

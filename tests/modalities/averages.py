@@ -33,7 +33,8 @@ SETTLES_S = 20.0
 class Seen:
     """One peak of one patient: what was told and what is so. `snr` is the true amplitude over the noise told.
 
-    `latency_ms`, `amplitude_uv`: None where it was called absent; `removed`: what was told without response.
+    `late_ms`, `gain`: None where it was not `found` (or its onset not told); `removed`: what was told without
+    a response.
     """
 
     peak: str
@@ -41,6 +42,7 @@ class Seen:
     late_ms: float | None
     gain: float | None
     removed: bool
+    found: bool
 
 
 def case_of(name: str) -> Case:
@@ -124,6 +126,7 @@ def seen(name: str, seed: int) -> list[Seen]:
                 one["latency_ms"] - truth_ms if there else None,
                 one["amplitude_uv"] / clean[peak.name] if there else None,
                 removed[peak.name]["present"],
+                there,
             )
         )
     return rows
