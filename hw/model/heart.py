@@ -30,8 +30,7 @@ _HEIGHT_UV = {
 _LIMB_UV = (30.0, 80.0)
 _SPREAD = (0.75, 1.3)
 _STRIP_UV = (7.0, 15.0)
-# P, Q, R, S, T: where (s from the R wave), how wide (s), how high. P and T come nearer with the rate
-# (Bazett).
+# P, Q, R, S, T: where (s from the R wave), how wide, how high. P and T come nearer with the rate (Bazett).
 _WAVES = np.array(
     [
         (-0.16, 0.022, 0.12),
@@ -84,7 +83,7 @@ class Ecg:
         self._draw = child(seed, "heart")
         self._phases = self._draw.uniform(0.0, 2 * np.pi, 3)
         self._beats: list[Beat] = []
-        self._next_s = self._draw.uniform(-1.0, 0.0)
+        self._next_s = float(self._draw.uniform(-1.0, 0.0))
         self._gone = 0  # beats that no later chunk can see
 
     def beats(self, until_s: float) -> tuple[Beat, ...]:
@@ -114,21 +113,25 @@ class Ecg:
             breath, slow, size = np.sin(
                 2 * np.pi * at_s / np.array([_BREATH_S, _SLOW_S, _BREATH_S]) + self._phases
             )
-            lasts_s = 60.0 / rate_per_min * (1.0 + _BREATH_SHARE * breath + _SLOW_SHARE * slow)
+            lasts_s = 60.0 / rate_per_min * float(1.0 + _BREATH_SHARE * breath + _SLOW_SHARE * slow)
             scale = past[-1].scale if past else 0.0
             self._beats.append(
                 Beat(at_s, scale * (1.0 + _SIZE_SHARE * float(size)), min(1.0, math.sqrt(lasts_s)))
             )
-            self._next_s += lasts_s * (1.0 + _JITTER * float(np.clip(self._draw.standard_normal(), -3, 3)))
+            jitter = _JITTER * float(np.clip(self._draw.standard_normal(), -3, 3))
+            self._next_s += lasts_s * (1.0 + jitter)
 
 
 def _wave(times_s: Floats, beat: Beat) -> Floats:
     """One beat with an R wave of 1, nothing from _BEFORE_S before to _BEHIND_S behind it."""
     since_s = times_s - beat.at_s
     at_s = np.where(np.abs(_WAVES[:, 0]) > 0.1, _WAVES[:, 0] * beat.shrunk, _WAVES[:, 0])
-    away = (since_s - at_s[:, None]) / _WAVES[:, 1, None]
-    wave: Floats = beat.size * (_WAVES[:, 2] @ np.exp(-0.5 * away * away))
-    return np.where((since_s > -_BEFORE_S) & (since_s < _BEHIND_S), wave, 0.0)
+    wave = np.zeros(len(since_s))
+    # A sum of five, and not a matrix product, whose rounding could depend on the chunk.
+    for middle_s, (_, wide_s, height) in zip(at_s, _WAVES, strict=True):
+        away = (since_s - middle_s) / wide_s
+        wave += height * np.exp(-0.5 * away * away)
+    return np.where((since_s > -_BEFORE_S) & (since_s < _BEHIND_S), beat.size * wave, 0.0)
 
 
 def _height_uv(seed: int, name: str) -> float:

@@ -29,8 +29,7 @@ _MOTOR_HZ = (200.0, 480.0)
 _MOTOR_LINES = (1.0, 0.5, 0.25)
 _MOTOR_PERIODS_S = (0.043, 0.11, 0.37, 1.9, 7.3)
 _MOTOR_WANDER = 0.025
-# Demodulated and aliased, the tip's 23-36 kHz come out anywhere below half the rate, and wander with its
-# load.
+# Demodulated and aliased, the tip's 23-36 kHz come out anywhere below half the rate; its load moves them.
 _TIP_OF_RATE = (0.05, 0.4)
 _TIP_WANDER = 0.02
 _PRESS_PERIODS_S = (0.21, 0.57, 1.3, 3.1)
