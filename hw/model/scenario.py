@@ -186,7 +186,7 @@ def _between(origin: tuple[float, float], target: Change | None, at_s: float) ->
 
 
 NO_CHANGE = Scenario()
-_KINDS = {
+KINDS = {
     "change": Change,
     "noise": NoiseChange,
     "electrosurgery": Electrosurgery,
@@ -199,7 +199,8 @@ _KINDS = {
     "interference": Interference,
     "heart": Heart,
 }
-TABLES = tuple(_KINDS)
+"""The record of each table."""
+TABLES = tuple(KINDS)
 
 _MISSING = {
     "at_s": "say when, in seconds",
@@ -224,7 +225,7 @@ def parse_scenario(document: Mapping[str, object]) -> Scenario:
             raise ValueError(f"scenario: unknown table {key!r}; use {known}")
     records: dict[str, Any] = {
         name: tuple(_build(kind, where, table) for where, table in _tables(document, name))
-        for name, kind in _KINDS.items()
+        for name, kind in KINDS.items()
     }
     changes = records.pop("change")
     return Scenario(changes=changes, **records)
