@@ -27,6 +27,7 @@ _EEG_LEVEL = 0.45
 _THERMAL_LEVEL = 0.00925
 # A scenario is looked up so often, and straight lines drawn between.
 _LOOK_S = 0.05
+_KEPT = 256
 _SIDES = ("left", "right")
 _HEMISPHERE = (Station("cortex", "i"),)
 _RHYTHM_DEPTH = 0.5
@@ -44,6 +45,7 @@ class BrainCourse:
         self._anaesthesia = tuple(anaesthesia)
         self._lesion = tuple(one for one in lesion if one.place == "cortex")
         self.steady = not (self._anaesthesia or self._lesion)
+        self._looked: dict[int, tuple[float, float, float, float]] = {}
 
     def __call__(self, times_s: Floats) -> BrainState:
         """The state at ascending `times_s`."""
@@ -51,12 +53,22 @@ class BrainCourse:
             return BrainState(*(np.full(len(times_s), value) for value in self._look(0)))
         first = math.floor(float(times_s[0]) / _LOOK_S)
         end = math.floor(float(times_s[-1]) / _LOOK_S) + 2
-        grid = np.array([self._look(step) for step in range(first, end)]).T
-        at = times_s / _LOOK_S - first
-        steps = np.arange(end - first)
-        return BrainState(*(np.interp(at, steps, row) for row in grid))
+        looked = [self._look(step) for step in range(first, end)]
+        if all(one == looked[0] for one in looked):
+            return BrainState(*(np.full(len(times_s), value) for value in looked[0]))
+        at, steps = times_s / _LOOK_S - first, np.arange(end - first)
+        return BrainState(*(np.interp(at, steps, row) for row in np.array(looked).T))
 
     def _look(self, step: int) -> tuple[float, float, float, float]:
+        """(depth, suppression, left, right) of the rhythms' scales at a step; the last ones are kept."""
+        found = self._looked.get(step)
+        if found is None:
+            if len(self._looked) >= _KEPT:
+                self._looked.clear()
+            found = self._looked[step] = self._state(step)
+        return found
+
+    def _state(self, step: int) -> tuple[float, float, float, float]:
         at_s = max(step * _LOOK_S, 0.0)
         state = state_at(self._anaesthesia, at_s)
         left, right = (
@@ -128,9 +140,9 @@ class Brain:
             eeg += self._rhythms.rows(len(times_s))
             return
         state = self._course(times_s)
-        whole = np.ones(len(times_s))
-        left, right = fast_share(state.left), fast_share(state.right)
-        eeg *= np.stack([left, right, 0.5 * (left + right), whole])[self._side]
+        left, right, whole = fast_share(state.left), fast_share(state.right), np.ones(len(times_s))
+        if left.min() < 1.0 or right.min() < 1.0:
+            eeg *= np.stack([left, right, 0.5 * (left + right), whole])[self._side]
         eeg += self._rhythms.rows(len(times_s))
         gate = self._gate.gain(times_s)
         if gate.min() < 1.0:

@@ -74,8 +74,8 @@ class Machines:
         records: Sequence[Interference],
     ) -> None:
         self._parts = [
-            _Running(electrodes, rate_hz, seed, chunk_samples, cycles, number, record)
-            for number, record in enumerate(records)
+            _Running(electrodes, rate_hz, seed, chunk_samples, cycles, nth, record)
+            for nth, record in enumerate(records)
         ]
 
     def add_to(self, uv: Floats, times_s: Floats) -> None:
@@ -94,12 +94,12 @@ class _Running:
         seed: int,
         chunk_samples: int,
         cycles: MainsCycles,
-        number: int,
+        nth: int,
         record: Interference,
     ) -> None:
         self._record, self._rate_hz, self._cycles = record, rate_hz, cycles
         self._start_s, self._end_s = record.at_s, record.at_s + record.for_s
-        source = f"interference {number}"
+        source = f"interference {nth}"
         own = [child(seed, source, name) for name in electrodes]
         share = np.array([g.uniform(*_SHARE) for g in own])
         self._level_uv = (record.level_uv or LEVELS_UV[record.kind]) * share[:, None]

@@ -257,11 +257,14 @@ class SuppressionGate:
     def gain(self, times_s: Floats) -> Floats:
         """Gain (time,) at ascending times: 1, or 0.04 in suppression, edges half a cosine of 80 ms."""
         self._run(float(times_s[-1]))
+        edges_s = self._edges_s
+        if not edges_s or (len(edges_s) % 2 == 0 and times_s[0] >= edges_s[-1] + self.EDGE_S):
+            return np.ones(len(times_s))
         # From the start of the last suppression that began before these times on.
-        first = max(0, bisect_right(self._edges_s, float(times_s[0])) - 1)
-        edges_s = np.array(self._edges_s[first - first % 2 :])
-        at = np.searchsorted(edges_s, times_s, side="right") - 1
-        since_s = times_s - np.concatenate([[-np.inf], edges_s])[at + 1]
+        first = max(0, bisect_right(edges_s, float(times_s[0])) - 1)
+        near_s = np.array(edges_s[first - first % 2 :])
+        at = np.searchsorted(near_s, times_s, side="right") - 1
+        since_s = times_s - np.concatenate([[-np.inf], near_s])[at + 1]
         moved = 0.5 - 0.5 * np.cos(np.pi * np.clip(since_s / self.EDGE_S, 0.0, 1.0))
         suppressing = at % 2 == 0
         share = np.where(at < 0, 0.0, np.where(suppressing, moved, 1.0 - moved))

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 LEAST_HZ = 200.0
 """Rhythms end at some 30 Hz; they are made at the lowest rate from this on, a power of two below the own."""
-_BLOCK = 128
+_BLOCK = 256
 # The four samples about a place in an interval, by powers of the place (0 to 1).
 _CUBIC = 0.5 * np.array(
     [[0.0, 2.0, 0.0, 0.0], [-1.0, 0.0, 1.0, 0.0], [2.0, -5.0, 4.0, -1.0], [-1.0, 3.0, -3.0, 1.0]]
