@@ -5,7 +5,7 @@ one pulse alike, needs no cortex (Dong et al., Clin Neurophysiol 2005;116:588). 
 control was not read. A pure function of samples and commands.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,12 @@ SOONEST_MS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """One stimulus of a test: its current where somebody stated it, whether it was a control, or at which
-    sample the control went out that it follows."""
+    """One stimulus of a test: its current where somebody stated it, whether it was a control, and the sample
+    of the stimulus before it."""
 
     current_ma: float | None
     control: bool = False
-    follows: int | None = None
+    before: int | None = None
 
 
 class Spread:
@@ -48,7 +48,7 @@ class Spread:
         self._meter = ResponseMeter(search_ms, s.t0_ms, s.dt_ms, s.names, quiet_ms, plan.smallest_uv)
         self._next = Fired(None)
         self._fired: dict[int, Fired] = {}
-        self._last_control: int | None = None
+        self._last: int | None = None
         self._read: tuple[int, tuple[Response, ...]] | None = None
 
     def planned(self, args: dict[str, Any]) -> None:
@@ -58,10 +58,8 @@ class Spread:
 
     def fired(self, index: int) -> None:
         """A stimulus that will be a sweep begins at sample `index`."""
-        one = self._next
-        follows = None if one.control else self._last_control
-        self._fired[index] = Fired(one.current_ma, one.control, follows)
-        self._last_control = index if one.control else None
+        self._fired[index] = replace(self._next, before=self._last)
+        self._last = index
 
     def forget(self) -> None:
         """Stimuli under way will be no sweeps."""
@@ -80,7 +78,7 @@ class Spread:
     def judge(self, train: Fired, found: tuple[Response, ...]) -> list[bool | None]:
         """For every answer of `train` whether its control evoked it too; None where there was no control, or
         it could not be read."""
-        if self._read is None or train.follows != self._read[0]:
+        if self._read is None or train.before != self._read[0]:
             return [None] * len(found)
         return [self._alike(one, control) for one, control in zip(found, self._read[1], strict=True)]
 

@@ -123,6 +123,24 @@ def test_a_lesion_takes_the_muscles_behind_it(lesion: Lesion, left: dict[str, fl
     assert told == pytest.approx(left, abs=0.06)
 
 
+def test_strong_current_reaches_the_facial_nerve_which_answers_a_single_pulse() -> None:
+    site, face = "left hemisphere", ("OORR1", "OORR2")
+
+    def direct(pulses: list[int], ma: float | None, scenario: Scenario = QUIET) -> list[float]:
+        told = fired(site, face, pulses, ma, scenario)[1].emissions(site)
+        return [emission.uv for _, emission in told if emission.begin_ms < 8.0]
+
+    assert direct([0], 130.0) == [] == direct(TRAIN, 130.0)
+    assert direct(TRAIN, None) == [], "what nobody states is no strong current"
+    (one,) = direct([0], 260.0)
+    assert 500.0 < one < 1000.0
+    assert max(direct(TRAIN, 260.0)) == pytest.approx(one), "it does not sum"
+    easy = Scenario(noise=SILENT, threshold=(Threshold(0.0, site, 60.0),))
+    assert direct([0], 130.0, easy) == [], "the cortex's threshold is not the nerve's"
+    hurt = Scenario(noise=SILENT, lesion=(Lesion(0.0, "cortex", "left"),))
+    assert direct([0], 260.0, hurt) == pytest.approx([one])
+
+
 def test_the_d_wave_is_the_cords_and_not_the_muscles() -> None:
     leads = ("DR1", "DC1", "DC2")
     deep = Scenario(noise=SILENT, anaesthesia=(Anaesthesia(0.0, depth=2.0, block=1.0),))
