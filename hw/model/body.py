@@ -12,7 +12,8 @@ class Electrode:
     """One electrode: `region` shares muscle bursts, `eeg` is its share of scalp EEG (1 on the vertex).
 
     `emg_uv` is the rms of the resting muscle activity; `side` is "left", "right" or "" on the midline. `stem`
-    is its place on either side, with "*" where the side stands: "CP*", "APB*1".
+    is its place on either side, with "*" where the side stands: "CP*", "APB*1". `bursts` is its share of the
+    region's: a needle pair rests in one muscle, what moves the skin over a limb is not in it.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Electrode:
     eeg: float
     emg_uv: float
     stem: str = ""
+    bursts: float = 1.0
 
     def place(self, side: str) -> str:
         """Its place as seen from `side`: ipsilateral "i", contralateral "c" where the side stands."""
@@ -60,17 +62,21 @@ MUSCLES = {
 }
 """Muscles by region. "APBL" is one electrode over the belly, "APBL1" and "APBL2" a needle pair in it."""
 STRIP_CONTACTS = 8
+NEEDLE = (2.0, 0.02)
+"""Resting activity in uV, and the share of bursts, of a needle in a muscle that is not used."""
 
 
-def _pair(stem: str, left: str, right: str, region: str, eeg: float, emg_uv: float) -> Iterator[Electrode]:
+def _pair(
+    stem: str, left: str, right: str, region: str, eeg: float, emg_uv: float, bursts: float = 1.0
+) -> Iterator[Electrode]:
     """The same electrode on both sides; in `region` "*" stands for the side."""
     for side, name in (("left", left), ("right", right)):
-        yield Electrode(name, region.replace("*", side), side, eeg, emg_uv, stem)
+        yield Electrode(name, region.replace("*", side), side, eeg, emg_uv, stem, bursts)
 
 
-def _lettered(stem: str, region: str, eeg: float, emg_uv: float) -> Iterator[Electrode]:
+def _lettered(stem: str, region: str, eeg: float, emg_uv: float, bursts: float = 1.0) -> Iterator[Electrode]:
     """An electrode whose side is the letter L or R."""
-    yield from _pair(stem, stem.replace("*", "L"), stem.replace("*", "R"), region, eeg, emg_uv)
+    yield from _pair(stem, stem.replace("*", "L"), stem.replace("*", "R"), region, eeg, emg_uv, bursts)
 
 
 def _muscles() -> Iterator[Electrode]:
@@ -78,7 +84,7 @@ def _muscles() -> Iterator[Electrode]:
         where = region if region == "pelvis" else f"* {region}"
         for stem in stems:
             for contact in ("", "1", "2"):
-                yield from _lettered(f"{stem}*{contact}", where, 0.0, 3.0)
+                yield from _lettered(f"{stem}*{contact}", where, 0.0, *(NEEDLE if contact else (3.0, 1.0)))
 
 
 def _all() -> Iterator[Electrode]:

@@ -128,6 +128,8 @@ class Muscle:
         generators = [child(seed, "emg", name) for name in electrodes]
         self._noise = OnePoleBank(generators, rate_hz, poles_hz, _EMG_GAINS, scale)
         self._region = np.array([REGIONS.index(e.region) for e in places])
+        self._needles = np.array([k for k, e in enumerate(places) if e.bursts != 1.0], dtype=np.intp)
+        self._share = np.array([e.bursts for e in places if e.bursts != 1.0])[:, None]
         regions = [child(seed, "emg wander", region) for region in REGIONS]
         phasors = wander_phasors(regions, len(_SLOW_PERIODS_S), _EMG_SLOW_LOG_SD)
         self._wander = SlowWander(phasors, _SLOW_PERIODS_S, rate_hz, chunk_samples)
@@ -136,6 +138,7 @@ class Muscle:
     def next_uv(self, times_s: Floats) -> Floats:
         """The next samples, shape (electrode, time)."""
         gain = np.exp(self._wander.rows(float(times_s[0])))
+        needles = gain[self._region[self._needles]]
         excess = [train.excess(times_s) for train in self._bursts]
         neck = excess[REGIONS.index("neck")]
         for region, name in enumerate(REGIONS):
@@ -144,8 +147,13 @@ class Muscle:
             if name == "scalp" and neck is not None:
                 lift = lift + _NECK_TO_SCALP * neck
             gain[region] *= lift
+            mine = self._region[self._needles] == region
+            if mine.any():
+                needles[mine] *= 1.0 + self._share[mine] * (lift - 1.0)
         out = self._noise.rows(len(times_s))
-        out *= gain[self._region]
+        every = gain[self._region]
+        every[self._needles] = needles
+        out *= every
         return out
 
 
