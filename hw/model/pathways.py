@@ -187,9 +187,10 @@ WAYS: dict[str, Way] = {
     "cortex": Way(_CORTEX, (Station("cortex"),), near={"S": 8.0}),
 }
 # What is nothing but motor: its artifact alone. Over the skull it is the largest there is.
-_SCALP = dict.fromkeys(("C", "CP", "F", "P", "Cz", "CPz", "Fz", "Cm"), 12.0)
+_SCALP = dict.fromkeys(("C", "CP", "F", "P", "Cz", "CPz", "Fz", "Cm"), 60.0)
+_FACE = dict.fromkeys(("MAS", "OOC", "OOR", "MEN", "TON", "VOC", "TRA"), 3.0)
 MOTOR_ONLY: dict[str, Way] = {
-    "hemisphere": Way((), near=_SCALP, artifact=6.0),
+    "hemisphere": Way((), near={**_SCALP, **_FACE}, artifact=1.2),
     "motor cortex": Way((), near={"S": 30.0}, artifact=1.0),
     "facial nerve": Way((), near={"OOC": 4.0, "OOR": 4.0, "MEN": 4.0}, artifact=0.3),
     "vagus nerve": Way((), near={"VOC": 4.0}, artifact=0.3),
