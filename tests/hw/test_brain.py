@@ -156,6 +156,8 @@ def test_the_patient_tells_its_suppressions_before_they_are_read_and_keeps_to_th
     spans = patient.suppressed(40.0)
     assert spans[0][0] >= 5.0 and spans[-1][1] <= 40.0 and len(spans) > 3
     assert patient.suppressed(spans[1][1]) == spans[:2] and patient.suppressed(1.0) == ()
+    middle_s = 0.5 * sum(spans[1])
+    assert patient.suppressed(middle_s) == (spans[0], (spans[1][0], middle_s))
     uv = 1e6 * np.array([patient.read(k) for k in range(int(40 * rate_hz))])
     twin = Patient(("Fz", "Cz"), rate_hz, 4, scenario=scenario)
     assert np.array_equal(uv, 1e6 * np.array([twin.read(k) for k in range(int(40 * rate_hz))]))

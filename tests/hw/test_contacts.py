@@ -85,11 +85,12 @@ def test_a_loose_lead_is_the_body_with_steps_crackle_and_noise() -> None:
     assert np.array_equal(uv[1:], sound[1:])
     extra = (uv - sound)[0, 1002:]
     assert not (uv - sound)[0, :1001].any()
-    quick = np.abs(np.diff(extra))
-    assert np.percentile(quick, 99.7) > 4 * np.median(quick) and quick.max() > 100.0
-    assert 15 < np.count_nonzero(quick > 60.0) < 4000
-    pieces = extra[: len(extra) // 200 * 200].reshape(-1, 200).std(axis=1)
-    assert pieces.min() > 3.0 and np.percentile(pieces, 95) > 2 * pieces.min()
+    # Crackle lifts all differences of its pieces; a step lifts one, and stays in means over two mains cycles.
+    quick = np.median(np.abs(np.diff(extra))[:39_800].reshape(-1, 40), axis=1)
+    assert 0.02 < np.mean(quick > 3 * np.median(quick)) < 0.3
+    slow = extra[:39_800].reshape(-1, 40).mean(axis=1)
+    assert 10 < np.count_nonzero(np.abs(np.diff(slow)) > 60.0) < 120
+    assert extra[:39_800].reshape(-1, 200).std(axis=1).min() > 3.0
     assert 5.0 < line_uv(extra, 50.0) < 45.0
 
 
