@@ -19,17 +19,17 @@ Floats = NDArray[np.float64]
 
 # Height of the R wave in uV at scale 1, by region; electrodes of a region differ by _SPREAD.
 _HEIGHT_UV = {
-    "scalp": (7.0, 15.0),
-    "neck": (7.0, 15.0),
-    "left face": (7.0, 15.0),
-    "right face": (7.0, 15.0),
+    "scalp": (7.3, 14.0),
+    "neck": (7.3, 14.0),
+    "left face": (7.3, 14.0),
+    "right face": (7.3, 14.0),
     "inside": (15.0, 40.0),
-    "back": (70.0, 150.0),
-    "pelvis": (70.0, 150.0),
+    "back": (75.0, 140.0),
+    "pelvis": (75.0, 140.0),
 }
 _LIMB_UV = (30.0, 80.0)
 _SPREAD = (0.75, 1.3)
-_STRIP_UV = (7.0, 15.0)
+_STRIP_UV = (7.3, 14.0)
 # P, Q, R, S, T: where (s from the R wave), how wide, how high. P and T come nearer with the rate (Bazett).
 _WAVES = np.array(
     [
