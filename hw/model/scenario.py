@@ -54,9 +54,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class NoiseChange:
-    """From `at_s` on, noise is this many times its normal: `emg`, `mains`, and `eeg` with the thermal noise.
+    """From `at_s` on, noise is this many times its normal.
 
-    The new state is whole: what it does not name returns to 1. Electrode offset and its drift stay.
+    `emg`: resting muscle; `mains`; `eeg`: background, rhythms and the thermal noise.
+    The new state is whole: what it does not name returns to 1. All else stays as it is.
     ValueError (one line) for impossible values.
     """
 
@@ -154,7 +155,7 @@ class Scenario:
     def contact_at(self, name: str, at_s: float) -> Contact:
         """How the electrode `name` (or "reference") lies at `at_s`."""
         said = [one for one in self.electrode if one.name == name and one.at_s <= at_s]
-        return max(said, key=lambda one: one.at_s).condition if said else "ok"
+        return sorted(said, key=lambda one: one.at_s)[-1].condition if said else "ok"
 
     def threshold_ma(self, site: str, at_s: float) -> float | None:
         """The current at which half of `site` answers at `at_s`, where the scenario says so."""

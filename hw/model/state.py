@@ -25,10 +25,11 @@ _DEPTH_LATE = {"peripheral": 0.0, "subcortical": 0.01, "cortical": 0.04, "motor"
 class Anaesthesia:
     """From `at_s` on the patient's state is this, reached in straight lines over `ramp_s`.
 
-    `depth` 1 is surgical, 0 nearly awake, 2 suppressing; `block` is the share of muscle fibres that
-    relaxants hold; `fade` what hours of anaesthesia leave of what motor cells do (a long ramp); `suppression`
-    the share of time that the EEG is flat (None: what depth brings). The state
-    is whole: what a record does not name is normal again. ValueError (one line) for impossible values.
+    `depth` 1 is surgical, 0 nearly awake, 2 suppressing; `block` is the share of muscle fibres that relaxants
+    hold (of stimulated muscles); `fade` what hours of anaesthesia leave of what motor cells do (a long ramp);
+    `suppression` the share of time that the EEG is flat (None: what depth brings). Depth, suppression and
+    pressure move the EEG too (`hw.model.brain`). The state is whole: what a record does not name is normal
+    again. ValueError (one line) for impossible values.
     """
 
     at_s: float

@@ -135,6 +135,7 @@ def test_the_scenario_tells_how_a_lead_lies() -> None:
         electrode=(
             ElectrodeChange(2.0, "CP3", "off"),
             ElectrodeChange(5.0, "CP3", "ok"),
+            ElectrodeChange(3.0, "reference", "off"),
             ElectrodeChange(3.0, "reference", "loose"),
         )
     )
