@@ -19,7 +19,7 @@ from hw.link import NOT_SEEN, Stimulus
 
 LEAST_MS = 60.0
 """At least so long after the control nothing else may be evoked by it."""
-PATIENCE_S = SHOT_WAIT_S + 1.0
+PATIENCE_S = SHOT_WAIT_S + 4.0
 """The edge answers a single stimulus within SHOT_WAIT_S; the rest is for link and queue."""
 
 Phase = Literal["control", "between", "train", "over"]

@@ -229,6 +229,14 @@ def test_what_stops_the_test_in_between_answers_and_nothing_more_is_fired() -> N
     assert len(desk.sent) == 1 and len(desk.answers) == 1
 
 
+def test_an_arming_that_ran_out_is_seen_when_the_train_is_due() -> None:
+    desk = Desk(face())
+    desk.control()
+    desk.why = "test face is stopped, not armed; stim.arm it first"  # and no event has told of it
+    desk.reach(5000)
+    assert len(desk.sent) == 1 and desk.answers == [f"the train was not fired: {desk.why}"]
+
+
 def test_a_pulse_that_was_given_up_is_followed_by_none() -> None:
     desk = Desk(face())
     assert desk.fire() == ""
