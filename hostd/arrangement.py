@@ -45,24 +45,34 @@ def arrange(case: Case, rate_hz: float) -> dict[str, StimPlan]:
 
 
 def collisions(plans: Mapping[str, StimPlan], rate_hz: float) -> tuple[Collision, ...]:
-    """Which repeated stimuli will fall into another test's lockout: an estimate, for display.
+    """Which repeated stimuli will give way to another test's, as the edge decides: an estimate, for display.
 
-    Of every pair alone, as if all of the other test's stimuli fired; pairs that keep clear are not named.
+    Of two periods the longer one goes first: its stimuli are never left out, and the other's are not fired
+    where their own lockout would reach it. Of every pair alone, as if all of the other test's stimuli fired;
+    pairs that keep clear are not named.
     """
     found = []
+    spacing = math.ceil(MIN_SPACING_S * rate_hz - 1e-6)
     repeated = {name: plan for name, plan in plans.items() if plan.period}
     for name, plan in repeated.items():
         for other_name, other in repeated.items():
-            if name == other_name:
+            if name == other_name or plan.period > other.period:
                 continue
             # Seen from the other's stimuli, this one's fall on every g-th sample in turn, equally often.
             g = math.gcd(plan.period, other.period)
-            first, locked = (plan.phase - other.phase) % g, span_samples(other) + other.guard
-            hit = len(range(first, min(locked, other.period), g))
+            first = (plan.phase - other.phase) % g
+            before = span_samples(plan) + max(plan.guard, spacing) - 1 if plan.period < other.period else 0
+            after = span_samples(other) + (max(other.guard, spacing) if before else other.guard)
+            hit = min(_met(first, -before, after, g), other.period // g)
             if hit:
                 share = hit * g / other.period
                 found.append(Collision(name, other_name, share, share * 60 * rate_hz / plan.period))
     return tuple(found)
+
+
+def _met(first: int, start: int, end: int, g: int) -> int:
+    """How many of first, first +- g, ... lie within `start` to before `end`."""
+    return len(range(start + (first - start) % g, end, g))
 
 
 def _bare(test: TestPlan, ceilings: Sequence[Ceiling], rate_hz: float) -> StimPlan:

@@ -32,7 +32,7 @@ def explain(case: Case) -> Iterator[str]:
     if case.rate_hz and not case.recording.annotations and not case.recording.trigger_channel:
         for hit in collisions(arrange(case, case.rate_hz), case.rate_hz):
             share = f"{hit.share:.1%} of the stimuli of {hit.test} ({hit.a_minute:.1f} a minute)"
-            yield f"{share} will be left out, since they fall into the lockout of {hit.other}"
+            yield f"{share} will be left out, since those of {hit.other} come first"
     plans: list[TestPlan | WatchPlan] = [*case.tests, *case.watches]
     for plan in plans:
         yield ""

@@ -66,7 +66,7 @@ rate_hz = 3.011
 """
     )
     told = list(explain(casefile.parse(text, "x.toml")))
-    assert any("of the stimuli of left" in line and "lockout of right" in line for line in told)
+    assert any("of the stimuli of right" in line and "those of left come first" in line for line in told)
 
 
 @pytest.mark.parametrize("name", [name for name in MODALITIES if name != "custom"])
