@@ -226,8 +226,8 @@ def test_an_analogue_trigger():
 
 
 def test_shipped_cases():
-    assert casefile.procedures() == ("median_ssep", "mouse_abr", "tibial_ssep")
-    median, mouse, tibial = (casefile.procedure(name) for name in casefile.procedures())
+    assert {"median_ssep", "mouse_abr", "tibial_ssep"} <= set(casefile.procedures())
+    median, mouse, tibial = map(casefile.procedure, ("median_ssep", "mouse_abr", "tibial_ssep"))
     assert len(median.channels) == len(tibial.channels) == 8
     assert (median.rate_hz, tibial.rate_hz, mouse.rate_hz) == (4000, 4000, 24414)
     for case, peaks in ((median, ["N9", "N13", "N20"]), (tibial, ["PF", "LP", "P37"])):
@@ -256,7 +256,7 @@ def test_the_mouse_peaks_lie_within_their_windows_of_the_recording():
 
 def test_an_unknown_procedure_names_the_nearest_and_all():
     with pytest.raises(
-        CaseFileError, match=r"did you mean 'median_ssep'\? choose from median_ssep, mouse_abr, tib"
+        CaseFileError, match=r"did you mean 'median_ssep'\? choose from acdf, aneurysm, carotid, lum"
     ):
         casefile.procedure("median_sep")
     with pytest.raises(CaseFileError, match="not shipped"):
