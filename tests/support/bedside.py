@@ -2,7 +2,7 @@
 
 Many times as fast as the box of `tests.support.lockstep`, which says byte for byte what is left out here:
 the chip, the edge's loop and its proofs. Stimuli come as the case's plans lay them on the sample grid; single
-ones when they are asked for.
+ones when they are asked for. Single stimuli and trains go first: what repeats keeps out of their lockouts.
 """
 
 import heapq
@@ -19,6 +19,7 @@ from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hw.board import LATCH_LAG_SAMPLES, LATENCY_OFFSET_SAMPLES
 from hw.chips import VREF_V
+from hw.limits import span_samples
 from hw.link import Description, StimPlan
 from hw.model.converter_noise import noise_uv
 from hw.model.patient import Patient
@@ -132,28 +133,56 @@ def recording(
 def _pulses(case: Case, shots: Sequence[Shot]) -> Iterator[_Pulse | None]:
     """Every pulse in order of time, then None for ever."""
     plans = arrange(case, case.rate_hz)
-    streams = [_repeated(plan, case.rate_hz) for plan in plans.values() if plan.period]
     single = sorted(pulse for shot in shots for pulse in _shot(case, plans[shot.test], shot))
+    asked = [(round(shot.at_s * case.rate_hz), plans[shot.test]) for shot in shots]
+    first = int(START_S * case.rate_hz)
+    trains = [(first + plan.phase, plan) for plan in plans.values() if plan.period and plan.pulses > 1]
+    streams = [_repeated(case, plan, asked, trains) for plan in plans.values() if plan.period]
     yield from heapq.merge(*streams, iter(single))
     while True:
         yield None
 
 
-def _repeated(plan: StimPlan, rate_hz: float) -> Iterator[_Pulse]:
-    at, number = int(START_S * rate_hz) + plan.phase, 0
+def _repeated(
+    case: Case, plan: StimPlan, asked: Sequence[tuple[int, StimPlan]], trains: Sequence[tuple[int, StimPlan]]
+) -> Iterator[_Pulse]:
+    at, number = int(START_S * case.rate_hz) + plan.phase, 0
+    ma, us = _strength(case, plan)
     while True:
-        line = plan.alternate if plan.alternate and number % 2 else plan.line
-        yield _Pulse(at, line, plan.hold, None, None)
-        at, number = at + plan.period, number + 1
+        begun = [*asked, *(_last(at + _window(plan), *one) for one in trains if one[1].period > plan.period)]
+        if not any(at < start + _window(other) and start < at + _window(plan) for start, other in begun):
+            line = plan.alternate if plan.alternate and number % 2 else plan.line
+            yield from (_Pulse(at + k, line, plan.hold, ma, us) for k in _train(plan))
+            number += 1
+        at += plan.period
+
+
+def _last(before: int, first: int, plan: StimPlan) -> tuple[int, StimPlan]:
+    """When `plan`, on its grid since `first`, began last before a sample."""
+    return first + (before - 1 - first) // plan.period * plan.period, plan
+
+
+def _window(plan: StimPlan) -> int:
+    """Samples from a stimulus on during which no other test fires."""
+    return span_samples(plan) + plan.guard
+
+
+def _train(plan: StimPlan) -> Iterator[int]:
+    """Samples of the pulses of a stimulus after its first."""
+    span = (plan.pulses - 1) * plan.interval
+    return (t * (span + plan.gap) + k * plan.interval for t in range(plan.trains) for k in range(plan.pulses))
+
+
+def _strength(case: Case, plan: StimPlan) -> tuple[float | None, float | None]:
+    """Current and width where the case says how strong."""
+    (test,) = [test.name for test in case.tests if test.line == plan.line]
+    ma = _stated_ma(case, Shot(0.0, test))
+    return ma, float(plan.width_us) if ma is not None else None
 
 
 def _shot(case: Case, plan: StimPlan, shot: Shot) -> list[_Pulse]:
     first = round(shot.at_s * case.rate_hz)
     ma = _stated_ma(case, shot)
     us = float(plan.width_us) if ma is not None else None
-    span = (plan.pulses - 1) * plan.interval
-    return [
-        _Pulse(first + train * (span + plan.gap) + k * plan.interval, plan.line, plan.hold, ma, us)
-        for train in range(1 if shot.control else plan.trains)
-        for k in range(1 if shot.control else plan.pulses)
-    ]
+    train = (0,) if shot.control else _train(plan)
+    return [_Pulse(first + k, plan.line, plan.hold, ma, us) for k in train]
