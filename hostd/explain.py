@@ -17,6 +17,7 @@ from hostd.modalities import MODALITIES, Modality
 _SHOWN = [
     key for key in TestTable.__struct_fields__ if key not in ("modality", "peak", "alert", "derivations")
 ]
+_STRENGTH = ("current_ma", "volts", "steps_ma")
 _MOST = 60
 
 
@@ -47,6 +48,8 @@ def _test(plan: TestPlan | WatchPlan, table: dict[str, object]) -> Iterator[str]
         written, usual = table.get(key), getattr(modality.defaults, key)
         if written is None and usual is None:
             continue
+        if written is None and _said_otherwise(key, table):
+            continue
         value = usual if written is None else written
         where = "the case file" if written is not None else f"protocols/{modality.name}.toml"
         asked = written is None and key in modality.protocol.ask
@@ -54,8 +57,14 @@ def _test(plan: TestPlan | WatchPlan, table: dict[str, object]) -> Iterator[str]
     yield f"  {'derivations':<16} {_listed([d.name for d in plan.derivations])}"
     if isinstance(plan, TestPlan):
         yield from _measured(plan)
-    if missing := [key for key in modality.protocol.ask if key not in table and _open(modality, key)]:
+    ask = [key for key in modality.protocol.ask if key not in table and not _said_otherwise(key, table)]
+    if missing := [key for key in ask if _open(modality, key)]:
         yield f"  nobody has said  {', '.join(missing)}: ask a clinical lead"
+
+
+def _said_otherwise(key: str, table: dict[str, object]) -> bool:
+    """Whether `key` says how strong, and the case says it by another one."""
+    return key in _STRENGTH and any(one in table for one in _STRENGTH if one != key)
 
 
 def _open(modality: Modality, key: str) -> bool:

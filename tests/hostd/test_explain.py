@@ -69,6 +69,14 @@ rate_hz = 3.011
     assert any("of the stimuli of right" in line and "those of left come first" in line for line in told)
 
 
+def test_a_strength_that_is_written_takes_the_place_of_the_protocols() -> None:
+    text = CASE.replace("line = 2", "line = 2\ncurrent_ma = 120\nwidth_us = 500")
+    text += '[test.map]\nmodality = "cortical_mapping"\nside = "left"\nline = 3\narea_cm2 = 0.04\ncurrent_ma = 12\n'
+    told = [" ".join(line.split()) for line in explain(casefile.parse(text, "x.toml"))]
+    assert "current_ma 12 the case file" in told and not [line for line in told if "steps_ma" in line]
+    assert "current_ma 120 the case file" in told and not [line for line in told if "volts" in line]
+
+
 @pytest.mark.parametrize("name", [name for name in MODALITIES if name != "custom"])
 def test_every_modality_can_be_explained(name: str) -> None:
     told = list(explain(casefile.parse(smallest(name), "x.toml")))
