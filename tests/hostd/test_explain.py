@@ -71,7 +71,8 @@ rate_hz = 3.011
 
 def test_a_strength_that_is_written_takes_the_place_of_the_protocols() -> None:
     text = CASE.replace("line = 2", "line = 2\ncurrent_ma = 120\nwidth_us = 500")
-    text += '[test.map]\nmodality = "cortical_mapping"\nside = "left"\nline = 3\narea_cm2 = 0.04\ncurrent_ma = 12\n'
+    text += '[test.map]\nmodality = "cortical_mapping"\nside = "left"\nline = 3\n'
+    text += "area_cm2 = 0.04\ncurrent_ma = 12\n"
     told = [" ".join(line.split()) for line in explain(casefile.parse(text, "x.toml"))]
     assert "current_ma 12 the case file" in told and not [line for line in told if "steps_ma" in line]
     assert "current_ma 120 the case file" in told and not [line for line in told if "volts" in line]
