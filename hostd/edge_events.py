@@ -26,7 +26,7 @@ class EdgeEvents:
         index: Callable[[], int],
         happen: Callable[[str, int], None],
         faults: list[str],
-        shown: Callable[[Stimulus], None],
+        shown: Callable[[Stimulus], None] = lambda stimulus: None,
     ) -> None:
         self._shown = shown
         self._stimulation, self._stimuli, self._folder = stimulation, stimuli, folder
