@@ -60,7 +60,8 @@ class EmgWatch:
 
     def restart(self, index: int) -> list[Outgoing]:
         """The signal begins anew at `index`: what was open ends there, cut."""
-        told = self._rest() + [self._event(event) for event in self._detector.restart(index)]
+        end = self._stream.end
+        told = self._rest() + [self._event(event, end) for event in self._detector.restart(index)]
         self._stream.restart(index)
         self._rows, self._first = self._rows[:0], index
         return told
@@ -94,19 +95,22 @@ class EmgWatch:
             end = (begun // self._frame + 1) * self._frame - begun
             if end > len(self._heard):
                 return told
-            told += [self._event(event) for event in self._detector.append(begun, self._heard[:end])]
+            events = self._detector.append(begun, self._heard[:end])
             self._heard, begun = self._heard[end:], begun + end
+            told += [self._event(event, begun) for event in events]
 
     def finish(self) -> list[Outgoing]:
         """What was open ends with the samples."""
-        return self._rest() + [self._event(event) for event in self._detector.restart(self._stream.end)]
+        end = self._stream.end
+        return self._rest() + [self._event(event, end) for event in self._detector.restart(end)]
 
     def _rest(self) -> list[Outgoing]:
         """Events in the last part of a frame."""
         rows, self._heard = self._heard, self._heard[:0]
         if not len(rows):
             return []
-        return [self._event(event) for event in self._detector.append(self._stream.end - len(rows), rows)]
+        end = self._stream.end
+        return [self._event(event, end) for event in self._detector.append(end - len(rows), rows)]
 
     def set_baseline(self, index: int) -> list[Outgoing]:
         """There is none: silence is what muscle activity is compared with."""
@@ -116,7 +120,8 @@ class EmgWatch:
         """There is none."""
         return self.set_baseline(index)
 
-    def _event(self, event: EmgEvent) -> Outgoing:
+    def _event(self, event: EmgEvent, told_at: int) -> Outgoing:
+        """An event as it is told at sample `told_at`, which lies behind its end."""
         name = self._names[event.derivation]
         a_train_s = float(self._detector.a_train_s[event.derivation])
         seconds = (event.end - event.first) / self._rate_hz
@@ -148,7 +153,7 @@ class EmgWatch:
             "muted_s": float(self._detector.muted_s[event.derivation]),
             "text": text,
         }
-        return Outgoing("emg", event.end, fields)
+        return Outgoing("emg", told_at, fields)
 
     def _packet(self, packet: Packet) -> Outgoing:
         fields = {

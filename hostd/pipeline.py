@@ -39,7 +39,7 @@ _KINDS: dict[str, type[Evoked] | type[Responses] | type[Tof]] = {
     "response": Responses,
     "tof": Tof,
 }
-_SHARED = ("event", "tof", "emg", "emg.audio", "spectrum", "eeg")
+_SHARED = ("event", "tof")
 """Topics that tests share: their order must not hang on how the samples were cut into blocks."""
 
 

@@ -37,8 +37,10 @@ class Watches:
             watch.exclude(first, end, reason)
 
     def append(self, counts: NDArray[np.int32], triggers: list[Trigger]) -> list[Outgoing]:
-        """The next contiguous samples and all stimuli (any line) in them."""
-        return [message for watch in self.by_name.values() for message in watch.append(counts, triggers)]
+        """The next contiguous samples and all stimuli (any line) in them. Watches share topics: what they say
+        is in order of the sample at which each could say it, however the samples were cut."""
+        told = [message for watch in self.by_name.values() for message in watch.append(counts, triggers)]
+        return sorted(told, key=lambda message: message.index)
 
     def finish(self) -> list[Outgoing]:
         """The samples have ended."""

@@ -13,7 +13,7 @@ import scipy
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import chain, edge, kernels, latency, loop, replay, rig, stimuli
+from tests.bench import chain, edge, kernels, latency, loop, procedure, replay, rig, stimuli
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ def rows(say: Console) -> list[Row]:
     r = replay.measure()
     say.print("hostd: latency, 40 s in real time ...")
     late = latency.measure()
+    say.print("hostd: a whole scoliosis correction, 40 s in real time ...")
+    whole = procedure.measure()
     say.print("firmware: sample loop and link ...")
     e = edge.measure()
     own = loop.measure()
@@ -55,6 +57,11 @@ def rows(say: Console) -> list[Row]:
         Row("hostd.latency_p50", late["p50"], "ms", 20.0, "<="),
         Row("hostd.latency_p99", late["p99"], "ms", 20.0, "<="),
         Row("hostd.latency_averages", late["n"], "messages"),
+        Row("hostd.scoliosis_share", whole["share"], "% of a core", 25.0, "<="),
+        Row("hostd.emg_audio_p99", whole["sound"], "ms behind the sample", 200.0, "<="),
+        Row("hostd.mep_verdict_p99", whole["mep"], "ms after the train", 1000.0, "<="),
+        Row("hostd.eeg_rate", whole["eeg"], "a second", 0.9),
+        Row("hostd.scoliosis_average_p99", whole["average"], "ms"),
         Row("firmware.simulated_speed", e["simulated"], "x real time"),
         Row("firmware.loop_own_cost", own["compiled_us"], "us per frame", 3.0, "<="),
         Row("firmware.loop_vs_python", own["ratio"], "x", 0.6, "<="),
