@@ -18,6 +18,9 @@ from hostd.wire import Message
 
 PLAIN_EVERY_NS = 5_000_000_000
 STALE_NS = 3_000_000_000
+SAID = ("response", "tof", "eeg", "emg")
+"""What says in a sentence how it stands; the latest of each test is shown."""
+TOPICS = ("status", "average.", "measure.", "event", "alert", "response.", "tof", "eeg", "emg")
 TITLES = ("test", "sweeps", "rejected", "peak", "latency ms", "amplitude uV", "change", "noise uV")
 
 
@@ -30,6 +33,7 @@ class Progress:
         self._averages: dict[str, dict[str, Any]] = {}
         self._peaks: dict[str, list[dict[str, Any]]] = {}
         self._leading: dict[str, str | None] = {}
+        self._said: dict[str, str] = {}
         self._event = ""
         self._alerts: dict[str, dict[str, Any]] = {}
         self._heard_ns = time.monotonic_ns()
@@ -45,6 +49,8 @@ class Progress:
         elif kind == "measure":
             self._peaks[test] = message.header["peaks"]
             self._leading[test] = message.header.get("leading")
+        elif kind in SAID and "text" in message.header:
+            self._said[test or str(message.header.get("test"))] = _printable(str(message.header["text"]))
         elif kind == "alert":
             self._alerts[message.header["id"]] = dict(message.header)
         elif kind == "event":
@@ -61,7 +67,8 @@ class Progress:
         )
         lost = self._status.get("lost_samples", 0)
         warnings = "".join(f"{text} | " for text, _ in self._warnings())
-        return f"{_clock(self._seconds())} lost {lost} | {warnings}{tests or 'waiting for sweeps'}"
+        said = "".join(f"; {text}" for text in self._said.values())
+        return f"{_clock(self._seconds())} lost {lost} | {warnings}{tests or 'waiting for sweeps'}{said}"
 
     def _warnings(self) -> list[tuple[str, str]]:
         """Open alerts and what locks stimulation, each with its style."""
@@ -111,6 +118,7 @@ class Progress:
                 )
                 table.add_row(*(first if k == 0 else ("", "", "")), *_cells(peak))
         rows: list[Any] = [head, table]
+        rows += [Text(text, no_wrap=True, overflow="ellipsis") for text in self._said.values()]
         rows += [Text(text, style=style) for text, style in self._warnings()]
         if self._event:
             rows.append(Text(self._event, style="dim", no_wrap=True, overflow="ellipsis"))
@@ -177,7 +185,7 @@ def watch(bus: str, places: dict[str, str], out: TextIO, running: Callable[[], b
     """Show the case at `bus` on `out` until `running` says no: live on a terminal, plain lines elsewhere."""
     progress = Progress(places)
     console = Console(file=out)
-    with Subscription(bus, ("status", "average.", "measure.", "event", "alert")) as subscription:
+    with Subscription(bus, TOPICS) as subscription:
         if console.is_terminal:
             with Live(console=console, refresh_per_second=4, get_renderable=progress.panel):
                 while running():

@@ -240,3 +240,15 @@ def test_watching_where_nobody_speaks_ends_when_told() -> None:
     watcher.join(10)
     assert not watcher.is_alive()
     assert out.getvalue().splitlines()[-1] == "00:00 lost 0 | waiting for sweeps"
+
+
+def test_what_stands_in_a_sentence_is_shown_as_it_is() -> None:
+    progress = Progress({})
+    progress.take(Message("response.mep", {"text": "left hemisphere: TAR lost in 2 repeats"}, []))
+    progress.take(Message("eeg", {"test": "eeg", "text": "eeg: SEF95 12.0 Hz"}, []))
+    progress.take(Message("emg.audio", {"test": "emg"}, []))
+    progress.take(Message("eeg", {"test": "eeg", "text": "eeg: SEF95 11.0 Hz"}, []))
+    assert progress.line().endswith("; left hemisphere: TAR lost in 2 repeats; eeg: SEF95 11.0 Hz")
+    shown = Console(width=100, record=True, file=io.StringIO())
+    shown.print(progress.panel())
+    assert "TAR lost in 2 repeats" in shown.export_text()
