@@ -17,9 +17,16 @@ def control_fields(plan: TestPlan, measured: tuple[Measurement, ...]) -> dict[st
     """The control of a test and whether it is seen; None where it has none."""
     if plan.control is None:
         return None
-    seen = measured[plan.control]
-    text = "seen" if seen.present else "not seen: the stimulus may not have arrived"
-    return {"peak": seen.name, "present": seen.present, "text": f"{seen.name} {text}"}
+    control = measured[plan.control]
+    seen = _seen(control)
+    text = "seen" if seen else "not seen: the stimulus may not have arrived"
+    return {"peak": control.name, "present": seen, "text": f"{control.name} {text}"}
+
+
+def _seen(control: Measurement) -> bool:
+    """There, and of some size: what a blanked artifact leaves may have energy where the control would be."""
+    size_uv = control.amplitude_ci_uv
+    return control.present and (size_uv is None or size_uv[0] > 0.0)
 
 
 def rule_fields(
@@ -36,7 +43,7 @@ def rule_fields(
     told = []
     for rule in plan.rules:
         place = names.index(rule.peak)
-        barred = plan.control not in (None, place) and not measured[plan.control].present
+        barred = plan.control not in (None, place) and not _seen(measured[plan.control])
         baseline = before[place] if before and not barred else None
         judged = judge(rule, measured[place], baseline, projection if place == plan.leading else None)
         told.append(
