@@ -60,7 +60,8 @@ class ResponsePlan:
     `search_ms` is where a response may be, `quiet_ms` the spans that it is judged against. The last `stack`
     are shown; what is measured is the mean of the last `pooled`. `drop_pct`, `confirm`: the rule, a fall of
     so much from baseline in so many repeats (0: no rule). `gate`: the train-of-four test that must allow it.
-    `m_ms`: where the M wave before an H reflex lies; `region`: whose bands a threshold falls into.
+    `m_ms`: where the M wave before an H reflex lies; `region`: whose bands a threshold falls into. `track`:
+    lowest and highest current and a step, between which the first derivation's threshold is followed.
     """
 
     search_ms: tuple[float, float]
@@ -73,6 +74,7 @@ class ResponsePlan:
     gate_for: Literal["mep", "emg"] = "mep"
     m_ms: tuple[float, float] | None = None
     region: str = ""
+    track: tuple[float, float, float] | None = None
     control: bool = False
 
 

@@ -10,7 +10,17 @@ from hostd.casefile_rules import resolve_control, resolve_leading, resolve_rules
 # 16 sub-averages carry the noise estimate, so fewer sweeps have no error bar.
 MIN_SWEEPS = 16
 MAX_SWEEPS = 1_000_000
-RESPONSE_KEYS = ("search_ms", "m_ms", "stack", "pooled", "drop_pct", "confirm", "allowed_by", "control_pulse")
+RESPONSE_KEYS = (
+    "search_ms",
+    "m_ms",
+    "stack",
+    "pooled",
+    "drop_pct",
+    "confirm",
+    "allowed_by",
+    "track",
+    "control_pulse",
+)
 WATCH_KEYS = ("mute_ms", "listen", "full_scale_uv", "squelch_uv")
 
 

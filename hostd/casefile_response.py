@@ -44,6 +44,7 @@ def resolve_response(scope: TestScope, plan: TestPlan) -> TestPlan:
         gate_for=modality.protocol.gate_for,
         m_ms=scope.value("m_ms"),
         region=_region(scope),
+        track=_track(scope),
         control=_control(scope, plan),
     )
     if plan.kind == "tof":
@@ -112,6 +113,19 @@ def _drop(scope: TestScope) -> float:
 def _gate(scope: TestScope) -> str:
     written = scope.table.allowed_by
     return "" if written in (None, NONE) else str(written)
+
+
+def _track(scope: TestScope) -> tuple[float, float, float] | None:
+    written = scope.table.track
+    if written is None:
+        return None
+    low, high, step = written
+    if not 0 < low < high or not 0 < step <= high - low:
+        cure = "write [lowest, highest, step], as track = [200, 800, 20]"
+        scope.fault("track", f"{low:g} to {high:g} by {step:g} is no range to follow a threshold in", cure)
+    elif scope.value("steps_ma") is not None and scope.table.current_ma is None:
+        scope.fault("track", "steps_ma searches the threshold already", "keep either track or steps_ma")
+    return written
 
 
 def _region(scope: TestScope) -> str:

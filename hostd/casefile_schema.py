@@ -148,6 +148,10 @@ class TestTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pooled: Annotated[int | None, _says("a whole number", "pooled = 1")] = None
     drop_pct: Annotated[float | Literal["off"] | None, _says('a percentage or "off"', "drop_pct = 70")] = None
     confirm: Annotated[int | None, _says("a whole number", "confirm = 2")] = None
+    track: Annotated[
+        tuple[float, float, float] | None,
+        _says("three numbers, [lowest, highest, step]", "track = [200, 800, 20]"),
+    ] = None
     allowed_by: Annotated[
         str | None, _says('the name of a train-of-four test or "none"', 'allowed_by = "left_tof"')
     ] = None

@@ -21,6 +21,7 @@ from hostd.edge_link import CONNECT_S
 from hostd.endpoints import parse_bus
 from hostd.errors import UsageError
 from hostd.intake import Intake
+from hostd.modalities import MODALITIES
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hostd.processing import Processing
@@ -69,6 +70,15 @@ def configure_message(case: Case) -> Configure:
     )
 
 
+def needed(case: Case) -> str:
+    """What the case's tests need of a front end, for who must change one of the two; "" where nothing is
+    known."""
+    plans = [(test.name, test.modality) for test in case.tests]
+    plans += [(watch.name, watch.modality) for watch in case.watches]
+    rates = [f"{name} {hz:g}" for name, of in plans if (hz := MODALITIES[of].protocol.needs_hz)]
+    return f"; at {case.rate_hz:g} samples/s. Tests need at least: {', '.join(rates)}" if rates else ""
+
+
 def fitted(case: Case, description: Description, where: str) -> Case:
     """`case` for what the edge really delivers. Raises UsageError (or CaseFileError) when they differ."""
     if description.channels != case.channels:
@@ -97,7 +107,10 @@ class Daemon:
             repair_unclosed(options.data)
         intake = Intake(options.edge, self._stop, options.edge_within_s)
         try:
-            description = intake.open(configure_message(options.case))
+            try:
+                description = intake.open(configure_message(options.case))
+            except UsageError as error:
+                raise UsageError(f"{error}{needed(options.case)}") from None
             case = fitted(options.case, description, options.where)
             try:
                 pipeline = Pipeline(case, description)

@@ -1,14 +1,13 @@
 """One test of single stimuli or short trains: every answer read by itself, in every muscle, against repeats.
 
-Owns the last sweeps, each muscle's standing against its baseline, the threshold search of rising currents and
+Owns the last sweeps, each muscle's standing against its baseline, and
 the gate that a train of four holds; the measuring is dsp's. An answer is told with the one stimulus that it
 is of; nothing is averaged away and nothing dropped: what clipped is told as clipped. A pure function of
 samples and commands.
 """
 
 from collections import deque
-from dataclasses import asdict, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from dsp.nouns import Sweep, Trigger
 from dsp.reflex import Reflex, ReflexMeter
 from dsp.repeats import Repeats, Rule, baseline, look
 from dsp.stream import Scale
-from dsp.threshold import AscendingSearch, band
 from dsp.train_of_four import Gate
 from hostd.case import ResponsePlan, TestPlan
 from hostd.outgoing import Outgoing, finite
@@ -27,6 +25,7 @@ from hostd.polarity import NOTHING as NO_POLARITIES
 from hostd.response_fields import NO_COURSE, NO_TRACES, peak_of, response_fields, sentence
 from hostd.running import Sweeping
 from hostd.spread import Fired, Spread
+from hostd.thresholds import Thresholds
 
 LEAST_BASELINE = 2
 KEPT_GATES = 16
@@ -38,7 +37,7 @@ class Responses:
     def __init__(self, plan: TestPlan, rate_hz: float, scale: Scale, latency_offset_samples: float) -> None:
         if plan.response is None:
             raise ValueError(f"test {plan.name} says nowhere where its responses are")
-        self.plan, self._how = plan, plan.response
+        self.plan, self._how, self._rate_hz = plan, plan.response, rate_hz
         self._sweeping = s = Sweeping(plan, rate_hz, scale, latency_offset_samples, None)
         self._names = s.names
         self._meter, self._reflexes, self._spread = _meters(plan, self._how, s)
@@ -65,11 +64,11 @@ class Responses:
         self._stack: deque[NDArray[np.float32]] = deque(maxlen=max(self._how.stack, self._how.pooled))
         self._repeats = [Repeats(self._rule, k) for _ in self._names]
         self._first: list[list[float | None]] = []
-        self._search: AscendingSearch | None = None
+        self._thresholds = Thresholds(self.plan, self._names, self._rate_hz)
 
     def start(self) -> None:
         """Begin with the next trigger; repeats and baseline go on, a threshold is searched anew."""
-        self._search = None
+        self._thresholds.restart()
         self.running = True
 
     def stop(self) -> None:
@@ -162,7 +161,7 @@ class Responses:
             fired = self._spread.of(sweep.trigger.index)
             # What stood at a rail is told as clipped, not thrown away; what is no signal of the body is.
             if not len(sweep.uv) or sweep.reason not in ("", "saturated"):
-                messages.append(self._told(sweep, fired, [], None))
+                messages.append(self._told(sweep, fired, []))
             elif fired.control:
                 messages.append(self._read_control(sweep, fired))
             else:
@@ -173,7 +172,7 @@ class Responses:
         """A single pulse before its train: told, and compared with nothing but that train."""
         found = _clipped(sweep, self._spread.read(sweep.trigger.index, sweep.uv))
         nothing = Repeats(self._rule, self._how.confirm)
-        return self._told(sweep, fired, [response_fields(one, nothing, None, None) for one in found], None)
+        return self._told(sweep, fired, [response_fields(one, nothing, None, None) for one in found])
 
     def _read(self, sweep: Sweep, fired: Fired) -> list[Outgoing]:
         index = sweep.trigger.index
@@ -193,7 +192,7 @@ class Responses:
         measure = {"peaks": peaks, "leading": self._names[0], **counted, **NO_COURSE}
         return [
             *messages,
-            self._told(sweep, fired, rows, self._threshold(found, fired.current_ma)),
+            self._told(sweep, fired, rows, found),
             Outgoing(f"average.{self.plan.name}", index, self._average_fields(index)),
             Outgoing(f"measure.{self.plan.name}", index, measure),
         ]
@@ -211,28 +210,17 @@ class Responses:
         fields = {"text": text, "kind": "baseline", "author": "auto"}
         return [*messages, Outgoing("event", index, fields)]
 
-    def _threshold(self, found: tuple[Response, ...], ma: float | None) -> dict[str, Any] | None:
-        """The search of rising currents so far; a current below the last one begins it anew."""
-        steps = self.plan.stimulus.steps_ma
-        if not steps or ma is None:
-            return None
-        if self._search is None or (self._search.trials and ma < self._search.trials[-1].ma):
-            step = min((b - a for a, b in pairwise(steps)), default=steps[0])
-            most = max(steps[-1], steps[0] + step)
-            self._search = AscendingSearch(self._names, steps[0], step, most, agree=1, repeats=1)
-        present = {one.name: None if one.noise_uv is None else one.present for one in found}
-        self._search = self._search.add(ma, present)
-        told = self._search.compound()
-        of = band(told, self._how.region) if self._how.region else None
-        return asdict(told) | {
-            "region": self._how.region or None,
-            "verdict": None if of is None else of.verdict,
-            "colour": None if of is None else of.colour,
-        }
-
     def _told(
-        self, sweep: Sweep, fired: Fired, rows: list[dict[str, Any]], threshold: dict[str, Any] | None
+        self,
+        sweep: Sweep,
+        fired: Fired,
+        rows: list[dict[str, Any]],
+        found: tuple[Response, ...] = (),
     ) -> Outgoing:
+        """One stimulus and its answers; with what is `found` thresholds go on."""
+        index, ma = sweep.trigger.index, fired.current_ma
+        threshold = self._thresholds.searched(found, ma) if found else None
+        tracked = self._thresholds.tracked(found, ma, index) if found else None
         known = [one for at, one in self._gates if at <= sweep.trigger.index]
         gate = {"allowed": known[-1].allowed, "why": known[-1].why} if known else None
         fields = {
@@ -246,6 +234,7 @@ class Responses:
             "reason": sweep.reason,
             "responses": rows,
             "threshold": threshold,
+            "tracked": tracked,
             "gate": gate,
             "text": sentence(self.plan.site, rows, sweep.reason, threshold, gate, fired.control),
         }

@@ -72,6 +72,18 @@ class FoundThreshold(msgspec.Struct):
     colour: str | None
 
 
+class TrackedThreshold(msgspec.Struct):
+    """The first derivation's threshold as it is followed from stimulus to stimulus, with its 95 % interval
+    (null ends lie beyond what may be tried); `next` is the current that would tell most."""
+
+    muscle: str
+    at: float | None
+    ci: tuple[float | None, float | None]
+    above_limit: float
+    stimuli: int
+    next: float
+
+
 class TofGate(msgspec.Struct):
     """Whether the train of four before allows the answer to be believed, and why."""
 
@@ -97,6 +109,7 @@ class Response(Header, kw_only=True):
     reason: str
     responses: list[Answer]
     threshold: FoundThreshold | None
+    tracked: TrackedThreshold | None
     gate: TofGate | None
     text: str
 

@@ -5,6 +5,7 @@ import pytest
 
 from hostd import casefile, schema
 from hostd.case import Case
+from hostd.errors import CaseFileError
 from hostd.outgoing import Outgoing
 from hw.model.anatomy import Lesion
 from hw.model.scenario import Electrosurgery, NoiseChange, Scenario, Threshold
@@ -197,3 +198,19 @@ def test_all_that_is_said_is_declared() -> None:
             set(message.fields) <= declared
             and set(message.fields) | {"v", "boot", "seq", "case", "index", "t_ns", "utc_ns"} >= declared
         ), message.topic
+
+
+def test_a_threshold_is_followed_and_the_next_current_proposed() -> None:
+    case = case_of(MEP + "track = [100, 900, 20]\n", MUSCLES)
+    # 75 mA of 500 us are 268 mA of 50 us (Weiss); a train of five adds a little.
+    currents = [300, 200, 260, 240, 280, 250, 270, 260]
+    shots = [Shot(1.0 + 2.0 * k, "mep", ma) for k, ma in enumerate(currents)]
+    told = [one["tracked"] for one in of(monitored(case, 18.0, 2, shots=shots)[0], "response.mep")]
+    assert [one["stimuli"] for one in told] == list(range(1, 9)) and told[-1]["muscle"] == "APBR1-APBR2"
+    low, high = told[-1]["ci"]
+    assert (low is None or low < told[-1]["at"]) and 180 < told[-1]["at"] < high < 260
+    assert all(100 <= one["next"] <= 900 for one in told) and abs(told[-1]["next"] - told[-1]["at"]) < 40
+    with pytest.raises(CaseFileError, match="is no range to follow a threshold in"):
+        case_of(MEP + "track = [900, 100, 20]\n", MUSCLES)
+    with pytest.raises(CaseFileError, match="steps_ma searches the threshold already"):
+        case_of(SCREW + "track = [1, 10, 1]\n", "TAL1 TAL2")
