@@ -10,7 +10,7 @@ TEST_ARGS ?= -n auto --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint bench evidence faults format clean
+.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint bench evidence modalities faults format clean
 
 setup: .venv/.ready
 
@@ -69,6 +69,10 @@ bench: .venv/.ready-dev
 # Sweeps to a criterion, alarms and derivations on simulated noise, 200 cases each (about 10 minutes).
 evidence: .venv/.ready-dev
 	$(BIN)/python -m tests.evoked $(EVIDENCE_ARGS)
+
+# Every modality on 100 seeded patients, beside their truth (about an hour); names choose some.
+modalities: .venv/.ready-dev
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.modalities $(MODALITIES_ARGS)
 
 # The stimulus campaign whole: sequences and faults by the hundred thousand, a million pulses (about 20 minutes).
 faults: .venv/.ready-dev
