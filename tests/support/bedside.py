@@ -2,7 +2,8 @@
 
 Many times as fast as the box of `tests.support.lockstep`, which says byte for byte what is left out here:
 the chip, the edge's loop and its proofs. Stimuli come as the case's plans lay them on the sample grid; single
-ones when they are asked for. Single stimuli and trains go first: what repeats keeps out of their lockouts.
+ones when they are asked for. As at the edge single ones go first, then the longer period; what else is due in
+their lockouts is left out.
 """
 
 import heapq
@@ -136,20 +137,21 @@ def _pulses(case: Case, shots: Sequence[Shot]) -> Iterator[_Pulse | None]:
     single = sorted(pulse for shot in shots for pulse in _shot(case, plans[shot.test], shot))
     asked = [(round(shot.at_s * case.rate_hz), plans[shot.test]) for shot in shots]
     first = int(START_S * case.rate_hz)
-    trains = [(first + plan.phase, plan) for plan in plans.values() if plan.period and plan.pulses > 1]
-    streams = [_repeated(case, plan, asked, trains) for plan in plans.values() if plan.period]
+    grids = [(first + plan.phase, plan) for plan in plans.values() if plan.period]
+    streams = [_repeated(case, plan, asked, grids) for _, plan in grids]
     yield from heapq.merge(*streams, iter(single))
     while True:
         yield None
 
 
 def _repeated(
-    case: Case, plan: StimPlan, asked: Sequence[tuple[int, StimPlan]], trains: Sequence[tuple[int, StimPlan]]
+    case: Case, plan: StimPlan, asked: Sequence[tuple[int, StimPlan]], grids: Sequence[tuple[int, StimPlan]]
 ) -> Iterator[_Pulse]:
     at, number = int(START_S * case.rate_hz) + plan.phase, 0
     ma, us = _strength(case, plan)
+    longer = [one for one in grids if one[1].period > plan.period]
     while True:
-        begun = [*asked, *(_last(at + _window(plan), *one) for one in trains if one[1].period > plan.period)]
+        begun = [*asked, *(_last(at + _window(plan), *one) for one in longer)]
         if not any(at < start + _window(other) and start < at + _window(plan) for start, other in begun):
             line = plan.alternate if plan.alternate and number % 2 else plan.line
             yield from (_Pulse(at + k, line, plan.hold, ma, us) for k in _train(plan))
