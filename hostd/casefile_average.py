@@ -6,6 +6,7 @@ from hostd.case import TestPlan
 from hostd.casefile_course import check_averaging, resolve_mains, resolve_sharpen, resolve_virtual
 from hostd.casefile_peaks import TestScope, resolve_peaks
 from hostd.casefile_rules import resolve_control, resolve_leading, resolve_rules
+from hostd.casefile_timing import resolve_later
 
 # 16 sub-averages carry the noise estimate, so fewer sweeps have no error bar.
 MIN_SWEEPS = 16
@@ -36,7 +37,8 @@ def resolve_average(scope: TestScope, plan: TestPlan) -> TestPlan:
         baseline_sweeps = min(modality.baseline_sweeps, sweeps)
     _check_sweeps(scope, sweeps, baseline_sweeps)
     check_averaging(scope, sweeps)
-    peaks, normals = resolve_peaks(scope, plan.derivations, plan.window_ms, plan.blank_ms)
+    later_ms = resolve_later(scope)
+    peaks, normals = resolve_peaks(scope, plan.derivations, plan.window_ms, plan.blank_ms, later_ms)
     _check_reversal(scope, plan)
     return replace(
         plan,

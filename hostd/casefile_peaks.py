@@ -3,7 +3,7 @@
 What is written must fit, else it is a fault; what the modality brings is dropped where electrodes lack.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dsp.nouns import Derivation, Peak
@@ -144,15 +144,19 @@ def _side_missing(scope: TestScope, templates: tuple[str, ...]) -> bool:
 
 
 def resolve_peaks(
-    scope: TestScope, derivations: tuple[Derivation, ...], window_ms: tuple[float, float], blank_ms: float
+    scope: TestScope,
+    derivations: tuple[Derivation, ...],
+    window_ms: tuple[float, float],
+    blank_ms: float,
+    later_ms: float,
 ) -> tuple[tuple[Peak, ...], tuple[Normal, ...]]:
     """The test's peaks and their normal ranges: those written, else the modality's on the derivations that
-    there are."""
+    there are, moved by `later_ms`."""
     if not scope.fine("peak"):
         return (), ()
     fits = scope.fine("window_ms", "blank_ms")
     if scope.table.peak is None:
-        found = _default_peaks(scope, derivations)
+        found = _default_peaks(scope, derivations, later_ms)
         places: list[Path] = [scope.path] * len(found)
     else:
         found, places = _written_peaks(scope, derivations)
@@ -162,16 +166,35 @@ def resolve_peaks(
     return tuple(peak for peak, _ in found), tuple(normal for _, normal in found)
 
 
-def _default_peaks(scope: TestScope, derivations: tuple[Derivation, ...]) -> list[tuple[Peak, Normal]]:
+def _default_peaks(
+    scope: TestScope, derivations: tuple[Derivation, ...], later_ms: float
+) -> list[tuple[Peak, Normal]]:
     peaks = scope.modality.peaks
     if _side_missing(scope, tuple(name for peak in peaks for name in peak.derivations)):
         return []
-    placed = ((peak, _row(scope, peak, derivations)) for peak in peaks)
+    placed = ((_later(peak, later_ms), _row(scope, peak, derivations)) for peak in peaks)
     return [
         (Peak(peak.name, row, _SIGNS[peak.polarity], peak.window_ms, peak.to_ms), peak.normal)
         for peak, row in placed
         if row is not None
     ]
+
+
+def _later(peak: PeakDefault, by_ms: float) -> PeakDefault:
+    """`peak` with its windows and its normal latency `by_ms` later."""
+
+    def moved(span: tuple[float, float]) -> tuple[float, float]:
+        return span[0] + by_ms, span[1] + by_ms
+
+    if not by_ms:
+        return peak
+    to_ms, normal_ms = peak.to_ms, peak.normal.latency_ms
+    return replace(
+        peak,
+        window_ms=moved(peak.window_ms),
+        to_ms=None if to_ms is None else moved(to_ms),
+        normal=replace(peak.normal, latency_ms=None if normal_ms is None else moved(normal_ms)),
+    )
 
 
 def _row(scope: TestScope, peak: PeakDefault, derivations: tuple[Derivation, ...]) -> int | None:

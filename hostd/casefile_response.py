@@ -17,7 +17,7 @@ _GUARD_MS = 0.5
 _BEHIND_MS = 5.0
 _AVERAGE_KEYS = (
     *("sweeps", "reject_uv", "weighting", "averaging", "stop", "sharpen", "choice", "virtual", "mains"),
-    *("leading", "control", "analysis", "peak", "alert", "droop"),
+    *("leading", "control", "analysis", "peak", "alert", "droop", "delay_ms"),
     *("mute_ms", "listen", "full_scale_uv", "squelch_uv"),
 )
 _REGIONS = {"C": "cervical", "T": "thoracic", "L": "lumbar", "S": "lumbar"}

@@ -123,6 +123,7 @@ class TestTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _says('"running", "moving", "exponential" or "blocks"', 'averaging = "running"'),
     ] = None
     blank_ms: Annotated[float | None, _says("a number of milliseconds", "blank_ms = 4")] = None
+    delay_ms: Annotated[float | None, _says("a number of milliseconds", "delay_ms = 0.9")] = None
     response_ms: Annotated[
         float | None, _says("a number of milliseconds from the stimulus", "response_ms = 60")
     ] = None

@@ -12,6 +12,7 @@ from hw.limits import MAX_RATE_HZ as MAX_STIMULUS_HZ
 
 LEAST_ROWS = 16
 MAX_WINDOW_MS = 10_000
+_MOST_DELAY_MS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,24 @@ def resolve_timing(scope: TestScope) -> Timing:
     _check_blank(scope, timing)
     _check_response(scope, timing)
     return timing
+
+
+def resolve_later(scope: TestScope) -> float:
+    """How many ms later behind its trigger the stimulus arrives than the modality's peaks assume."""
+    written_ms, usual_ms = scope.table.delay_ms, scope.modality.defaults.delay_ms
+    if written_ms is None:
+        return 0.0
+    if usual_ms is None:
+        what = f"{scope.modality.name} has no delay between trigger and stimulus"
+        scope.fault("delay_ms", what, "leave it out, or write peaks of your own")
+    elif not 0 <= written_ms <= _MOST_DELAY_MS:
+        scope.fault("delay_ms", f"{written_ms:g} ms is no way to an ear", f"write 0 to {_MOST_DELAY_MS:g}")
+    elif scope.table.peak is not None:
+        what = "moves the modality's peaks, and the test has its own"
+        scope.fault("delay_ms", what, "leave it out, and move the peaks")
+    else:
+        return written_ms - usual_ms
+    return 0.0
 
 
 def _stimulus_hz(scope: TestScope) -> float:

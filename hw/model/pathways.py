@@ -150,8 +150,8 @@ _EAR = (
     Component("II", "subcortical", 3.65, 0.22, {"scalp": 0.08, **_EARS_QUIET, "Ai": -0.04, "Mi": -0.04}, 2),
     Component("CN-N2", "peripheral", 4.2, 0.3, {"CNi": 10.0}, 1),
     Component("III", "subcortical", 4.7, 0.25, {"scalp": 0.17, **_EARS_QUIET, "Ai": -0.05, "Mi": -0.05}, 3),
-    Component("IV", "subcortical", 5.75, 0.27, {"scalp": 0.11, **_EARS_QUIET}, 3),
-    Component("V", "subcortical", 6.55, 0.33, {"scalp": 0.34, **_EARS_QUIET}, 3),
+    Component("IV", "subcortical", 5.7, 0.2, {"scalp": 0.12, **_EARS_QUIET}, 3),
+    Component("V", "subcortical", 6.55, 0.31, {"scalp": 0.34, **_EARS_QUIET}, 3),
     Component("SN10", "subcortical", 7.9, 0.6, {"scalp": -0.16, **_EARS_QUIET}, 3),
 )
 _EYE = (

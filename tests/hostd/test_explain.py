@@ -49,7 +49,7 @@ def test_every_value_is_shown_with_where_it_is_from(capsys: Any, tmp_path: Path)
         "nobody has said current_ma: ask a clinical lead",
         "drop_pct 70 protocols/tcmep.toml, ask a clinical lead",
         "nobody has said volts: ask a clinical lead",
-        "derivations F3, F4",
+        "derivations F3-CP3, F4-CP4",
     ):
         assert wanted in lines, wanted
     assert max(map(len, text.splitlines())) <= 130

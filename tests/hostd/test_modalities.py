@@ -210,9 +210,38 @@ def test_what_is_written_wins_and_the_rest_stays() -> None:
     (plan,) = casefile.parse(smallest("baep", written), "x.toml").tests
     assert (plan.control, plan.leading, plan.sharpen, plan.rules) == (None, 0, "wiener", ())
     (usual,) = casefile.parse(smallest("baep"), "x.toml").tests
-    assert usual.leading == 2 and usual.control is None and len(usual.rules) == 4
+    assert usual.leading == 4 and usual.control is None and len(usual.rules) == 4
     (skin,) = casefile.parse(smallest("dermatomal_arm"), "x.toml").tests
     assert skin.sharpen == "low-pass"  # a default of the protocol beyond the common ones
+
+
+def test_an_earphone_has_no_tube() -> None:
+    (tube,) = casefile.parse(smallest("baep"), "x.toml").tests
+    (phone,) = casefile.parse(smallest("baep", "delay_ms = 0\n"), "x.toml").tests
+    assert [peak.name for peak in phone.peaks] == ["I", "II", "III", "IV", "V"]
+    for one, other, usual, moved in zip(tube.peaks, phone.peaks, tube.normals, phone.normals, strict=True):
+        for here, there in (
+            (one.window_ms, other.window_ms),
+            (one.to_ms, other.to_ms),
+            (usual.latency_ms, moved.latency_ms),
+        ):
+            assert there == pytest.approx([ms - 0.9 for ms in here])
+        assert usual.amplitude_uv == moved.amplitude_uv
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "words"),
+    [
+        ("median_ssep", "delay_ms = 1", "delay_ms: median_ssep has no delay between trigger and stimulus"),
+        ("tcmep", "delay_ms = 1", "delay_ms: tcmep reads single responses"),
+        ("baep", "delay_ms = -1", "delay_ms: -1 ms is no way to an ear; write 0 to 5"),
+        ("baep", "delay_ms = 0\npeak = []", "moves the modality's peaks, and the test has its own"),
+    ],
+)
+def test_a_delay_is_of_what_sounds(name: str, extra: str, words: str) -> None:
+    with pytest.raises(CaseFileError) as caught:
+        casefile.parse(smallest(name, extra), "x.toml")
+    assert len(caught.value.faults) == 1 and words in caught.value.faults[0]
 
 
 def test_the_reference_names_every_modality_with_its_rates() -> None:

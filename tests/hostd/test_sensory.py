@@ -22,7 +22,7 @@ def last(messages: list[Outgoing], topic: str) -> dict:
     return [message for message in messages if message.topic == topic][-1].fields
 
 
-BAEP = '[test.ear]\nmodality = "baep"\nside = "left"\nline = 1\nsweeps = 200\nbaseline_sweeps = 100\n'
+BAEP = '[test.ear]\nmodality = "baep"\nside = "left"\nline = 1\nsweeps = 400\nbaseline_sweeps = 200\n'
 SSEP = '[test.arm]\nmodality = "median_ssep"\nside = "left"\nline = 2\nsweeps = 32\nbaseline_sweeps = 16\n'
 EYE = '[test.eye]\nmodality = "vep"\nside = "left"\nline = 3\nsweeps = 32\nbaseline_sweeps = 16\n'
 EYE += 'mains = "leave"\nlockout_ms = 20\n'

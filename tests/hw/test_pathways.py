@@ -162,7 +162,7 @@ def response_uv(
 @pytest.mark.parametrize(
     ("site", "derivation", "rate_hz", "names"),
     [
-        ("right ear", ("Cz", "A2"), 16000.0, ["I", "III", "V"]),
+        ("right ear", ("Cz", "A2"), 16000.0, ["I", "II", "III", "IV", "V"]),
         ("left ear", ("ECL", None), 16000.0, ["N1"]),
         ("left ear", ("CNL", None), 16000.0, ["CN-N1"]),
         ("left eye", ("Oz", None), 4000.0, ["N75", "P100", "N145"]),
