@@ -34,6 +34,7 @@ from hw.link import NOT_SEEN, Description, Stimulus
 from hw.samples import SampleBlock
 
 STIMULUS_FAULT = "stimulus fault"
+TRANSCRANIAL = "transcranial stimulus"
 _KINDS: dict[str, type[Evoked] | type[Responses] | type[Tof]] = {
     "average": Evoked,
     "response": Responses,
@@ -61,6 +62,11 @@ class Pipeline:
         self._by_line = {p.line: p for p in case.tests}
         self._by_line |= {p.stimulus.alternate_line: p for p in case.tests if p.stimulus.alternate_line}
         self._edges = EdgeFinder()
+        self._artifact_rows = {
+            p.line: 1 + round(p.blank_ms * rate_hz / 1e3)
+            for p in case.tests
+            if p.stimulus.kind == "transcranial"
+        }
         self._trains = Trains(case.tests, rate_hz)
         self.leads = Leads(len(description.channels))
         self.alerts = Alerts()
@@ -196,6 +202,8 @@ class Pipeline:
         rows = block.counts[start:end]
         self._delivery.append(rows)
         messages = self._pulses_until(last)
+        for trigger in inside:
+            self._keep_from_averages(trigger)
         for order, test in self._order:
             messages += self._told(order, test.append(rows, inside))
             if isinstance(test, Tof):
@@ -239,6 +247,16 @@ class Pipeline:
         for test in self.tests.values():
             test.exclude(first, end, reason)
         self.watches.exclude(first, end, reason)
+
+    def _keep_from_averages(self, trigger: Trigger) -> None:
+        """A transcranial pulse is millivolts at every electrode of the head: what is left of it behind the
+        blanking, and what a zero-phase filter spreads before it, can be small enough to pass for a sweep."""
+        if trigger.line not in self._artifact_rows:
+            return
+        end = trigger.index + self._artifact_rows[trigger.line]
+        for test in self.tests.values():
+            if test.plan.kind == "average" and test.plan.line != trigger.line:
+                test.exclude(trigger.index, end, TRANSCRANIAL)
 
     def _fault(self, index: int, args: dict[str, Any]) -> list[Outgoing]:
         """The edge found a fault of a stimulus: sweeps that see it are rejected, and it is an alert."""

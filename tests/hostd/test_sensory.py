@@ -8,7 +8,7 @@ from hostd.case import Case
 from hostd.outgoing import Outgoing
 from hw.model.anatomy import Lesion
 from hw.model.scenario import Change, NoiseChange, Scenario
-from tests.support.bedside import monitored
+from tests.support.bedside import Shot, monitored
 
 QUIET = (NoiseChange(0.0, emg=0.05, eeg=0.05, mains=0.05),)
 
@@ -43,6 +43,32 @@ def test_one_box_three_rates() -> None:
         (told,) = [one for one in last(messages, f"measure.{name}")["peaks"] if one["name"] == peak]
         (truth,) = [one for one in patient.truth(site, derivation) if one.name == peak]
         assert told["present"] and told["latency_ms"] == pytest.approx(truth.latency_ms, abs=within_ms), name
+
+
+def test_a_click_that_nothing_answers_has_no_waves_of_its_artifact() -> None:
+    deaf = Scenario((Change(0.0, amplitude=0.0),), noise=QUIET)
+    messages, _ = monitored(case_of(BAEP, ["Cz", "A1"]), 16.0, 1, deaf)
+    told = last(messages, "measure.ear")["peaks"]
+    assert [one["name"] for one in told] == ["I", "II", "III", "IV", "V"]
+    assert not any(one["present"] for one in told)
+
+
+def test_sweeps_beside_a_transcranial_train_are_left_out() -> None:
+    mep = '[test.mep]\nmodality = "tcmep"\nside = "left"\nline = 3\n'
+    case = case_of(BAEP + SSEP + mep, ["Cz", "A1", "CP3", "CP4", "APBR1", "APBR2"])
+    messages, _ = monitored(case, 5.0, 2, Scenario(noise=QUIET), shots=[Shot(2.0, "mep", 400)])
+    pulses = [m.index for m in messages if m.topic == "stim" and m.fields["test"] == "mep"]
+    assert len(pulses) > 1
+    for name in ("ear", "arm"):
+        sweeps = [m.fields for m in messages if m.topic == f"sweep.{name}"]
+        left_out = [s["trigger_index"] for s in sweeps if s["reason"] == "transcranial stimulus"]
+        assert left_out or name == "ear"  # its filter forgets sooner than a train lets the next click come
+        window = case.tests[("ear", "arm").index(name)].window_ms
+        low, high = (round(ms * case.rate_hz / 1e3) for ms in window)
+        for sweep in sweeps:
+            sees = any(low <= pulse - sweep["trigger_index"] <= high for pulse in pulses)
+            assert not (sees and sweep["accepted"])
+        assert all(abs(at - pulse) < 0.4 * case.rate_hz for at in left_out for pulse in pulses)
 
 
 def test_both_polarities_stand_beside_their_mean_and_part_nerve_from_microphonic() -> None:

@@ -7,7 +7,7 @@ that is what a reader compares with.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ LOUD = (0.15, 1.0)
 WITHIN_MS = {"baep": 0.3, "ecochg": 0.3, "cnap": 0.3}
 WITHIN_MS_ELSE = 0.5
 WITHIN = 0.1
+LARGE = 50.0
 SETTLES_S = 20.0
 """Before the first sweep that counts, where mains are taken out."""
 
@@ -96,13 +97,17 @@ def measured(
     return {peak["name"]: peak for peak in last.fields["peaks"]}, patient
 
 
-def clean_uv(case: Case, seed: int) -> dict[str, float]:
-    """Amplitude of every peak of the same patient without noise."""
+def clean_uv(case: Case, seed: int) -> dict[str, float | None]:
+    """Amplitude of every peak of the same patient, so much larger that nothing else counts."""
     (plan,) = case.tests
-    silent = Scenario(patient_of(seed, plan, 0.0).changes, (NoiseChange(0.0, emg=0.0, mains=0.0, eeg=1e-3),))
+    case = replace(case, tests=(replace(plan, reject_uv=None),))
+    own = patient_of(seed, plan, 0.0).changes
+    large = tuple(replace(change, amplitude=LARGE * change.amplitude) for change in own)
+    silent = Scenario(large, (NoiseChange(0.0, emg=0.0, mains=0.0, eeg=1e-3),))
     messages, _ = monitored(case, 40 / plan.stimulus_hz + 1.0, seed, silent, False)
     last = [message for message in messages if message.topic == "measure.x"][-1]
-    return {peak["name"]: peak["amplitude_uv"] for peak in last.fields["peaks"]}
+    told = {peak["name"]: peak["amplitude_uv"] for peak in last.fields["peaks"]}
+    return {name: None if uv is None else uv / LARGE for name, uv in told.items()}
 
 
 def seen(name: str, seed: int) -> list[Seen]:
