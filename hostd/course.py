@@ -153,7 +153,7 @@ class Course:
             "choice": choice,
             "halves": self._halves(),
             "change": changed,
-            "control": control_fields(self._plan, measured),
+            "control": control_fields(self._plan, measured, self._before),
             "reversal": reversal_fields(self._reversal, average),
             "rules": rule_fields(self._plan, measured, self._before, self._projected(average)),
             "virtual": None if self._virtual is None else self._virtual.fields(),

@@ -12,21 +12,28 @@ from dsp.projection import Projection
 from dsp.rules import judge
 from hostd.case import TestPlan
 
+LEFT = 0.2
+"""A control that is certainly below this share of its baseline is not seen: what a blanked artifact leaves
+may have energy where it was."""
 
-def control_fields(plan: TestPlan, measured: tuple[Measurement, ...]) -> dict[str, Any] | None:
-    """The control of a test and whether it is seen; None where it has none."""
+
+def control_fields(
+    plan: TestPlan, measured: tuple[Measurement, ...], before: tuple[Measurement, ...]
+) -> dict[str, Any] | None:
+    """The control of a test and whether it is seen, beside the baseline `before` (empty: none); None where
+    the test has no control."""
     if plan.control is None:
         return None
-    control = measured[plan.control]
-    seen = _seen(control)
+    seen, name = _seen(plan.control, measured, before), measured[plan.control].name
     text = "seen" if seen else "not seen: the stimulus may not have arrived"
-    return {"peak": control.name, "present": seen, "text": f"{control.name} {text}"}
+    return {"peak": name, "present": seen, "text": f"{name} {text}"}
 
 
-def _seen(control: Measurement) -> bool:
-    """There, and of some size: what a blanked artifact leaves may have energy where the control would be."""
-    size_uv = control.amplitude_ci_uv
-    return control.present and (size_uv is None or size_uv[0] > 0.0)
+def _seen(place: int, measured: tuple[Measurement, ...], before: tuple[Measurement, ...]) -> bool:
+    now, usual_uv = measured[place], before[place].amplitude_uv if before else None
+    if now.amplitude_ci_uv is None or usual_uv is None:
+        return now.present
+    return now.present and now.amplitude_ci_uv[1] >= LEFT * usual_uv
 
 
 def rule_fields(
@@ -43,7 +50,7 @@ def rule_fields(
     told = []
     for rule in plan.rules:
         place = names.index(rule.peak)
-        barred = plan.control not in (None, place) and not _seen(measured[plan.control])
+        barred = plan.control not in (None, place) and not _seen(plan.control, measured, before)
         baseline = before[place] if before and not barred else None
         judged = judge(rule, measured[place], baseline, projection if place == plan.leading else None)
         told.append(
