@@ -43,7 +43,7 @@ def resolve_timing(scope: TestScope) -> Timing:
     timing = Timing(
         stimulus_hz=stimulus_hz,
         window_ms=window_ms,
-        blank_ms=modality.blank_ms if table.blank_ms is None else table.blank_ms,
+        blank_ms=_blank_ms(scope) if table.blank_ms is None else table.blank_ms,
         response_ms=window_ms[1] if response_ms is None else response_ms,
         weighting=table.weighting or modality.weighting,
     )
@@ -52,6 +52,12 @@ def resolve_timing(scope: TestScope) -> Timing:
     _check_blank(scope, timing)
     _check_response(scope, timing)
     return timing
+
+
+def _blank_ms(scope: TestScope) -> float:
+    """Artifacts are blanked for the filter's sake: an average without one shows what was recorded."""
+    plain = scope.table.band_hz == "off" and scope.modality.protocol.kind == "average"
+    return 0.0 if plain else scope.modality.blank_ms
 
 
 def resolve_later(scope: TestScope) -> float:

@@ -48,7 +48,7 @@ def _test(plan: TestPlan | WatchPlan, table: dict[str, object]) -> Iterator[str]
         written, usual = table.get(key), getattr(modality.defaults, key)
         if written is None and usual is None:
             continue
-        if written is None and _said_otherwise(key, table):
+        if written is None and (_said_otherwise(key, table) or _not_blanked(key, modality, table)):
             continue
         value = usual if written is None else written
         where = "the case file" if written is not None else f"protocols/{modality.name}.toml"
@@ -65,6 +65,11 @@ def _test(plan: TestPlan | WatchPlan, table: dict[str, object]) -> Iterator[str]
 def _said_otherwise(key: str, table: dict[str, object]) -> bool:
     """Whether `key` says how strong, and the case says it by another one."""
     return key in _STRENGTH and any(one in table for one in _STRENGTH if one != key)
+
+
+def _not_blanked(key: str, modality: Modality, table: dict[str, object]) -> bool:
+    """Whether `key` is the blanking of an average that the case leaves without a filter."""
+    return key == "blank_ms" and table.get("band_hz") == "off" and modality.protocol.kind == "average"
 
 
 def _open(modality: Modality, key: str) -> bool:

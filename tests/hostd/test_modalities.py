@@ -7,6 +7,7 @@ import pytest
 
 from hostd import casefile
 from hostd.errors import CaseFileError
+from hostd.explain import explain
 from hostd.modalities import MODALITIES, fill
 from hw.chips import ADS1299
 from hw.model.body import ELECTRODES
@@ -213,6 +214,20 @@ def test_what_is_written_wins_and_the_rest_stays() -> None:
     assert usual.leading == 4 and usual.control is None and len(usual.rules) == 4
     (skin,) = casefile.parse(smallest("dermatomal_arm"), "x.toml").tests
     assert skin.sharpen == "low-pass"  # a default of the protocol beyond the common ones
+
+
+def test_an_average_without_a_filter_shows_what_was_recorded() -> None:
+    for name, blank_ms in (("baep", 1.0), ("median_ssep", MODALITIES["median_ssep"].blank_ms)):
+        assert blank_ms > 0
+        for extra, wanted in (
+            ("", blank_ms),
+            ('band_hz = "off"\n', 0.0),
+            ('band_hz = "off"\nblank_ms = 2\n', 2.0),
+        ):
+            (plan,) = casefile.parse(smallest(name, extra), "x.toml").tests
+            assert plan.blank_ms == wanted
+            text = " ".join(" ".join(explain(casefile.parse(smallest(name, extra), "x.toml"))).split())
+            assert (f"blank_ms {wanted:g} " in text) is (wanted > 0)
 
 
 def test_an_earphone_has_no_tube() -> None:
