@@ -64,14 +64,16 @@ def told(
 
 
 def began_ms(case: Case, patient: Patient) -> dict[tuple[int, str], float]:
-    """When each muscle's answer to each stimulus began."""
+    """When each muscle's answer to each stimulus began; an M wave before what is looked for is none."""
     first: dict[tuple[int, str], float] = {}
+    response = case.tests[0].response
+    sought_ms = response.search_ms[0] if response else 0.0
     told = patient.emissions(case.tests[0].site)
     for at_s, one in sorted(told, key=lambda each: each[0] * 1e3 + each[1].begin_ms):
         shot = round((at_s - 1.0) / EVERY_S)
-        if one.uv > 5.0:
-            muscle = f"{one.stem}{one.side[0].upper()}"
-            first.setdefault((shot, muscle), (at_s - 1.0 - EVERY_S * shot) * 1e3 + one.begin_ms)
+        began = (at_s - 1.0 - EVERY_S * shot) * 1e3 + one.begin_ms
+        if one.uv > 5.0 and began >= sought_ms:
+            first.setdefault((shot, f"{one.stem}{one.side[0].upper()}"), began)
     return first
 
 
