@@ -74,7 +74,7 @@ def test_one_request_fires_the_control_and_then_the_train(
         host.arm("face")
         host.ok("test.start", test="face")
         at = ear.until(lambda m: m.topic == "status", "status", True).header["index"]
-        ear.until(lambda m: m.header["index"] > at + 8000, "no sample of the measurement in any sweep", True)
+        ear.until(lambda m: m.header["index"] > at + 16000, "no sample of the measurement in any sweep", True)
         for k in (1, 2):
             host.fire("face")
             until(lambda k=k: ear.listen() is not None and len(ear.of("response.face")) == 2 * k, "both")
