@@ -26,6 +26,8 @@ QUIET_TIMES = 1.35
 ARTIFACT_SDS, ARTIFACT_SHARE, FIRST_MS = 6.0, 0.1, 1.0
 """The artifact reaches into the window if its first millisecond stands so far from the quiet level: standard
 deviations of the noise, and share of the least response."""
+TAIL_SDS = 3.0
+"""A window that begins so far off may begin in the artifact's tail: what only comes back is no response."""
 TURN_SDS, TURN_SHARE = 5.0, 0.05
 LEAST_QUIET_ROWS = 16
 AT_RAIL = 0.99
@@ -171,16 +173,17 @@ class ResponseMeter:
         largest = max(float(np.ptp(quiet)), _largest(before, len(x)))
         limit = max(least, NOISE_TIMES * noise, QUIET_TIMES * largest)
         first = max(1, round(FIRST_MS / self._dt))
-        artifact = abs(float(np.median(x[:first]))) > max(ARTIFACT_SDS * noise, ARTIFACT_SHARE * least)
+        off = abs(float(np.median(x[:first])))
+        artifact = off > max(ARTIFACT_SDS * noise, ARTIFACT_SHARE * least)
         start = 0
-        if artifact:
+        if max(off, abs(float(x[0]))) > TAIL_SDS * noise:
             # What only comes back from the artifact is none: count from where the trace first turns.
             turned = waveform.turning_points(x, limit)
-            start = turned[0] if turned else len(x)
-        y = x[start:]
-        if not len(y) or float(np.ptp(y)) < limit:
+            start = turned[0] if turned else len(x) if artifact else waveform.crossing(x)
+        if len(x) - start < 2 or float(np.ptp(x[start:])) < limit:
             return Response(self._names[k], False, *(None,) * 10, noise, limit, clipped, artifact)
-        return self._present(k, y, quiet, start, (noise, limit, clipped, artifact))
+        start = start if artifact else 0
+        return self._present(k, x[start:], quiet, start, (noise, limit, clipped, artifact))
 
     def _present(
         self, k: int, y: Floats, quiet: Floats, start: int, told: tuple[float, float, bool, bool]

@@ -76,6 +76,12 @@ def turning_points(x: Floats, least: float) -> list[int]:
     return found
 
 
+def crossing(x: Floats) -> int:
+    """The first row of `x` (time,) on the other side of zero than row 0; its length where there is none."""
+    other = np.signbit(x) != np.signbit(x[0])
+    return int(other.argmax()) if other.any() else len(x)
+
+
 def phases(x: Floats, least: float) -> int:
     """Phases of a response (rows from onset to end): changes of sign plus one.
 

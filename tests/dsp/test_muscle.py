@@ -119,6 +119,23 @@ def test_an_artifact_is_flagged_and_is_no_response() -> None:
     assert not one(meter(4000.0), 200.0 * mep(t, 20.0, rng) + rng.standard_normal(len(t))).artifact
 
 
+def test_what_only_comes_back_from_a_small_artifact_is_no_response() -> None:
+    """Tails that the noise nearly hides (3 to 8 standard deviations where the window begins), 200 of them: at
+    most 2 % are told; a response behind one is found, mostly with its onset."""
+    rng = np.random.default_rng(1061)
+    t = times_ms(4000.0)
+    told = found = onsets = 0
+    for _ in range(200):
+        start = rng.choice([-1, 1]) * rng.uniform(3.0, 8.0)
+        tail = start * np.exp(-(t - 15.0) / rng.uniform(1.0, 20.0)) * (t >= 0.0)
+        noisy = 5.0 * (tail + noise("emg", len(t), 4000.0, rng))
+        told += one(meter(4000.0), noisy).present
+        response = one(meter(4000.0), noisy + 200.0 * mep(t, 30.0, rng))
+        found += response.present
+        onsets += response.onset_ms is not None
+    assert told <= 4 and found >= 198 and onsets >= 100
+
+
 def test_a_clipped_response_is_flagged_and_kept() -> None:
     rng = np.random.default_rng(107)
     t = times_ms(4000.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsp.waveform import phases, span, turning_points, vertex
+from dsp.waveform import crossing, phases, span, turning_points, vertex
 
 
 def test_the_vertex_of_a_parabola_is_found_between_rows() -> None:
@@ -20,6 +20,12 @@ def test_the_vertex_of_a_parabola_is_found_between_rows() -> None:
     assert vertex(rows, 0) == (0.0, 0.0) and vertex(rows, 10) == (10.0, 10.0)
     assert vertex(rows, 5) == (5.0, 5.0)  # no extreme
     assert vertex(np.zeros(5), 2) == (2.0, 0.0)
+
+
+def test_the_first_row_on_the_other_side_of_zero() -> None:
+    assert crossing(np.array([-3.0, -1.0, 0.5, -2.0])) == 2
+    assert crossing(np.array([3.0, 1.0, -0.5])) == 2
+    assert crossing(np.array([3.0, 1.0, 0.5])) == 3
 
 
 def test_a_turn_needs_its_size_on_both_sides() -> None:
