@@ -74,7 +74,8 @@ LOW_END, HIGH_END, MIDDLE = end_given_present(Z_95), end_given_present(-Z_95), m
 
 
 def intervals(seen: Look, noise: Noise, scratch: Scratch) -> Found | None:
-    """Place and amplitude with intervals; None when the noise leaves no extreme in half of the draws."""
+    """Place and amplitude with intervals; None when the noise leaves no extreme in half of the draws, or
+    nothing of its amplitude."""
     traces, plan, picks = noise.traces, seen.where.plan, seen.picks
     kernels.draw(traces, plan, scratch.up, picks, scratch.sums)
     n, places, rises, squares = scratch.sums.tolist()[:4]
@@ -84,7 +85,7 @@ def intervals(seen: Look, noise: Noise, scratch: Scratch) -> Found | None:
     quantile = t_quantile(noise.blocks)
     half = quantile * math.sqrt(places / (2 * PATTERNS))
     if half <= 0.0 or seen.rms_uv <= 0.0:
-        return place, (place, place), amplitude, (amplitude, amplitude)
+        return (place, (place, place), amplitude, (amplitude, amplitude)) if amplitude > 0.0 else None
     left, right, ripples = _reach(seen, noise, quantile, scratch)
     interval = place - math.sqrt(half * left), place + math.sqrt(half * right)
     rise = rises / n
@@ -97,7 +98,7 @@ def intervals(seen: Look, noise: Noise, scratch: Scratch) -> Found | None:
     if beyond >= far:
         return place, interval, amplitude, (amplitude - Z_95 * below, amplitude + Z_95 * above)
     told, ends = given_present(amplitude, beyond, spread, below, above)
-    return place, interval, told, ends
+    return (place, interval, told, ends) if told > 0.0 else None
 
 
 def given_present(

@@ -136,9 +136,10 @@ def evidence_of(seen: Look | None, noise: Noise | None) -> Evidence:
         return Evidence(None, None, None)
     where, amplitude_uv = seen.where, float(seen.picks[0, kernels.AMPLITUDE])
     freedom, ratio = _energy(seen, noise)
-    blocks = noise.blocks
-    amplitude = LARGEST_TAIL * t_deviate(min(_outstanding_t(seen), MOST_T), blocks)
-    larger = max(amplitude, f_deviate(freedom, freedom * blocks, ratio))
+    blocks, t = noise.blocks, _outstanding_t(seen)
+    larger = LARGEST_TAIL * t_deviate(min(t, MOST_T), blocks)
+    if t > 0.0:
+        larger = max(larger, f_deviate(freedom, freedom * blocks, ratio))
     # Two tests are two chances.
     deviate = -NORMAL.inv_cdf(min(2.0 * NORMAL.cdf(-min(larger, MOST_DEVIATE)), 0.999))
     error = seen.rms_uv * (math.sqrt(2.0) if where.to else 1.0)
@@ -160,24 +161,26 @@ def _outstanding_t(seen: Look) -> float:
 
 
 def energetic(seen: Look, noise: Noise) -> bool:
-    """Beyond what noise reaches once in 2,000 (F test)."""
+    """Beyond what noise reaches once in 2,000 (F test), and read larger than noise is on average: a wave of
+    the other polarity in a peak's window, or the flank of a neighbour, is not that peak."""
     freedom, ratio = _energy(seen, noise)
-    return ratio > f_quantile(freedom, freedom * PATTERNS)
+    return _outstanding_t(seen) > 0.0 and ratio > f_quantile(freedom, freedom * PATTERNS)
 
 
 def margin(seen: Look, noise: Noise, enough: float, scratch: Scratch) -> float:
     """How much smaller (uV) the amplitude of a present peak could be and the peak still be present; not
-    sought beyond `enough`. inf: present at any amplitude. After `draw`.
+    sought beyond `enough`. After `draw`.
 
     All that does not go with the amplitude stays as it is (Lee et al. 2016): the mean less that much times
     what the nulls have in common with their amplitudes.
     """
-    told = float(seen.picks[0, kernels.AMPLITUDE]) - seen.centre_uv - T_PRESENT * seen.spread_uv
+    above = float(seen.picks[0, kernels.AMPLITUDE]) - seen.centre_uv
+    told = above - T_PRESENT * seen.spread_uv
     if told >= enough:
         return told
     freedom, ratio = _energy(seen, noise)
     if ratio == math.inf:
-        return math.inf
+        return above
     over = seen.energy - f_quantile(freedom, freedom * PATTERNS) * seen.null_energy / PATTERNS
     if not over > 0.0:
         return told
@@ -185,8 +188,8 @@ def margin(seen: Look, noise: Noise, enough: float, scratch: Scratch) -> float:
     common, size = scratch.sums.tolist()[:2]
     root = common * common - size * over
     if common <= 0.0 or root < 0.0:
-        return math.inf
-    return max(told, over / (common + math.sqrt(root)))
+        return above
+    return max(told, min(above, over / (common + math.sqrt(root))))
 
 
 def _energy(seen: Look, noise: Noise) -> tuple[float, float]:

@@ -115,15 +115,16 @@ def wider(span: range) -> range:
 
 def limits(
     mean: Trace, nulls: Sequence[Trace], peak: Peak, t0_ms: float, dt_ms: float
-) -> tuple[float, float]:
-    """What must be exceeded: by the amplitude, or by the energy over the span, around the mean of all."""
+) -> tuple[float, float, float]:
+    """What must be exceeded: by the amplitude, or by the energy over the span, around the mean of all, and
+    by the amplitude with it."""
     drawn = [pick(null, peak, t0_ms, dt_ms)[2] for null in nulls]
     centre = sum(drawn) / len(drawn)
     spread = math.sqrt(sum((d - centre) ** 2 for d in drawn) / (len(drawn) - 1) * (1 + 1 / len(drawn)))
     span = span_of(peak, len(mean), t0_ms, dt_ms)
     n1 = max(1.0, freedoms(nulls)[0] * len(span) / len(mean))
     level = sum(sum(x * x for x in centred(null, span)) for null in nulls) / len(nulls)
-    return centre + T_PRESENT * spread, level * f_limit(n1, n1 * len(nulls))
+    return centre + T_PRESENT * spread, level * f_limit(n1, n1 * len(nulls)), centre
 
 
 def picked_rows(mean: Trace, peak: Peak, t0_ms: float, dt_ms: float) -> tuple[int, list[int]]:
@@ -146,9 +147,9 @@ def centred(trace: Trace, span: range) -> list[float]:
 def present(mean: Trace, nulls: Sequence[Trace], peak: Peak, t0_ms: float, dt_ms: float) -> bool:
     """Amplitude or energy beyond what noise alone explains, at an extreme."""
     _, _, amplitude, extreme = pick(mean, peak, t0_ms, dt_ms)
-    least_uv, least_energy = limits(mean, nulls, peak, t0_ms, dt_ms)
+    least_uv, least_energy, with_it_uv = limits(mean, nulls, peak, t0_ms, dt_ms)
     energy = sum(x * x for x in centred(mean, span_of(peak, len(mean), t0_ms, dt_ms)))
-    return extreme and (amplitude > least_uv or energy > least_energy)
+    return extreme and (amplitude > least_uv or (energy > least_energy and amplitude > with_it_uv))
 
 
 def beyond(mean: Trace, nulls: Sequence[Trace], peak: Peak, t0_ms: float, dt_ms: float) -> float:
@@ -156,10 +157,10 @@ def beyond(mean: Trace, nulls: Sequence[Trace], peak: Peak, t0_ms: float, dt_ms:
 
     By the t test as it stands. By the F test along v, the regression of the nulls on what they read between
     the rows that were picked in the mean: the smallest s > 0 at which the energy of x - s v is the least that
-    is present; inf if none is.
+    is present, if there is one, and no further than the amplitude allows with it.
     """
     amplitude = pick(mean, peak, t0_ms, dt_ms)[2]
-    least_uv, least_energy = limits(mean, nulls, peak, t0_ms, dt_ms)
+    least_uv, least_energy, with_it_uv = limits(mean, nulls, peak, t0_ms, dt_ms)
     span = span_of(peak, len(mean), t0_ms, dt_ms)
     x = centred(mean, span)
     over = sum(a * a for a in x) - least_energy
@@ -173,10 +174,8 @@ def beyond(mean: Trace, nulls: Sequence[Trace], peak: Peak, t0_ms: float, dt_ms:
     v = [sum(step * a for step, a in zip(steps, row, strict=True)) / total for row in rows]
     common, size = sum(a * b for a, b in zip(x, v, strict=True)), sum(b * b for b in v)
     root = common * common - size * over
-    if common <= 0.0 or root < 0.0:
-        return math.inf
-    by_energy: float = (common - math.sqrt(root)) / size
-    return max(amplitude - least_uv, by_energy)
+    by_energy = (common - math.sqrt(root)) / size if common > 0.0 and root >= 0.0 else math.inf
+    return max(amplitude - least_uv, min(by_energy, amplitude - with_it_uv))
 
 
 def line(x: float, knots: Knots) -> float:

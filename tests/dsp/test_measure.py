@@ -151,6 +151,16 @@ def test_noise_does_not_make_a_peak_of_an_edge() -> None:
     assert not any(m.present for m in measured(slopes, 0.7 * null, to_ms=None))
 
 
+def test_what_lies_between_waves_of_the_other_polarity_is_no_peak() -> None:
+    """Two downward waves leave a maximum between them, at no height: great energy, and no N20."""
+    n = 400
+    dips = -bump(np.full(n, 17.0), 1.0, 6.0) - bump(np.full(n, 22.0), 1.0, 6.0)
+    noise, null = averages("pink", n, 5)
+    told = [one for one in measured(dips + noise, null, to_ms=None) if one.present]
+    assert len(told) <= 0.06 * n
+    assert all(one.amplitude_uv is not None and one.amplitude_uv > 0.0 for one in told)
+
+
 @pytest.mark.parametrize("window_ms", [(500.0, 600.0), (-90.0, -50.0)])
 def test_a_window_outside_of_the_trace_holds_nothing(window_ms: tuple[float, float]) -> None:
     assert not noiseless(n20_p25(20.0), window_ms=window_ms, to_ms=None).present

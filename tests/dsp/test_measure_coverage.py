@@ -64,12 +64,13 @@ def test_near_the_limit_of_presence_the_amplitude_is_not_the_winners(
     key: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Amplitude / noise of 4, peak to peak: the noise helped whatever is present. Without the correction the
-    interval fails and the amplitude is read too large."""
+    interval fails and the amplitude is read too large; few are absent because nothing stays of them."""
     told = cell(NOISE[key], SHAPES["peak to peak"], 4.0)
     assert told.amplitude > 0.93 - ERRORS * error_of(told.present)
     monkeypatch.setattr(intervals, "FAR", 0.0)
     picked = cell(NOISE[key], SHAPES["peak to peak"], 4.0)
-    assert told.present == picked.present and told.latency == picked.latency
+    assert 0 <= picked.present - told.present <= 0.02 * RUNS
+    assert told.latency == pytest.approx(picked.latency, abs=0.01)
     if told.present < RUNS // 2:
         assert picked.gain > 1.25 and told.gain < 1.25
         assert picked.amplitude < told.amplitude - 0.02
@@ -126,9 +127,10 @@ def test_the_margin_is_where_presence_ends() -> None:
         noise = noise_of(average, d, traces[0], scratch)
         assert noise is not None
         seen = look(where, noise, scratch)
-        told = float(seen.picks[0, kernels.AMPLITUDE]) - seen.centre_uv - T_PRESENT * seen.spread_uv
+        above = float(seen.picks[0, kernels.AMPLITUDE]) - seen.centre_uv
+        told = above - T_PRESENT * seen.spread_uv
         beyond = margin(seen, noise, math.inf, scratch)
-        if beyond == told or math.isinf(beyond):
+        if beyond in (told, above):
             continue
         tried += 1
         first, end = where.span
@@ -169,10 +171,10 @@ def test_the_twin_says_the_same(
     for d in range(runs):
         mean, nulls = average.mean_uv[:, d].tolist(), average.null_uv[:, :, d].tolist()
         got = measure(average, (Peak("N20", d, 1, (16.0, 24.0), to_ms),), ("",) * runs, T0_MS, DT_MS)[0]
-        assert got.present == twin.present(mean, nulls, peak, T0_MS, DT_MS)
+        quantile = t_quantile(twin.freedoms(nulls)[1])
+        want = twin.interval(mean, nulls, peak, T0_MS, DT_MS, quantile)
+        assert got.present == (twin.present(mean, nulls, peak, T0_MS, DT_MS) and want[3] > 0.0)
         if got.present:
-            quantile = t_quantile(twin.freedoms(nulls)[1])
-            want = twin.interval(mean, nulls, peak, T0_MS, DT_MS, quantile)
             told = (got.latency_ms, *got.latency_ci_ms, got.amplitude_uv, *got.amplitude_ci_uv)  # type: ignore
             assert told == pytest.approx(want, rel=1e-10, abs=1e-12)
 
