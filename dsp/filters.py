@@ -118,7 +118,7 @@ class ForwardFilter:
         self._gain = level_gain(self._sos)
         self._state = aligned_empty((len(self._sos), 2, n_derivations))
         self._state[:] = 0.0
-        self._level = np.zeros(n_derivations)
+        self._level = self._levels = np.zeros(n_derivations)
         self._fresh = True
 
     def reset(self) -> None:
@@ -132,10 +132,11 @@ class ForwardFilter:
         if self._fresh:
             self._state[:] = 0.0
             self._level = x[0].copy()
+            self._levels = np.tile(self._level, AT_ONCE)
             self._fresh = False
         # Many rows at a time: numpy is slow where the last axis is short.
         many = len(x) // AT_ONCE
-        x[: many * AT_ONCE].reshape(many, AT_ONCE * x.shape[1])[:] -= np.tile(self._level, AT_ONCE)
+        x[: many * AT_ONCE].reshape(many, AT_ONCE * x.shape[1])[:] -= self._levels
         x[many * AT_ONCE :] -= self._level
         kernels.cascade(x, self._sos, self._state)
         if self._gain != 0.0:
