@@ -1,9 +1,10 @@
 """`python -m tests.modalities`: what every modality reaches on seeded patients, beside its bars.
 
-Averages and single responses, per peak or modality: the ratio of amplitude to noise from which 95 % of the
-measurements are within the bar; bias; how many were found from a stated ratio on (6 for averages, 10 for
-single responses); how many were found in patients without responses. Then trains of four, muscle activity and
-suppression. Exit code 1 when a bar of detection is missed.
+Averages and single responses, per peak or modality: the ratio of amplitude to noise from which 95 % are
+found, and how many are from a stated one on (7 for averages, 10 for single responses); how many are found in
+patients without responses; bias and spread; the ratios from which 95 % are within the bars. Where it is the
+smallest ratio that occurred, a smaller one may do. Then trains of four, muscle activity and suppression. Exit
+code 1 when a bar of detection is missed.
 """
 
 import argparse
@@ -27,12 +28,13 @@ HEADS = (
     "peak",
     "n",
     "found, clear ones",
+    "95% found from",
     "false",
     "median, spread ms",
     "within ms from",
     "bias %",
 )
-STATED_SNR = {"average": 6.0, "response": 10.0}
+STATED_SNR = {"average": 7.0, "response": 10.0}
 FOUND_AT_LEAST = 0.95
 FALSE_AT_MOST = 0.02
 ONSET_MS = 1.0
@@ -43,11 +45,12 @@ OTHERS = {"train_of_four": watched.trains, "free_emg": watched.muscles, "eeg": w
 @dataclass(frozen=True, slots=True)
 class Row:
     """One peak over all patients; `bias_ms` is the median error, `spread_ms` half of what holds 68 %;
-    `ms_from`, `uv_from`: the ratio from which 95 % are within the bar."""
+    `found_from`, `ms_from`, `uv_from`: the ratio from which 95 % are found or within the bar."""
 
     peak: str
     cases: int
     found: float
+    found_from: float
     false: float
     bias_ms: float
     spread_ms: float
@@ -70,7 +73,7 @@ def bar_of(name: str) -> float:
 
 
 def least_ratio(errors: Iterable[tuple[float, float]], bar: float) -> float:
-    """The smallest ratio such that 95 % of all errors at or above it are within `bar`; inf: none."""
+    """The smallest ratio such that 95 % of all errors at or above it are within `bar`; inf: of no ten."""
     ranked = sorted(errors, reverse=True)
     within, best = 0, float("inf")
     for count, (snr, error) in enumerate(ranked, start=1):
@@ -97,6 +100,7 @@ def rows(name: str, told: list[Seen]) -> list[Row]:
                 peak,
                 len(cases),
                 float(np.mean([one.found for one in clear])) if clear else float("nan"),
+                least_ratio([(one.snr, 1.0 - one.found) for one in cases], 0.5),
                 float(np.mean([one.removed for one in cases])),
                 float(np.median(sure)),
                 float(np.diff(np.percentile(sure, [16, 84]))[0] / 2.0),
@@ -114,6 +118,7 @@ def _shown(name: str, row: Row) -> tuple[str, ...]:
         row.peak,
         f"{row.cases}",
         f"{row.found:.1%}",
+        f"{row.found_from:.1f}",
         f"{row.false:.1%}",
         f"{row.bias_ms:+.2f}, {row.spread_ms:.2f}",
         f"{bar_of(name):g} ms: {row.ms_from:.1f}",

@@ -20,7 +20,7 @@ from hw.model.scenario import Change, NoiseChange, Scenario
 from hw.model.stochastic import child
 from tests.support.bedside import monitored
 
-LOUD = (0.15, 1.0)
+LOUD = (0.06, 1.0)
 """Noise of EEG and muscle, as a share of the model patient's."""
 WITHIN_MS = {"baep": 0.3, "ecochg": 0.3, "cnap": 0.3}
 WITHIN_MS_ELSE = 0.5
