@@ -23,7 +23,7 @@ from hostd.course import Course
 from hostd.outgoing import Outgoing, finite
 from hostd.polarity import NOTHING as NO_POLARITIES
 from hostd.polarity import Polarities
-from hostd.running import Sweeping
+from hostd.running import OfSweeps, Sweeping
 
 PUBLISH_EVERY_S = 0.2
 
@@ -37,7 +37,7 @@ class Baseline:
     measurements: tuple[Measurement, ...]
 
 
-class Evoked:
+class Evoked(OfSweeps):
     """Averages one test. Raises ValueError when built with a plan that does not fit rate and channels."""
 
     def __init__(self, plan: TestPlan, rate_hz: float, scale: Scale, latency_offset_samples: float) -> None:
@@ -46,7 +46,8 @@ class Evoked:
         measured_ms = max(
             (end for p in plan.peaks for _, end in (p.window_ms, p.to_ms or p.window_ms)), default=None
         )
-        self._sweeping = sweeping = Sweeping(plan, rate_hz, scale, latency_offset_samples, measured_ms)
+        sweeping = Sweeping(plan, rate_hz, scale, latency_offset_samples, measured_ms)
+        super().__init__(sweeping)
         self._names = names = sweeping.names
         self._t0_ms, self._dt_ms, self._rows = sweeping.t0_ms, sweeping.dt_ms, sweeping.rows
         self.stream, self._cutter, self._lines = sweeping.stream, sweeping.cutter, sweeping.lines
@@ -63,16 +64,6 @@ class Evoked:
         self._course = self._new_course()
         self._leading = plan.leading
         self._wants_baseline = plan.baseline == "auto"
-
-    @property
-    def max_block(self) -> int:
-        """As `hostd.running`."""
-        return self.stream.max_block
-
-    @property
-    def history(self) -> int:
-        """As `hostd.running`."""
-        return self.stream.history
 
     def planned(self, args: dict[str, Any]) -> None:
         """Averages do not ask how strong a stimulus is."""
@@ -108,16 +99,6 @@ class Evoked:
         self._begin()
         self._wants_baseline = self.plan.baseline == "auto"
         return messages
-
-    def restart(self, index: int) -> list[Outgoing]:
-        """The signal begins anew at `index`: at the start and behind every gap."""
-        messages = self._take(self._cutter.gap())
-        self.stream.restart(index)
-        return messages
-
-    def exclude(self, first: int, end: int | None, reason: str) -> None:
-        """Keep what sees samples from `first` until before `end` (None: open) out of the average."""
-        self._cutter.exclude(first, end, reason)
 
     def mains(self, hz: float | None, amplitude_uv: list[float], index: int) -> None:
         """Mains as measured, from sample `index` on."""

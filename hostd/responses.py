@@ -23,7 +23,7 @@ from hostd.case import ResponsePlan, TestPlan
 from hostd.outgoing import Outgoing, finite
 from hostd.polarity import NOTHING as NO_POLARITIES
 from hostd.response_fields import NO_COURSE, NO_TRACES, peak_of, response_fields, sentence
-from hostd.running import Sweeping
+from hostd.running import OfSweeps, Sweeping
 from hostd.spread import Fired, Spread
 from hostd.thresholds import Thresholds
 
@@ -31,14 +31,15 @@ LEAST_BASELINE = 2
 KEPT_GATES = 16
 
 
-class Responses:
+class Responses(OfSweeps):
     """Reads the answers of one test. Raises ValueError for a plan that does not fit rate and channels."""
 
     def __init__(self, plan: TestPlan, rate_hz: float, scale: Scale, latency_offset_samples: float) -> None:
         if plan.response is None:
             raise ValueError(f"test {plan.name} says nowhere where its responses are")
         self.plan, self._how, self._rate_hz = plan, plan.response, rate_hz
-        self._sweeping = s = Sweeping(plan, rate_hz, scale, latency_offset_samples, None)
+        s = Sweeping(plan, rate_hz, scale, latency_offset_samples, None)
+        super().__init__(s)
         self._names = s.names
         self._meter, self._reflexes, self._spread = _meters(plan, self._how, s)
         self._rule = Rule(self._how.drop_pct or 100.0, self._how.confirm)
@@ -47,16 +48,6 @@ class Responses:
         self.running = False
         self._number = 0
         self._forget()
-
-    @property
-    def max_block(self) -> int:
-        """As `hostd.running`."""
-        return self._sweeping.stream.max_block
-
-    @property
-    def history(self) -> int:
-        """As `hostd.running`."""
-        return self._sweeping.stream.history
 
     def _forget(self) -> None:
         """No sweep was seen yet, and nothing is to be compared with."""
@@ -99,16 +90,6 @@ class Responses:
     def gated(self, index: int, gates: dict[str, Gate]) -> None:
         """What the train of four allows from sample `index` on."""
         self._gates.append((index, gates[self._how.gate_for]))
-
-    def restart(self, index: int) -> list[Outgoing]:
-        """The signal begins anew at `index`."""
-        messages = self._take(self._sweeping.cutter.gap())
-        self._sweeping.stream.restart(index)
-        return messages
-
-    def exclude(self, first: int, end: int | None, reason: str) -> None:
-        """Sweeps that see these samples are told with the reason, and not measured."""
-        self._sweeping.cutter.exclude(first, end, reason)
 
     def mains(self, hz: float | None, amplitude_uv: list[float], index: int) -> None:
         """Single answers stand far above the mains, or are told to be absent beside them."""
@@ -278,16 +259,11 @@ def _meters(
     plan: TestPlan, how: ResponsePlan, s: Sweeping
 ) -> tuple[ResponseMeter, ReflexMeter | None, Spread]:
     """What measures the sweeps, the H reflex beside its M wave where the test is one, and the controls."""
-    last_ms = s.t0_ms + s.dt_ms * (s.rows - 1)
-
-    def held(span: tuple[float, float]) -> tuple[float, float]:
-        return max(span[0], s.t0_ms), min(span[1], last_ms)
-
-    quiet = tuple(held(span) for span in how.quiet_ms)
-    search = held(how.search_ms)
+    quiet = tuple(s.held(span) for span in how.quiet_ms)
+    search = s.held(how.search_ms)
     meter = ResponseMeter(search, s.t0_ms, s.dt_ms, s.names, quiet, plan.smallest_uv)
     spread = Spread(plan, s, search, quiet)
     if how.m_ms is None:
         return meter, None, spread
-    reflexes = ReflexMeter(held(how.m_ms), search, s.t0_ms, s.dt_ms, s.names, quiet, plan.smallest_uv)
+    reflexes = ReflexMeter(s.held(how.m_ms), search, s.t0_ms, s.dt_ms, s.names, quiet, plan.smallest_uv)
     return meter, reflexes, spread

@@ -110,6 +110,10 @@ class Sweeping:
             "dt_ms": self.dt_ms,
         }
 
+    def held(self, span_ms: tuple[float, float]) -> tuple[float, float]:
+        """What of a span the rows hold."""
+        return max(span_ms[0], self.t0_ms), min(span_ms[1], self.t0_ms + self.dt_ms * (self.rows - 1))
+
     def sweep_message(self, sweep: Sweep) -> Outgoing:
         """One sweep as displays are told of it."""
         fields = self.frame_fields() | {
@@ -121,6 +125,37 @@ class Sweeping:
             "trigger_index": sweep.trigger.index,
         }
         return Outgoing(f"sweep.{self.plan.name}", sweep.trigger.index, fields)
+
+
+class OfSweeps:
+    """What all tests do that are made of the sweeps of one `Sweeping`; `_take` is their own."""
+
+    def __init__(self, sweeping: Sweeping) -> None:
+        self._sweeping = sweeping
+
+    @property
+    def max_block(self) -> int:
+        """As `RunningTest`."""
+        return self._sweeping.stream.max_block
+
+    @property
+    def history(self) -> int:
+        """As `RunningTest`."""
+        return self._sweeping.stream.history
+
+    def restart(self, index: int) -> list[Outgoing]:
+        """The signal begins anew at `index`: at the start and behind every gap."""
+        messages = self._take(self._sweeping.cutter.gap())
+        self._sweeping.stream.restart(index)
+        return messages
+
+    def exclude(self, first: int, end: int | None, reason: str) -> None:
+        """Sweeps that see samples from `first` until before `end` (None: open) are told with the reason, and
+        neither averaged nor measured."""
+        self._sweeping.cutter.exclude(first, end, reason)
+
+    def _take(self, sweeps: list[Sweep]) -> list[Outgoing]:
+        raise NotImplementedError
 
 
 def _band(plan: TestPlan, rate_hz: float) -> tuple[NDArray[np.float64], int]:

@@ -16,28 +16,24 @@ from dsp.stream import Scale
 from dsp.train_of_four import PULSES, Control, Gate, TrainOfFour, TrainOfFourMeter, gate
 from hostd.case import TestPlan
 from hostd.outgoing import Outgoing
-from hostd.running import Sweeping
+from hostd.running import OfSweeps, Sweeping
 
 KEPT = 5
 _WAIT = 1.5
 """A train is over so many of its intervals after its last pulse was due."""
 
 
-class Tof:
+class Tof(OfSweeps):
     """Reads the trains of one test. Raises ValueError for a plan that does not fit rate and channels."""
 
     def __init__(self, plan: TestPlan, rate_hz: float, scale: Scale, latency_offset_samples: float) -> None:
         if plan.response is None:
             raise ValueError(f"test {plan.name} says nowhere where its responses are")
         self.plan = plan
-        self._sweeping = s = Sweeping(plan, rate_hz, scale, latency_offset_samples, None)
-        last_ms = s.t0_ms + s.dt_ms * (s.rows - 1)
-
-        def held(span: tuple[float, float]) -> tuple[float, float]:
-            return max(span[0], s.t0_ms), min(span[1], last_ms)
-
-        quiet = tuple(held(span) for span in plan.response.quiet_ms)
-        search = held(plan.response.search_ms)
+        s = Sweeping(plan, rate_hz, scale, latency_offset_samples, None)
+        super().__init__(s)
+        quiet = tuple(s.held(span) for span in plan.response.quiet_ms)
+        search = s.held(plan.response.search_ms)
         self._meter = TrainOfFourMeter(search, s.t0_ms, s.dt_ms, quiet, plan.smallest_uv)
         self._interval = round(plan.stimulus.interval_ms * rate_hz / 1e3)
         self._due = round((PULSES - 1 + _WAIT) * self._interval)
@@ -50,16 +46,6 @@ class Tof:
         self._begun: int | None = None
         self._gates: list[tuple[int, dict[str, Gate]]] = []
         self.running = False
-
-    @property
-    def max_block(self) -> int:
-        """As `hostd.running`."""
-        return self._sweeping.stream.max_block
-
-    @property
-    def history(self) -> int:
-        """As `hostd.running`."""
-        return self._sweeping.stream.history
 
     def start(self) -> None:
         """Begin with the next train."""
@@ -79,16 +65,6 @@ class Tof:
 
     def planned(self, args: dict[str, Any]) -> None:
         """The current is supramaximal, whatever it is."""
-
-    def restart(self, index: int) -> list[Outgoing]:
-        """The signal begins anew at `index`."""
-        messages = self._take(self._sweeping.cutter.gap())
-        self._sweeping.stream.restart(index)
-        return messages
-
-    def exclude(self, first: int, end: int | None, reason: str) -> None:
-        """A train that sees these samples is told with the reason, and not measured."""
-        self._sweeping.cutter.exclude(first, end, reason)
 
     def mains(self, hz: float | None, amplitude_uv: list[float], index: int) -> None:
         """M waves stand far above the mains."""

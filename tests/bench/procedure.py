@@ -7,11 +7,9 @@ until the message came, both stamps of this machine's monotonic clock.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -21,20 +19,8 @@ from hostd import casefile
 from hostd.case import Case
 from hostd.client import Subscription
 from hw.frames import pack24
-from hw.link import (
-    Block,
-    Configure,
-    Hello,
-    Receiver,
-    Reply,
-    Sender,
-    Start,
-    StimArm,
-    StimPlan,
-    StimStop,
-    hello,
-)
 from hw.model.patient import Patient
+from tests.bench.stand_in_edge import Samples, StandInEdge
 from tests.support.bedside import Shot, describe, recording
 from tests.support.ports import free_bus
 
@@ -44,63 +30,12 @@ SETTLED_S = 8.0
 TOPICS = ("emg.audio", "response.", "eeg", "average.")
 
 
-class StandInEdge(threading.Thread):
-    """Serves one host a recording of the procedure; `sent_ns[k]` is when block k was sent."""
-
-    def __init__(self, path: str, case: Case, seconds: float) -> None:
-        super().__init__(name="stand-in-edge", daemon=True)
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(path)
-        self._server.listen(1)
-        self._description = describe(case)
-        shots = [
-            Shot(at, test) for at, test in zip(np.arange(6.0, seconds - 2.0, 2.63), _turns(), strict=False)
-        ]
-        patient = Patient(case.channels, case.rate_hz, 1)
-        blocks = recording(case, patient, self._description, seconds, 1, True, shots, BLOCK)
-        self._blocks = [(b.first_index, pack24(b.counts).tobytes(), b.trigger_bits.tobytes()) for b in blocks]
-        self._rate_hz = case.rate_hz
-        self.sent_ns: list[int] = []
-
-    def run(self) -> None:
-        """Handshake, then blocks in real time."""
-        connection, _ = self._server.accept()
-        sender, receiver = Sender(), Receiver()
-        started = False
-        while not started:
-            for message in receiver.feed(connection.recv(65536)):
-                match message:
-                    case Hello():
-                        connection.sendall(sender.frame(hello("edge", 1)))
-                    case Configure():
-                        connection.sendall(sender.frame(self._description))
-                    case Start():
-                        started = True
-        threading.Thread(target=self._answer, args=(connection, receiver, sender), daemon=True).start()
-        start_ns, tick, n = time.monotonic_ns(), threading.Event(), len(self._description.channels)
-        for first, samples, bits in self._blocks:
-            due_ns = start_ns + round((first + BLOCK) * 1e9 / self._rate_hz)
-            while (left_ns := due_ns - time.monotonic_ns()) > 0:
-                tick.wait(left_ns / 1e9)
-            frame = sender.frame(Block(first, due_ns, n, samples, bits, ()))
-            self.sent_ns.append(time.monotonic_ns())
-            try:
-                connection.sendall(frame)
-            except OSError:  # the host has had its seconds
-                break
-        connection.close()
-
-    def _answer(self, connection: socket.socket, receiver: Receiver, sender: Sender) -> None:
-        while True:
-            try:
-                data = connection.recv(65536)
-            except OSError:
-                return
-            if not data:
-                return
-            for message in receiver.feed(data):
-                if isinstance(message, StimArm | StimPlan | StimStop):
-                    connection.sendall(sender.frame(Reply(message.command, "")))
+def _blocks(case: Case, seconds: float) -> list[Samples]:
+    """A recording of the procedure, made before it runs."""
+    shots = [Shot(at, test) for at, test in zip(np.arange(6.0, seconds - 2.0, 2.63), _turns(), strict=False)]
+    patient = Patient(case.channels, case.rate_hz, 1)
+    blocks = recording(case, patient, describe(case), seconds, 1, True, shots, BLOCK)
+    return [(b.first_index, pack24(b.counts).tobytes(), b.trigger_bits.tobytes()) for b in blocks]
 
 
 def _turns() -> list[str]:
@@ -120,7 +55,7 @@ def measure(seconds: float = 40.0) -> dict[str, float]:
     late: dict[str, list[float]] = {"sound": [], "mep": [], "average": []}
     eeg = 0
     with tempfile.TemporaryDirectory() as folder:
-        edge = StandInEdge(f"{folder}/edge.sock", case, seconds)
+        edge = StandInEdge(f"{folder}/edge.sock", lambda _: describe(case), _blocks(case, seconds), BLOCK)
         file = Path(folder) / "case.toml"
         file.write_text(case.text)
         bus = free_bus()
