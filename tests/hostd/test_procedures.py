@@ -280,16 +280,17 @@ def test_unhurt_every_test_answers(name: str) -> None:
         assert last(case, messages, "emg.audio" if watch.kind == "emg" else "eeg", until_s) is not None
 
 
-def test_a_clamped_carotid_is_seen_in_the_eeg_too() -> None:
+def test_a_clamped_carotid_is_seen_in_the_eeg_of_its_side_until_it_is_shunted() -> None:
     head, _, tests = casefile.procedure("carotid").text.partition("[test.left_median]")
     head = re.sub(r"channels = \[[^]]*\]", 'rate_hz = 250\nchannels = ["F3", "F4", "P3", "P4"]', head)
     case = casefile.parse(head + tests[tests.index("[test.eeg]") :], "carotid")
     scenario = scenario_of("carotid")
-    clamped, shunted = (noise.at_s for noise in scenario.noise[1:])
-    messages, _ = monitored(case, shunted - 90, 11, scenario)
-    for until_s, told in ((clamped, False), (shunted - 90, True)):
+    clamped, shunted = (lesion.at_s for lesion in scenario.lesion)
+    messages, _ = monitored(case, shunted + 90, 11, scenario)
+    for until_s, told, side in ((clamped, False, ""), (shunted, True, "left"), (shunted + 90, False, "")):
         eeg = last(case, messages, "eeg", until_s)
-        assert eeg is not None and eeg["ischaemia"]["told"] is told, eeg["text"]
+        assert eeg is not None
+        assert (eeg["ischaemia"]["told"], eeg["ischaemia"]["side"]) == (told, side), eeg["text"]
 
 
 def written(name: str) -> dict[str, Any]:
