@@ -34,6 +34,11 @@ class StimulusPlan:
     hold_ms: float = 1.0
     lockout_ms: float | None = None
 
+    @property
+    def train_ms(self) -> float:
+        """From the first pulse to the last."""
+        return self.trains * (self.pulses - 1) * self.interval_ms + (self.trains - 1) * self.gap_ms
+
 
 @dataclass(frozen=True, slots=True)
 class MonitorMap:

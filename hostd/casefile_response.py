@@ -33,9 +33,10 @@ def resolve_response(scope: TestScope, plan: TestPlan) -> TestPlan:
             )
     stack = _count(scope, "stack", 5, MOST_STACK)
     baseline = _count(scope, "baseline_sweeps", 3, MOST_STACK)
+    search_ms = _search(scope, plan)
     response = ResponsePlan(
-        search_ms=_search(scope, plan),
-        quiet_ms=_quiet(scope, plan),
+        search_ms=search_ms,
+        quiet_ms=_quiet(scope, plan, search_ms),
         stack=stack,
         pooled=_count(scope, "pooled", 1, MOST_STACK),
         drop_pct=_drop(scope),
@@ -66,8 +67,16 @@ def _count(scope: TestScope, key: str, usual: int, most: int) -> int:
 
 
 def _search(scope: TestScope, plan: TestPlan) -> tuple[float, float]:
-    """Where a response may be: within the window, behind the artifact."""
+    """Where a response may be: within the window, behind the artifact of the last pulse.
+
+    The modality's window is that of its own train, and moves with the end of a longer or shorter one.
+    """
+    stimulus, blank_ms = plan.stimulus, plan.blank_ms
     search_ms: tuple[float, float] | None = scope.value("search_ms")
+    artifact_ms = blank_ms if plan.kind == "tof" else stimulus.train_ms + blank_ms
+    if search_ms is not None and scope.table.search_ms is None and plan.kind != "tof":
+        later_ms = stimulus.train_ms - scope.modality.stimulus.train_ms
+        search_ms = max(search_ms[0] + later_ms, artifact_ms), search_ms[1] + later_ms
     if search_ms is None:
         if scope.fine("search_ms"):
             scope.fault("search_ms", "missing", "write where a response may be, as search_ms = [15, 90]")
@@ -81,18 +90,26 @@ def _search(scope: TestScope, plan: TestPlan) -> tuple[float, float]:
             "search_ms", f"{shown} ends before it starts", "write [from, to], as search_ms = [15, 90]"
         )
     elif low < 0 or high > window_ms[1]:
-        what = f"{shown} is outside the test's window, which ends at {window_ms[1]:g} ms"
-        scope.fault("search_ms", what, "widen window_ms, or move it")
-    elif low < plan.blank_ms:
-        scope.fault("search_ms", f"{shown} reaches into the {plan.blank_ms:g} ms that are blanked", "move it")
+        if scope.table.search_ms is None and scope.table.window_ms is not None:
+            what = f"it ends at {window_ms[1]:g} ms, and responses are sought at {shown}"
+            scope.fault("window_ms", what, f"end it at {high:g} or later")
+        else:
+            what = f"{shown} is outside the test's window, which ends at {window_ms[1]:g} ms"
+            scope.fault("search_ms", what, "widen window_ms, or move it")
+    elif low < artifact_ms and scope.fine("pulses", "interval_ms", "trains", "gap_ms"):
+        pulse = "the pulse" if artifact_ms == blank_ms else f"the last pulse at {stimulus.train_ms:g} ms"
+        what = f"{shown} reaches into the {blank_ms:g} ms that are blanked behind {pulse}"
+        scope.fault("search_ms", what, f"begin it at {artifact_ms:g} or later")
     return search_ms
 
 
-def _quiet(scope: TestScope, plan: TestPlan) -> tuple[tuple[float, float], ...]:
+def _quiet(
+    scope: TestScope, plan: TestPlan, search_ms: tuple[float, float]
+) -> tuple[tuple[float, float], ...]:
     """What a response is judged against: what lies before the stimulus, and well behind the search window."""
-    rate_hz, search_ms = scope.setup.rate_hz, scope.value("search_ms")
+    rate_hz = scope.setup.rate_hz
     spans = [(plan.window_ms[0], -_GUARD_MS)] if plan.window_ms[0] < -_GUARD_MS else []
-    if search_ms is not None and plan.window_ms[1] - search_ms[1] > 4 * _BEHIND_MS:
+    if plan.window_ms[1] - search_ms[1] > 4 * _BEHIND_MS:
         spans.append((search_ms[1] + _BEHIND_MS, plan.window_ms[1] - _BEHIND_MS))
     held_ms = sum(high - low for low, high in spans)
     if rate_hz is not None and held_ms * rate_hz < 1000 * LEAST_QUIET_ROWS and scope.fine("window_ms"):

@@ -52,6 +52,10 @@ def _test(plan: TestPlan | WatchPlan, table: dict[str, object]) -> Iterator[str]
             continue
         value = usual if written is None else written
         where = "the case file" if written is not None else f"protocols/{modality.name}.toml"
+        if key == "search_ms" and isinstance(plan, TestPlan) and plan.response is not None:
+            moved = written is None and plan.response.search_ms != modality.defaults.search_ms
+            value = plan.response.search_ms
+            where += ", moved with the train" if moved else ""
         asked = written is None and key in modality.protocol.ask
         yield f"  {key:<16} {show(value):<28} {where}{', ask a clinical lead' if asked else ''}"
     yield f"  {'derivations':<16} {_listed([d.name for d in plan.derivations])}"

@@ -39,8 +39,7 @@ class Spread:
     """
 
     def __init__(self, plan: TestPlan, s: Sweeping, search_ms: tuple[float, float], quiet_ms: Any) -> None:
-        t = plan.stimulus
-        self._train_ms = t.trains * (t.pulses - 1) * t.interval_ms + (t.trains - 1) * t.gap_ms
+        self._train_ms = plan.stimulus.train_ms
         self._trains_from_ms = search_ms[0]
         soonest_ms = max(SOONEST_MS, plan.blank_ms, search_ms[0] - self._train_ms)
         self._from_ms = min(search_ms[0], soonest_ms)

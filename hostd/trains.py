@@ -18,9 +18,8 @@ class Trains:
         self._span: dict[int, int] = {}
         for test in tests:
             s = test.stimulus
-            ms = s.trains * (s.pulses - 1) * s.interval_ms + (s.trains - 1) * s.gap_ms
             for line in filter(None, (test.line, s.alternate_line)):
-                self._span[line] = round(ms * rate_hz / 1e3) if s.pulses * s.trains > 1 else 0
+                self._span[line] = round(s.train_ms * rate_hz / 1e3) if s.pulses * s.trains > 1 else 0
         self._begun: dict[int, tuple[int, int]] = {}
 
     def pulse(self, edge: Trigger, told: int | None = None) -> int:

@@ -19,13 +19,18 @@ def test_averages_are_found_where_they_are_and_nowhere_else(name: str) -> None:
     assert all(abs(one.gain - 1.0) <= 0.15 for one in far)
 
 
-@pytest.mark.parametrize("name", ["tcmep", "pedicle_screw", "d_wave", "h_reflex", "nerve_action_potential"])
+WITH_ONSETS = ("tcmep", "cortical_mapping", "pedicle_screw", "h_reflex")
+
+
+@pytest.mark.parametrize("name", [*WITH_ONSETS, "d_wave", "nerve_action_potential"])
 def test_single_responses_are_found_and_sized(name: str) -> None:
     told = [one for seed in SEEDS for one in singles.seen(name, seed)]
     clear = [one for one in told if one.snr >= 20.0]
     assert clear and all(one.found for one in clear)
     assert sum(one.removed for one in told) <= 1
     assert sum(abs(one.gain - 1.0) <= 0.1 for one in clear) >= 0.8 * len(clear)
+    if name in WITH_ONSETS:
+        assert sum(one.late_ms is not None for one in clear) >= 0.95 * len(clear)
 
 
 def test_trains_of_four_and_muscles_and_suppression() -> None:

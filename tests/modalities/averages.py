@@ -26,6 +26,8 @@ WITHIN_MS = {"baep": 0.3, "ecochg": 0.3, "cnap": 0.3}
 WITHIN_MS_ELSE = 0.5
 WITHIN = 0.1
 LARGE = 50.0
+LONGEST_S = 60.0
+"""The cortex tires: what is silent runs as long as what is not, or long enough."""
 SETTLES_S = 20.0
 """Before the first sweep that counts, where mains are taken out."""
 
@@ -104,7 +106,7 @@ def clean_uv(case: Case, seed: int) -> dict[str, float | None]:
     own = patient_of(seed, plan, 0.0).changes
     large = tuple(replace(change, amplitude=LARGE * change.amplitude) for change in own)
     silent = Scenario(large, (NoiseChange(0.0, emg=0.0, mains=0.0, eeg=1e-3),))
-    messages, _ = monitored(case, 40 / plan.stimulus_hz + 1.0, seed, silent, False)
+    messages, _ = monitored(case, min(seconds_of(plan), LONGEST_S), seed, silent, False)
     last = [message for message in messages if message.topic == "measure.x"][-1]
     told = {peak["name"]: peak["amplitude_uv"] for peak in last.fields["peaks"]}
     return {name: None if uv is None else uv / LARGE for name, uv in told.items()}
