@@ -21,6 +21,7 @@ from hw.frames import decode_board
 from hw.link import LOCK_IMPEDANCE, Configure, Description, Lockout, StimPlan
 from hw.model.ads1299_options import ChipOptions, Surroundings
 from hw.model.board import BoardModel, BoardSetup
+from hw.model.contact_leads import ContactLeads
 from hw.model.patient import Patient
 from hw.model.scenario import NO_CHANGE, Scenario
 from hw.model.sinc3 import Filtered
@@ -170,7 +171,9 @@ class SimulatedSource:
         info = front_end.bring_up(FrontEndSetup(wanted.rate_hz, wanted.gain))
         n, has = len(channels), len(info.lsb_uv)
         self._stimulator = stimulator = SimulatedStimulator(wanted, self._scenario)
-        box.board.body = WiredBody(self._patient(wanted, stimulator), stimulator, has)
+        electrodes = {name: k for k, name in enumerate(channels) if k not in stimulator.places}
+        leads = ContactLeads(box.board, electrodes, wanted.rate_hz, self._scenario.electrode)
+        box.board.body = WiredBody(self._patient(wanted, stimulator), stimulator, has, leads)
         box.board.pulsed = stimulator.fire
         front_end.start()
         self._box = box

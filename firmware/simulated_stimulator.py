@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from hw.chips import VREF_V
 from hw.link import Configure, StimPlan
+from hw.model.contact_leads import ContactLeads
 from hw.model.patient import Patient
 from hw.model.scenario import Scenario
 from hw.model.sinc3 import Filtered
@@ -58,17 +59,20 @@ class SimulatedStimulator:
 
 class WiredBody:
     """The patient's electrodes on the board's first channels, seen through the filter, and the stimulator's
-    monitors at their places; further channels are open."""
+    monitors at their places; further channels are open. `leads`: how the electrodes lie."""
 
-    def __init__(self, patient: Patient, stimulator: SimulatedStimulator, channels: int) -> None:
-        self._filtered = Filtered(patient)
+    def __init__(
+        self, patient: Patient, stimulator: SimulatedStimulator, channels: int, leads: ContactLeads
+    ) -> None:
+        self._filtered, self._leads = Filtered(patient), leads
         self._patient = patient
         self._stimulator = stimulator
         self._places = sorted(stimulator.places.items())
         self._open = [0.0] * (channels - len(patient.electrodes) - len(self._places))
 
     def read(self, sample: int) -> Sequence[float]:
-        """Volts per channel."""
+        """Volts per channel; electrodes lie as they do by now."""
+        self._leads.until(sample)
         volts = self._filtered.read(sample)
         if self._places:
             monitors = self._stimulator.read(sample)

@@ -204,6 +204,12 @@ class BoardModel:
                 return
         raise ValueError(f"channel {channel}: the board has {self._slices[-1].stop}, counted from 0")
 
+    def set_reference_electrode(self, electrode: Electrode) -> None:
+        """Change the reference of all chips, where the board wires one to every channel."""
+        side: Side = "p" if self.setup.around.negative_input == "srb2" else "n"
+        for chip in self.chips:
+            chip.set_electrode(0, side, electrode)
+
     def set_bias_electrode(self, electrode: Electrode) -> None:
         """Change the bias electrode of all chips."""
         for chip in self.chips:

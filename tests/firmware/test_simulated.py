@@ -10,7 +10,20 @@ from firmware.errors import ConfigError
 from firmware.ports import Command
 from firmware.simulated import SimulatedSource
 from hw.frames import lsb_uv
-from hw.link import ALL_PLANS, Configure, Description, Ended, Message, Reply, StimStop, Stimulus
+from hw.link import (
+    ALL_PLANS,
+    Configure,
+    Description,
+    Ended,
+    Impedance,
+    ImpedanceStart,
+    Message,
+    Reply,
+    StimStop,
+    Stimulus,
+)
+from hw.model.contacts import ElectrodeChange
+from hw.model.scenario import Scenario
 from hw.samples import SampleBlock
 from tests.support.links import tiles
 from tests.support.looped import armed, plan
@@ -226,3 +239,31 @@ def test_stop_ends_it_and_leaves_no_end_behind() -> None:
     source.run(put, stop)
     assert 5 <= len(items) <= 6
     assert not any(isinstance(item, Ended) for item in items)
+
+
+def test_how_electrodes_lie_is_found_by_the_impedance_measurement_too() -> None:
+    changes = (
+        ElectrodeChange(1.0, "CP4", "off"),
+        ElectrodeChange(1.0, "C5S", "loose"),
+        ElectrodeChange(0.0, "Fpz", "off"),
+        ElectrodeChange(1.5, "Fpz", "ok"),
+    )
+    source = SimulatedSource(None, 6.0, 1, Scenario(electrode=changes))
+    source.configure(wanted(rate_hz=2000.0))
+    said: list[Impedance] = []
+    asked: list[int] = []
+
+    def put(item: SampleBlock | Message) -> None:
+        if isinstance(item, SampleBlock) and item.first_index > 4000 and not asked:
+            asked.append(item.first_index)
+            source.lead_command(ImpedanceStart(5, 6, 0.0, 0, 0))
+        elif isinstance(item, Impedance):
+            said.append(item)
+
+    source.run(put, threading.Event())
+    (told,) = said
+    good, off, back, loose, _ = told.ohm
+    assert told.leads[:4] == ("CP3+", "CP4+", "Fpz+", "C5S+")
+    assert good == pytest.approx(5000, rel=0.02) and back == pytest.approx(5000, rel=0.02)
+    assert loose == pytest.approx(62_000, rel=0.02)
+    assert np.isnan(off) and told.notes[1] == "not measured: the channel was at a rail"

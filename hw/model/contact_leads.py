@@ -1,0 +1,45 @@
+"""A board's electrodes as a scenario says they lie: what an impedance measurement and lead-off detection see.
+
+Owns when which impedance changes, and how large it is; what such a lead shows of the body is
+`hw.model.contacts`'. An electrode that is off is open but for the capacitance of its lead, by which it picks
+the mains up; it is not `Electrode.off`, whose pin goes to a supply: here the scenario says what is seen.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from hw.model.board import BoardModel
+from hw.model.contacts import REFERENCE, Contact, ElectrodeChange
+from hw.model.electrodes import Electrode
+
+ELECTRODES: Mapping[Contact, Electrode] = {
+    "ok": Electrode(),
+    "loose": Electrode(2_000.0, 60_000.0, 5e-9),
+    "off": Electrode(2_000.0, 30e6, 100e-12),
+}
+"""Good below 5 kohm, to be seen to above 20 (ACNS); an open one still has the capacitance of its cable."""
+
+
+class ContactLeads:
+    """Changes the electrodes of `board` at their samples; `places` are the channels of the named ones."""
+
+    def __init__(
+        self,
+        board: BoardModel,
+        places: Mapping[str, int],
+        rate_hz: float,
+        changes: Sequence[ElectrodeChange],
+    ) -> None:
+        self._board, self._places = board, dict(places)
+        wanted = [one for one in changes if one.name == REFERENCE or one.name in self._places]
+        waiting = sorted(wanted, key=lambda one: -one.at_s)
+        self._waiting = [(one.at_s * rate_hz, one) for one in waiting]
+
+    def until(self, sample: int) -> None:
+        """Make all changes due at `sample` or before."""
+        while self._waiting and self._waiting[-1][0] <= sample:
+            _, change = self._waiting.pop()
+            electrode = ELECTRODES[change.condition]
+            if change.name == REFERENCE:
+                self._board.set_reference_electrode(electrode)
+            else:
+                self._board.set_electrode(self._places[change.name], "p", electrode)
