@@ -1,10 +1,12 @@
 """Intervals of a peak that is present: latency and amplitude at 95 %, from the noise the mean still carries.
 
-The mean plus and minus each null average is a bootstrap over the 16 interleaved blocks, multipliers fixed.
-It alone is too narrow where the noise shapes the peak's top and too wide where noise on top of noise jumps
-from peak to peak; how far the mean falls beside its peak against the noise there errs the other way. The
-interval of a latency is the geometric mean of the two, on each side. An amplitude is told given that it was
-large enough to be present at all: near that limit the noise had to help (the winner's curse).
+A peak's place is that of the cubic through its top, as far down as the noise hides it: the largest value
+alone is where the noise happened to be largest. The mean plus and minus each null average is a bootstrap over
+the 16 interleaved blocks, multipliers fixed. It alone is too narrow where the noise shapes the peak's top and
+too wide where noise on top of noise jumps from peak to peak; how far the mean falls beside its peak against
+the noise there errs the other way. The interval of a latency is the geometric mean of the two, on each side.
+An amplitude is told given that it was large enough to be present at all: near that limit the noise had to
+help (the winner's curse).
 """
 
 import math
@@ -19,6 +21,9 @@ Knots = tuple[tuple[float, ...], tuple[float, ...]]
 Found = tuple[float, tuple[float, float], float, tuple[float, float]]
 """Place (rows), its interval, amplitude, its interval."""
 REACH = 1.5
+TOP_SDS, TOP_SHARE = 5.0, 0.5
+"""The top, which a peak's place is drawn through, reaches down by so many rms of the noise, and by this share
+of the amplitude at most."""
 # Calibrated once by simulation, on shapes and noise like those of tests/evoked/coverage.py: how many standard
 # deviations of the noise between two places
 # the mean may fall and still hold the peak; and how much of the bias that noise on top of noise adds the
@@ -83,10 +88,15 @@ def intervals(seen: Look, noise: Noise, scratch: Scratch) -> Found | None:
         return None
     place, amplitude = float(picks[0, kernels.PLACE]), float(picks[0, kernels.AMPLITUDE])
     quantile = t_quantile(noise.blocks)
-    half = quantile * math.sqrt(places / (2 * PATTERNS))
-    if half <= 0.0 or seen.rms_uv <= 0.0:
+    if places <= 0.0 or seen.rms_uv <= 0.0:
         return (place, (place, place), amplitude, (amplitude, amplitude)) if amplitude > 0.0 else None
     left, right, ripples = _reach(seen, noise, quantile, scratch)
+    first, last = place - left, place + right
+    drop = min(TOP_SDS * seen.rms_uv, TOP_SHARE * amplitude)
+    kernels.settle(traces, plan, drop, picks, scratch.up, scratch.sums)
+    place = float(picks[0, kernels.PLACE])
+    half = quantile * math.sqrt(float(scratch.sums[0]) / (2 * PATTERNS))
+    left, right = max(place - first, 0.0), max(last - place, 0.0)
     interval = place - math.sqrt(half * left), place + math.sqrt(half * right)
     rise = rises / n
     spread = math.sqrt(max(squares / n - rise * rise, 0.0))

@@ -6,15 +6,18 @@ As in `dsp.kernels_measure`, which has them all; `plan` of a peak and `pick` are
 import numba
 from numba import types
 
-from dsp.kernels_types import F1, IN1, IN2, PLACES
+from dsp.kernels_types import F1, F2, IN1, IN2, PLACES
 
 RIVAL = types.void(IN1, PLACES, types.int64, F1)
 EXTREMES = types.void(IN1, PLACES, F1)
 BESIDE = types.void(IN2, PLACES, IN1, types.float64, types.float64, F1, F1)
+SETTLE = types.void(IN2, PLACES, types.float64, F2, F1, F1)
 REACH = types.void(IN1, PLACES, IN1, types.float64, F1)
 NULLS = 15
 PAIR = types.UniTuple(types.float64, 2)
 PLACE, ROW, HEIGHT, AMPLITUDE, EXTREME, BASELINE = range(6)
+LEAST_TOP = 2.5
+"""Half the rows, less one, that a top has at least to be drawn through: six."""
 
 
 @numba.njit(RIVAL, cache=True, nogil=True)
@@ -131,3 +134,73 @@ def beside(traces, plan, pick, scale, allowed, fall, sums):
         noise = (fall[t] / NULLS) ** 0.5 * scale
         fall[t] = (pick[HEIGHT] - plan[5] * traces[0, t]) / max(noise, 1e-300)
     reach(fall, plan, pick, allowed, sums[2:4])
+
+
+@numba.njit(types.float64(IN1, PLACES, IN1, types.float64), cache=True, nogil=True, error_model="numpy")
+def _apex(up, plan, pick, drop):
+    """Where the cubic through the top of a peak is highest: least squares over the rows of the window and one
+    on either side around `pick` that are less than `drop` below its height and not above it; the picked
+    place itself where that has no highest point within.
+
+    In rows u from their middle the even and the odd powers are each by themselves.
+    """
+    first, last = plan[0] - 1, plan[1]
+    left = right = int(pick[ROW])
+    height = pick[HEIGHT]
+    low = height - drop
+    while left > first and low <= up[left - 1] <= height:
+        left -= 1
+    while right < last and low <= up[right + 1] <= height:
+        right += 1
+    half = 0.5 * (right - left)
+    if half < LEAST_TOP:
+        return pick[PLACE]
+    middle = left + half
+    n = s2 = s4 = s6 = a0 = a1 = a2 = a3 = 0.0
+    for t in range(left, right + 1):
+        u = (t - middle) / half
+        x, v = up[t] - low, u * u
+        n += 1.0
+        s2 += v
+        s4 += v * v
+        s6 += v * v * v
+        a0 += x
+        a1 += x * u
+        a2 += x * v
+        a3 += x * u * v
+    odd = s2 * s6 - s4 * s4
+    p1 = (s6 * a1 - s4 * a3) / odd
+    p2 = (n * a2 - s2 * a0) / (n * s4 - s2 * s2)
+    p3 = (s2 * a3 - s4 * a1) / odd
+    bent = p2 * p2 - 3.0 * p1 * p3
+    if not bent > 0.0:
+        return pick[PLACE]
+    below = bent**0.5 - p2
+    if not (below > 0.0 and abs(p1) <= below):
+        return pick[PLACE]
+    return middle + half * p1 / below
+
+
+@numba.njit(SETTLE, cache=True, nogil=True, error_model="numpy")
+def settle(traces, plan, drop, picks, up, sums):
+    """The places of the mean's pick and of all draws' become those of the tops' cubics (`_apex`); draws that
+    moved out over the window's edge keep theirs. `up` (time,) is scratch.
+
+    Sums: squares of the places of all draws from the mean's.
+    """
+    sign, first, end = float(plan[5]), plan[0] - 1, plan[1] + 1
+    mean, there = traces[0, first:end], up[first:end]
+    for t in range(there.shape[0]):
+        there[t] = sign * mean[t]
+    picks[0, PLACE] = _apex(up, plan, picks[0], drop)
+    sums[0] = 0.0
+    for i in range(2 * NULLS):
+        pick = picks[1 + NULLS + i]
+        rows = traces[1 + i % NULLS, first:end]
+        other = sign if i < NULLS else -sign
+        if pick[EXTREME] > 0.0:
+            for t in range(rows.shape[0]):
+                there[t] = sign * mean[t] + other * rows[t]
+            pick[PLACE] = _apex(up, plan, pick, drop)
+        place = pick[PLACE] - picks[0, PLACE]
+        sums[0] += place * place

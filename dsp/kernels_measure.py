@@ -26,6 +26,7 @@ from dsp.kernels_latency import (
     extremes,
     reach,
     rival,
+    settle,
 )
 from dsp.kernels_types import F1, F2, F3, IN1, IN2, PLACES
 
@@ -298,7 +299,7 @@ def along(traces, levels, plan, picks, up, sums):
             sums[1] += there[t] * there[t]
 
 
-ALL = (along, beside, draw, extremes, gather, look, null_sums, reach, rival)
+ALL = (along, beside, draw, extremes, gather, look, null_sums, reach, rival, settle)
 
 __all__ = [
     "ALL",
@@ -319,4 +320,5 @@ __all__ = [
     "null_sums",
     "reach",
     "rival",
+    "settle",
 ]

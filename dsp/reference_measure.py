@@ -24,11 +24,16 @@ from dsp.intervals import (
     RISE_ERRORS,
     SLOW,
     SLOWEST,
+    TOP_SDS,
+    TOP_SHARE,
     WIDE,
     Knots,
 )
 from dsp.nouns import Peak
 from dsp.presence import GRAM_ROWS, T_PRESENT, Z_95, Z_PRESENT
+from dsp.reference_latency import apex, beside, extent, extremes, reach, rival, settle, vertex
+
+__all__ = ["beside", "extremes", "reach", "rival", "settle"]
 
 Trace = Sequence[float]
 Floats = NDArray[np.float64]
@@ -38,14 +43,6 @@ Rows = NDArray[np.int64]
 def rows_of(span_ms: tuple[float, float], n: int, t0_ms: float, dt_ms: float) -> list[int]:
     """Rows within the span, never the trace's first or last."""
     return [k for k in range(1, n - 1) if span_ms[0] - 1e-9 <= t0_ms + k * dt_ms <= span_ms[1] + 1e-9]
-
-
-def vertex(trace: Trace, k: int) -> tuple[float, float]:
-    """Row and height of the parabola through k and its neighbours: k + (a - c) / (2 (a - 2 b + c))."""
-    a, b, c = trace[k - 1], trace[k], trace[k + 1]
-    shift = 0.5 * (a - c) / (a - 2 * b + c) if a - 2 * b + c < 0.0 else 0.0
-    shift = min(max(shift, -0.5), 0.5)
-    return k + shift, b - 0.25 * (a - c) * shift
 
 
 def pick(trace: Trace, peak: Peak, t0_ms: float, dt_ms: float) -> tuple[float, float, float, bool]:
@@ -185,14 +182,14 @@ def line(x: float, knots: Knots) -> float:
     return float(value)
 
 
-def extent(falls: list[tuple[float, float]], allowed: float) -> float:
-    """Of (distance, fall) going away from the peak: where the fall passes `allowed` for the last time."""
-    told = [(0.0, 0.0), *falls]
-    inside = max(i for i, (_, fall) in enumerate(told) if fall <= allowed)
-    if inside == len(told) - 1:
-        return told[-1][0]
-    (d0, f0), (d1, f1) = told[inside], told[inside + 1]
-    return d0 + (d1 - d0) * (allowed - f0) / (f1 - f0)
+def settled(trace: Trace, peak: Peak, t0_ms: float, dt_ms: float, drop: float) -> float:
+    """Place of the peak: of its top's cubic, or of the parabola; of what is no extreme, as picked."""
+    place, height, _, extreme = pick(trace, peak, t0_ms, dt_ms)
+    up = [peak.polarity * x for x in trace]
+    window = rows_of(peak.window_ms, len(up), t0_ms, dt_ms)
+    at = max(window, key=lambda r: (up[r], -r))
+    found = apex(up, window[0] - 1, window[-1] + 1, at, height, drop) if extreme else None
+    return place if found is None else found
 
 
 def interval(
@@ -202,7 +199,6 @@ def interval(
     place, height, amplitude, _ = pick(mean, peak, t0_ms, dt_ms)
     both = [[m + s * x for m, x in zip(mean, null, strict=True)] for s in (1.0, -1.0) for null in nulls]
     every = [pick(trace, peak, t0_ms, dt_ms) for trace in both]
-    half = quantile * math.sqrt(sum((p[0] - place) ** 2 for p in every) / len(every))
     drawn = [p for p in every if p[3]]
     rise = sum(p[2] - amplitude for p in drawn) / len(drawn)
     spread = math.sqrt(sum((p[2] - amplitude - rise) ** 2 for p in drawn) / len(drawn))
@@ -228,8 +224,12 @@ def interval(
     share = line(math.log(max(ripples, 1e-9)), ((math.log(WIDE[0]), math.log(WIDE[1])), (0.0, 1.0)))
     slow = (min(max(slowness, SLOW), SLOWEST) / SLOW) ** share
     allowed = line(ripples, FALL)
-    first = place - math.sqrt(half * slow * extent(left, allowed))
-    last = place + math.sqrt(half * slow * extent(right, allowed))
+    drop = min(TOP_SDS * math.sqrt(sum(x * x for x in around) / len(around)), TOP_SHARE * amplitude)
+    top = settled(mean, peak, t0_ms, dt_ms, drop)
+    tops = [settled(trace, peak, t0_ms, dt_ms, drop) for trace in both]
+    half = quantile * math.sqrt(sum((p - top) ** 2 for p in tops) / len(tops))
+    first = top - math.sqrt(half * max(top - place + slow * extent(left, allowed), 0.0))
+    last = top + math.sqrt(half * max(place - top + slow * extent(right, allowed), 0.0))
     corrected = amplitude - line(ripples, BIAS) * rise
     below, above = (quantile * math.hypot(spread, share * rise) / Z_95 for share in RISE_ERRORS)
     more = beyond(mean, nulls, peak, t0_ms, dt_ms)
@@ -239,7 +239,7 @@ def interval(
         low = min(low, max(corrected - ends[0], 0.0))
         told = max(corrected - ends[1], low)
         high = max(corrected - ends[2], told)
-    ms = [t0_ms + dt_ms * x for x in (place, first, last)]
+    ms = [t0_ms + dt_ms * x for x in (top, first, last)]
     return ms[0], ms[1], ms[2], told, low, high
 
 
@@ -330,48 +330,3 @@ def along(traces: Floats, levels: Floats, plan: Rows, picks: Floats, up: Floats,
     span = traces[:, first:end] - levels[:, None]
     up[first:end] = np.sum(read[:, None] * span[1:], axis=0) / (float(np.sum(read**2)) or 1.0)
     sums[0], sums[1] = np.sum(up[first:end] * span[0]), np.sum(up[first:end] ** 2)
-
-
-def rival(trace: Floats, plan: Rows, row: int, sums: Floats) -> None:
-    """Prominence of the extreme at `row`; the largest later value over an earlier one, going away from it."""
-    up = [float(plan[5] * x) for x in trace]
-    sides = up[plan[0] - 1 : row + 1][::-1], up[row : plan[1] + 1]
-    sums[0] = up[row] - max(min(side) for side in sides)
-    sums[1] = max(b - a for side in sides for k, a in enumerate(side) for b in side[k:])
-
-
-def extremes(trace: Floats, plan: Rows, prominences: Floats) -> None:
-    """Prominence of each local extreme: over the higher of the lowest points on its two sides."""
-    first, end = int(plan[0]) - 1, int(plan[1]) + 1
-    up = [float(plan[5] * x) for x in trace[first:end]]
-    prominences[first:end] = -1.0
-    for k in range(1, len(up) - 1):
-        if up[k] >= up[k - 1] and up[k] > up[k + 1]:
-            sides = up[k::-1], up[k:]
-            ends = [next((i for i, x in enumerate(side) if x > up[k]), len(side)) for side in sides]
-            prominences[first + k] = up[k] - max(min(s[:n]) for s, n in zip(sides, ends, strict=True))
-
-
-def beside(
-    traces: Floats, plan: Rows, pick: Floats, scale: float, allowed: float, fall: Floats, sums: Floats
-) -> None:
-    """Fall of the mean from its height over the noise between there and here; roughness of nulls; reach."""
-    rows = range(int(plan[0]) - 1, int(plan[1]) + 1)
-    k = math.floor(pick[0])
-
-    def between(trace: Floats) -> float:
-        return float(trace[k] + (pick[0] - k) * (trace[k + 1] - trace[k]))
-
-    for r in rows:
-        noise = math.sqrt(sum((null[r] - between(null)) ** 2 for null in traces[1:]) / (len(traces) - 1))
-        fall[r] = (pick[2] - plan[5] * traces[0, r]) / max(noise * scale, 1e-300)
-    sums[0] = sum((t[r + 1] - t[r]) ** 2 for t in traces[1:] for r in rows[:-1])
-    sums[1] = sum((t[r + 1] - 2 * t[r] + t[r - 1]) ** 2 for t in traces[1:] for r in rows[1:-1])
-    reach(fall, plan, pick, allowed, sums[2:4])
-
-
-def reach(fall: Floats, plan: Rows, pick: Floats, allowed: float, sides: Floats) -> None:
-    """`extent` to the left and to the right of the picked place."""
-    place, rows = float(pick[0]), range(int(plan[0]) - 1, int(plan[1]) + 1)
-    sides[0] = extent([(place - r, float(fall[r])) for r in reversed(rows) if r < place], allowed)
-    sides[1] = extent([(r - place, float(fall[r])) for r in rows if r > place], allowed)

@@ -87,12 +87,12 @@ def test_what_is_no_number_spoils_the_magnitudes(bad: float, at: int) -> None:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("plan", PLANS)
 def test_a_peak_is_what_the_twins_make_of_it(case: tuple[int, int, float], plan: tuple[int, ...]) -> None:
-    """look, draw, along, rival, extremes, beside and reach, each fed with what the one before it told."""
+    """look, draw, along, rival, extremes, beside, reach, settle, each fed with what the one before told."""
     traces, where = traces_of(*case), plan_of(plan, case[0])
     levels = traces.mean(axis=1)
     told = []
     for module in (kernels, twins):
-        picks, up, sums = np.zeros((46, kernels.COLUMNS)), np.zeros(case[0]), np.zeros((7, 6))
+        picks, up, sums = np.zeros((46, kernels.COLUMNS)), np.zeros(case[0]), np.zeros((9, 6))
         module.look(traces, levels, where, up, picks, sums[0])
         module.draw(traces, where, up, picks, sums[1])
         module.rival(traces[0], where, int(picks[0, kernels.ROW]), sums[2])
@@ -102,7 +102,10 @@ def test_a_peak_is_what_the_twins_make_of_it(case: tuple[int, int, float], plan:
         for k, allowed in enumerate((0.3, 1.5)):
             module.reach(fall, where, picks[0], allowed, sums[4 + k])
         module.along(traces, levels, where, picks, up, sums[6])
-        told.append((picks, sums, fall, prominences, up[where[6] : where[7]]))
+        along = up[where[6] : where[7]].copy()
+        for k, drop in enumerate((0.5, 3.0)):
+            module.settle(traces, where, drop, picks, up, sums[7 + k])
+        told.append((picks, sums, fall, prominences, along))
     for got, expected in zip(*told, strict=True):
         same(got, expected)
 
@@ -116,6 +119,18 @@ def test_of_equal_values_the_first_is_picked() -> None:
         kernels.look(traces, np.zeros(16), where, np.zeros(40), picks, np.zeros(6))
         twins.look(traces, np.zeros(16), where, np.zeros(40), expected, np.zeros(6))
         assert np.array_equal(picks, expected)
+
+
+@pytest.mark.parametrize("apex", [18.0, 19.7, 21.3])
+def test_the_top_of_a_cubic_is_where_it_is_highest(apex: float) -> None:
+    rows = np.arange(40.0) - apex
+    traces = np.zeros((16, 40))
+    traces[0] = 9.0 - 0.2 * rows**2 + 0.004 * rows**3
+    picks, where = np.zeros((46, kernels.COLUMNS)), plan_of((10, 30, 0, 0, 0, 1), 40)
+    kernels.look(traces, np.zeros(16), where, np.zeros(40), picks, np.zeros(6))
+    kernels.draw(traces, where, np.zeros(40), picks, np.zeros(6))
+    kernels.settle(traces, where, 4.0, picks, np.zeros(40), np.zeros(6))
+    assert picks[0, kernels.PLACE] == pytest.approx(apex, abs=1e-9)
 
 
 def test_each_has_one_signature_and_its_twin_and_all_names_them() -> None:

@@ -278,7 +278,8 @@ def test_amplitude_and_latency_are_unbiased_at_6_db(
 def test_intervals_grow_with_the_noise(studied: dict[tuple[str, float, bool], dict[str, float]]) -> None:
     for spectrum in SPECTRA:
         low, high = (studied[spectrum, noise_uv, True]["half_ms"] for noise_uv in (0.1, 0.3))
-        assert 2.0 < high / low < 6.0
+        # Less than the noise: the more of it, the further down the top is drawn through.
+        assert 1.5 < high / low < 6.0
 
 
 @pytest.mark.parametrize("n1", [2, 2.5, 3, 4, 5, 7, 10, 15, 20, 30, 45, 60])

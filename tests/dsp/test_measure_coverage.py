@@ -141,6 +141,28 @@ def test_the_margin_is_where_presence_ends() -> None:
     assert tried > 5
 
 
+@pytest.mark.parametrize(
+    ("name", "most_ms", "largest_value_ms"), [("from baseline", 0.26, 0.33), ("flat top", 0.62, 0.90)]
+)
+def test_a_latency_is_that_of_the_top_not_of_its_largest_value(
+    name: str, most_ms: float, largest_value_ms: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rms errors at amplitude / noise 12 in white noise, and what the largest value alone would give."""
+    shape = SHAPES[name]
+    runs = NOISE["white", "quiet"].mean_uv.shape[1]
+    latencies_ms = np.linspace(19.5, 20.5, runs)
+    average = scaled(NOISE["white", "quiet"], shape.trace(latencies_ms), shape.height_uv / 12.0)
+    silent = average_of(shape.trace(latencies_ms)[:, 0])
+    (truth,) = measure(silent, (Peak("N20", 0, 1, shape.window_ms, shape.to_ms),), ("",), T0_MS, DT_MS)
+    for top_sds, bar_ms in ((intervals.TOP_SDS, most_ms), (0.0, 1.1 * largest_value_ms)):
+        monkeypatch.setattr(intervals, "TOP_SDS", top_sds)
+        late = np.array([one.latency_ms or np.nan for one in measured(average, shape)]) - latencies_ms
+        late -= (truth.latency_ms or np.nan) - latencies_ms[0]
+        rms = float(np.sqrt(np.nanmean(late**2)))
+        assert rms <= bar_ms
+    assert rms > 0.9 * largest_value_ms
+
+
 @pytest.mark.parametrize("key", NOISE)
 def test_noise_alone_is_absent(key: tuple[str, str]) -> None:
     assert sum(m.present for s in SHAPES.values() for m in measured(NOISE[key], s)) <= 12  # of 2,400
