@@ -46,9 +46,9 @@ def apex(up: Trace, first: int, last: int, at: int, height: float, drop: float) 
     left, half = min(top), 0.5 * (max(top) - min(top))
     if half < LEAST_TOP:
         return None
-    rows = np.arange(left, max(top) + 1)
-    u = (rows - left) / half - 1.0
-    _, p1, p2, p3 = np.polynomial.polynomial.polyfit(u, np.array([up[r] for r in rows]), 3)
+    there = np.array(up[left : max(top) + 1])
+    u = np.arange(len(there)) / half - 1.0
+    _, p1, p2, p3 = np.polynomial.polynomial.polyfit(u, there, 3)
     bent = p2 * p2 - 3.0 * p1 * p3
     if not (bent > 0.0 and math.sqrt(bent) > p2 and abs(p1) <= math.sqrt(bent) - p2):
         return None
