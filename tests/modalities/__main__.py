@@ -115,18 +115,24 @@ def rows(name: str, told: list[Seen]) -> list[Row]:
     return made
 
 
+def _from(ratio: float) -> str:
+    """A ratio from which on something holds."""
+    return "always" if ratio == 0.0 else f"{ratio:.1f}" if np.isfinite(ratio) else "never"
+
+
 def _shown(name: str, row: Row) -> tuple[str, ...]:
+    errors = f"{row.bias_ms:+.2f}, {row.spread_ms:.2f}, {row.most_ms:.2f}"
     return (
         name,
         row.peak,
         f"{row.cases}",
         f"{row.found:.1%}",
-        f"{row.found_from:.1f}",
+        _from(row.found_from),
         f"{row.false:.1%}",
-        f"{row.bias_ms:+.2f}, {row.spread_ms:.2f}, {row.most_ms:.2f}",
-        f"{bar_of(name):g} ms: {row.ms_from:.1f}",
+        errors if np.isfinite(row.bias_ms) else "no onset is known",
+        f"{bar_of(name):g} ms: {_from(row.ms_from)}",
         f"{100 * row.bias:+.1f}",
-        f"{row.uv_from:.1f}",
+        _from(row.uv_from),
     )
 
 
