@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, Queue
-from threading import Thread
+from threading import Thread, Timer
 
+import numpy as np
 import pytest
 
+from hostd import casefile
 from hostd.endpoints import parse_bus
 from tests.support.session import DEADLINE_S, ROOT, LiveHost
 
@@ -75,6 +77,34 @@ def test_the_subscriber_in_python_works_as_printed(live_host: LiveHost, tmp_path
     script = tmp_path / "subscriber.py"
     script.write_text(block("subscriber in Python", "python"), encoding="utf-8")
     prints_averages([sys.executable, str(script), parse_bus(live_host.bus).traces], None, tmp_path)
+
+
+EMG = """
+name = "Muscles"
+[acquisition]
+channels = ["TAL1", "TAL2"]
+[test.emg]
+modality = "free_emg"
+"""
+
+
+def test_the_player_of_the_muscles_works_as_printed(tmp_path: Path) -> None:
+    script = tmp_path / "player.py"
+    script.write_text(block("Listening to the muscles", "python"), encoding="utf-8")
+    with LiveHost(casefile.parse(EMG, "emg.toml"), speed=8.0) as host:
+        command = [sys.executable, str(script), parse_bus(host.bus).traces]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        silent = Timer(DEADLINE_S, process.kill)
+        silent.start()
+        try:
+            samples = np.frombuffer(process.stdout.read(2 * 4000), "<i2")
+        finally:
+            silent.cancel()
+            process.kill()
+            process.wait()
+            process.stdout.close()
+    assert len(samples) == 4000 and 10 < np.abs(samples.astype(int)).max() < 32_767
 
 
 def node() -> str:
