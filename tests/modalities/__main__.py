@@ -1,10 +1,10 @@
 """`python -m tests.modalities`: what every modality reaches on seeded patients, beside its bars.
 
 Averages and single responses, per peak or modality: the ratio of amplitude to noise from which 95 % are
-found, and how many are from a stated one on (7 for averages, 10 for single responses); how many are found in
-patients without responses; bias and spread; the ratios from which 95 % are within the bars. Where it is the
-smallest ratio that occurred, a smaller one may do. Then trains of four, muscle activity and suppression. Exit
-code 1 when a bar of detection is missed.
+found, and how many are from a stated one on (7 for averages, 9 for a leg's dermatomes, 10 for single
+responses); how many are found in patients without responses; bias, spread, and what 95 % are within; the
+ratios from which 95 % are within the bars. Where it is the smallest ratio that occurred, a smaller one may
+do. Then trains of four, muscle activity and suppression. Exit code 1 when a bar of detection is missed.
 """
 
 import argparse
@@ -35,6 +35,8 @@ HEADS = (
     "bias %",
 )
 STATED_SNR = {"average": 7.0, "response": 10.0}
+STATED_OF = {"dermatomal_leg": 9.0}
+"""In slow noise of a narrow band (30 to 250 Hz) less stands out."""
 FOUND_AT_LEAST = 0.95
 FALSE_AT_MOST = 0.02
 ONSET_MS = 1.0
@@ -90,7 +92,7 @@ def rows(name: str, told: list[Seen]) -> list[Row]:
     by: dict[str, list[Seen]] = defaultdict(list)
     for one in told:
         by[one.peak].append(one)
-    clear_from = STATED_SNR[MODALITIES[name].protocol.kind]
+    clear_from = STATED_OF.get(name, STATED_SNR[MODALITIES[name].protocol.kind])
     made = []
     for peak, cases in by.items():
         clear = [one for one in cases if one.snr >= clear_from]
