@@ -5,6 +5,7 @@ the same samples give the same sweeps, bit for bit.
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 import numpy as np
@@ -127,7 +128,7 @@ class Sweeping:
         return Outgoing(f"sweep.{self.plan.name}", sweep.trigger.index, fields)
 
 
-class OfSweeps:
+class OfSweeps(ABC):
     """What all tests do that are made of the sweeps of one `Sweeping`; `_take` is their own."""
 
     def __init__(self, sweeping: Sweeping) -> None:
@@ -154,8 +155,9 @@ class OfSweeps:
         neither averaged nor measured."""
         self._sweeping.cutter.exclude(first, end, reason)
 
+    @abstractmethod
     def _take(self, sweeps: list[Sweep]) -> list[Outgoing]:
-        raise NotImplementedError
+        """What the sweeps make the test say."""
 
 
 def _band(plan: TestPlan, rate_hz: float) -> tuple[NDArray[np.float64], int]:

@@ -5,6 +5,7 @@ Owns when which impedance changes, and how large it is; what such a lead shows o
 the mains up; it is not `Electrode.off`, whose pin goes to a supply: here the scenario says what is seen.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from hw.model.board import BoardModel
@@ -31,13 +32,14 @@ class ContactLeads:
     ) -> None:
         self._board, self._places = board, dict(places)
         wanted = [one for one in changes if one.name == REFERENCE or one.name in self._places]
-        waiting = sorted(wanted, key=lambda one: -one.at_s)
-        self._waiting = [(one.at_s * rate_hz, one) for one in waiting]
+        # Of two at once the later in the file holds, as for the samples.
+        waiting = sorted(wanted, key=lambda one: one.at_s)
+        self._waiting = deque((one.at_s * rate_hz, one) for one in waiting)
 
     def until(self, sample: int) -> None:
         """Make all changes due at `sample` or before."""
-        while self._waiting and self._waiting[-1][0] <= sample:
-            _, change = self._waiting.pop()
+        while self._waiting and self._waiting[0][0] <= sample:
+            _, change = self._waiting.popleft()
             electrode = ELECTRODES[change.condition]
             if change.name == REFERENCE:
                 self._board.set_reference_electrode(electrode)
