@@ -80,7 +80,7 @@ class Patient:
         self._pending: list[tuple[int, Floats]] = []
         self._chunk = np.empty((0, len(electrodes)))
         self._touching: Floats | None = None
-        self._rows: list[list[float]] = []
+        self._rows: list[list[float]] | None = None
         self._first = 0
         self._end = 0
         self._last = -1
@@ -92,7 +92,24 @@ class Patient:
         if index >= self._end:
             self._advance(index)
         self._last = index
+        if self._rows is None:
+            self._rows = self._chunk.tolist()
         return self._rows[index - self._first]
+
+    def read_block(self, first: int, count: int) -> Floats:
+        """Volts (count, electrode) of the conversions from `first` on, as `read` one after the other."""
+        if first <= self._last:
+            raise ValueError(f"conversion {first} was asked for after {self._last}; read in ascending order")
+        volts = np.empty((count, len(self.electrodes)))
+        at = first
+        while at < first + count:
+            if at >= self._end:
+                self._advance(at)
+            end = min(first + count, self._end)
+            volts[at - first : end - first] = self._chunk[at - self._first : end - self._first]
+            at = end
+        self._last = first + count - 1
+        return volts
 
     def stimulate(
         self, at_samples: float, site: str, strength_ma: float | None = None, width_us: float | None = None
@@ -126,7 +143,7 @@ class Patient:
             emission = responder.pulse(at_s, strength_ma, width_us, self.scenario, f"{side} {nerve}")
             if emission is not None:
                 changed = min(changed, self._emit(responder, emission, at_samples))
-        if changed < self._end:
+        if changed < self._end and self._rows is not None:
             here = changed - self._first
             self._rows[here:] = self._chunk[here:].tolist()
 
@@ -198,7 +215,7 @@ class Patient:
         self._pending = [(first, part) for first, part in self._pending if first + len(part) > self._first]
         for first, response in self._pending:
             self._add(first, response)
-        self._rows = self._chunk.tolist()
+        self._rows = None
 
     def _add(self, first: int, response: Floats) -> int:
         """Add what of `response` falls into the chunk; the first row it changed, or the chunk's end."""
