@@ -1,0 +1,235 @@
+"""What a change is due to: likelihoods of focal, systemic, peripheral and technical causes, from all sites.
+
+Owns the hypotheses, their priors and what each site's ratio says for each of them (Bayes over a grid of log
+changes; facts/clinical.md 3.C, facts/dsp.md 4.6). Knows no test and no clock. Refuses certainty that the
+sites do not bear: where chance explains them as well, the cause is unknown.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Cause = Literal["focal", "systemic", "peripheral", "technical", "unknown"]
+CAUSES: tuple[Cause, ...] = ("focal", "systemic", "peripheral", "technical", "unknown")
+Tract = Literal["sensory", "motor"]
+Limb = Literal["arm", "leg", "head"]
+
+GRID = np.linspace(math.log(0.03), math.log(1.5), 48)
+"""Log changes that are told apart: from 3 % of what it was to half as much again."""
+STEADY_SD, COMMON_SD = 0.12, 0.2
+"""How far a site wanders that nothing happens to, and how far one strays from what happens to all."""
+GRAVEST, MILDEST = math.log(0.04), math.log(0.75)
+"""A fall by injury is anywhere between."""
+OUTLIER = 0.02
+"""The share of readings that mean nothing, spread over the whole grid."""
+MOTOR_GAINS = (1.0, 2.0)
+"""Anaesthesia takes twice as much of motor responses, in logarithms, as of the cortex's; pressure as much."""
+PRIOR: Mapping[Cause, float] = {
+    "focal": 0.35,
+    "systemic": 0.25,
+    "peripheral": 0.1,
+    "technical": 0.1,
+    "unknown": 0.2,
+}
+ONE_KIND = 0.15
+"""What is common to legs alone, with nothing known of arms, may be common: it is held to be so rarely."""
+CERTAIN = 0.6
+"""A cause below it is not named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One response that is watched: where it runs, and its ratio to what it was before, `error` its standard
+    error (of the logarithm where `in_logs`). `at_most`: it is absent, and was no larger than that. `control`:
+    it lies before what is watched. ValueError for a ratio or an error that is none."""
+
+    name: str
+    tract: Tract
+    limb: Limb
+    side: str
+    ratio: float
+    error: float
+    in_logs: bool = False
+    at_most: bool = False
+    control: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.ratio) and 0.0 < self.error < math.inf):
+            raise ValueError(f"site {self.name}: a ratio of {self.ratio} +- {self.error}")
+        if (self.in_logs or self.at_most) and self.ratio <= 0.0:
+            raise ValueError(f"site {self.name}: a ratio of {self.ratio} has no logarithm")
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A technical cause that something speaks for: the sites that it reaches, and the log odds it brings."""
+
+    name: str
+    sites: frozenset[str]
+    log_odds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """`likelihood` of every cause (they sum to 1), the likeliest one where it is CERTAIN, and `where`: the
+    place of the best hypothesis of that cause ("both legs")."""
+
+    cause: Cause
+    likelihood: Mapping[Cause, float]
+    where: str
+
+
+def attribute(
+    sites: Sequence[Site], suspects: Sequence[Suspect] = (), log_odds: Mapping[Cause, float] | None = None
+) -> Attribution:
+    """The causes of what `sites` show; `log_odds` is what confounders say for or against a cause."""
+    said = _Said(sites)
+    found: list[tuple[Cause, str, float]] = [("unknown", "", _log(PRIOR["unknown"]) + said.steady.sum())]
+    found += [("focal", *one) for one in _focal(said)]
+    found += [("systemic", *one) for one in _systemic(said)]
+    found += [("peripheral", *one) for one in _peripheral(said)]
+    found += [("technical", *one) for one in _technical(said, suspects)]
+    odds = log_odds or {}
+    weighed = [(cause, where, log + odds.get(cause, 0.0)) for cause, where, log in found]
+    top = max(log for _, _, log in weighed)
+    share = dict.fromkeys(CAUSES, 0.0)
+    for cause, _, log in weighed:
+        share[cause] += math.exp(log - top)
+    whole = sum(share.values())
+    likelihood: dict[Cause, float] = {cause: value / whole for cause, value in share.items()}
+    best = max(CAUSES, key=lambda cause: likelihood[cause])
+    best = best if likelihood[best] >= CERTAIN else "unknown"
+    places = [(log, where) for cause, where, log in weighed if cause == best]
+    return Attribution(best, likelihood, max(places)[1] if places else "")
+
+
+class _Said:
+    """What the sites say: log likelihoods (site,) of being steady, fallen, anything; (site, grid) of all."""
+
+    def __init__(self, sites: Sequence[Site]) -> None:
+        self.sites = tuple(sites)
+        self.each = np.array([_likelihood(site) for site in sites]).reshape(len(sites), len(GRID))
+        self.steady = np.log(self.each @ _normal(0.0, STEADY_SD))
+        fallen = ((GRID >= GRAVEST) & (GRID <= MILDEST)).astype(np.float64)
+        self.fallen = np.log(self.each @ (fallen / fallen.sum()))
+        self.anything = np.log(self.each.mean(axis=1)) if len(sites) else np.empty(0)
+
+    def where(self, *conditions: Mapping[str, object]) -> NDArray[np.bool_]:
+        """Sites (site,) that have all attributes of one of the conditions."""
+        return np.array(
+            [
+                any(all(getattr(site, k) == v for k, v in c.items()) for c in conditions)
+                for site in self.sites
+            ],
+            np.bool_,
+        )
+
+    def only(self, affected: NDArray[np.bool_]) -> float:
+        """Log likelihood that these have fallen and all others are steady."""
+        return float(np.where(affected, self.fallen, self.steady).sum())
+
+
+def _likelihood(site: Site) -> Floats:
+    """Of the reading, at every change of the grid; never nothing."""
+    if site.at_most:
+        away = (math.log(site.ratio) - GRID) / site.error
+        density = np.array([0.5 * math.erfc(-x / math.sqrt(2.0)) for x in away])
+    else:
+        away = (math.log(site.ratio) - GRID if site.in_logs else site.ratio - np.exp(GRID)) / site.error
+        density = np.exp(-0.5 * np.minimum(away**2, 1400.0)) / site.error
+    return np.asarray((1.0 - OUTLIER) * density + OUTLIER * 0.5)
+
+
+def _normal(mean: float, sd: float) -> Floats:
+    share = np.exp(-0.5 * ((GRID - mean) / sd) ** 2)
+    return np.asarray(share / share.sum())
+
+
+def _focal(said: _Said) -> list[tuple[str, float]]:
+    """One lesion: a limb, both of a kind, a side, or all below a place; by one tract or both."""
+    places: list[tuple[str, float, list[dict[str, object]]]] = []
+    for side in ("left", "right"):
+        for limb in ("arm", "leg", "head"):
+            places.append((f"{side} {limb}", 0.08, [{"limb": limb, "side": side}]))
+        places.append((f"{side} side", 0.05, [{"limb": limb, "side": side} for limb in ("arm", "leg")]))
+    places += [(f"both {limb}s", 0.15, [{"limb": limb}]) for limb in ("arm", "leg")]
+    places.append(("all limbs", 0.04, [{"limb": "arm"}, {"limb": "leg"}]))
+    tracts: tuple[tuple[str, ...], ...] = (("sensory", "motor"), ("sensory",), ("motor",))
+    found: dict[bytes, tuple[str, float]] = {}
+    for place, prior, conditions in places:
+        for tract in tracts:
+            wanted = [c | {"tract": t, "control": False} for c in conditions for t in tract]
+            affected = said.where(*wanted)
+            if not affected.any():
+                continue
+            named = place if len(tract) == 2 else f"{place}, {tract[0]}"
+            log = said.only(affected) + _log(PRIOR["focal"] * prior / 3.0)
+            key = affected.tobytes()
+            name, before = found.get(key, (named, -math.inf))
+            found[key] = (name, float(np.logaddexp(before, log)))
+    # A lesion may spare what lies beside it: any one response by itself.
+    alone = [k for k, site in enumerate(said.sites) if not site.control]
+    for k in alone:
+        affected = np.arange(len(said.sites)) == k
+        named, before = found.get(affected.tobytes(), (said.sites[k].name, -math.inf))
+        log = said.only(affected) + _log(PRIOR["focal"] * 0.1 / len(alone))
+        found[affected.tobytes()] = (named, float(np.logaddexp(before, log)))
+    return list(found.values())
+
+
+def _systemic(said: _Said) -> list[tuple[str, float]]:
+    """One change common to all: of cortex and motor cells, or of motor responses alone (fade, relaxant)."""
+    sensory = said.where({"tract": "sensory", "control": False})
+    motor = said.where({"tract": "motor", "control": False})
+    falls = np.linspace(GRAVEST, math.log(0.85), 16)
+    kinds: list[tuple[str, float, NDArray[np.bool_], float]] = [
+        ("cortex and motor", 0.35, sensory | motor, gain) for gain in MOTOR_GAINS
+    ]
+    if motor.any():
+        kinds.append(("motor responses", 0.3, motor, 1.0))
+    found = []
+    for name, prior, affected, gain in kinds:
+        limbs = {site.limb for site, hit in zip(said.sites, affected, strict=True) if hit}
+        if affected.sum() < 2:  # what is common to one alone is not known to be common
+            continue
+        prior *= 1.0 if len(limbs) > 1 else ONE_KIND
+        logs = []
+        for fall in falls:
+            log = said.steady[~affected].sum()
+            for k in np.flatnonzero(affected):
+                log += math.log(said.each[k] @ _normal(fall * (gain if motor[k] else 1.0), COMMON_SD))
+            logs.append(log)
+        whole = float(np.logaddexp.reduce(logs)) - math.log(len(falls))
+        found.append((name, whole + _log(PRIOR["systemic"] * prior)))
+    return found
+
+
+def _peripheral(said: _Said) -> list[tuple[str, float]]:
+    """A limb: what it sends falls with its control; what is sent to its muscles falls too, or does not."""
+    found = []
+    limbs = sorted({(site.limb, site.side) for site in said.sites if site.control})
+    for limb, side in limbs:
+        here: dict[str, object] = {"limb": limb, "side": side}
+        sensory, both = said.where(here | {"tract": "sensory"}), said.where(here)
+        log = float(np.logaddexp(said.only(sensory), said.only(both))) - math.log(2.0)
+        found.append((f"{side} {limb}", log + _log(PRIOR["peripheral"] / len(limbs))))
+    return found
+
+
+def _technical(said: _Said, suspects: Sequence[Suspect]) -> list[tuple[str, float]]:
+    """What somebody has reason to suspect: the sites that it reaches may show anything."""
+    found = []
+    for suspect in suspects:
+        reached = np.array([site.name in suspect.sites for site in said.sites], np.bool_)
+        log = float(np.where(reached, said.anything, said.steady).sum())
+        found.append((suspect.name, log + _log(PRIOR["technical"]) + suspect.log_odds))
+    return found
+
+
+def _log(share: float) -> float:
+    return math.log(share)
