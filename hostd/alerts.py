@@ -1,10 +1,12 @@
 """Alerts with their evidence: raised once, acknowledged by a person, cleared by proof. Pure.
 
-Owns which alerts are open and how they are worded; a display shows them, nobody suppresses them. Stimulus
-faults here; findings about a patient are the case's.
+Owns which alerts are open, their states and priorities (after IEC 60601-1-8); a display shows them, nobody
+suppresses them. What raises them is others': faults of stimuli, of disks, and `hostd.deviations`.
 """
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hostd.outgoing import Outgoing
@@ -26,32 +28,71 @@ class Alert:
     evidence: dict[str, Any]
     state: State = "raised"
     cause: str = "technical"
+    likelihood: Mapping[str, float] = field(default_factory=lambda: {"technical": 1.0})
 
 
 class Alerts:
-    """The open alerts of a case; the messages are its changes. One of a kind and test is open at a time."""
+    """The open alerts of a case; the messages are its changes. One of a kind and test is open at a time.
+
+    `latching`: an alert whose cause has gone stays open, and says so, until it was acknowledged.
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, Alert] = {}
-        self._raised = 0
+        self._raised: Counter[str] = Counter()
+        self._ended: set[str] = set()
+        self.latching = False
+
+    @property
+    def open(self) -> tuple[Alert, ...]:
+        """Those that are open, oldest first."""
+        return tuple(self._open.values())
 
     def raise_(
-        self, index: int, test: str, kind: str, priority: Priority, text: str, evidence: dict[str, Any]
+        self,
+        index: int,
+        test: str,
+        kind: str,
+        priority: Priority,
+        text: str,
+        evidence: dict[str, Any],
+        cause: str = "technical",
+        likelihood: Mapping[str, float] | None = None,
+        confirmed: bool = False,
+        anew: bool = False,
     ) -> list[Outgoing]:
         """An alert, unless the same one is open already: then its first cause stands, and only what is worse
-        is told anew, with the first cause in its evidence."""
+        is told anew, with the first cause in its evidence; with `anew` whatever is known better by now, which
+        an acknowledgement outlasts unless it is worse or confirmed since."""
+        known = likelihood or {cause: 1.0}
+        state: State = "confirmed" if confirmed else "raised"
         before = next((a for a in self._open.values() if a.kind == kind and a.test == test), None)
-        if before is not None:
-            if RANK[priority] >= RANK[before.priority]:
-                return []
-            evidence = evidence | {"first_cause": before.text, "first_index": before.evidence.get("index")}
-            worse = replace(before, priority=priority, text=text, evidence=evidence, state="raised")
-            self._open[before.id] = worse
-            return [_message(index, worse)]
-        self._raised += 1
-        alert = Alert(f"{kind}-{self._raised}", test, kind, priority, text, evidence)
-        self._open[alert.id] = alert
-        return [_message(index, alert)]
+        if before is None:
+            self._raised[kind] += 1
+            alert = Alert(
+                f"{kind}-{self._raised[kind]}", test, kind, priority, text, evidence, state, cause, known
+            )
+            self._open[alert.id] = alert
+            return [_message(index, alert)]
+        self._ended.discard(before.id)
+        is_worse = RANK[priority] < RANK[before.priority]
+        if not (is_worse or anew):
+            return []
+        if before.state == "acknowledged" and not is_worse:
+            state = "acknowledged"
+        first = {"first_cause": before.evidence.get("first_cause", before.text)}
+        first["first_index"] = before.evidence.get("first_index", before.evidence.get("index"))
+        kept = {k: v for k, v in before.evidence.items() if k == "acknowledged_by" and not is_worse}
+        self._open[before.id] = now = replace(
+            before,
+            priority=priority,
+            text=text,
+            evidence=evidence | first | kept,
+            state=state,
+            cause=cause,
+            likelihood=known,
+        )
+        return [_message(index, now)]
 
     def acknowledge(self, index: int, alert_id: str, author: str) -> list[Outgoing]:
         """A person has seen it. Raises ValueError when there is no such alert open."""
@@ -62,17 +103,31 @@ class Alerts:
         if alert.state == "acknowledged":
             return []
         evidence = alert.evidence | {"acknowledged_by": author}
+        if alert_id in self._ended:
+            self._ended.discard(alert_id)
+            del self._open[alert_id]
+            return [_message(index, replace(alert, state="cleared", evidence=evidence))]
         self._open[alert_id] = seen = replace(alert, state="acknowledged", evidence=evidence)
         return [_message(index, seen)]
 
-    def clear(self, index: int, kind: str, test: str) -> list[Outgoing]:
+    def clear(self, index: int, kind: str, test: str, why: Mapping[str, Any] | None = None) -> list[Outgoing]:
         """What the alerts of `kind` about `test` warned of has been shown at `index` to be well again; what
-        they speak of lies before it."""
+        they speak of lies before it. `why` goes into the evidence."""
         mine = (a for a in self._open.values() if a.kind == kind and a.test in (test, ""))
         gone = [a for a in mine if a.evidence.get("index", -1) < index]
-        for alert in gone:
-            del self._open[alert.id]
-        return [_message(index, replace(alert, state="cleared")) for alert in gone]
+        return [message for alert in gone for message in self._end(index, alert, dict(why or {}))]
+
+    def _end(self, index: int, alert: Alert, why: dict[str, Any]) -> list[Outgoing]:
+        if self.latching and alert.state != "acknowledged":
+            if alert.id in self._ended:
+                return []
+            self._ended.add(alert.id)
+            evidence = alert.evidence | why | {"ended_index": index}
+            self._open[alert.id] = kept = replace(alert, evidence=evidence)
+            return [_message(index, kept)]
+        self._ended.discard(alert.id)
+        del self._open[alert.id]
+        return [_message(index, replace(alert, state="cleared", evidence=alert.evidence | why))]
 
 
 def _message(index: int, alert: Alert) -> Outgoing:
@@ -83,7 +138,7 @@ def _message(index: int, alert: Alert) -> Outgoing:
         "priority": alert.priority,
         "state": alert.state,
         "cause": alert.cause,
-        "likelihood": {alert.cause: 1.0},
+        "likelihood": dict(alert.likelihood),
         "text": alert.text,
         "evidence": alert.evidence,
     }

@@ -18,6 +18,7 @@ import numpy as np
 from hostd.audit import PULSE
 from hostd.case import Case
 from hostd.errors import RecordingError
+from hostd.ledger import STEPS
 from hostd.outgoing import Outgoing
 from hostd.recorder import Recorder
 from hostd.store import Store
@@ -144,12 +145,19 @@ class CaseFolder:
         kind, _, test = message.topic.partition(".")
         f = message.fields
         if kind == "event":
-            self._store.put("events", message.index, utc_ns, f["kind"], f["author"], f["text"])
+            told = (f["kind"], f["author"], f["text"], f["test"], json.dumps(f["values"]))
+            self._store.put("events", message.index, utc_ns, *told)
             self._recorder.annotate(message.index, f["text"])
         elif kind == "alert":
             what = (f["test"], f["kind"], f["priority"], f["state"], f["text"], json.dumps(f["evidence"]))
-            self._store.put("alerts", f["id"], message.index, utc_ns, *what)
+            why = f["cause"], json.dumps(f["likelihood"])
+            self._store.put("alerts", f["id"], message.index, utc_ns, *what, *why)
             self._recorder.annotate(message.index, f"alert {f['state']}: {f['text']}")
+        elif kind == "ledger":
+            steps = (f["steps"][step] for step in STEPS)
+            self._store.replace(
+                "ledger", f["alert"], f["test"], message.index, utc_ns, *steps, json.dumps(f["notes"])
+            )
         elif kind == "measure":
             for p in f["peaks"]:
                 latency, amplitude = p["latency_ci_ms"] or [None] * 2, p["amplitude_ci_uv"] or [None] * 2

@@ -87,6 +87,15 @@ def _parser() -> options.Parser:
     rates = add("rates", _rates, "stimulus rates and the mains that they leave")
     rates.add_argument("--mains", type=int, metavar="50|60", help="Hz of the grid; both without it")
     rates.add_argument("--rate-hz", type=float, default=4000.0, metavar="SPS", help="of the converter")
+    score = add("score", _score, "the detection scoreboard on seeded stories, beside the fixed rules")
+    score.add_argument("--json", metavar="FILE", help="write every number there, - for standard output")
+    score.add_argument("--stories", type=int, default=240, metavar="N", help="how many (default 240)")
+    score.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other stories")
+    score.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: processors)")
+    score.add_argument("--no-vitals", action="store_true", help="nobody posts vitals")
+    score.add_argument(
+        "--write", type=Path, metavar="DIR", help="write the recordings and truths there instead"
+    )
     repair = add("repair", _repair, "make a killed recording whole again")
     repair.add_argument("case", type=Path, metavar="DIR", help="the case's directory")
     audit = add("audit", _audit, "is a case's record whole: its audit chain, its pulses one to one")
@@ -269,6 +278,37 @@ def _rates(args: argparse.Namespace) -> int:
 
     sys.stdout.write(tables(args.mains, args.rate_hz) + "\n")
     return 0
+
+
+def _score(args: argparse.Namespace) -> int:
+    import os
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from hostd.score import board
+
+    if args.stories < 1 or args.seed < 0 or args.workers < 0:
+        raise UsageError("--stories is 1 or more, --seed and --workers are 0 or more")
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("stories", total=args.stories)
+        if args.write is not None:
+            for number in range(args.stories):
+                board.write(number, args.seed, args.write)
+                progress.advance(task)
+            return 0
+        workers = args.workers or os.cpu_count() or 1
+        played = board.played(
+            args.stories, args.seed, workers, not args.no_vitals, lambda: progress.advance(task)
+        )
+    found = board.board(played, args.seed)
+    if args.json == "-":
+        sys.stdout.write(board.as_json(found) + "\n")
+    else:
+        sys.stdout.write(board.as_text(found) + "\n")
+        if args.json is not None:
+            options.written(Path(args.json), board.as_json(found))
+    return 0 if found.ok else 1
 
 
 def _repair(args: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ Owns what must be remembered for that from sweep to sweep; the arithmetic is `ds
 `dsp.change`'s. Raises no alert: it says what is so, with how sure. A pure function of sweeps and averages.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,23 @@ class Comparison:
             self._followed = Cusum(sweeps_per_s=stimulus_hz, baseline_se=error), rolling
         self._states: tuple[CusumState, CusumState] | None = None
         self._indices: list[int] = []
+        self._last = math.nan, math.inf
         self._seen: tuple[Average, Projection | None] | None = None
+
+    @property
+    def last(self) -> tuple[float, float]:
+        """The last sweep's ratio to the baseline, and its variance."""
+        return self._last
+
+    @property
+    def error(self) -> float:
+        """The baseline's own relative error."""
+        return max(self._template.standard_error, _LEAST_ERROR)
+
+    @property
+    def row(self) -> int:
+        """The derivation."""
+        return self._row
 
     def projected(self, average: Average) -> Projection | None:
         """`average` on the baseline's waveform; kept while it is the same average."""
@@ -55,12 +72,13 @@ class Comparison:
 
     def add(self, sweep: Sweep) -> None:
         """One more accepted sweep."""
-        if self._followed is None:
-            return
-        fixed, rolling = self._followed
         uv = np.ascontiguousarray(sweep.uv[None, :, self._row])
         p = float(project_sweeps(self._template, uv)[0])
         v = self._noise.variance(p, float(sweep.weights[self._row]))
+        self._last = p, v
+        if self._followed is None:
+            return
+        fixed, rolling = self._followed
         self._states = fixed.add(p, v), rolling.add(p, v)
         self._indices.append(sweep.trigger.index)
 

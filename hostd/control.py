@@ -4,6 +4,7 @@
 goes out; the daemon does the commands.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from hw.lead_off import DEFAULT_NA
 Code = Literal["bad_request", "unknown_command", "not_allowed", "bad_state", "refused", "busy", "internal"]
 MAX_TEXT = 2000
 MAX_ID_LEVELS = 16
+MAX_VALUES = 32
 
 
 class NoArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,17 +53,38 @@ class TestArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MarkArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something that a person says happened."""
+    """Something that a person or a monitor says happened, with numbers: `map_mmhg`, `temperature_c`, `mac`,
+    `propofol_ug_ml`, `bolus_mg`, `relaxant_mg` and others (hostd.vitals) explain changes of responses."""
 
     text: str
     kind: str = "note"
     author: str = ""
+    values: dict[Annotated[str, msgspec.Meta(max_length=40)], float] = {}
 
 
 class AlertArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A command about one alert."""
 
     id: Annotated[str, msgspec.Meta(max_length=200)]
+    author: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class NoteArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was done about an alert, for the ledger: the surgeon was `told`, somebody `acted`."""
+
+    id: Annotated[str, msgspec.Meta(max_length=200)]
+    step: Literal["told", "acted"]
+    text: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+    author: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class SignalArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether alarms sound (`audio`) and are signalled at all (`alarm`): on, paused for so long, off; or
+    whether they are `latching` (on, off). Nothing is suppressed: displays go on showing every alert."""
+
+    what: Literal["audio", "alarm", "latching"]
+    state: Literal["on", "paused", "off"]
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=120)] = 120.0
     author: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
@@ -97,13 +120,15 @@ COMMANDS: dict[str, type[msgspec.Struct]] = {
     "baseline.clear": TestArgs,
     "mark": MarkArgs,
     "alert.acknowledge": AlertArgs,
+    "alert.note": NoteArgs,
+    "alarm.signal": SignalArgs,
     "impedance.start": ImpedanceArgs,
     "impedance.stop": NoArgs,
     "leads.watch": WatchArgs,
 }
 
 
-FROM_TEXT = (ImpedanceArgs, WatchArgs, FireArgs, RateArgs)
+FROM_TEXT = (ImpedanceArgs, WatchArgs, FireArgs, RateArgs, MarkArgs, SignalArgs)
 """Numbers in these may come as text, as `evokd ctl` sends every value."""
 
 
@@ -158,7 +183,19 @@ def parse(body: bytes) -> Request:
         raise RequestError(request_id, "bad_request", f"{command}: {error}") from None
     if isinstance(args, MarkArgs) and max(map(len, (args.text, args.kind, args.author))) > MAX_TEXT:
         raise RequestError(request_id, "bad_request", f"mark: a text longer than {MAX_TEXT} characters")
+    if isinstance(args, MarkArgs) and (wrong := _no_numbers(args.values)):
+        raise RequestError(request_id, "bad_request", f"mark: {wrong}")
     return Request(request_id, command, msgspec.to_builtins(args))
+
+
+def _no_numbers(values: dict[str, float]) -> str:
+    """What is wrong with the numbers of a mark."""
+    if len(values) > MAX_VALUES:
+        return f"{len(values)} values; give {MAX_VALUES} at most"
+    for name, value in values.items():
+        if not math.isfinite(value):
+            return f"values.{name[:40]} is no number"
+    return ""
 
 
 def _nested(value: Any, levels: int) -> bool:

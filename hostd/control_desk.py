@@ -94,6 +94,7 @@ class ControlDesk:
         processing.on_mains = self._rates.measured
         processing.on_electrosurgery = edge.electrosurgery
         processing.on_undelivered = edge.undelivered
+        processing.on_replicate = self._replicate
 
     def start_free_tests(self) -> None:
         """Tell the edge the case's limits, and start every test of a simulated box or a recording; on
@@ -103,6 +104,12 @@ class ControlDesk:
         if self.state.free:
             for name in self._plans:
                 self._do(Request(None, "test.start", {"test": name}), self._not_started(name))
+
+    def _replicate(self, test: str) -> None:
+        """A suspicion wants another answer of `test`: fired as if asked for, where that is allowed."""
+        if self._plans[test].stimulus.mode == "single":
+            request = Request(None, "stim.fire", {"test": test})
+            self._do(request, self._audited(request, lambda reply: None, SELF))
 
     def _not_started(self, name: str) -> Answer:
         """Tells of a test that does not start by itself: nobody waits for the answer."""
@@ -163,7 +170,14 @@ class ControlDesk:
                     self._leads.watch(request, answer)
                 else:
                     answer(error_reply(request.id, "bad_state", "the case is closed"))
-            case "mark" | "baseline.set" | "baseline.clear" | "alert.acknowledge":
+            case (
+                "mark"
+                | "baseline.set"
+                | "baseline.clear"
+                | "alert.acknowledge"
+                | "alert.note"
+                | "alarm.signal"
+            ):
                 self._in_pipeline(request, answer, actor)
             case _:
                 self._do(request, answer, actor, role)
@@ -203,7 +217,7 @@ class ControlDesk:
             answer(self._no_such_test(request, test))
             return
         args = {"author": ""} | request.args
-        if request.command == "alert.acknowledge":
+        if request.command in ("alert.acknowledge", "alert.note", "alarm.signal"):
             args["author"] = actor
 
         def done(error: str | None) -> None:

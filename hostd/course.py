@@ -12,7 +12,7 @@ import numpy as np
 
 from dsp.locked import LockGuard
 from dsp.measure import Measurer
-from dsp.nouns import Average, Measurement, Sweep
+from dsp.nouns import Average, Measurement, Peak, Sweep
 from dsp.projection import Projection
 from dsp.sharpen import sharpen_low_pass, sharpen_wiener
 from dsp.stopping import Plan, Stopping, Verdict
@@ -22,6 +22,7 @@ from hostd.comparison import Comparison, comparison, peak_fields
 from hostd.outgoing import finite
 from hostd.reversal import finder, reversal_fields
 from hostd.ruling import control_fields, rule_fields
+from hostd.seen import Role, Seen
 from hostd.virtual import NOTHING, Virtual
 
 CERTAIN_MS, CERTAIN_SHARE = 1.0, 0.2
@@ -30,17 +31,25 @@ NO_SHARPER: dict[str, Any] = dict.fromkeys(("sharp_uv", "sharp_noise_uv", "sharp
 
 
 class Course:
-    """The course of one test of `n_rows` rows from `t0_ms` on, `dt_ms` apart."""
+    """The course of one test of `n_rows` rows from `t0_ms` on, `dt_ms` apart, after `version` baselines."""
 
     def __init__(
-        self, plan: TestPlan, names: tuple[str, ...], n_rows: int, t0_ms: float, dt_ms: float
+        self,
+        plan: TestPlan,
+        names: tuple[str, ...],
+        n_rows: int,
+        t0_ms: float,
+        dt_ms: float,
+        version: int = 0,
     ) -> None:
         self._plan, self._names = plan, names
         self._rate_hz = 1e3 / dt_ms
         rows = (n_rows, t0_ms, dt_ms)
         self._measurer = Measurer(plan.peaks, names, *rows)
         self._leading = plan.leading
-        span = _span(plan, *rows)
+        span = _span(plan, STANDARD, *rows)
+        self._control_span = None if plan.control is None else _control_span(plan, *rows)
+        self._version = version
         self._choosing: Choosing | None = None
         self._virtual: Virtual | None = None
         if span is not None:
@@ -72,6 +81,7 @@ class Course:
         """There is nothing to compare with any more."""
         self._standard: Comparison | None = None
         self._best: Comparison | None = None
+        self._control: Comparison | None = None
         self._best_peaks: tuple[Measurement, ...] = ()
         self._before: tuple[Measurement, ...] = ()
         if self._choosing is not None:
@@ -82,7 +92,12 @@ class Course:
     def set_baseline(self, average: Average, measured: tuple[Measurement, ...]) -> None:
         """Later sweeps and averages are compared with this one, which was measured just before."""
         self.clear_baseline()
+        self._version += 1
         self._before = measured
+        if self._plan.control is not None and self._control_span is not None:
+            proof = measured[self._plan.control]
+            row = self._plan.peaks[self._plan.control].derivation
+            self._control = comparison(average, proof, row, self._control_span, 0.0)
         if self._leading is None or self._choosing is None:
             return
         hz, span = self._plan.stimulus_hz, self._choosing.span
@@ -104,15 +119,42 @@ class Course:
             self._guard = LockGuard(self._rate_hz, hz)
         self._guard.follow(hz, index)
 
-    def add(self, sweep: Sweep) -> None:
-        """One more sweep of the test."""
+    @property
+    def version(self) -> int:
+        """How many baselines the test has had."""
+        return self._version
+
+    @property
+    def baseline_error(self) -> float | None:
+        """The relative error of the baseline in the derivation that is followed; None where it is not clear
+        of its noise, or there is none."""
+        followed = self._best or self._standard
+        return None if followed is None else followed.error
+
+    def add(self, sweep: Sweep) -> list[Seen]:
+        """One more sweep of the test; what it says of each response that has a baseline."""
+        index, weights = sweep.trigger.index, tuple(sweep.weights.tolist())
+        seen = [Seen(index, self._plan.name, "", "sweep", weights=weights, reason=sweep.reason)]
         if not sweep.accepted:
-            return
+            return seen
         if self._guard is not None:
             self._guard.add(sweep.trigger.index, float(sweep.weights[0]))
-        for compared in (self._standard, self._best):
+        for compared in (self._standard, self._best, self._control):
             if compared is not None:
                 compared.add(sweep)
+        return (
+            seen
+            + self._say(index, "control", self._control)
+            + self._say(index, "lead", self._best or self._standard)
+        )
+
+    def _say(self, index: int, role: Role, compared: Comparison | None) -> list[Seen]:
+        if compared is None:
+            return []
+        ratio, variance = compared.last
+        name = self._plan.name
+        of = compared.baseline.name
+        return [Seen(index, name, of, role, ratio, variance, version=self._version, error=compared.error)]
 
     def measure(self, average: Average) -> tuple[Measurement, ...]:
         """The peaks of `average`; the derivation that is followed is looked at as well."""
@@ -205,9 +247,18 @@ class Course:
         }
 
 
-def _span(plan: TestPlan, n_rows: int, t0_ms: float, dt_ms: float) -> slice | None:
-    """Rows of all of the first derivation's peaks together; None where there are too few."""
-    peaks = [p for p in plan.peaks if p.derivation == STANDARD]
+def _control_span(plan: TestPlan, n_rows: int, t0_ms: float, dt_ms: float) -> slice | None:
+    """Rows of the peak that proves arrival; None where they are too few."""
+    control = plan.peaks[plan.control or 0]
+    return _rows_of([control], n_rows, t0_ms, dt_ms)
+
+
+def _span(plan: TestPlan, derivation: int, n_rows: int, t0_ms: float, dt_ms: float) -> slice | None:
+    """Rows of all of a derivation's peaks together; None where there are too few."""
+    return _rows_of([p for p in plan.peaks if p.derivation == derivation], n_rows, t0_ms, dt_ms)
+
+
+def _rows_of(peaks: list[Peak], n_rows: int, t0_ms: float, dt_ms: float) -> slice | None:
     if not peaks:
         return None
     first_ms = min(p.window_ms[0] for p in peaks)

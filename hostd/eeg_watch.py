@@ -20,7 +20,7 @@ from dsp.stream import Scale, Stream
 from dsp.suppression import Suppression, SuppressionMeter
 from dsp.trends import BANDS_HZ, BINS_HZ, Estimates
 from hostd.case import WatchPlan
-from hostd.outgoing import Outgoing, finite
+from hostd.outgoing import Outgoing, event, finite
 
 EEG_HZ = 250.0
 MOST_S = 1.0
@@ -166,7 +166,7 @@ class EegWatch:
             return []
         self._baseline, self._wants_baseline = made, False
         text = f"baseline of {self.plan.name} set by itself: {made.n * carotid.LOOK_S} s of EEG"
-        return [Outgoing("event", index, {"text": text, "kind": "baseline", "author": "auto"})]
+        return [event(index, text, "baseline", "auto", test=self.plan.name)]
 
     def _clamp(self) -> dict[str, Any] | None:
         """How the last half minute stands to the baseline, and for how long."""

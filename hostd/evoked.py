@@ -20,7 +20,7 @@ from dsp.stream import Scale
 from hostd.case import TestPlan
 from hostd.comparison import UNKNOWN, peak_fields
 from hostd.course import Course
-from hostd.outgoing import Outgoing, finite
+from hostd.outgoing import Outgoing, event, finite
 from hostd.polarity import NOTHING as NO_POLARITIES
 from hostd.polarity import Polarities
 from hostd.running import OfSweeps, Sweeping
@@ -81,8 +81,8 @@ class Evoked(OfSweeps):
         self._course.restart()
         self._dirty = False
 
-    def _new_course(self) -> Course:
-        return Course(self.plan, self._names, self._rows, self._t0_ms, self._dt_ms)
+    def _new_course(self, version: int = 0) -> Course:
+        return Course(self.plan, self._names, self._rows, self._t0_ms, self._dt_ms, version)
 
     def stop(self) -> None:
         """Take no further triggers; sweeps under way are dropped, the average stays as it is."""
@@ -95,7 +95,7 @@ class Evoked(OfSweeps):
         messages = self.clear_baseline(index) if self.baseline is not None else []
         self.plan = replace(self.plan, stimulus_hz=stimulus_hz)
         self._cutter.forget()
-        self._course = self._new_course()
+        self._course = self._new_course(self._course.version)
         self._begin()
         self._wants_baseline = self.plan.baseline == "auto"
         return messages
@@ -156,7 +156,7 @@ class Evoked(OfSweeps):
             self._averager.add(sweep)
             if self._polarities is not None:
                 self._polarities.add(sweep)
-            self._course.add(sweep)
+            self._seen += self._course.add(sweep)
             self._dirty = True
             if at - self._published >= self._publish_every or self._averager.complete:
                 messages += self._publish(self._average())
@@ -194,7 +194,7 @@ class Evoked(OfSweeps):
         if self._first_baseline_due(average, measured):
             first = self._become_baseline(average, measured, index)
             text = f"baseline of {self.plan.site} set by itself: {average.n_sweeps} sweeps"
-            first.append(Outgoing("event", index, {"text": text, "kind": "baseline", "author": "auto"}))
+            first.append(event(index, text, "baseline", "auto", test=self.plan.name))
         fields = self._average_fields(average)
         before = self.baseline.measurements if self.baseline else (None,) * len(measured)
         normals = self.plan.normals or (UNKNOWN,) * len(measured)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hostd.outgoing import Outgoing
+from hostd.outgoing import Outgoing, event
 from hw.link import NOT_SEEN, Excited, Impedance
 from hw.link import Leads as LeadFlags
 
@@ -91,4 +91,4 @@ class Leads:
 
 
 def _event(index: int, text: str, kind: str) -> Outgoing:
-    return Outgoing("event", index, {"text": text, "kind": kind, "author": "edge"})
+    return event(index, text, kind, "edge")

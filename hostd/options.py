@@ -81,3 +81,11 @@ def positive_seconds(seconds: float | None) -> float | None:
 def data_folder(data: str) -> Path | None:
     """The folder of cases, None for off."""
     return None if data == "off" else Path(data).expanduser()
+
+
+def written(path: Path, text: str) -> None:
+    """Write what a command was asked to. Raises UsageError where it cannot be."""
+    try:
+        path.write_text(text + "\n", "utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; choose another file") from None

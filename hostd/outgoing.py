@@ -18,3 +18,9 @@ class Outgoing:
 def finite(value: float) -> float | None:
     """A number as the bus takes it: null for what is none."""
     return float(value) if math.isfinite(value) else None
+
+
+def event(index: int, text: str, kind: str, author: str, **more: Any) -> Outgoing:
+    """A moment that is told: `test` it is of ("" none), numbers (`values`) that came with it."""
+    fields = {"text": text, "kind": kind, "author": author, "test": "", "values": {}}
+    return Outgoing("event", index, fields | more)

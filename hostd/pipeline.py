@@ -1,10 +1,10 @@
 """Samples and timed commands in, messages out: the same live and in replay.
 
-Owns the tests of a case, the triggers found in the samples, and the proofs of stimulation. Knows no socket,
+Owns the tests of a case and the order in which they and what judges them hear of samples. Knows no socket,
 no file and no clock; `feed` and `command` are called by one thread in order of sample index.
 """
 
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,24 +13,26 @@ from dsp import kernels
 from dsp.electrosurgery import Change
 from dsp.nouns import Trigger
 from dsp.stream import Scale
-from dsp.triggers import EdgeFinder
+from hostd.alarm_signals import AlarmSignals
 from hostd.alerts import Alerts
+from hostd.artifact import ArtifactWatch
 from hostd.case import Case
-from hostd.delivery import STOPPING, Delivery
+from hostd.deviations import Deviations
 from hostd.evoked import Evoked
 from hostd.leads import COMMANDS as LEAD_COMMANDS
 from hostd.leads import REASON, Leads
+from hostd.ledger import Ledger
 from hostd.mains import MainsWatch
-from hostd.outgoing import Outgoing
+from hostd.outgoing import Outgoing, event
+from hostd.pulses import Pulses
 from hostd.responses import Responses
 from hostd.running import RunningTest
 from hostd.surgery import ELECTROSURGERY, SurgeryWatch
+from hostd.timeline import Timeline
 from hostd.tof import Tof
-from hostd.trains import Trains
 from hostd.watches import Watches
 from hw.chips import COUNTS_MAX
-from hw.limits import RETURN_WITHIN_SAMPLES
-from hw.link import NOT_SEEN, Description, Stimulus
+from hw.link import Description, Stimulus
 from hw.samples import SampleBlock
 
 STIMULUS_FAULT = "stimulus fault"
@@ -42,6 +44,8 @@ _KINDS: dict[str, type[Evoked] | type[Responses] | type[Tof]] = {
 }
 _SHARED = ("event", "tof")
 """Topics that tests share: their order must not hang on how the samples were cut into blocks."""
+_HEEDED = ("measure", "response", "eeg", "tof")
+"""What the judge of deviations hears of, in its place."""
 
 
 class Pipeline:
@@ -59,18 +63,13 @@ class Pipeline:
         }
         # Trains of four first: what they allow is asked by the others.
         self._order = sorted(enumerate(self.tests.values()), key=lambda one: one[1].plan.kind != "tof")
-        self._by_line = {p.line: p for p in case.tests}
-        self._by_line |= {p.stimulus.alternate_line: p for p in case.tests if p.stimulus.alternate_line}
-        self._edges = EdgeFinder()
         self._artifact_rows = {
             p.line: 1 + round(p.blank_ms * rate_hz / 1e3)
             for p in case.tests
             if p.stimulus.kind == "transcranial"
         }
-        self._trains = Trains(case.tests, rate_hz)
         self.leads = Leads(len(description.channels))
         self.alerts = Alerts()
-        self._delivery = Delivery(case, description)
         monitors = [] if case.monitor is None else [case.monitor.current, case.monitor.voltage]
         self._body = np.array([k for k, c in enumerate(description.channels) if c not in monitors], np.int64)
         self._lsb_uv = np.array(description.lsb_uv)[self._body]
@@ -79,26 +78,27 @@ class Pipeline:
         self._mains = MainsWatch(rate_hz, periods)
         rail_uv = float(np.max(self._lsb_uv, initial=0.0)) * (COUNTS_MAX - 0.5)
         self._surgery = SurgeryWatch(rate_hz, len(self._body), rail_uv)
-        self._proofs: dict[tuple[int, int], Stimulus] = {}
-        self._newest: dict[str, int] = {}
         self.watches = Watches(case, rate_hz, scale)
         most = (t.max_block for t in self.tests.values())
         self._max_rows = min(self.watches.max_block, *most) if self.tests else self.watches.max_block
         # Until then every sweep of an earlier stimulus is whole, whatever is interpolated behind it.
-        self._told_after = 2 * max((t.history for t in self.tests.values()), default=0)
-        self._untold: list[tuple[int, int, Outgoing]] = []
-        self._undelivered: list[tuple[Trigger, Stimulus | None]] = []
+        self._timeline = Timeline(2 * max((t.history for t in self.tests.values()), default=0))
+        self._pulses = Pulses(case, description, self.alerts, self._timeline)
+        self._artifacts = ArtifactWatch(rate_hz, len(self._body))
+        self.deviations = Deviations(case, rate_hz, self.alerts)
+        self._ledger = Ledger(rate_hz)
+        self._signals = AlarmSignals(rate_hz)
         self.next_index: int | None = None
         self.samples = self.lost_samples = self.gaps = 0
 
+    @property
+    def told_after(self) -> int:
+        """Samples after its stimulus at which what many tests share is told at the latest."""
+        return self._timeline.delay
+
     def prove(self, stimulus: Stimulus) -> list[Outgoing]:
-        """Take the edge's proof of one pulse; told when its sample comes, or the last one that it might have
-        been, so that the order of `stim` messages does not hang on when proofs arrive."""
-        if stimulus.seen == NOT_SEEN:
-            trigger = Trigger(stimulus.commanded, stimulus.line, stimulus.pulse)
-            self._undelivered.append((trigger, stimulus))
-        else:
-            self._proofs[stimulus.seen, stimulus.line] = stimulus
+        """Take the edge's proof of one pulse; told when its sample comes."""
+        self._pulses.prove(stimulus)
         return []
 
     def feed(self, block: SampleBlock) -> list[Outgoing]:
@@ -107,13 +107,13 @@ class Pipeline:
         if self.next_index is None or block.gaps:
             self.lost_samples += sum(g.length for g in block.gaps)
             self.gaps += len(block.gaps)
-            messages += self._pulses_until(block.first_index, block.first_index)
-            self._delivery.restart(block.first_index)
+            messages += self._heard(self._pulses.restart(block.first_index))
+            self._artifacts.restart(block.first_index)
             for order, test in enumerate(self.tests.values()):
-                messages += self._told(order, test.restart(block.first_index))
+                messages += self._told(order, test.restart(block.first_index), test)
             messages += self._told(len(self.tests), self.watches.restart(block.first_index))
-        triggers = self._triggers(block)
-        cuts = self._looked_at(block)
+        triggers = self._pulses.find(block)
+        cuts = self._looked_at(block, triggers)
         start = 0
         while start < len(block.counts):
             end = min(start + self._max_rows, len(block.counts))
@@ -125,30 +125,36 @@ class Pipeline:
             start = end
         self.samples += len(block.counts)
         self.next_index = block.end_index
-        self._proofs = {k: v for k, v in self._proofs.items() if k[0] >= block.end_index}
-        return messages + self._due(block.end_index - self._told_after)
+        self._pulses.passed(block.end_index)
+        return self._alarmed(messages + self._timeline.due(block.end_index))
 
     def command(self, name: str, args: dict[str, Any]) -> list[Outgoing]:
         """Carry out one command now, between two samples. Raises ValueError when it cannot be."""
         index = self.next_index or 0
         if name == "mark":
-            fields = {"text": args["text"], "kind": args["kind"], "author": args["author"]}
-            return [Outgoing("event", index, fields)]
+            values = args.get("values") or {}
+            self._timeline.now(index, len(self.tests), lambda: self._posted(index, values))
+            return [event(index, args["text"], args["kind"], args["author"], values=values)]
         if name in LEAD_COMMANDS:
             if name == "impedance.span":
                 self._exclude(args["first_index"], args["end_index"], REASON)
+            if name == "leads":
+                off = [*args["off"], *args["railed"]]
+                self._timeline.now(index, len(self.tests), lambda: self._leads_off(index, off))
             return self.leads.told(name, args, index)
         match name:
             case "stim.plan":
-                self._delivery.planned(args)
+                self._pulses.planned(args)
                 self.tests[args["test"]].planned(args)
-                if args.get("repeats"):
-                    self._newest[args["test"]] = args["command"]
                 return []
             case "stim.fault":
                 return self._fault(index, args)
             case "alert.acknowledge":
-                return self.alerts.acknowledge(index, args["id"], args["author"])
+                return self._alarmed(self.alerts.acknowledge(index, args["id"], args["author"]))
+            case "alert.note":
+                return self._ledger.note(index, args["id"], args["step"], args["text"], args["author"])
+            case "alarm.signal":
+                return self._signal(index, args)
         if args["test"] not in self.tests:
             messages = self.watches.baseline(name, args["test"], index)
             return [*messages, _event(index, name, args)]
@@ -172,40 +178,21 @@ class Pipeline:
 
     def finish(self) -> list[Outgoing]:
         """The samples have ended: say what was not said yet."""
-        tests = enumerate(self.tests.values())
-        ended = self._pulses_until(None)
-        ended += [m for order, test in tests for m in self._told(order, test.finish())]
+        ended = self._heard(self._pulses.until(None))
+        for order, test in enumerate(self.tests.values()):
+            ended += self._told(order, test.finish(), test)
         ended += self._told(len(self.tests), self.watches.finish())
-        return ended + self._due(self.next_index or 0)
-
-    def _triggers(self, block: SampleBlock) -> list[Trigger]:
-        """The stimuli in a block, each pulse with its place in its train; their `stim` messages are due."""
-        triggers = []
-        for found in self._edges.find(block):
-            proof = self._proofs.pop((found.index, found.line), None)
-            pulse = self._trains.pulse(found, None if proof is None else proof.pulse)
-            trigger = replace(found, pulse=0 if self._is_old(proof, found.line) else pulse)
-            triggers.append(trigger)
-            if trigger.line in self._by_line:
-                self._delivery.pulsed(trigger.index)
-                self._undelivered.append((trigger, proof))
-        return triggers
-
-    def _is_old(self, proof: Stimulus | None, line: int) -> bool:
-        """Whether a pulse is of a plan that another one has replaced: on another grid than the average's."""
-        plan = self._by_line.get(line)
-        return proof is not None and plan is not None and proof.command < self._newest.get(plan.name, 0)
+        return self._alarmed(ended + self._timeline.due(None))
 
     def _feed_rows(self, block: SampleBlock, start: int, end: int, triggers: list[Trigger]) -> list[Outgoing]:
         first, last = block.first_index + start, block.first_index + end
         inside = [t for t in triggers if first <= t.index < last]
         rows = block.counts[start:end]
-        self._delivery.append(rows)
-        messages = self._pulses_until(last)
+        messages = self._heard(self._pulses.append(rows, last))
         for trigger in inside:
             self._keep_from_averages(trigger)
         for order, test in self._order:
-            messages += self._told(order, test.append(rows, inside))
+            messages += self._told(order, test.append(rows, inside), test)
             if isinstance(test, Tof):
                 self._hold_gates(test)
         return messages + self._told(len(self.tests), self.watches.append(rows, inside))
@@ -217,7 +204,7 @@ class Pipeline:
                 if isinstance(test, Responses) and test.asks == of.plan.name:
                     test.gated(index, gates)
 
-    def _looked_at(self, block: SampleBlock) -> list[Change | Outgoing]:
+    def _looked_at(self, block: SampleBlock, triggers: list[Trigger]) -> list[Change | Outgoing]:
         """What the whole block shows of electrosurgery and mains, in order of the samples where it counts."""
         body_uv, mean_uv = np.empty((len(block.counts), len(self._body))), np.empty(len(block.counts))
         if not len(self._body):
@@ -225,7 +212,10 @@ class Pipeline:
         counts = np.ascontiguousarray(block.counts)
         kernels.microvolts(counts, self._body, self._lsb_uv, self._offset_uv, body_uv, mean_uv)
         mains = self._mains.append(block.first_index, mean_uv)
-        self._untold += [(message.index, len(self.tests), message) for message in mains]
+        for message in mains:
+            self._timeline.put(message.index, len(self.tests), message)
+        for trigger, ratio in self._artifacts.append(body_uv, triggers):
+            self._artifact(trigger, ratio)
         seen: list[Change | Outgoing] = [*mains, *self._surgery.append(block.first_index, body_uv)]
         return sorted(seen, key=lambda one: one.index)
 
@@ -240,8 +230,7 @@ class Pipeline:
             self._exclude(*span, ELECTROSURGERY)
         if not text:
             return []
-        fields = {"text": text, "kind": ELECTROSURGERY, "author": "auto"}
-        return [*self._due(seen.index - self._told_after), Outgoing("event", seen.index, fields)]
+        return [*self._timeline.due(seen.index), event(seen.index, text, ELECTROSURGERY, "auto")]
 
     def _exclude(self, first: int, end: int | None, reason: str) -> None:
         for test in self.tests.values():
@@ -260,83 +249,85 @@ class Pipeline:
 
     def _fault(self, index: int, args: dict[str, Any]) -> list[Outgoing]:
         """The edge found a fault of a stimulus: sweeps that see it are rejected, and it is an alert."""
-        plan = self._by_line.get(args["line"])
+        plan = self._pulses.by_line.get(args["line"])
         if args["line"]:
             self._exclude(args["index"], args["index"] + 1, STIMULUS_FAULT)
         evidence = {"rule": f"edge fault {args['code']}", "index": args["index"], "line": args["line"]}
         evidence |= {"site": plan.site if plan else None, "outputs": "low", "stopped": "all tests"}
         name = plan.name if plan else ""
-        return self.alerts.raise_(index, name, "stimulus", "high", args["text"], evidence)
+        return self._alarmed(self.alerts.raise_(index, name, "stimulus", "high", args["text"], evidence))
 
-    def _told(self, order: int, messages: list[Outgoing]) -> list[Outgoing]:
-        """`messages` of one test without those of shared topics, which wait for `_due`."""
-        self._untold += [(m.index, order, m) for m in messages if m.topic in _SHARED]
+    def _signal(self, index: int, args: dict[str, Any]) -> list[Outgoing]:
+        """Alarms sound and flash, or do not, from now on. Raises ValueError for what cannot be."""
+        what, state = args["what"], args["state"]
+        if what == "latching":
+            if state == "paused":
+                raise ValueError("latching is on or off")
+            self.alerts.latching = self._signals.latching = state == "on"
+        else:
+            until = self._signals.set_(index, what, state, args["seconds"])
+            if until is not None:
+                self._timeline.now(until, len(self.tests), partial(self._resume, until))
+        return self._signals.told(index)
+
+    def _resume(self, index: int) -> list[Outgoing]:
+        self._signals.expire(index)
+        return self._signals.told(index)
+
+    def _alarmed(self, messages: list[Outgoing]) -> list[Outgoing]:
+        """`messages` with what each alert among them means for the ledger and the alarm's signals."""
+        if not any(message.topic == "alert" for message in messages):
+            return messages
+        told: list[Outgoing] = []
+        for message in messages:
+            told.append(message)
+            if message.topic == "alert":
+                told += self._ledger.after(message)
+                told += self._signals.after(message)
+        return told
+
+    def _told(self, order: int, messages: list[Outgoing], test: RunningTest | None = None) -> list[Outgoing]:
+        """`messages` of one test without those of shared topics, which wait their turn, as does what the
+        judge of deviations hears of it."""
+        for message in messages:
+            if message.topic in _SHARED:
+                self._timeline.put(message.index, order, message)
+            if message.topic.partition(".")[0] in _HEEDED:
+                self._heed(message.index, order, message)
+        for seen in () if test is None else test.take_seen():
+            self._timeline.put(seen.index, order, partial(self.deviations.see, seen))
         return [m for m in messages if m.topic not in _SHARED]
 
-    def _due(self, index: int) -> list[Outgoing]:
-        """Events of the tests up to sample `index`, in order of sample, then of test."""
-        due = sorted((e for e in self._untold if e[0] <= index), key=lambda e: e[:2])
-        self._untold = [e for e in self._untold if e[0] > index]
-        return [message for _, _, message in due]
+    def _heard(self, stims: list[Outgoing]) -> list[Outgoing]:
+        """`stim` messages, of which the judge hears too."""
+        for message in stims:
+            self._heed(message.index, len(self.tests), message)
+        return stims
 
-    def _pulses_until(self, index: int | None, begin: int = 0) -> list[Outgoing]:
-        """`stim` messages of the pulses whose samples are all before `index` (None: all there will be) and of
-        those before sample `begin`, where samples broke off; the edge may have told of later ones."""
-        if not self._undelivered:
-            return []
-        waiting = [(self._ready_at(trigger, proof), trigger, proof) for trigger, proof in self._undelivered]
+    def _heed(self, index: int, order: int, message: Outgoing) -> None:
+        self._timeline.put(index, order, partial(self.deviations.note, message))
 
-        def is_due(at: int, trigger: Trigger) -> bool:
-            return index is None or at <= index or trigger.index < begin
+    def _artifact(self, trigger: Trigger, ratio: float) -> None:
+        plan = self._pulses.by_line.get(trigger.line)
+        if plan is not None:
+            name = plan.name
 
-        due = [one for one in waiting if is_due(one[0], one[1])]
-        self._undelivered = [one[1:] for one in waiting if not is_due(one[0], one[1])]
-        due.sort(key=lambda one: (one[0], one[1].index, one[1].line))
-        return [message for _, trigger, proof in due for message in self._stim(trigger, proof)]
+            def told() -> list[Outgoing]:
+                self.deviations.circumstances.artifact(trigger.index, name, ratio)
+                return []
 
-    def _ready_at(self, trigger: Trigger, proof: Stimulus | None) -> int:
-        """The first sample that is not needed to tell all of a pulse."""
-        if proof is not None and proof.seen == NOT_SEEN:
-            return trigger.index + RETURN_WITHIN_SAMPLES + 2  # with the last of these the edge gave it up
-        return self._delivery.ready_at(trigger.index, proof.command if proof else None)
+            self._timeline.put(trigger.index, len(self.tests), told)
 
-    def _stim(self, trigger: Trigger, proof: Stimulus | None) -> list[Outgoing]:
-        """One pulse as it was seen, or never seen; what is wrong with its delivery is an alert."""
-        line, index = trigger.line, trigger.index
-        plan = self._by_line.get(line)
-        name = plan.name if plan else None
-        seen = proof is None or proof.seen != NOT_SEEN
-        command = proof.command if proof else None
-        fields = {
-            "test": name,
-            "site": plan.site if plan else None,
-            "line": line,
-            "command_id": command,
-            "number": proof.number if proof else None,
-            "pulse": trigger.pulse,
-            "verified": seen,
-            "lag_samples": proof.seen - proof.commanded if proof and seen else None,
-            **self._delivery.fields(name, index, command if seen else None),
-        }
-        messages = [Outgoing("stim", index, fields)]
-        if proof and seen:
-            messages += self.alerts.clear(index, "stimulus", name or "")
-        word = fields["delivery"]
-        if word == "ok":
-            messages += self.alerts.clear(index, "delivery", name or "")
-        elif word not in (None, "unknown"):
-            stops = word in STOPPING
-            keys = ("commanded_ma", "current_ma", "current_error_ma", "load_ohm", "line")
-            evidence = {"rule": f"delivered current {word}", "index": index, "stop": stops}
-            evidence |= {key: fields[key] for key in keys}
-            text = f"{plan.site if plan else 'stimulus'}: {fields['delivery_text']}"
-            priority = "high" if stops else "medium"
-            messages += self.alerts.raise_(index, name or "", "delivery", priority, text, evidence)  # type: ignore[arg-type]
-        return messages
+    def _posted(self, index: int, values: dict[str, float]) -> list[Outgoing]:
+        self.deviations.circumstances.vitals.post(index, values)
+        return []
+
+    def _leads_off(self, index: int, leads: list[str]) -> list[Outgoing]:
+        self.deviations.circumstances.leads_off(index, leads)
+        return []
 
 
 def _event(index: int, name: str, args: dict[str, Any]) -> Outgoing:
     """A command that was carried out, as displays are told of it."""
     rate = f" {args['rate_hz']:.4f} Hz" if name == "test.rate" else ""
-    fields = {"text": f"{name} {args['test']}{rate}", "kind": name, "author": args["author"]}
-    return Outgoing("event", index, fields)
+    return event(index, f"{name} {args['test']}{rate}", name, args["author"], test=args["test"])

@@ -74,6 +74,7 @@ class Processing:
         self.on_mains: Callable[[float | None, float | None], None] = lambda hz, hz_sd: None
         self.on_electrosurgery: Callable[[bool], None] = lambda on: None
         self.on_undelivered: Callable[[str], None] = lambda text: None
+        self.on_replicate: Callable[[str], None] = lambda test: None
         self.sent: Callable[[int], Sent | None] = lambda command: None
         self.failure: EvokdError | None = None
         self.faults: list[str] = []
@@ -210,6 +211,8 @@ class Processing:
         elif message.topic == "event" and f["kind"] == ELECTROSURGERY:
             on = f["text"].endswith("begun")
             self._bus.post(lambda: self.on_electrosurgery(on))
+        elif message.topic == "event" and f["kind"] == "replicate":
+            self._bus.post(lambda: self.on_replicate(f["test"]))
         elif message.topic == "stim" and f["delivery"] in STOPPING:  # each one: an alert is raised once only
             self._bus.post(lambda: self.on_undelivered(f"{f['site']}: {f['delivery_text']}"))
 

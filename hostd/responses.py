@@ -6,6 +6,7 @@ is of; nothing is averaged away and nothing dropped: what clipped is told as cli
 samples and commands.
 """
 
+import math
 from collections import deque
 from dataclasses import replace
 from typing import Any
@@ -20,10 +21,12 @@ from dsp.repeats import Repeats, Rule, baseline, look
 from dsp.stream import Scale
 from dsp.train_of_four import Gate
 from hostd.case import ResponsePlan, TestPlan
-from hostd.outgoing import Outgoing, finite
+from hostd.outgoing import Outgoing, event, finite
+from hostd.places import pooled
 from hostd.polarity import NOTHING as NO_POLARITIES
 from hostd.response_fields import NO_COURSE, NO_TRACES, peak_of, response_fields, sentence
 from hostd.running import OfSweeps, Sweeping
+from hostd.seen import Seen
 from hostd.spread import Fired, Spread
 from hostd.thresholds import Thresholds
 
@@ -46,7 +49,8 @@ class Responses(OfSweeps):
         self._wants_baseline = plan.baseline == "auto"
         self._gates: deque[tuple[int, Gate]] = deque(maxlen=KEPT_GATES)
         self.running = False
-        self._number = 0
+        self._number = self._version = 0
+        self._alike = not plan.stimulus.steps_ma and self._how.track is None
         self._forget()
 
     def _forget(self) -> None:
@@ -131,6 +135,7 @@ class Responses(OfSweeps):
     def _become_baseline(self, amplitudes: list[list[float | None]], index: int) -> list[Outgoing]:
         made = [baseline(each) for each in amplitudes]
         self._repeats = [replace(r, baseline=b) for r, b in zip(self._repeats, made, strict=True)]
+        self._version += 1
         self._wants_baseline = False
         return [Outgoing(f"baseline.{self.plan.name}", index, self._average_fields(index))]
 
@@ -162,6 +167,7 @@ class Responses(OfSweeps):
         reflexes: tuple[Reflex, ...] = () if self._reflexes is None else self._reflexes.measure(pooled)
         found = _clipped(sweep, tuple(one.h for one in reflexes) or self._meter.measure(pooled))
         self._repeats = [r.add(look(one)) for r, one in zip(self._repeats, found, strict=True)]
+        self._seen += self._beside_baseline(found, index)
         messages = self._first_baseline(found, index)
         spread = self._spread.judge(fired, found)
         rows = [
@@ -178,6 +184,32 @@ class Responses(OfSweeps):
             Outgoing(f"measure.{self.plan.name}", index, measure),
         ]
 
+    def _beside_baseline(self, found: tuple[Response, ...], index: int) -> list[Seen]:
+        """What each answer says beside its baseline, and each limb's together; what is absent was no larger
+        than its limit. Nothing of stimuli that differ on purpose."""
+        seen: list[Seen] = []
+        if not self._alike:
+            return seen
+        for one, repeats in zip(found, self._repeats, strict=True):
+            before, at_most_uv = repeats.baseline, one.amplitude_uv if one.present else one.limit_uv
+            if before is None or at_most_uv is None or not at_most_uv > 0.0:
+                continue
+            log = math.log(at_most_uv) - before.log_mean
+            seen.append(
+                Seen(
+                    index,
+                    self.plan.name,
+                    one.name,
+                    "answer",
+                    log,
+                    absent=not one.present,
+                    version=self._version,
+                    error=before.log_sd,
+                    count=before.n,
+                )
+            )
+        return seen + pooled(self.plan, seen)
+
     def _first_baseline(self, found: tuple[Response, ...], index: int) -> list[Outgoing]:
         """The first answers worth comparing with: so many, and at least one muscle in all of them."""
         if not self._wants_baseline:
@@ -188,8 +220,7 @@ class Responses(OfSweeps):
             return []
         messages = self._become_baseline(each, index)
         text = f"baseline of {self.plan.site} set by itself: {len(self._first)} answers"
-        fields = {"text": text, "kind": "baseline", "author": "auto"}
-        return [*messages, Outgoing("event", index, fields)]
+        return [*messages, event(index, text, "baseline", "auto", test=self.plan.name)]
 
     def _told(
         self,

@@ -18,6 +18,7 @@ from dsp.sweeps import SweepCutter, window
 from dsp.weights import NoiseWeights
 from hostd.case import TestPlan
 from hostd.outgoing import Outgoing
+from hostd.seen import Seen
 
 MOST_S = 2.0
 
@@ -62,6 +63,9 @@ class RunningTest(Protocol):
 
     def finish(self) -> list[Outgoing]:
         """The samples have ended."""
+
+    def take_seen(self) -> list[Seen]:
+        """What the sweeps since the last call say of each response beside its baseline."""
 
     def set_baseline(self, index: int) -> list[Outgoing]:
         """Compare with what is there now. Raises ValueError where that is too little."""
@@ -133,6 +137,12 @@ class OfSweeps(ABC):
 
     def __init__(self, sweeping: Sweeping) -> None:
         self._sweeping = sweeping
+        self._seen: list[Seen] = []
+
+    def take_seen(self) -> list[Seen]:
+        """As `RunningTest`."""
+        seen, self._seen = self._seen, []
+        return seen
 
     @property
     def max_block(self) -> int:

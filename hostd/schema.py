@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from hostd.schema_alerts import Alarms, Alert, Ledger
 from hostd.schema_course import (
     Change,
     Choice,
@@ -23,7 +24,7 @@ from hostd.schema_course import (
 )
 from hostd.schema_header import Array, Header
 from hostd.schema_responses import Response, Tof
-from hostd.schema_stimuli import Alert, Mains, Stim, Stimulation
+from hostd.schema_stimuli import Mains, Stim, Stimulation
 from hostd.schema_watches import Eeg, Emg, EmgSound, Spectrum, Wave
 
 
@@ -228,11 +229,14 @@ class Impedance(Header, kw_only=True):
 
 
 class EventMessage(Header, kw_only=True):
-    """When somebody or something marks a moment; `kind` is free (`note`, `fault`, `test.start`, ...)."""
+    """When somebody or something marks a moment; `kind` is free (`note`, `fault`, `test.start`, `replicate`,
+    ...). `test` "" is of none; `values` are numbers that came with a mark (`map_mmhg`, `bolus_mg`, ...)."""
 
     text: str
     author: str
     kind: str
+    test: str
+    values: dict[str, float]
 
 
 TOPICS: dict[str, tuple[str, type[Header]]] = {
@@ -241,6 +245,8 @@ TOPICS: dict[str, tuple[str, type[Header]]] = {
     "stim": ("events", Stim),
     "measure.TEST": ("events", Measure),
     "alert": ("events", Alert),
+    "ledger": ("events", Ledger),
+    "alarms": ("events", Alarms),
     "response.TEST": ("events", Response),
     "tof": ("events", Tof),
     "emg": ("events", Emg),

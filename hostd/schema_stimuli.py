@@ -1,6 +1,6 @@
-"""What the bus says of stimulation: pulses, the arbiter, mains, alerts; declarations of `hostd.schema`."""
+"""What the bus says of stimulation: pulses, the arbiter, mains; declarations of `hostd.schema`."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -94,18 +94,3 @@ class Mains(Header, kw_only=True):
     amplitude_uv: list[float]
     phase_cycles: float | None
     tests: dict[str, MainsOfTest]
-
-
-class Alert(Header, kw_only=True):
-    """On change. `kind`: `stimulus` (a fault at the edge, everything was stopped) or `delivery` (a current
-    that is not what was commanded). The first cause stands until it is shown to be well again."""
-
-    id: str
-    test: str
-    kind: str
-    priority: Literal["high", "medium", "low", "info"]
-    state: Literal["raised", "confirmed", "acknowledged", "cleared"]
-    cause: Literal["focal", "systemic", "technical", "peripheral", "unknown"]
-    likelihood: dict[str, float]
-    text: str
-    evidence: dict[str, Any]

@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS timebase (
     sample INTEGER NOT NULL, t_ns INTEGER NOT NULL, ns_per_sample REAL NOT NULL, ppm REAL, wander_ppm REAL,
     residual_ns REAL, refused INTEGER, settled INTEGER);
 CREATE TABLE IF NOT EXISTS gaps (sample INTEGER NOT NULL, length INTEGER NOT NULL, reason TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS events (sample INTEGER, utc_ns INTEGER, kind TEXT, author TEXT, text TEXT);
+CREATE TABLE IF NOT EXISTS events (
+    sample INTEGER, utc_ns INTEGER, kind TEXT, author TEXT, text TEXT, test TEXT, numbers TEXT);
 CREATE TABLE IF NOT EXISTS averages (
     test TEXT, role TEXT, sample INTEGER, header TEXT, mean_uv BLOB);
 CREATE TABLE IF NOT EXISTS measurements (
@@ -39,7 +40,10 @@ CREATE TABLE IF NOT EXISTS measurements (
     amplitude_uv REAL, amplitude_low_uv REAL, amplitude_high_uv REAL, change_pct REAL);
 CREATE TABLE IF NOT EXISTS alerts (
     id TEXT, sample INTEGER, utc_ns INTEGER, test TEXT, kind TEXT, priority TEXT, state TEXT, text TEXT,
-    evidence TEXT);
+    evidence TEXT, cause TEXT, likelihood TEXT);
+CREATE TABLE IF NOT EXISTS ledger (
+    alert TEXT PRIMARY KEY, test TEXT, sample INTEGER, utc_ns INTEGER, event INTEGER, detected INTEGER,
+    confirmed INTEGER, acknowledged INTEGER, told INTEGER, acted INTEGER, recovered INTEGER, notes TEXT);
 CREATE TABLE IF NOT EXISTS readings (topic TEXT, sample INTEGER, utc_ns INTEGER, text TEXT, header TEXT);
 CREATE TABLE IF NOT EXISTS audit (
     n INTEGER PRIMARY KEY, utc_ns INTEGER NOT NULL, sample INTEGER NOT NULL, actor TEXT NOT NULL,
@@ -91,6 +95,10 @@ class Store:
     def put(self, table: str, *values: Any) -> None:
         """Queue one row."""
         self._rows.put((f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values))
+
+    def replace(self, table: str, *values: Any) -> None:
+        """Queue one row that takes the place of the one with its key."""
+        self._rows.put((f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values))
 
     def setting(self, key: str, value: Any) -> None:
         """Queue one setting, as JSON."""

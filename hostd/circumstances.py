@@ -1,0 +1,198 @@
+"""What else is so while a response changes: vitals, EEG, relaxation, stimulus, electrodes, noise.
+
+Owns what was told of each, by sample index, and answers for a span of samples: what explains, and which
+technical causes are to be suspected. Explains; never suppresses. Asked only about what is past.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dsp.attribution import Cause, Suspect
+from hostd.case import Case
+from hostd.outgoing import Outgoing
+from hostd.seen import Seen
+from hostd.vitals import Confounder, Vitals
+
+KEPT = 4096
+NOISY = math.log(6.0)
+"""A sweep's weight this much below the usual (noise 2.4 times as large)."""
+SLOW_SWEEPS, QUICK_SWEEPS, LEAST = 200.0, 12.0, 24
+FAINT, GONE = 0.7, 0.5
+GONE_ODDS, BAD_ODDS, NOISY_ODDS, OFF_ODDS = 6.0, 8.0, 4.0, 6.0
+SUPPRESSED_PCT, SUPPRESSED_ODDS = 10.0, 2.5
+RELAXED, RELAXED_ODDS = 0.7, 3.0
+LEAST_STIMULI = 4
+
+
+class Circumstances:
+    """Of a case at `rate_hz`. Fed in order of sample index."""
+
+    def __init__(self, case: Case, rate_hz: float) -> None:
+        self.vitals = Vitals(rate_hz)
+        self._rate_hz = rate_hz
+        self._electrodes = {t.name: {d.name: _parts(d.name) for d in t.derivations} for t in case.tests}
+        self._artifacts: dict[str, deque[tuple[int, float]]] = {}
+        self._delivered: dict[str, deque[tuple[int, str]]] = {}
+        self._suppressed: deque[tuple[int, float]] = deque(maxlen=KEPT)
+        self._relaxed: deque[tuple[int, float, str]] = deque(maxlen=KEPT)
+        self._noise: dict[tuple[str, str], _Noise] = {}
+        self._off: deque[tuple[int, tuple[str, ...]]] = deque(maxlen=KEPT)
+
+    def artifact(self, index: int, test: str, ratio: float) -> None:
+        """The artifact of a stimulus of `test`, as a ratio to its usual one."""
+        self._artifacts.setdefault(test, deque(maxlen=KEPT)).append((index, ratio))
+
+    def sweep(self, seen: Seen) -> None:
+        """One sweep's weights; what was rejected for another reason than its size says nothing of noise."""
+        if seen.reason not in ("", "amplitude", "saturated"):
+            return
+        for name, weight in zip(self._electrodes[seen.test], seen.weights, strict=True):
+            self._noise.setdefault((seen.test, name), _Noise()).add(seen.index, weight)
+
+    def noisy(self, since: int, index: int, least: int) -> dict[tuple[str, str], float]:
+        """Derivations (test, name) that were loud in so many sweeps of a span, and how many times as loud."""
+        found = {key: noise for key, noise in self._noise.items() if noise.loud(since, index) >= least}
+        return {key: noise.times for key, noise in found.items()}
+
+    def blamed(self, noisy: Iterable[tuple[str, str]]) -> list[str]:
+        """Electrodes that explain noisy derivations: every derivation of theirs is; those of the most."""
+        loud = set(noisy)
+        holds: dict[str, set[tuple[str, str]]] = {}
+        for test, derivations in self._electrodes.items():
+            for name, parts in derivations.items():
+                for part in parts if (test, name) in self._noise else ():
+                    holds.setdefault(part, set()).add((test, name))
+        guilty = {part: of for part, of in holds.items() if of <= loud}
+        most = max((len(of) for of in guilty.values()), default=0)
+        return sorted(part for part, of in guilty.items() if len(of) == most)
+
+    def note(self, message: Outgoing) -> None:
+        """What else was told: `stim`, `eeg`, `tof`, `leads` as an event of the edge."""
+        f = message.fields
+        match message.topic:
+            case "stim" if f["test"] is not None:
+                word = f["delivery"] or "ok" if f["verified"] else "never seen in the samples"
+                self._delivered.setdefault(f["test"], deque(maxlen=KEPT)).append((message.index, word))
+            case "eeg" if f["suppression"] is not None:
+                ratios = [one[0] for one in f["suppression"]["ratio_pct"] if one[0] is not None]
+                if ratios:
+                    self._suppressed.append((message.index, sum(ratios) / len(ratios)))
+            case "tof" if not f["reason"]:
+                share = f["share"] if f["share"] is not None else (f["count"] or 0) / 4.0
+                self._relaxed.append((message.index, share, f["text"]))
+
+    def leads_off(self, index: int, leads: Iterable[str]) -> None:
+        """Electrodes that the edge sees off or at a rail ("CP3+"), from sample `index` on."""
+        self._off.append((index, tuple(lead.rstrip("+-") for lead in leads)))
+
+    def confounders(self, since: int, index: int) -> list[Confounder]:
+        """What has moved and explains a change of all responses that began at `since`."""
+        found = self.vitals.moved(since, index)
+        flat = _moved(self._suppressed, since, index)
+        if flat is not None and flat[1] - flat[0] >= SUPPRESSED_PCT:
+            text = f"EEG suppressed {flat[1]:.0f} % of the time, {flat[0]:.0f} % before"
+            found.append(Confounder("eeg_suppression_pct", text, *flat, index, SUPPRESSED_ODDS))
+        relaxed = _moved([(at, share) for at, share, _ in self._relaxed], since, index)
+        if relaxed is not None and relaxed[1] <= RELAXED * relaxed[0]:
+            text = f"train of four at {relaxed[1]:.0%} of the control's, {relaxed[0]:.0%} before"
+            found.append(Confounder("relaxation", text, *relaxed, index, RELAXED_ODDS))
+        return found
+
+    def odds(self, since: int, index: int) -> Mapping[Cause, float]:
+        """Log odds that the circumstances lend each cause."""
+        vitals = self.vitals.odds(since, index)
+        posted = {one.name for one in self.vitals.moved(since, index)}
+        others = sum(one.odds for one in self.confounders(since, index) if one.name not in posted)
+        return {"systemic": min(max(vitals, 0.0) + others, 6.0) if others else vitals}
+
+    def stimulus(self, test: str, since: int, index: int) -> dict[str, Any]:
+        """What proves the stimulus: the artifact's ratio, deliveries that were not as commanded."""
+        ratios = [one for at, one in self._artifacts.get(test, ()) if since <= at <= index]
+        wrong = [one for at, one in self._delivered.get(test, ()) if since <= at <= index and one != "ok"]
+        mean = sum(ratios) / len(ratios) if len(ratios) >= LEAST_STIMULI else None
+        unknown = [one for one in wrong if one == "unknown"]
+        return {
+            "artifact_ratio": mean,
+            "delivery": next((one for one in wrong if one != "unknown"), "unknown" if unknown else "ok"),
+            "stimuli": len(ratios),
+        }
+
+    def suspects(self, names: Mapping[str, Iterable[str]], since: int, index: int) -> list[Suspect]:
+        """Technical causes that something speaks for; `names` are the sites of each test."""
+        found = []
+        noisy: set[str] = set()
+        loud = self.noisy(since, index, LEAST_STIMULI)
+        for test, sites in names.items():
+            proof, reached = self.stimulus(test, since, index), frozenset(sites)
+            if proof["delivery"] not in ("ok", "unknown"):
+                found.append(Suspect(f"stimulus of {test}: {proof['delivery']}", reached, BAD_ODDS))
+            ratio = proof["artifact_ratio"]
+            if ratio is not None and ratio < GONE:
+                found.append(Suspect(f"stimulus of {test}: its artifact is gone", reached, GONE_ODDS))
+            elif ratio is not None and ratio < FAINT:
+                found.append(Suspect(f"stimulus of {test}: its artifact is smaller", reached, 2.0))
+            if any(of == test for of, _ in loud):
+                noisy |= reached
+            off = self.off(test, since, index)
+            if off:
+                found.append(Suspect(f"electrode {', '.join(off)} is off", reached, OFF_ODDS))
+        if noisy:
+            at = ", ".join(self.blamed(loud)[:3])
+            name = f"noise at {at}" if at else "noise at electrodes"
+            found.append(Suspect(name, frozenset(noisy), NOISY_ODDS))
+        return found
+
+    def off(self, test: str, since: int, index: int) -> list[str]:
+        """Electrodes of a test that were off at any time of the span."""
+        told: set[str] = set()
+        last: tuple[str, ...] = ()
+        for at, leads in self._off:
+            if at > index:
+                break
+            last = leads
+            if at >= since:
+                told |= set(leads)
+        wanted = {part for parts in self._electrodes.get(test, {}).values() for part in parts}
+        return sorted((told | set(last)) & wanted)
+
+
+class _Noise:
+    """The weights of one derivation's sweeps: usual, and of late; where they were low."""
+
+    def __init__(self) -> None:
+        self._slow = self._quick = 0.0
+        self._n = 0
+        self._loud: list[int] = []
+        self.times = 1.0
+
+    def add(self, index: int, weight: float) -> None:
+        """One sweep's; 0 where it was too large to count at all."""
+        if weight > 0.0:
+            log = math.log(weight)
+            self._n += 1
+            self._quick += (log - self._quick) / min(self._n, QUICK_SWEEPS)
+        if self._n >= LEAST and (weight <= 0.0 or self._quick < self._slow - NOISY):
+            self._loud.append(index)
+            del self._loud[:-KEPT]
+            self.times = math.exp(0.5 * (self._slow - self._quick))
+        elif weight > 0.0:
+            self._slow += (self._quick - self._slow) / min(self._n, SLOW_SWEEPS)
+
+    def loud(self, since: int, index: int) -> int:
+        """How many sweeps of the span were."""
+        return bisect_right(self._loud, index) - bisect_left(self._loud, since)
+
+
+def _moved(told: Iterable[tuple[int, float]], since: int, index: int) -> tuple[float, float] | None:
+    """The mean of what was told before, and the last of what was told since; None without both."""
+    known = [one for one in told if one[0] <= index]
+    before, late = [v for at, v in known if at < since][-60:], [v for at, v in known if at >= since]
+    return (sum(before) / len(before), late[-1]) if before and late else None
+
+
+def _parts(derivation: str) -> tuple[str, ...]:
+    """The electrodes that a derivation's name has."""
+    return tuple(part for part in derivation.replace("(", "-").replace(")", "-").split("-") if part)

@@ -1,0 +1,295 @@
+"""Deviations from baseline as alerts that carry their evidence: the case's judge of all tests together.
+
+Owns the series of every response, the circumstances, and when an alert is raised, confirmed, attributed anew
+and cleared. Fed in order of sample index (`hostd.timeline`), so that live and replay agree to the bit. Knows
+no clock and no socket. Confounders explain; nothing here suppresses an alert.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dsp.attribution import Attribution, Site, attribute
+from hostd.alerts import Alerts, Priority
+from hostd.case import Case, TestPlan
+from hostd.circumstances import Circumstances
+from hostd.evidence import Fallen, packet, sentence
+from hostd.outgoing import Outgoing, event
+from hostd.places import place_of
+from hostd.seen import Seen
+from hostd.series import Series
+
+CHANGE, DRIFT, YIELD, NOISE = "change", "drift", "yield", "noise"
+AGAIN_S = 10.0
+"""An open alert is looked at again so often: more of the other limbs is known by then."""
+LONG_S = 30.0
+DRIFTED, BACK = 0.6, 0.75
+"""A level that has crept below this share of the first baseline is told, and no longer above that."""
+LEAST_YIELD, POOR_S = 0.5, 120.0
+LOUD_S, LOUD_SHARE, BLAMED_S = 20.0, 0.8, 5.0
+"""Noise at electrodes is told once four of five sweeps of so long were loud."""
+
+
+@dataclass(slots=True)
+class _Test:
+    """What is kept of one test: its responses, what is open, its fixed rules as last told, its yield."""
+
+    plan: TestPlan
+    series: dict[str, Series] = field(default_factory=dict)
+    looked_at: int = 0
+    cause: str = ""
+    since: int = 0
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    good: float = 1.0
+    poor_since: int | None = None
+    asked_at: int = -1
+    loud_since: int | None = None
+
+
+class Deviations:
+    """Of `case` at `rate_hz`; what it finds goes through `alerts`."""
+
+    def __init__(self, case: Case, rate_hz: float, alerts: Alerts) -> None:
+        self._rate_hz = rate_hz
+        self._alerts = alerts
+        self._tests = {plan.name: _Test(plan) for plan in case.tests}
+        self._family = max(1, sum(plan.kind != "tof" for plan in case.tests))
+        self.circumstances = Circumstances(case, rate_hz)
+
+    def see(self, seen: Seen) -> list[Outgoing]:
+        """One sweep's say of one response."""
+        test = self._tests[seen.test]
+        if seen.role == "sweep":
+            self.circumstances.sweep(seen)
+            again = [m for one in self._tests.values() for m in self._again(one, seen.index)]
+            return [*self._yield(test, seen), *self._noise(test, seen), *again]
+        series = test.series.get(seen.name)
+        messages: list[Outgoing] = []
+        if series is None or series.version != seen.version:
+            messages += self._rebased(test, seen)
+            series = test.series[seen.name] = Series(seen, test.plan.stimulus_hz, self._family)
+        turn = series.add(seen)
+        if seen.role == "control":
+            return messages
+        if series.answered:
+            messages += self._ask(test, seen.index)
+        if turn in ("raised", "confirmed"):
+            messages += self._raise(test, seen.index)
+        elif turn in ("refuted", "recovered"):
+            messages += self._ended(test, seen.index)
+        return messages + self._drift(test, series, seen.index)
+
+    def note(self, message: Outgoing) -> list[Outgoing]:
+        """What else was told: measurements for their fixed rules, everything that explains."""
+        family, _, name = message.topic.partition(".")
+        if family == "measure" and name in self._tests:
+            rules = message.fields.get("rules") or []
+            self._tests[name].rules = [rule for rule in rules if rule["verdict"] == "met"]
+        elif family == "response" and name in self._tests:
+            told = [row for row in message.fields["responses"] if row["state"] in ("confirmed", "lost")]
+            self._tests[name].rules = [{"peak": row["name"], "verdict": row["state"]} for row in told]
+            if not message.fields["accepted"]:
+                return self._ask(self._tests[name], message.index)
+        else:
+            self.circumstances.note(message)
+        return []
+
+    def _ask(self, test: _Test, index: int) -> list[Outgoing]:
+        """Another answer, where one would decide a suspicion: an event that the box answers by itself, once
+        of each answer."""
+        wanted = [one.name for one in test.series.values() if one.answered and one.wants_replicate()]
+        if not wanted or index == test.asked_at:
+            return []
+        test.asked_at = index
+        text = f"{test.plan.site}: {wanted[0]} has fallen: a replicate is asked for"
+        return [event(index, text, "replicate", "auto", test=test.plan.name)]
+
+    def _rebased(self, test: _Test, seen: Seen) -> list[Outgoing]:
+        """A new baseline: what is compared begins anew, and an open alert was of the old one."""
+        if not any(series.version != seen.version for series in test.series.values()):
+            return []
+        test.series = {k: s for k, s in test.series.items() if s.version == seen.version}
+        test.cause = ""
+        why = {"cleared_by": f"baseline {seen.version}"}
+        name = test.plan.name
+        cleared = self._alerts.clear(seen.index, CHANGE, name, why)
+        return cleared + self._alerts.clear(seen.index, DRIFT, name, why)
+
+    def _open(self, test: _Test) -> list[Series]:
+        return [one for one in test.series.values() if one.stand in ("raised", "confirmed")]
+
+    def _raise(self, test: _Test, index: int) -> list[Outgoing]:
+        """What has fallen, with everything that is known at `index`."""
+        fallen = [
+            Fallen(one, one.reading(one.since if one.since is not None else index, one.level))
+            for one in self._open(test)
+            if one.role != "control"
+        ]
+        if not fallen:
+            return []
+        since = min(one.series.since or index for one in fallen)
+        confirmed = any(one.series.stand == "confirmed" for one in fallen)
+        sites = self._sites(self._late(since, index))
+        names: dict[str, list[str]] = {}
+        for site in sites:
+            names.setdefault(site.name.partition(" ")[0], []).append(site.name)
+        suspects = self.circumstances.suspects(names, since, index)
+        found = attribute(sites, suspects, self.circumstances.odds(since, index))
+        test.cause, test.looked_at, test.since = found.cause, index, since
+        evidence = packet(
+            index,
+            since,
+            fallen,
+            sites,
+            found,
+            self.circumstances.stimulus(test.plan.name, since, index),
+            self.circumstances.confounders(since, index),
+            test.rules,
+            [one.name for one in suspects],
+        )
+        minutes = (index - since) / self._rate_hz / 60.0
+        text = sentence(test.plan.site, fallen, found, confirmed, minutes, _steady(sites, test))
+        return self._alerts.raise_(
+            index,
+            test.plan.name,
+            CHANGE,
+            _priority(found, confirmed),
+            text,
+            evidence,
+            found.cause,
+            {str(cause): share for cause, share in found.likelihood.items()},
+            confirmed=confirmed,
+            anew=True,
+        )
+
+    def _sites(self, since: int) -> list[Site]:
+        """Every response of the case, since sample `since` beside what it was before."""
+        sites = []
+        for test in self._tests.values():
+            for series in test.series.values():
+                if series.role == "pooled":
+                    continue
+                level = series.level if series.stand != "quiet" else None
+                reading = series.reading(since, level)
+                if reading is None or not reading.ratio > (0.0 if reading.in_logs else -10.0):
+                    continue
+                place = place_of(test.plan, series.name)
+                sites.append(
+                    Site(
+                        f"{test.plan.name} {series.name}",
+                        place.tract,
+                        place.limb,
+                        place.side,
+                        reading.ratio,
+                        reading.error,
+                        reading.in_logs,
+                        reading.at_most,
+                        series.role == "control",
+                    )
+                )
+        return sites
+
+    def _late(self, since: int, index: int) -> int:
+        """From where on sites are read: what changes slowly shows best in the later half."""
+        long = index - since > LONG_S * self._rate_hz
+        return since + (index - since) // 2 if long else since
+
+    def _again(self, test: _Test, index: int) -> list[Outgoing]:
+        """Whether an open alert is thought to have another cause by now."""
+        if not self._open(test) or index - test.looked_at < AGAIN_S * self._rate_hz:
+            return []
+        before = test.cause
+        test.looked_at = index
+        sites = self._sites(self._late(test.since, index))
+        names: dict[str, list[str]] = {}
+        for site in sites:
+            names.setdefault(site.name.partition(" ")[0], []).append(site.name)
+        suspects = self.circumstances.suspects(names, test.since, index)
+        found = attribute(sites, suspects, self.circumstances.odds(test.since, index))
+        return self._raise(test, index) if found.cause not in (before, "unknown") else []
+
+    def _ended(self, test: _Test, index: int) -> list[Outgoing]:
+        """One response is back, or was never gone: told once all of the test's are."""
+        if self._open(test):
+            return []
+        test.cause = ""
+        return self._alerts.clear(index, CHANGE, test.plan.name)
+
+    def _drift(self, test: _Test, series: Series, index: int) -> list[Outgoing]:
+        """A level that has crept away is told: slow, and so no injury by itself, but no baseline any more."""
+        name = test.plan.name
+        levels = {one.name: one.drift for one in test.series.values() if one.role != "control"}
+        low = {k: v for k, v in levels.items() if v < DRIFTED}
+        if not low:
+            return self._alerts.clear(index, DRIFT, name) if min(levels.values()) > BACK else []
+        if series.name not in low:
+            return []
+        worst = min(low, key=lambda k: low[k])
+        text = f"{test.plan.site}: {worst} has drifted to {low[worst]:.0%} of its baseline; set a new one?"
+        evidence = {"rule": "slow drift of the baseline that follows", "index": index, "levels": levels}
+        return self._alerts.raise_(index, name, DRIFT, "low", text, evidence, "systemic", {"systemic": 1.0})
+
+    def _yield(self, test: _Test, seen: Seen) -> list[Outgoing]:
+        """Fewer than half of the sweeps are good for two minutes: nothing can be said of this test."""
+        if test.plan.kind != "average":
+            return []
+        share = 1.0 / max(8.0, 30.0 * (test.plan.stimulus_hz or 1.0))
+        test.good += ((1.0 if seen.accepted else 0.0) - test.good) * share
+        name = test.plan.name
+        if test.good >= LEAST_YIELD:
+            poor, test.poor_since = test.poor_since, None
+            return [] if poor is None else self._alerts.clear(seen.index, YIELD, name)
+        if test.poor_since is None:
+            test.poor_since = seen.index
+        if seen.index - test.poor_since < POOR_S * self._rate_hz:
+            return []
+        off = self.circumstances.off(name, test.poor_since, seen.index)
+        text = f"{test.plan.site}: {test.good:.0%} of the sweeps are good; nothing can be said of it"
+        text += f"; off: {', '.join(off)}" if off else ""
+        evidence = {"rule": "sweep yield below 50 % for 2 min", "index": seen.index, "yield": test.good}
+        return self._alerts.raise_(seen.index, name, YIELD, "medium", text, evidence | {"off": off})
+
+    def _noise(self, test: _Test, seen: Seen) -> list[Outgoing]:
+        """Electrodes that have become noisy: told of the first test that shows it, with what they share."""
+        if test.plan.kind != "average":
+            return []
+        since = seen.index - round(LOUD_S * self._rate_hz)
+        least = max(4, round(LOUD_SHARE * LOUD_S * (test.plan.stimulus_hz or 1.0)))
+        loud = self.circumstances.noisy(since, seen.index, least)
+        name = test.plan.name
+        mine = [times for (of, _), times in loud.items() if of == name]
+        if not mine:
+            test.loud_since = None
+            quiet = not self.circumstances.noisy(since, seen.index, 1)
+            return self._alerts.clear(seen.index, NOISE, name) if quiet else []
+        blamed = self.circumstances.blamed(loud)
+        test.loud_since = seen.index if test.loud_since is None else test.loud_since
+        if not blamed and seen.index - test.loud_since < BLAMED_S * self._rate_hz:
+            return []  # the others that the same electrode reaches are about to say so
+        at = f"; look at {', '.join(blamed[:4])}" if blamed else ""
+        text = f"{test.plan.site}: noise {max(mine):.0f} times as large as usual{at}"
+        evidence: dict[str, Any] = {
+            "rule": "noise of sweeps, 20 s",
+            "index": seen.index,
+            "electrodes": blamed,
+        }
+        evidence["derivations"] = [f"{of} {derivation}" for of, derivation in loud]
+        return self._alerts.raise_(seen.index, name, NOISE, "low", text, evidence)
+
+
+def _priority(found: Attribution, confirmed: bool) -> Priority:
+    """High: a confirmed loss that is not explained. What is explained is told all the same."""
+    if not confirmed:
+        return "medium"
+    return "medium" if found.cause in ("systemic", "technical") else "high"
+
+
+def _steady(sites: Sequence[Site], test: _Test) -> str:
+    """The controls and limbs that stand, in words."""
+    control = [site for site in sites if site.control and site.name.partition(" ")[0] == test.plan.name]
+    others = [site for site in sites if not site.control and site.name.partition(" ")[0] != test.plan.name]
+    stand = [site.name for site in others if site.ratio > 0.7 and not site.at_most]
+    said = [f"{site.name.partition(' ')[2]} {site.ratio:.0%} of before" for site in control]
+    if stand:
+        said.append(f"unchanged: {', '.join(stand[:6])}")
+    return "; ".join(said)

@@ -1,0 +1,52 @@
+"""The timeline: what happened first is taken up first, and the same however samples are cut."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hostd.outgoing import Outgoing
+from hostd.timeline import Timeline
+
+
+def said(index: int, source: int, text: str) -> Outgoing:
+    return Outgoing("event", index, {"text": f"{source} {text}"})
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 2)), max_size=30),
+    st.lists(st.integers(1, 25), min_size=1, max_size=12),
+)
+def test_the_order_does_not_hang_on_the_blocks(things: list[tuple[int, int]], cuts: list[int]) -> None:
+    """Each thing comes at most 20 samples after its own, as the delay promises."""
+
+    def told(lengths: list[int]) -> list[str]:
+        timeline, fed, out = Timeline(20), 0, []
+        waiting = sorted(range(len(things)), key=lambda k: (things[k][0] + k % 20, k))
+        for length in [*lengths, 200]:
+            fed += length
+            while waiting and things[waiting[0]][0] + waiting[0] % 20 < fed:
+                k = waiting.pop(0)
+                timeline.put(things[k][0], things[k][1], said(*things[k], str(k)))
+            out += timeline.due(fed)
+        return [m.fields["text"] for m in out + timeline.due(None)]
+
+    whole = told([])
+    assert told(cuts) == whole and len(whole) == len(things)
+    order = [things[int(text.split()[1])] for text in whole]
+    assert order == sorted(order)
+
+
+def test_what_is_decided_is_decided_in_its_turn() -> None:
+    timeline, seen = Timeline(10), []
+
+    def decide() -> list[Outgoing]:
+        seen.append("decided")
+        return [said(5, 0, "found")]
+
+    timeline.put(5, 0, decide)
+    timeline.put(3, 0, said(3, 0, "first"))
+    assert timeline.due(12) == [] and seen == []
+    assert [m.index for m in timeline.due(13)] == [3] and seen == []
+    assert [m.index for m in timeline.due(15)] == [5] and seen == ["decided"]
+    timeline.now(30, 1, said(30, 1, "now"))
+    assert timeline.due(29) == []
+    assert [m.index for m in timeline.due(30)] == [30], "what is known now is told now"
