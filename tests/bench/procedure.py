@@ -18,10 +18,10 @@ import numpy as np
 from hostd import casefile
 from hostd.case import Case
 from hostd.client import Subscription
+from hostd.score.bedside import Shot, describe, recording
 from hw.frames import pack24
 from hw.model.patient import Patient
 from tests.bench.stand_in_edge import Samples, StandInEdge
-from tests.support.bedside import Shot, describe, recording
 from tests.support.ports import free_bus
 
 NAME = "scoliosis"

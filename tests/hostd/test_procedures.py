@@ -19,10 +19,10 @@ from hostd.explain import explain
 from hostd.modalities import MODALITIES
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
+from hostd.score.bedside import Shot, describe, monitored
 from hw.model.body import ELECTRODES
 from hw.model.scenario import NoiseChange, Scenario, parse_scenario
 from hw.model.sites import SITES
-from tests.support.bedside import Shot, describe, monitored
 
 FOLDER = Path(casefile.__file__).parent / "procedures"
 QUIET = (NoiseChange(0.0, emg=0.05, eeg=0.05, mains=0.05),)

@@ -7,10 +7,10 @@ from hostd import casefile, schema
 from hostd.case import Case
 from hostd.errors import CaseFileError
 from hostd.outgoing import Outgoing
+from hostd.score.bedside import Shot, monitored
 from hw.model.anatomy import Lesion
 from hw.model.scenario import Electrosurgery, NoiseChange, Scenario, Threshold
 from hw.model.state import Anaesthesia
-from tests.support.bedside import Shot, monitored
 
 
 def case_of(text: str, channels: str, rate: str = "") -> Case:
@@ -179,7 +179,7 @@ def test_a_d_wave_is_read_in_the_mean_of_its_last_sweeps() -> None:
 
 def test_baselines_on_command_and_what_is_too_little() -> None:
     from hostd.pipeline import Pipeline
-    from tests.support.bedside import describe
+    from hostd.score.bedside import describe
 
     case = case_of(MEP, MUSCLES)
     pipeline = Pipeline(case, describe(case))

@@ -6,9 +6,9 @@ import pytest
 from hostd import casefile
 from hostd.case import Case
 from hostd.outgoing import Outgoing
+from hostd.score.bedside import Shot, monitored
 from hw.model.anatomy import Lesion
 from hw.model.scenario import Change, NoiseChange, Scenario
-from tests.support.bedside import Shot, monitored
 
 QUIET = (NoiseChange(0.0, emg=0.05, eeg=0.05, mains=0.05),)
 

@@ -11,10 +11,10 @@ from hostd.case import Case
 from hostd.outgoing import Outgoing
 from hostd.response_fields import sentence
 from hostd.schema_responses import Answer
+from hostd.score.bedside import Shot, monitored
 from hw.model.anatomy import Lesion
 from hw.model.scenario import NO_CHANGE, Electrosurgery, NoiseChange, Scenario
 from tests.hostd.test_responses import case_of, of
-from tests.support.bedside import Shot, monitored
 
 MUSCLES = "OORR1 OORR2 MENR1 MENR2 OOCR1 OOCR2 MASR1 MASR2"
 FACE = ("OORR1-OORR2", "MENR1-MENR2", "OOCR1-OOCR2")
@@ -129,8 +129,8 @@ def test_the_train_may_be_planned_before_the_control_s_sweep_is_cut() -> None:
 
 def test_a_stop_between_drops_the_control() -> None:
     from hostd.pipeline import Pipeline
+    from hostd.score.bedside import describe, recording
     from hw.model.patient import Patient
-    from tests.support.bedside import describe, recording
 
     case = comep(f"volts = {HIGH}\n")
     description = describe(case)

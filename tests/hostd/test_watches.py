@@ -8,11 +8,11 @@ from hostd.case import Case
 from hostd.errors import CaseFileError
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
+from hostd.score.bedside import Shot, describe, monitored
 from hw.model.anatomy import Lesion
 from hw.model.discharges import Discharge
 from hw.model.scenario import Electrosurgery, NoiseChange, Scenario
 from hw.model.state import Anaesthesia
-from tests.support.bedside import Shot, describe, monitored
 
 EMG = '[test.emg]\nmodality = "free_emg"\n'
 EEG = '[test.eeg]\nmodality = "eeg"\n'

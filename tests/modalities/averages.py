@@ -15,10 +15,10 @@ from dsp.nouns import Peak
 from hostd import casefile
 from hostd.case import Case, TestPlan
 from hostd.modalities import MODALITIES, fill
+from hostd.score.bedside import monitored
 from hw.model.patient import Patient
 from hw.model.scenario import Change, NoiseChange, Scenario
 from hw.model.stochastic import child
-from tests.support.bedside import monitored
 
 LOUD = (0.06, 1.0)
 """Noise of EEG and muscle, as a share of the model patient's."""

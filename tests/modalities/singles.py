@@ -12,11 +12,11 @@ import numpy as np
 from hostd import casefile
 from hostd.case import Case
 from hostd.modalities import MODALITIES, fill
+from hostd.score.bedside import Shot, monitored
 from hw.model.patient import Patient
 from hw.model.scenario import Change, NoiseChange, Scenario
 from hw.model.stochastic import child
 from tests.modalities.averages import Seen
-from tests.support.bedside import Shot, monitored
 
 SHOTS = 4
 EVERY_S = 2.17

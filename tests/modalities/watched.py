@@ -13,11 +13,11 @@ import numpy as np
 
 from hostd import casefile
 from hostd.case import Case
+from hostd.score.bedside import Shot, monitored
 from hw.model.discharges import Discharge, Kind
 from hw.model.scenario import NoiseChange, Scenario
 from hw.model.state import Anaesthesia
 from hw.model.stochastic import child
-from tests.support.bedside import Shot, monitored
 
 RATIO_WITHIN = 0.05
 FOUND_AT_LEAST, FALSE_A_MINUTE = 0.9, 1.0
