@@ -18,8 +18,9 @@ says of its own scatter is drawn towards that."""
 LEAST_SD = 0.2
 THRESHOLD = 5.5
 """One false alarm in some hundred answers of what scatters as it did."""
-MOST = 0.65
-"""An answer adds at most this share of the threshold: one alone is no alarm."""
+MOST, MOST_TOGETHER = 0.65, 0.8
+"""An answer adds at most this share of the threshold, that of several muscles together a little more: one
+alone is no alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,15 @@ class Answered:
 class Answers:
     """Follows the log ratios of one derivation's answers to their baseline of `n` with scatter `log_sd`.
 
-    `add` takes one answer's log ratio; `usual_sd` is what such answers scatter by as a rule. The level
-    forgets in `memory` answers. ValueError for a baseline that is none.
+    `add` takes one answer's log ratio; `usual_sd` is what such answers scatter by as a rule, `most` the
+    share of the threshold that one may add. The level forgets in `memory` answers. ValueError for a
+    baseline that is none.
     """
 
     log_sd: float
     n: int
     usual_sd: float = USUAL_SD
+    most: float = MOST
     memory: float = 60.0
     level: float = 0.0
     _weight: float = field(default=0.0, init=False)
@@ -69,7 +72,7 @@ class Answers:
 
     def gain(self, log_ratio: float) -> float:
         """What one answer says for a fall, as a log likelihood ratio."""
-        most = MOST * THRESHOLD
+        most = self.most * THRESHOLD
         return min(max(FALL * (self.level - log_ratio - 0.5 * FALL) / self.sd**2, -most), most)
 
     @property

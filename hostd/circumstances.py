@@ -19,7 +19,7 @@ from hostd.vitals import Confounder, Vitals
 KEPT = 4096
 NOISY = math.log(6.0)
 """A sweep's weight this much below the usual (noise 2.4 times as large)."""
-SLOW_SWEEPS, QUICK_SWEEPS, LEAST = 200.0, 12.0, 24
+SLOW_SWEEPS, QUICK_SWEEPS, LEAST, LEAST_ANSWERS = 200.0, 12.0, 24, 4
 FAINT, GONE = 0.7, 0.5
 GONE_ODDS, BAD_ODDS, NOISY_ODDS, OFF_ODDS = 6.0, 8.0, 4.0, 6.0
 SUPPRESSED_PCT, SUPPRESSED_ODDS = 10.0, 2.5
@@ -80,6 +80,12 @@ class Circumstances:
                 ratios = [one[0] for one in f["suppression"]["ratio_pct"] if one[0] is not None]
                 if ratios:
                     self._suppressed.append((message.index, sum(ratios) / len(ratios)))
+            case topic if topic.startswith("response."):
+                for row in f["responses"]:
+                    if row["noise_uv"]:
+                        of = topic.partition(".")[2], row["name"]
+                        noise = self._noise.setdefault(of, _Noise(LEAST_ANSWERS, 1.0))
+                        noise.add(message.index, row["noise_uv"] ** -2)
             case "tof" if not f["reason"]:
                 share = f["share"] if f["share"] is not None else (f["count"] or 0) / 4.0
                 self._relaxed.append((message.index, share, f["text"]))
@@ -124,7 +130,7 @@ class Circumstances:
         """Technical causes that something speaks for; `names` are the sites of each test."""
         found = []
         noisy: set[str] = set()
-        loud = self.noisy(since, index, LEAST_STIMULI)
+        loud = [key for key, noise in self._noise.items() if noise.loud(since, index) >= noise.enough]
         for test, sites in names.items():
             proof, reached = self.stimulus(test, since, index), frozenset(sites)
             if proof["delivery"] not in ("ok", "unknown"):
@@ -162,7 +168,8 @@ class Circumstances:
 class _Noise:
     """The weights of one derivation's sweeps: usual, and of late; where they were low."""
 
-    def __init__(self) -> None:
+    def __init__(self, least: int = LEAST, quick: float = QUICK_SWEEPS) -> None:
+        self._least, self._of_late = least, quick
         self._slow = self._quick = 0.0
         self._n = 0
         self._loud: list[int] = []
@@ -173,13 +180,18 @@ class _Noise:
         if weight > 0.0:
             log = math.log(weight)
             self._n += 1
-            self._quick += (log - self._quick) / min(self._n, QUICK_SWEEPS)
-        if self._n >= LEAST and (weight <= 0.0 or self._quick < self._slow - NOISY):
+            self._quick += (log - self._quick) / min(self._n, self._of_late)
+        if self._n >= self._least and (weight <= 0.0 or self._quick < self._slow - NOISY):
             self._loud.append(index)
             del self._loud[:-KEPT]
             self.times = math.exp(0.5 * (self._slow - self._quick))
         elif weight > 0.0:
             self._slow += (self._quick - self._slow) / min(self._n, SLOW_SWEEPS)
+
+    @property
+    def enough(self) -> int:
+        """Loud sweeps that mean something: of single answers one."""
+        return LEAST_STIMULI if self._of_late > 1.0 else 1
 
     def loud(self, since: int, index: int) -> int:
         """How many sweeps of the span were."""

@@ -217,7 +217,14 @@ def _web(args: argparse.Namespace) -> int:
 def _ctl(args: argparse.Namespace) -> int:
     from hostd.client import request
 
-    words = dict(_key_value(word) for word in args.args)
+    words: dict[str, Any] = {}
+    for word in args.args:
+        key, value = _key_value(word)
+        name, dot, inner = key.partition(".")
+        if dot:  # values.map_mmhg=62
+            words.setdefault(name, {})[inner] = value
+        else:
+            words[key] = value
     reply = request(args.bus, args.request, words)
     sys.stdout.write(json.dumps(reply, default=_jsonable) + "\n")
     return 0 if reply.get("ok") else 1

@@ -88,6 +88,7 @@ class Deviations:
         elif family == "response" and name in self._tests:
             told = [row for row in message.fields["responses"] if row["state"] in ("confirmed", "lost")]
             self._tests[name].rules = [{"peak": row["name"], "verdict": row["state"]} for row in told]
+            self.circumstances.note(message)
             if not message.fields["accepted"]:
                 return self._ask(self._tests[name], message.index)
         else:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dsp.change import Cusum, Rolling
-from dsp.sequential import USUAL_SD, Answers
+from dsp.sequential import MOST as MOST_ALONE
+from dsp.sequential import MOST_TOGETHER, USUAL_SD, Answers
 from hostd.comparison import ROLLING_S
 from hostd.places import ALIKE
 from hostd.seen import Seen
@@ -76,7 +77,8 @@ class Series:
         self._rolling: Rolling | None = None
         if first.role in ("answer", "pooled"):
             usual = USUAL_SD * math.sqrt(ALIKE + (1.0 - ALIKE) / first.muscles)
-            self._answers = Answers(first.error, max(1, first.count), usual)
+            most = MOST_TOGETHER if first.muscles > 1 else MOST_ALONE
+            self._answers = Answers(first.error, max(1, first.count), usual, most)
         else:
             hz = stimulus_hz or 1.0
             error = max(first.error, LEAST_ERROR)
@@ -124,7 +126,7 @@ class Series:
         raised = alarm and evidence >= min(threshold + self._more, most)
         replicated = evidence - self._suspected_with >= min(self._replicated, most - self._suspected_with)
         if self.stand == "suspected" and raised:
-            self.stand = "raised"
+            self.stand, self._asked = "raised", 0
             if not replicated:
                 return "raised"
         if self.stand == "raised" and replicated:

@@ -123,6 +123,8 @@ def test_ctl_asks_and_prints_the_reply(capsys: Any) -> None:
     with LiveHost() as host:
         assert main(["ctl", "mark", "text=dura opened", "kind=surgeon", "--bus", host.bus]) == 0
         assert json.loads(capsys.readouterr().out) == {"id": 1, "ok": True, "result": {}}
+        assert main(["ctl", "mark", "text=vitals", "values.map_mmhg=62", "--bus", host.bus]) == 0
+        assert json.loads(capsys.readouterr().out)["ok"] is True
         assert main(["ctl", "snapshot", "--bus", host.bus]) == 0
         assert "messages" in json.loads(capsys.readouterr().out)["result"]
         assert main(["ctl", "test.start", "test=none", "--bus", host.bus]) == 1

@@ -1,5 +1,7 @@
 """Control: every request is answered once and properly, whatever it is, and the next good one still works."""
 
+import math
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -241,6 +243,40 @@ def test_a_mark_becomes_an_event_with_its_words(live: LiveHost) -> None:
             )
             assert event.header["kind"] == words.get("kind", "note")
             assert event.header["author"] == words.get("author", "")
+
+
+def test_a_mark_brings_numbers_and_what_is_none_is_refused(live: LiveHost) -> None:
+    with Ear(live.bus, ("event",)) as ear:
+        live.ok("mark", text="pressure", kind="vitals", values={"map_mmhg": 62, "mac": "0.9"})
+        told = ear.until(lambda m: m.header["kind"] == "vitals", "the mark").header
+    assert told["values"] == {"map_mmhg": 62.0, "mac": 0.9} and told["test"] == ""
+    for values, why in (
+        ({"map_mmhg": math.nan}, "no number"),
+        ({"map_mmhg": "low"}, "map_mmhg|float"),
+        ({f"v{k}": 1.0 for k in range(33)}, "32 at most"),
+        ({"x" * 41: 1.0}, "length"),
+    ):
+        code, text = live.error("mark", text="x", values=values)
+        assert code == "bad_request" and re.search(why, text), text
+
+
+def test_alarm_signals_and_notes_go_through_the_queue_and_say_why_not(live: LiveHost) -> None:
+    with Ear(live.bus, ("alarms",)) as ear:
+        live.ok("alarm.signal", what="audio", state="paused", seconds=0.5)
+        paused = ear.until(lambda m: m.header["audio"] == "paused", "paused").header
+        on = ear.until(lambda m: m.header["audio"] == "on", "on again", True).header
+        assert on["index"] == paused["audio_until"], "to the sample, whatever the blocks"
+        live.ok("alarm.signal", what="latching", state="on")
+        assert ear.until(lambda m: m.header["latching"], "latching").header["alarm"] == "on"
+        live.ok("alarm.signal", what="latching", state="off")
+    assert live.error("alarm.signal", what="latching", state="paused") == (
+        "bad_state",
+        "latching is on or off",
+    )
+    assert live.error("alarm.signal", what="audio", state="paused", seconds=300)[0] == "bad_request"
+    code, text = live.error("alert.note", id="change-9", step="told")
+    assert code == "bad_state" and "it has none" in text
+    assert live.error("alert.note", id="x", step="recovered")[0] == "bad_request"
 
 
 def test_baseline_commands_say_why_not(live: LiveHost) -> None:

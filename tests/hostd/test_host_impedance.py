@@ -15,6 +15,7 @@ from firmware.ports import Command, LeadCommand, Put
 from hostd import casefile, daemon, leads
 from hostd.cli import main
 from hostd.outgoing import Outgoing
+from hostd.outgoing import event as said_event
 from hostd.pipeline import Pipeline
 from hostd.replay import Replay
 from hostd.store import read_rows
@@ -339,7 +340,7 @@ def test_what_is_not_known_is_null_in_the_result() -> None:
 def test_flags_in_words(said: Leads, text: str) -> None:
     known = leads.Leads(3)
     (event,) = known.told("leads", leads.flag_args(said, ("A", "B", "C")), 9)
-    assert event == Outgoing("event", 9, {"text": text, "kind": "leads", "author": "edge"})
+    assert event == said_event(9, text, "leads", "edge")
 
 
 def test_the_simulated_box_is_measured_on_a_living_patient_with_its_tests_stopped() -> None:

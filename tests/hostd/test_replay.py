@@ -258,7 +258,7 @@ def test_a_long_case_replays_in_linear_time(live: Live) -> None:
             prove = Pipeline.prove
 
             def counting(pipeline: Pipeline, stimulus: Any) -> Any:
-                held.append(len(pipeline._proofs))
+                held.append(len(pipeline._pulses._proofs))
                 return prove(pipeline, stimulus)
 
             with pytest.MonkeyPatch.context() as patch:

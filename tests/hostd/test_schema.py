@@ -72,7 +72,7 @@ ENDPOINTS = {
     "average.TEST": "traces",
     "stim": "events",
 }
-ON_OCCASION = {"impedance", "alert"}
+ON_OCCASION = {"impedance", "alert", "ledger", "alarms"}
 # Of modalities that this session does not have; held where they are tried.
 OTHERS = {"response.TEST", "tof", "emg", "eeg", "spectrum", "wave.TEST", "emg.audio"}
 DTYPES = {"counts": "<i4", "trigger_bits": "|u1", "mean_uv": "<f4", "sweep_uv": "<f4", "halves_uv": "<f4"}

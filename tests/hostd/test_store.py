@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from hostd import casefile
+from hostd.alerts import Alerts
 from hostd.audit import first_break, parse_head
 from hostd.case_folder import CaseFolder, new_case_id
 from hostd.errors import RecordingError
-from hostd.outgoing import Outgoing
+from hostd.ledger import Ledger
+from hostd.outgoing import Outgoing, event
 from hostd.store import Store, read_rows, reading
 from hw.link import NOT_SEEN, Description, Stimulus
 from hw.samples import Gap, SampleBlock
@@ -240,7 +242,8 @@ def test_a_case_is_three_files_with_everything_in_them(tmp_path: Path) -> None:
     folder.stimulus(Stimulus(1, 2, 4, 1, 200, NOT_SEEN))
     folder.audit("me", "opened", {"what": "case", "blob": b"\1", "level": math.nan}, 80)
     folder.pulse("edge", 101, {"line": 1, "seen": 101})
-    folder.keep(Outgoing("event", 5, {"text": "dura opened", "kind": "note", "author": "me"}), 123)
+    folder.keep(event(5, "dura opened", "note", "me", values={"map_mmhg": 71.0}), 123)
+    keep_alerts(folder)
     good = peak(present=True, latency_ms=20.5, latency_ci_ms=[20.0, 21.0], amplitude_uv=math.nan)
     folder.keep(Outgoing("measure.left_median", 90, {"peaks": [good, peak(name="N13")]}), 0)
     mean = np.arange(6, dtype=np.float32).reshape(3, 2)
@@ -269,9 +272,17 @@ def test_a_case_is_three_files_with_everything_in_them(tmp_path: Path) -> None:
     ]
     assert json.loads(rows("SELECT args FROM commands WHERE n = 2")[0][0])["text"] == "x"
     assert rows("SELECT commanded, seen FROM stimuli") == [(100, 101), (200, -1)]
-    assert rows("SELECT sample, utc_ns, kind, author, text FROM events") == [
-        (5, 123, "note", "me", "dura opened")
+    assert rows("SELECT sample, utc_ns, kind, author, text, test, numbers FROM events") == [
+        (5, 123, "note", "me", "dura opened", "", '{"map_mmhg": 71.0}')
     ]
+    states = [(1000, "raised", "focal"), (1300, "acknowledged", "focal"), (2000, "cleared", "focal")]
+    assert rows("SELECT sample, state, cause FROM alerts") == states
+    assert json.loads(rows("SELECT likelihood FROM alerts")[0][0]) == {"focal": 0.9}
+    steps = "event, detected, confirmed, acknowledged, told, acted, recovered"
+    assert rows(f"SELECT alert, test, {steps} FROM ledger") == [
+        ("change-1", "left_median", 500, 1000, None, 1300, 1400, None, 2000)
+    ], "one row an alert, the last state of it"
+    assert json.loads(rows("SELECT notes FROM ledger")[0][0])[0]["text"] == "surgeon"
     measured = rows("SELECT test, peak, present, latency_ms, latency_low_ms, amplitude_uv FROM measurements")
     assert measured == [
         ("left_median", "N20", 1, 20.5, 20.0, None),
@@ -292,6 +303,21 @@ def test_a_case_is_three_files_with_everything_in_them(tmp_path: Path) -> None:
         (3, 101, "evokd", "closed", '{"outcome":"ok"}'),
     ]
     assert chained(tmp_path / "c1" / "case.sqlite", "c1") == 3
+
+
+def keep_alerts(folder: CaseFolder) -> None:
+    """An alert from its raising to its end, as the pipeline tells it."""
+    alerts, ledger = Alerts(), Ledger(100.0)
+    evidence = {"index": 1000, "since_index": 500}
+    raised = alerts.raise_(1000, "left_median", "change", "medium", "down", evidence, "focal", {"focal": 0.9})
+    seen = alerts.acknowledge(1300, "change-1", "Ann")
+    for message in [*raised, *seen]:
+        for one in [message, *ledger.after(message)]:
+            folder.keep(one, 0)
+    folder.keep(ledger.note(1400, "change-1", "told", "surgeon", "Ann")[0], 0)
+    (gone,) = alerts.clear(2000, "change", "left_median")
+    for one in [gone, *ledger.after(gone)]:
+        folder.keep(one, 0)
 
 
 def test_recording_off_writes_nothing_and_says_so(tmp_path: Path) -> None:
