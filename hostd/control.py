@@ -69,6 +69,14 @@ class AlertArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     author: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
+class CriticalArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A critical step of the operation begins (`on`) or is over: screw, distraction, clamp, tumour edge."""
+
+    on: bool = True
+    text: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    author: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
 class NoteArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was done about an alert, for the ledger: the surgeon was `told`, somebody `acted`."""
 
@@ -121,6 +129,7 @@ COMMANDS: dict[str, type[msgspec.Struct]] = {
     "mark": MarkArgs,
     "alert.acknowledge": AlertArgs,
     "alert.note": NoteArgs,
+    "case.critical": CriticalArgs,
     "alarm.signal": SignalArgs,
     "impedance.start": ImpedanceArgs,
     "impedance.stop": NoArgs,
@@ -128,7 +137,7 @@ COMMANDS: dict[str, type[msgspec.Struct]] = {
 }
 
 
-FROM_TEXT = (ImpedanceArgs, WatchArgs, FireArgs, RateArgs, MarkArgs, SignalArgs)
+FROM_TEXT = (ImpedanceArgs, WatchArgs, FireArgs, RateArgs, MarkArgs, SignalArgs, CriticalArgs)
 """Numbers in these may come as text, as `evokd ctl` sends every value."""
 
 

@@ -177,6 +177,7 @@ class ControlDesk:
                 | "alert.acknowledge"
                 | "alert.note"
                 | "alarm.signal"
+                | "case.critical"
             ):
                 self._in_pipeline(request, answer, actor)
             case _:
@@ -217,7 +218,7 @@ class ControlDesk:
             answer(self._no_such_test(request, test))
             return
         args = {"author": ""} | request.args
-        if request.command in ("alert.acknowledge", "alert.note", "alarm.signal"):
+        if request.command in ("alert.acknowledge", "alert.note", "alarm.signal", "case.critical"):
             args["author"] = actor
 
         def done(error: str | None) -> None:

@@ -20,6 +20,8 @@ from dsp.stream import Scale
 from hostd.case import TestPlan
 from hostd.comparison import UNKNOWN, peak_fields
 from hostd.course import Course
+from hostd.grading import NONE as NO_BASELINE
+from hostd.grading import baseline_fields
 from hostd.outgoing import Outgoing, event, finite
 from hostd.polarity import NOTHING as NO_POLARITIES
 from hostd.polarity import Polarities
@@ -142,7 +144,7 @@ class Evoked(OfSweeps):
         empty = self.baseline.fields["mean_uv"][:0]
         gone = dict.fromkeys(("halves_uv", "sharp_uv", "virtual_uv", "polarities_uv"))
         nothing = {"mean_uv": empty, "n_sweeps": 0} | gone
-        fields = self.baseline.fields | nothing
+        fields = self.baseline.fields | nothing | NO_BASELINE
         self.baseline = None
         self._course.clear_baseline()
         self._wants_baseline = False
@@ -171,8 +173,9 @@ class Evoked(OfSweeps):
         self, average: Average, measured: tuple[Measurement, ...], index: int
     ) -> list[Outgoing]:
         fields = self._average_fields(average)
-        self.baseline = Baseline(index, fields, measured)
         self._course.set_baseline(average, measured)
+        fields |= baseline_fields(self._course.version, self._course.baseline_error)
+        self.baseline = Baseline(index, fields, measured)
         return [Outgoing(f"baseline.{self.plan.name}", index, fields)]
 
     def _first_baseline_due(self, average: Average, measured: tuple[Measurement, ...]) -> bool:

@@ -13,15 +13,14 @@ from dsp import kernels
 from dsp.electrosurgery import Change
 from dsp.nouns import Trigger
 from dsp.stream import Scale
-from hostd.alarm_signals import AlarmSignals
 from hostd.alerts import Alerts
 from hostd.artifact import ArtifactWatch
 from hostd.case import Case
+from hostd.case_course import CaseCourse
 from hostd.deviations import Deviations
 from hostd.evoked import Evoked
 from hostd.leads import COMMANDS as LEAD_COMMANDS
 from hostd.leads import REASON, Leads
-from hostd.ledger import Ledger
 from hostd.mains import MainsWatch
 from hostd.outgoing import Outgoing, event
 from hostd.pulses import Pulses
@@ -86,8 +85,9 @@ class Pipeline:
         self._pulses = Pulses(case, description, self.alerts, self._timeline)
         self._artifacts = ArtifactWatch(rate_hz, len(self._body))
         self.deviations = Deviations(case, rate_hz, self.alerts)
-        self._ledger = Ledger(rate_hz)
-        self._signals = AlarmSignals(rate_hz)
+        compared = [p.name for p in case.tests if p.kind != "tof" and (p.peaks or p.response)]
+        last = len(case.tests)
+        self._course = CaseCourse(rate_hz, compared, self.alerts, self._timeline, last)
         self.next_index: int | None = None
         self.samples = self.lost_samples = self.gaps = 0
 
@@ -126,7 +126,7 @@ class Pipeline:
         self.samples += len(block.counts)
         self.next_index = block.end_index
         self._pulses.passed(block.end_index)
-        return self._alarmed(messages + self._timeline.due(block.end_index))
+        return self._course.with_alerts(messages + self._timeline.due(block.end_index))
 
     def command(self, name: str, args: dict[str, Any]) -> list[Outgoing]:
         """Carry out one command now, between two samples. Raises ValueError when it cannot be."""
@@ -150,11 +150,16 @@ class Pipeline:
             case "stim.fault":
                 return self._fault(index, args)
             case "alert.acknowledge":
-                return self._alarmed(self.alerts.acknowledge(index, args["id"], args["author"]))
+                return self._course.with_alerts(self.alerts.acknowledge(index, args["id"], args["author"]))
             case "alert.note":
-                return self._ledger.note(index, args["id"], args["step"], args["text"], args["author"])
+                return self._course.note(index, args)
             case "alarm.signal":
-                return self._signal(index, args)
+                return self._course.signal(index, args)
+            case "case.critical":
+                self._course.critical(index, args["on"], args["text"])
+                text = "critical step" if args["on"] else "critical step is over"
+                said = f"{text}: {args['text']}" if args["text"] else text
+                return [event(index, said, name, args["author"])]
         if args["test"] not in self.tests:
             messages = self.watches.baseline(name, args["test"], index)
             return [*messages, _event(index, name, args)]
@@ -163,8 +168,10 @@ class Pipeline:
         match name:
             case "test.start":
                 test.start()
+                self._course.test(index, args["test"], True)
             case "test.stop":
                 test.stop()
+                self._course.test(index, args["test"], False)
             case "test.rate":
                 messages = test.change_rate(args["rate_hz"], index)
                 self._mains.set_period(args["test"], args["period"])
@@ -174,7 +181,7 @@ class Pipeline:
                 messages = test.clear_baseline(index)
             case _:
                 raise ValueError(f"{name} is no command of the pipeline")
-        return [*messages, _event(index, name, args)]
+        return [*self._told(list(self.tests).index(args["test"]), messages), _event(index, name, args)]
 
     def finish(self) -> list[Outgoing]:
         """The samples have ended: say what was not said yet."""
@@ -182,7 +189,8 @@ class Pipeline:
         for order, test in enumerate(self.tests.values()):
             ended += self._told(order, test.finish(), test)
         ended += self._told(len(self.tests), self.watches.finish())
-        return self._alarmed(ended + self._timeline.due(None))
+        self._course.close(self.next_index or 0)
+        return self._course.with_alerts(ended + self._timeline.due(None))
 
     def _feed_rows(self, block: SampleBlock, start: int, end: int, triggers: list[Trigger]) -> list[Outgoing]:
         first, last = block.first_index + start, block.first_index + end
@@ -255,36 +263,8 @@ class Pipeline:
         evidence = {"rule": f"edge fault {args['code']}", "index": args["index"], "line": args["line"]}
         evidence |= {"site": plan.site if plan else None, "outputs": "low", "stopped": "all tests"}
         name = plan.name if plan else ""
-        return self._alarmed(self.alerts.raise_(index, name, "stimulus", "high", args["text"], evidence))
-
-    def _signal(self, index: int, args: dict[str, Any]) -> list[Outgoing]:
-        """Alarms sound and flash, or do not, from now on. Raises ValueError for what cannot be."""
-        what, state = args["what"], args["state"]
-        if what == "latching":
-            if state == "paused":
-                raise ValueError("latching is on or off")
-            self.alerts.latching = self._signals.latching = state == "on"
-        else:
-            until = self._signals.set_(index, what, state, args["seconds"])
-            if until is not None:
-                self._timeline.now(until, len(self.tests), partial(self._resume, until))
-        return self._signals.told(index)
-
-    def _resume(self, index: int) -> list[Outgoing]:
-        self._signals.expire(index)
-        return self._signals.told(index)
-
-    def _alarmed(self, messages: list[Outgoing]) -> list[Outgoing]:
-        """`messages` with what each alert among them means for the ledger and the alarm's signals."""
-        if not any(message.topic == "alert" for message in messages):
-            return messages
-        told: list[Outgoing] = []
-        for message in messages:
-            told.append(message)
-            if message.topic == "alert":
-                told += self._ledger.after(message)
-                told += self._signals.after(message)
-        return told
+        raised = self.alerts.raise_(index, name, "stimulus", "high", args["text"], evidence)
+        return self._course.with_alerts(raised)
 
     def _told(self, order: int, messages: list[Outgoing], test: RunningTest | None = None) -> list[Outgoing]:
         """`messages` of one test without those of shared topics, which wait their turn, as does what the
@@ -292,8 +272,11 @@ class Pipeline:
         for message in messages:
             if message.topic in _SHARED:
                 self._timeline.put(message.index, order, message)
-            if message.topic.partition(".")[0] in _HEEDED:
+            family, _, name = message.topic.partition(".")
+            if family in _HEEDED:
                 self._heed(message.index, order, message)
+            elif family == "baseline":
+                self._course.baseline(message.index, order, name, bool(message.fields["n_sweeps"]))
         for seen in () if test is None else test.take_seen():
             self._timeline.put(seen.index, order, partial(self.deviations.see, seen))
         return [m for m in messages if m.topic not in _SHARED]

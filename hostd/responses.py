@@ -21,6 +21,8 @@ from dsp.repeats import Repeats, Rule, baseline, look
 from dsp.stream import Scale
 from dsp.train_of_four import Gate
 from hostd.case import ResponsePlan, TestPlan
+from hostd.grading import NONE as NO_BASELINE
+from hostd.grading import baseline_fields
 from hostd.outgoing import Outgoing, event, finite
 from hostd.places import pooled
 from hostd.polarity import NOTHING as NO_POLARITIES
@@ -128,7 +130,7 @@ class Responses(OfSweeps):
             raise ValueError(f"test {self.plan.name} has no baseline")
         self._repeats = [Repeats(self._rule, one.k, None, one.looks) for one in self._repeats]
         self._wants_baseline = False
-        fields = self._average_fields(index) | {"n_sweeps": 0, "stack_uv": None}
+        fields = self._average_fields(index) | {"n_sweeps": 0, "stack_uv": None} | NO_BASELINE
         fields["mean_uv"] = fields["mean_uv"][:0]
         return [Outgoing(f"baseline.{self.plan.name}", index, fields)]
 
@@ -137,7 +139,11 @@ class Responses(OfSweeps):
         self._repeats = [replace(r, baseline=b) for r, b in zip(self._repeats, made, strict=True)]
         self._version += 1
         self._wants_baseline = False
-        return [Outgoing(f"baseline.{self.plan.name}", index, self._average_fields(index))]
+        known = [one.baseline for one in self._repeats if one.baseline is not None]
+        # Of the best muscle: what answers is what is watched.
+        error = min((one.log_sd / math.sqrt(one.n) for one in known), default=None)
+        fields = self._average_fields(index) | baseline_fields(self._version, error)
+        return [Outgoing(f"baseline.{self.plan.name}", index, fields)]
 
     def _take(self, sweeps: list[Sweep]) -> list[Outgoing]:
         messages: list[Outgoing] = []

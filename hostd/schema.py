@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hostd.schema_alerts import Alarms, Alert, Ledger
+from hostd.schema_alerts import Alarms, Alert, CaseNow, Ledger
 from hostd.schema_course import (
     Change,
     Choice,
@@ -170,7 +170,16 @@ class Average(Header, kw_only=True):
 
 
 class Baseline(Average, kw_only=True):
-    """When a baseline is set: the average that it is; `n_sweeps` 0 and no rows when it is cleared."""
+    """When a baseline is set: the average that it is; `n_sweeps` 0 and no rows when it is cleared.
+
+    `version` counts the test's baselines (0: cleared); each is bound to rate, band and derivations as they
+    stand here. `error` is its relative standard error in the derivation that is followed, null where it
+    does not stand clear of its noise; `grade` that in a word: good to 0.1, fair to 0.2.
+    """
+
+    version: int
+    error: float | None
+    grade: Literal["good", "fair", "poor", "none"]
 
 
 class Measure(Header, kw_only=True):
@@ -247,6 +256,7 @@ TOPICS: dict[str, tuple[str, type[Header]]] = {
     "alert": ("events", Alert),
     "ledger": ("events", Ledger),
     "alarms": ("events", Alarms),
+    "case": ("events", CaseNow),
     "response.TEST": ("events", Response),
     "tof": ("events", Tof),
     "emg": ("events", Emg),

@@ -150,3 +150,16 @@ class Alarms(Header, kw_only=True):
     flashing: Priority | None
     sounding: Priority | None
     open: list[OpenAlert]
+
+
+class CaseNow(Header, kw_only=True):
+    """On change: where the case stands. `setup` until a test runs, `baseline` until all that run have one,
+    `monitoring`, `critical` while somebody says so (`case.critical`), `alert` while one about the patient is
+    open, `recovery` for two minutes after the last was cleared, `closed`. `waiting`: without a baseline."""
+
+    phase: Literal["setup", "baseline", "monitoring", "critical", "alert", "recovery", "closed"]
+    before: str
+    critical: bool
+    waiting: list[str]
+    alerts: list[str]
+    text: str

@@ -127,7 +127,7 @@ def hurt_early(block: int) -> tuple[Outgoing, ...]:
 @pytest.mark.parametrize("block", [300, 1900])
 def test_alerts_ledger_and_signals_are_the_same_for_any_blocks(block: int) -> None:
     end = 25.0 * RATE_HZ
-    for topic in ("alert", "ledger", "alarms", "event"):
+    for topic in ("alert", "ledger", "alarms", "event", "case"):
         first, second = (
             [(m.index, dict(m.fields)) for m in hurt_early(k) if m.topic == topic and m.index < end]
             for k in (1024, block)
@@ -140,7 +140,7 @@ def test_everything_is_what_the_schema_declares() -> None:
     seen = set()
     for what in ("legs", "deep", "stimulator"):
         for m in happened(what):
-            if m.topic in ("alert", "ledger", "alarms", "event"):
+            if m.topic in ("alert", "ledger", "alarms", "event", "case"):
                 seen.add(m.topic)
                 assert set(m.fields) == own(m.topic), m.topic
                 msgspec.convert(head | dict(m.fields), schema.kind_of(m.topic), strict=True)
@@ -148,7 +148,17 @@ def test_everything_is_what_the_schema_declares() -> None:
                     evidence = msgspec.convert(m.fields["evidence"], ChangeEvidence, strict=True)
                     assert set(m.fields["evidence"]) <= set(msgspec.to_builtins(evidence))
                     assert abs(sum(m.fields["likelihood"].values()) - 1.0) < 1e-9
-    assert seen == {"alert", "ledger", "alarms", "event"}
+    assert seen == {"alert", "ledger", "alarms", "event", "case"}
+
+
+def test_the_case_goes_from_baseline_to_alert_and_says_how_good_its_baselines_are() -> None:
+    messages = happened("legs")
+    phases = [m.fields["phase"] for m in messages if m.topic == "case"]
+    assert phases[0] == "baseline" and "monitoring" in phases and phases[-1] == "closed"
+    assert phases.index("monitoring") < phases.index("alert")
+    baselines = {m.topic: m.fields for m in messages if m.topic.startswith("baseline.")}
+    assert {f["version"] for f in baselines.values()} == {1}
+    assert all(f["grade"] in ("good", "fair") and f["error"] <= 0.2 for f in baselines.values())
 
 
 def test_an_alarm_comes_within_a_second_of_the_sweep_that_qualifies() -> None:
