@@ -11,12 +11,13 @@ import pytest
 import zmq
 
 from hostd import wire
-from hostd.bus import Bus, Peer
+from hostd.bus import Bus
 from hostd.client import Subscription, request, snapshot
 from hostd.control import Request, RequestError, error_reply, ok_reply, parse
 from hostd.endpoints import Endpoints, parse_bus
 from hostd.errors import BusError
 from hostd.outgoing import Outgoing
+from hostd.peers import Peer
 from tests.support.ports import free_bus
 from tests.support.session import Ear, until
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostd.bus import LOCAL, Peer
 from hostd.clients import A_SECOND, BURST, MOST_CLIENTS, Clients
 from hostd.control import COMMANDS
+from hostd.peers import LOCAL, Peer
 
 HERE = Peer(b"\0here", "127.0.0.1")
 FAR = Peer(b"\0far", "192.168.7.20")

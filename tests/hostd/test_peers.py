@@ -8,8 +8,8 @@ import pytest
 import zmq
 
 from hostd import wire
-from hostd.bus import Peer
 from hostd.endpoints import parse_bus
+from hostd.peers import Peer
 from tests.support import session
 from tests.support.ports import free_bus
 from tests.support.session import Ear, LiveHost
