@@ -130,7 +130,7 @@ class Joined:
         if not self._subscription.connected(timeout_ms) and first:
             raise BusError(f"{self._bus} does not let us in; is evokd running there, and is this its key?")
         try:
-            latest = snapshot(self._bus, timeout_ms, self._key)
+            latest = snapshot(self._bus, timeout_ms, key=self._key)
         except BusError:
             if first:
                 raise
@@ -176,7 +176,7 @@ class Joined:
 
 
 def request(
-    bus: str, command: str, args: dict[str, Any], timeout_ms: int = ANSWER_MS, key: Secret | None = None
+    bus: str, command: str, args: dict[str, Any], timeout_ms: int = ANSWER_MS, *, key: Secret | None = None
 ) -> dict[str, Any]:
     """Send one control request, return the reply map. Raises BusError when nobody answers in time."""
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
@@ -213,9 +213,9 @@ def _reason(monitor: "zmq.Socket[bytes]", key: Secret | None) -> str:
     return "its own key is not the one that this key was made for, or it has no keys at all"
 
 
-def snapshot(bus: str, timeout_ms: int = ANSWER_MS, key: Secret | None = None) -> list[wire.Message]:
+def snapshot(bus: str, timeout_ms: int = ANSWER_MS, *, key: Secret | None = None) -> list[wire.Message]:
     """The latest message of every topic, for a late joiner: subscribe first (see `connected`), then ask, then
     drop what is not newer. Raises BusError when nobody answers."""
-    reply = request(bus, "snapshot", {}, timeout_ms, key)
+    reply = request(bus, "snapshot", {}, timeout_ms, key=key)
     listed = reply.get("result", {}).get("messages", [])
     return [wire.Message(m["topic"], m["header"], m["parts"]) for m in listed]

@@ -2,7 +2,8 @@
 
 `NAME.key` says name, role and public key and may be shown to anybody; `NAME.secret` is the client's half with
 the box's public key beside it, and is all that a client needs; `server.key` and `server.secret` are the box's
-own; `NAME.revoked` was a key. Refuses a secret that others may read, and a directory that others may write to.
+own; `NAME.revoked` was a key. Refuses a secret that others may read, and a directory that others may write
+to.
 """
 
 import re
@@ -132,7 +133,7 @@ def client_secret(where: Path, name: str | None = None) -> Secret:
 
 
 def own_display(folder: Path) -> Secret:
-    """The observer's key that `evokd run` gives its own displays; made when there is none or it was revoked."""
+    """The observer's key that `evokd run` gives its own displays, made when there is none."""
     for name in ("display", *(f"display-{k}" for k in range(2, 100))):
         key, secret = folder / f"{name}.key", folder / f"{name}.secret"
         if key.exists() and secret.exists():

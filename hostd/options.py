@@ -62,7 +62,11 @@ def bus_option(p: argparse.ArgumentParser) -> None:
 
 def keys_option(p: argparse.ArgumentParser, text: str) -> None:
     """Keys of the bus."""
-    p.add_argument("--keys", type=Path, metavar="DIR", help=text)
+    p.add_argument("--keys", type=_path, metavar="DIR", help=text)
+
+
+def _path(word: str) -> Path:
+    return Path(word).expanduser()
 
 
 def box_keys_options(p: argparse.ArgumentParser) -> None:
@@ -87,8 +91,8 @@ def client_key(args: argparse.Namespace) -> Secret | None:
 
 
 def box_keys(args: argparse.Namespace) -> tuple[Secret | None, list[str], list[str]]:
-    """The key of the displays that `evokd run` starts itself; the options of keys for its host, and for its web
-    display. Raises UsageError."""
+    """The key of the displays that `evokd run` starts itself; the options of keys for its host, and for its
+    web display. Raises UsageError."""
     peers = most_peers(args.peers)
     keyed = [] if peers is None else ["--peers", str(peers)]
     if args.keys is None:

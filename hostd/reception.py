@@ -1,5 +1,5 @@
-"""What comes before a request is carried out: it is read, its sender may ask for it and not too often, and all
-of that stands in the case's record with the key behind it.
+"""What comes before a request is carried out: it is read, its sender may ask for it and not too often, and
+all of that stands in the case's record with the key behind it.
 
 Lives in the serving thread. Everything gets its answer and its entry; of a flood the first is noted and later
 how many there were, since who floods must not fill the record. Carries out nothing.

@@ -53,7 +53,7 @@ class Feed:
                     self._heard(batch)
                 if asking is None and self._wanted.is_set():
                     self._wanted.clear()
-                    asking = asker.submit(snapshot, self._bus, SNAPSHOT_MS, self._key)
+                    asking = asker.submit(snapshot, self._bus, SNAPSHOT_MS, key=self._key)
 
     def _answer(self, asking: "Future[list[Message]]") -> list[Message]:
         """The snapshot's messages; none when the daemon is away or answers nonsense, then asked again."""
