@@ -4,6 +4,7 @@ Not thread-safe (ZeroMQ sockets are not): one object, one thread. `key`, where t
 `hostd.keys.client_secret` reads.
 """
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -180,7 +181,7 @@ def request(
 ) -> dict[str, Any]:
     """Send one control request, return the reply map. Raises BusError when nobody answers in time."""
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
-    socket.linger = 0
+    socket.linger, socket.sndtimeo = 0, timeout_ms  # a connection that was refused takes nothing any more
     address = parse_bus(bus).control
     socket.ipv6 = is_ipv6(address)
     if key is not None:
@@ -188,7 +189,8 @@ def request(
     monitor = socket.get_monitor_socket(_REFUSED)
     try:
         socket.connect(address)
-        socket.send_multipart([b"", wire.encode_map({"id": 1, "command": command, "args": args})])
+        with contextlib.suppress(zmq.Again):
+            socket.send_multipart([b"", wire.encode_map({"id": 1, "command": command, "args": args})])
         if not socket.poll(timeout_ms):
             raise BusError(f"{address} does not answer {command!r}; {_reason(monitor, key)}")
         return wire.decode_map(socket.recv_multipart()[-1])
