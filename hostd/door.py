@@ -33,7 +33,8 @@ SETTLED_NS = 2_000_000_000
 """A connection that is older has shaken hands, or libzmq has cut it."""
 SHUNNED_NS = 10_000_000_000
 """For so long a key is not let in again whose connection broke a bound."""
-LOOK_NS = 1_000_000_000
+LOOK_NS, AT_A_KNOCK_NS = 500_000_000, 50_000_000
+"""How often the key files are looked at, and at most when somebody knocks: each is a call to the system."""
 EVENTS_A_ROUND = 2000
 _ZAP = "inproc://zeromq.zap.01"
 _EVENTS = (
@@ -93,7 +94,7 @@ class Door:
         self._most = most or (MOST_LOCAL_PEERS if ring is None else MOST_PEERS)
         self._entrances: dict[str, _Entrance] = {}
         self._shunned: dict[tuple[str, str], int] = {}
-        self._looked_ns = 0
+        self._followed_ns = clock()
         self.counts = {"refused": 0, "full": 0, "cut": 0}
         self._zap = context.socket(zmq.REP)
         self._zap.linger = 0
@@ -131,10 +132,7 @@ class Door:
             if not self._zap.poll(0):
                 break
             self._answer(self._zap.recv_multipart())
-        now_ns = self._clock()
-        if now_ns - self._looked_ns >= LOOK_NS:
-            self._looked_ns = now_ns
-            self._look_again(now_ns)
+        self._follow(LOOK_NS)
 
     def key(self, frame: "zmq.Frame") -> Key | None:
         """The key that sent `frame`; None where no keys are used."""
@@ -221,7 +219,7 @@ class Door:
             if not is_loopback(address):
                 return b"400", "without keys this bus is for programs of its own machine"
         else:
-            self._ring.refresh()
+            self._follow(AT_A_KNOCK_NS)
             key = self._ring.of(public)
             if key is None:
                 return b"400", "this key is not known here"
@@ -235,10 +233,15 @@ class Door:
             return b"300", f"{room} clients are here"
         return b"200", ""
 
-    def _look_again(self, now_ns: int) -> None:
-        """Hang up on connections whose key was revoked, or no longer is for what they read."""
+    def _follow(self, every_ns: int) -> None:
+        """Learn of new keys, and hang up on connections whose key was revoked, or no longer is for what they
+        read; unless that was done less than `every_ns` ago."""
+        now_ns = self._clock()
+        if self._ring is None or now_ns - self._followed_ns < every_ns:
+            return
+        self._followed_ns = now_ns
         self._shunned = {who: until for who, until in self._shunned.items() if until > now_ns}
-        if self._ring is None or not self._ring.refresh():
+        if not self._ring.refresh():
             return
         for entrance in self._entrances.values():
             for fd, public in list(entrance.users.items()):

@@ -23,7 +23,7 @@ def main() -> int:
     wrong += asked.wrong
     print(
         f"control: {asked.messages:,} messages, answers {dict(asked.codes.most_common())}, orders "
-        f"{dict(asked.orders)}, {asked.pulses} pulses, {asked.samples:,} samples, 0 lost; "
+        f"{dict(asked.orders)}, {asked.pulses} pulses, {asked.samples:,} samples, {asked.lost} lost; "
         f"{len(asked.wrong)} wrong; {time.process_time() - began:.0f} s of CPU",
         flush=True,
     )

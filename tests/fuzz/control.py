@@ -74,7 +74,7 @@ class Found:
     orders: Counter[str] = field(default_factory=Counter)
     pulses: int = 0
     samples: int = 0
-    audited: int = 0
+    lost: int = 0
     wrong: list[str] = field(default_factory=list)
 
     def broken(self, what: str) -> None:
@@ -274,9 +274,10 @@ def run(messages: int, a_block: int, seed: int, data: Path | None = None) -> Fou
 
         session.run(each)
         found.samples = session.pipeline.samples
-        lost, due = session.pipeline.lost_samples, round(seconds * session.rate_hz)
-        if lost or session.torn or found.samples != due or session.taken != due:
-            found.broken(f"{due - found.samples} of {due} samples are missing, {lost} told as lost")
+        due = round(seconds * session.rate_hz)
+        found.lost = max(session.pipeline.lost_samples, due - found.samples)
+        if found.lost or session.torn or found.samples != due or session.taken != due:
+            found.broken(f"{due} samples were due, {session.taken} came, {found.samples} were heard of")
         if session.desk.faults or session.processing.faults:
             found.broken(f"faults: {[*session.desk.faults, *session.processing.faults][:3]}")
         session.settle()
