@@ -28,8 +28,8 @@ MAX_REQUEST_BYTES = 1 << 16
 MAX_RECEIVED_BYTES = MAX_REQUEST_BYTES + 4096
 """A request that is a little too long hears so; libzmq hangs up on whoever sends more."""
 MAX_FILTER_BYTES = 4096
-REQUESTS_A_ROUND = 64
-"""A flood of requests must not keep the serving thread from publishing."""
+REQUESTS_A_ROUND, FILTERS_A_ROUND = 64, 1000
+"""A flood of requests or of topics must not keep the serving thread from publishing."""
 NOT_KEPT = ("beat", "raw")
 TRACES = ("sweep.", "average.", "baseline.", "spectrum", "wave.", "emg.audio")
 
@@ -179,7 +179,9 @@ class Bus:
         """Take note of who came and went. Polling makes them count from the next message on; sending alone
         looks for them about once a millisecond."""
         for name, socket in self._subscribed.items():
-            while socket.poll(0):
+            for _ in range(FILTERS_A_ROUND):
+                if not socket.poll(0):
+                    break
                 self._door.filtered(name, socket.recv(copy=False))
         self._raw_readers = self._door.readers("raw")
 

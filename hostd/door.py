@@ -57,6 +57,7 @@ class _Entrance:
     refused: deque[int] = field(default_factory=deque)
     filters: dict[int, set[bytes]] = field(default_factory=dict)
     users: dict[int, str] = field(default_factory=dict)
+    shown_out: set[int] = field(default_factory=set)
     broke: bool = False
 
     def taken(self, now_ns: int) -> int:
@@ -71,6 +72,7 @@ class _Entrance:
         at_ns = self.since.pop(fd, None)
         self.filters.pop(fd, None)
         self.users.pop(fd, None)
+        self.shown_out.discard(fd)
         if at_ns is None or now_ns - at_ns >= SETTLED_NS or self.broke:
             return
         self.taken(now_ns)
@@ -145,6 +147,8 @@ class Door:
         entrance, fd, said = self._entrances[name], _property(frame, "__fd"), bytes(frame.buffer)
         if not fd or said[:1] not in (b"\0", b"\1") or int(fd) not in entrance.since:
             return
+        if int(fd) in entrance.shown_out:
+            return
         wanted = entrance.filters.setdefault(int(fd), set())
         entrance.users[int(fd)] = user = _property(frame, "User-Id")
         if said[0]:
@@ -194,6 +198,7 @@ class Door:
         if event == zmq.EVENT_ACCEPTED:
             entrance.since[fd] = self._clock()
             entrance.filters.pop(fd, None)
+            entrance.shown_out.discard(fd)
             if len(entrance.since) > self._most + MOST_HALF_OPEN:
                 self._cut(entrance, fd)
         elif event == zmq.EVENT_DISCONNECTED:
@@ -252,9 +257,10 @@ class Door:
     def _cut(self, entrance: _Entrance, fd: int) -> None:
         """Hang up on a connection. libzmq has no call for it: its socket is shut down below it, and it finds
         its peer gone."""
-        self.counts["cut"] += 1
-        if fd not in entrance.since:
+        if fd not in entrance.since or fd in entrance.shown_out:
             return
+        self.counts["cut"] += 1
+        entrance.shown_out.add(fd)
         with contextlib.suppress(OSError), sockets.socket(fileno=os.dup(fd)) as connection:
             connection.getpeername()  # raises unless it is a connection
             connection.shutdown(sockets.SHUT_RDWR)

@@ -32,16 +32,7 @@ OF_ALL = (
 )
 ENDING = ("stim.stop", "edge.fault", "case.close")
 WHEN_CLOSED = ("stim.stop", "edge.fault", "edge.fired", "edge.locks", "impedance.done", "tick")
-ROLES: tuple[Role, ...] = ("operator", "remote", "observer")
-NOT_REMOTE = (
-    "test.start",
-    "test.rate",
-    "stim.arm",
-    "stim.fire",
-    "impedance.start",
-    "case.start",
-    "case.close",
-)
+ROLES: tuple[Role, ...] = ("operator", "observer")
 
 
 def events() -> Iterator[Event]:
@@ -110,10 +101,6 @@ def wrong_refusal(state: CaseState, event: Event, refusal: RefusedError) -> str:
     """What a refusal must not be, "" when it is right."""
     if event.kind == "stim.stop":
         return "stopping was refused"
-    if event.role == "remote" and event.kind in NOT_REMOTE:
-        return (
-            "" if refusal.code == "not_allowed" else "a client elsewhere was told more than that he may not"
-        )
     if event.role == "observer":
         return "" if refusal.code == "not_allowed" else "an observer was told more than that he may not"
     if event.kind in WHEN_CLOSED or (event.kind == "case.close" and state.open):
@@ -129,8 +116,6 @@ def wrong_edge(before: CaseState, event: Event, after: CaseState, actions: tuple
         return "time went wrong"
     if event.role == "observer" and event.kind != "stim.stop":
         return "an observer did something"
-    if event.role == "remote" and event.kind in NOT_REMOTE:
-        return "a client elsewhere began something"
     if not before.open and (event.kind not in WHEN_CLOSED or after.open or kinds - {"stim.stop_all"}):
         return "something happened in a closed case"
     if event.kind in ENDING:
