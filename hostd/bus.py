@@ -112,7 +112,9 @@ class Bus:
     def serve(self, timeout_ms: int, handle: Handler) -> None:
         """One round of the serving thread: publish what was posted, answer what was asked."""
         ready = {socket for socket, _ in self._poller.poll(timeout_ms)}
-        self._door.attend()
+        if not ready.isdisjoint(self._door.sockets):
+            self._door.attend()
+        self._door.follow()
         if self._wake_in in ready:
             while self._wake_in.poll(0):
                 self._wake_in.recv()

@@ -101,6 +101,7 @@ class Door:
         self._zap = context.socket(zmq.REP)
         self._zap.linger = 0
         self._zap.bind(_ZAP)
+        self._sockets = [self._zap]
 
     def guard(self, name: str, socket: "zmq.Socket[bytes]") -> None:
         """Have `socket`, not bound yet, ask here about every client."""
@@ -121,11 +122,12 @@ class Door:
         monitor.linger, monitor.rcvhwm = 0, 0  # a monitor that is full would stop libzmq's thread
         monitor.connect(told)
         self._entrances[name] = _Entrance(name, monitor)
+        self._sockets.append(monitor)
 
     @property
     def sockets(self) -> list["zmq.Socket[bytes]"]:
         """What wakes the serving thread for `attend`."""
-        return [self._zap, *(entrance.monitor for entrance in self._entrances.values())]
+        return self._sockets
 
     def attend(self) -> None:
         """One round: who came and went, and who wants to come in."""
@@ -134,7 +136,22 @@ class Door:
             if not self._zap.poll(0):
                 break
             self._answer(self._zap.recv_multipart())
-        self._follow(LOOK_NS)
+
+    def follow(self, every_ns: int = LOOK_NS) -> None:
+        """Learn of new keys, and hang up on connections whose key was revoked, or no longer is for what they
+        read; unless that was done less than `every_ns` ago."""
+        now_ns = self._clock()
+        if self._ring is None or now_ns - self._followed_ns < every_ns:
+            return
+        self._followed_ns = now_ns
+        self._shunned = {who: until for who, until in self._shunned.items() if until > now_ns}
+        if not self._ring.refresh():
+            return
+        for entrance in self._entrances.values():
+            for fd, public in list(entrance.users.items()):
+                key = self._ring.of(public)
+                if key is None or (entrance.name == "raw" and key.role not in READ_RAW):
+                    self._cut(entrance, fd)
 
     def key(self, frame: "zmq.Frame") -> Key | None:
         """The key that sent `frame`; None where no keys are used."""
@@ -224,7 +241,7 @@ class Door:
             if not is_loopback(address):
                 return b"400", "without keys this bus is for programs of its own machine"
         else:
-            self._follow(AT_A_KNOCK_NS)
+            self.follow(AT_A_KNOCK_NS)
             key = self._ring.of(public)
             if key is None:
                 return b"400", "this key is not known here"
@@ -237,22 +254,6 @@ class Door:
         if entrance.taken(now_ns) >= room:
             return b"300", f"{room} clients are here"
         return b"200", ""
-
-    def _follow(self, every_ns: int) -> None:
-        """Learn of new keys, and hang up on connections whose key was revoked, or no longer is for what they
-        read; unless that was done less than `every_ns` ago."""
-        now_ns = self._clock()
-        if self._ring is None or now_ns - self._followed_ns < every_ns:
-            return
-        self._followed_ns = now_ns
-        self._shunned = {who: until for who, until in self._shunned.items() if until > now_ns}
-        if not self._ring.refresh():
-            return
-        for entrance in self._entrances.values():
-            for fd, public in list(entrance.users.items()):
-                key = self._ring.of(public)
-                if key is None or (entrance.name == "raw" and key.role not in READ_RAW):
-                    self._cut(entrance, fd)
 
     def _cut(self, entrance: _Entrance, fd: int) -> None:
         """Hang up on a connection. libzmq has no call for it: its socket is shut down below it, and it finds
