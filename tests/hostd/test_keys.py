@@ -11,6 +11,7 @@ from hostd.cli import main
 from hostd.errors import UsageError
 from hostd.keys import KeyRing
 from hostd.peers import Key
+from hostd.run import RunOptions
 from tests.support.keys import made
 
 
@@ -203,3 +204,15 @@ def test_a_box_has_a_key_for_its_own_displays(folder: Path) -> None:
     assert keys.own_display(folder) == first
     keys.revoke(folder, "display")
     assert keys.own_display(folder).name == "display-2"
+
+
+def test_a_run_with_keys_hands_them_to_its_host_and_a_key_to_its_displays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[RunOptions] = []
+    monkeypatch.setattr("hostd.run.run", lambda options, stop: started.append(options) or 0)
+    assert main(["run", "--keys", str(folder), "--peers", "40", "--bus", "tcp://0.0.0.0:5750"]) == 0
+    (options,) = started
+    assert options.host[-4:] == ["--peers", "40", "--keys", str(folder)]
+    assert options.web is not None and options.web[-4:] == ["--keys", str(folder), "--as", "display"]
+    assert options.key == keys.client_secret(folder, "display") and options.key.role == "observer"
