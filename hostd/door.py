@@ -67,6 +67,12 @@ class _Entrance:
                 recent.popleft()
         return len(self.granted) + sum(now_ns - at_ns >= SETTLED_NS for at_ns in self.since.values())
 
+    def slowest(self, now_ns: int) -> int:
+        """The oldest connection that may still be shaking hands; the newest when there is none."""
+        young = (fd for fd, at_ns in self.since.items() if now_ns - at_ns < SETTLED_NS)
+        waiting = (fd for fd in young if fd not in self.users and fd not in self.shown_out)
+        return next(waiting, next(reversed(self.since)))
+
     def gone(self, fd: int, now_ns: int) -> None:
         """A connection has ended."""
         at_ns = self.since.pop(fd, None)
@@ -216,8 +222,8 @@ class Door:
             entrance.since[fd] = self._clock()
             entrance.filters.pop(fd, None)
             entrance.shown_out.discard(fd)
-            if len(entrance.since) > self._most + MOST_HALF_OPEN:
-                self._cut(entrance, fd)
+            if len(entrance.since) - len(entrance.shown_out) > self._most + MOST_HALF_OPEN:
+                self._cut(entrance, entrance.slowest(self._clock()))
         elif event == zmq.EVENT_DISCONNECTED:
             entrance.gone(fd, self._clock())
         entrance.broke = event not in (zmq.EVENT_ACCEPTED, zmq.EVENT_DISCONNECTED)

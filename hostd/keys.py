@@ -161,7 +161,11 @@ class KeyRing:
         return self._by_public.get(public)
 
     def refresh(self) -> bool:
-        """Read again what has changed; whether anything has."""
+        """Read again what has changed; whether anything has. A directory that is gone changes nothing: nobody
+        is locked out of a case by a disk."""
+        if not self.folder.is_dir():
+            self.faults = [f"keys: {self.folder} is gone; the keys known so far stay good"]
+            return False
         seen = self._look()
         if seen == self._seen:
             return False

@@ -6,7 +6,7 @@ how many there were, since who floods must not fill the record. Carries out noth
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hostd import control
@@ -68,6 +68,8 @@ class Reception:
         if refusal is not None:
             answer(error_reply(request.id, *refusal))
             return None
+        if peer.key is not None and "author" in request.args:  # what displays show must not be borrowed
+            request = replace(request, args=request.args | {"author": actor.rpartition("@")[0]})
         return Asked(request, answer, actor, self._clients.role(peer))
 
     def _refuse_unread(self, reply: dict[str, Any], answer: Answer, peer: Peer) -> None:

@@ -198,6 +198,16 @@ def test_a_ring_follows_its_directory(folder: Path) -> None:
     assert ring.refresh() and ring.of(bob.public) is None
 
 
+def test_a_directory_that_is_gone_locks_nobody_out(folder: Path) -> None:
+    ring, anna = KeyRing(folder), keys.client_secret(folder, "anna")
+    folder.rename(folder.with_name("elsewhere"))
+    assert not ring.refresh() and ring.of(anna.public) is not None
+    assert "is gone" in ring.faults[0]
+    folder.with_name("elsewhere").rename(folder)
+    keys.revoke(folder, "anna")
+    assert ring.refresh() and ring.of(anna.public) is None and ring.faults == []
+
+
 def test_a_box_has_a_key_for_its_own_displays(folder: Path) -> None:
     first = keys.own_display(folder)
     assert (first.name, first.role) == ("display", "observer")

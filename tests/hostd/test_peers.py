@@ -181,6 +181,20 @@ def test_the_record_tells_key_role_and_place_of_every_command(open_host: LiveHos
     assert ("olli (observer)@127.0.0.1", "bad_request", olli) in rows, "and what is no request"
 
 
+def test_nobody_signs_with_anothers_name_alone(open_host: LiveHost, keys: Keys) -> None:
+    with Ear(open_host.bus.replace("0.0.0.0", "127.0.0.1"), ("event",), key=keys["observer"]) as ear:
+
+        def listening() -> bool:
+            open_host.ok("mark", text="is anybody there")
+            return bool(ear.listen())
+
+        session.until(listening, "an event")
+        said = ("mark", {"text": "mine", "author": "eva (engineer)"})
+        asked(open_host, "127.0.0.1", keys["observer"], said)
+        event = ear.until(lambda m: m.header["text"] == "mine", "the note").header
+    assert event["author"] == "eva (engineer), olli (observer)"
+
+
 @pytest.mark.parametrize(
     "address", ["", "::1", "127.0.0.1", "10.0.0.1", "192.0.2.7", "::ffff:192.0.2.7", "no"]
 )
