@@ -99,8 +99,8 @@ def test_misuse_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.Capture
     assert "--as NAME" in line_of(capsys, "ctl", "hello", "--keys", folder)
     assert "bob.secret" in line_of(capsys, "ctl", "hello", "--keys", folder, "--as", "bob")
     assert "--keys DIR" in line_of(capsys, "ctl", "hello", "--as", "anna")
-    assert "evokd keys" in line_of(capsys, "run", "--keys", nowhere, "--http", "off")
-    assert "--peers" in line_of(capsys, "run", "--peers", "0", "--http", "off")
+    assert "evokd keys" in line_of(capsys, "run", "--keys", nowhere, "--data", "off")
+    assert "--peers" in line_of(capsys, "run", "--peers", "0", "--data", "off")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_misuse_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.Capture
 )
 @pytest.mark.parametrize("command", ["run", "host"])
 def test_other_machines_need_keys(bus: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    line = line_of(capsys, command, "--bus", bus)
+    line = line_of(capsys, command, "--bus", bus, "--data", "off", "--seconds", "0.1")
     assert "needs keys" in line or "need keys" in line
     assert "evokd keys" in line and "127.0.0.1" in line
 
