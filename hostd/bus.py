@@ -1,55 +1,57 @@
 """The bus: four endpoints, numbered messages, the latest of every topic kept for late joiners.
 
 The only place that publishes. One thread owns the sockets; others hand messages over with `post`. Queues are
-per endpoint, so that an alert never waits behind a trace.
+per endpoint, so that an alert never waits behind a trace. Who may come in is the door's to say.
 """
 
 import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import zmq
 
 from hostd import wire
+from hostd.door import Door
 from hostd.endpoints import Endpoints, is_ipv6
 from hostd.errors import BusError
+from hostd.keys import KeyRing
 from hostd.outgoing import Outgoing
+from hostd.peers import Peer
 
 EVENT_HWM = 10_000
 TRACE_HWM = 200
 RAW_HWM = 200
+ANSWER_HWM = 200
 MAX_REQUEST_BYTES = 1 << 16
-MAX_MESSAGE_BYTES = 1 << 20
+MAX_RECEIVED_BYTES = MAX_REQUEST_BYTES + 4096
+"""A request that is a little too long hears so; libzmq hangs up on whoever sends more."""
+MAX_FILTER_BYTES = 4096
+REQUESTS_A_ROUND, FILTERS_A_ROUND = 64, 1000
+"""A flood of requests or of topics must not keep the serving thread from publishing."""
 NOT_KEPT = ("beat", "raw")
 TRACES = ("sweep.", "average.", "baseline.", "spectrum", "wave.", "emg.audio")
 
 Stamp = Callable[[int], tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who asks: a connection, and the address that it came from ("" when the transport does not say)."""
-
-    identity: bytes
-    address: str
-
-    @property
-    def here(self) -> bool:
-        """Whether it is on this machine."""
-        return self.address == "::1" or self.address.startswith(("127.", "::ffff:127."))
-
-
-LOCAL = Peer(b"", "127.0.0.1")
 Handler = Callable[[bytes, Callable[[dict[str, Any]], None], Peer], None]
 
 
 class Bus:
-    """Opens the endpoints. Raises BusError when one cannot be bound."""
+    """Opens the endpoints: with the keys of `ring`, or for this machine alone. Raises BusError when one
+    cannot be bound. `most`: connections of an endpoint, None for what is usual."""
 
-    def __init__(self, at: Endpoints, boot: str, case: str, stamp: Stamp) -> None:
+    def __init__(
+        self,
+        at: Endpoints,
+        boot: str,
+        case: str,
+        stamp: Stamp,
+        ring: KeyRing | None = None,
+        most: int | None = None,
+    ) -> None:
         self._boot, self._case, self._stamp = boot, case, stamp
         self.addresses = {"events": at.events, "control": at.control, "traces": at.traces, "raw": at.raw}
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -63,24 +65,28 @@ class Bus:
         self._wake_in = self._context.socket(zmq.PULL)
         self._wake_in.bind(wake)
         self._wake_out.connect(wake)
+        self._door = Door(self._context, ring, most)
         try:
-            self._events = self._bind(zmq.XPUB, at.events, EVENT_HWM)
-            self._control = self._bind(zmq.ROUTER, at.control, EVENT_HWM)
-            self._traces = self._bind(zmq.XPUB, at.traces, TRACE_HWM)
-            self._raw = self._bind(zmq.XPUB, at.raw, RAW_HWM)
+            self._events = self._bind("events", zmq.XPUB, at.events, EVENT_HWM)
+            self._control = self._bind("control", zmq.ROUTER, at.control, ANSWER_HWM)
+            self._traces = self._bind("traces", zmq.XPUB, at.traces, TRACE_HWM)
+            self._raw = self._bind("raw", zmq.XPUB, at.raw, RAW_HWM)
         except BusError:
             self._context.destroy(0)
             raise
+        self._subscribed = {"events": self._events, "traces": self._traces, "raw": self._raw}
         self._poller = zmq.Poller()
-        for socket in (self._wake_in, self._events, self._control, self._traces, self._raw):
+        for socket in (self._wake_in, self._control, *self._subscribed.values(), *self._door.sockets):
             self._poller.register(socket, zmq.POLLIN)
 
-    def _bind(self, kind: int, address: str, hwm: int) -> "zmq.Socket[bytes]":
+    def _bind(self, name: str, kind: int, address: str, hwm: int) -> "zmq.Socket[bytes]":
         socket = self._context.socket(kind)
         socket.linger = 500
         socket.sndhwm = hwm
-        socket.maxmsgsize = MAX_MESSAGE_BYTES
-        socket.setsockopt(zmq.HANDSHAKE_IVL, 1000)
+        socket.maxmsgsize = MAX_FILTER_BYTES if kind == zmq.XPUB else MAX_RECEIVED_BYTES
+        if kind == zmq.XPUB:
+            socket.setsockopt(zmq.XPUB_VERBOSER, 1)  # the door counts filters by connection
+        self._door.guard(name, socket)
         socket.ipv6 = is_ipv6(address)
         try:
             socket.bind(address)
@@ -106,6 +112,9 @@ class Bus:
     def serve(self, timeout_ms: int, handle: Handler) -> None:
         """One round of the serving thread: publish what was posted, answer what was asked."""
         ready = {socket for socket, _ in self._poller.poll(timeout_ms)}
+        if not ready.isdisjoint(self._door.sockets):
+            self._door.attend()
+        self._door.follow()
         if self._wake_in in ready:
             while self._wake_in.poll(0):
                 self._wake_in.recv()
@@ -150,6 +159,16 @@ class Bus:
             self._latest[topic] = (header, parts)
 
     @property
+    def clients(self) -> dict[str, int]:
+        """What `status` says of who is connected. Serving thread only."""
+        return self._door.status
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong with the keys of a running box. Serving thread only."""
+        return self._door.faults
+
+    @property
     def latest_seq(self) -> dict[str, int]:
         """Latest sequence number per topic."""
         return dict(self._seq)
@@ -161,17 +180,21 @@ class Bus:
     def _subscriptions(self) -> None:
         """Take note of who came and went. Polling makes them count from the next message on; sending alone
         looks for them about once a millisecond."""
-        for socket in (self._events, self._traces, self._raw):
-            while socket.poll(0):
-                told = socket.recv()
-                if socket is self._raw and told[:1] in (b"\0", b"\1"):
-                    self._raw_readers += 1 if told[0] else -1
+        for name, socket in self._subscribed.items():
+            for _ in range(FILTERS_A_ROUND):
+                if not socket.poll(0):
+                    break
+                self._door.filtered(name, socket.recv(copy=False))
+        self._raw_readers = self._door.readers("raw")
 
     def _requests(self, handle: Handler) -> None:
-        while self._control.poll(0):
+        for _ in range(REQUESTS_A_ROUND):
+            if not self._control.poll(0):
+                return
             frames = self._control.recv_multipart(copy=False)
             identity, *rest = (bytes(frame.buffer) for frame in frames)
-            peer = Peer(identity, _address(frames[-1]))
+            peer = Peer(identity, _address(frames[-1]), self._door.key(frames[-1]))
+            self._door.asked("control", frames[-1])
             self._subscriptions()  # who subscribed before asking for a snapshot gets all that follows it
             envelope = rest[:-1] if len(rest) > 1 and not rest[0] else []
             body = rest[-1] if rest else b""
@@ -186,6 +209,7 @@ class Bus:
         self._publish_posted()
         for socket in (self._events, self._control, self._traces, self._raw, self._wake_out, self._wake_in):
             socket.close()
+        self._door.close()
         self._context.term()
 
 

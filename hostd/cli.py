@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hostd import options
+from hostd import keys_command, options
 from hostd.endpoints import parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
 from hostd.signals import stop_event
@@ -52,6 +52,7 @@ def _parser() -> options.Parser:
     options.case_options(run)
     options.source_options(run)
     options.output_options(run)
+    options.box_keys_options(run)
     options.http_option(run, "|off")
     edge = add("edge", _edge, "the edge by itself: acquisition and stimulation")
     options.source_options(edge)
@@ -59,6 +60,7 @@ def _parser() -> options.Parser:
     host = add("host", _host, "the host by itself: record, average, publish")
     options.case_options(host)
     options.output_options(host)
+    options.box_keys_options(host)
     options.link_option(host)
     host.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds of samples")
     host.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
@@ -69,12 +71,15 @@ def _parser() -> options.Parser:
     replay.add_argument("--out", type=Path, metavar="FILE.jsonl", help="a line per message (default: stdout)")
     web = add("web", _web, "the web display, a bus client")
     options.bus_option(web)
+    options.client_keys_options(web)
     options.http_option(web)
     web.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     ctl = add("ctl", _ctl, "one control request, reply as JSON")
     ctl.add_argument("request", metavar="COMMAND")
     ctl.add_argument("args", nargs="*", metavar="key=value")
     options.bus_option(ctl)
+    options.client_keys_options(ctl)
+    keys_command.add_options(add("keys", _keys, "CURVE keys and roles of the bus"))
     doctor = add("doctor", _doctor, "is this machine fit: kernel, clocks, devices, permissions, disk, time")
     doctor.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
     doctor.add_argument(
@@ -129,6 +134,7 @@ def _run(args: argparse.Namespace) -> int:
     from hostd.run import RunOptions, run
 
     parse_bus(args.bus)
+    own_key, keyed, shown = options.box_keys(args)
     options.positive_seconds(args.seconds)
     kind = args.source.partition(":")[0]
     if kind not in ("simulated", "pi", "file", "serial", "tcp", "unix"):
@@ -141,7 +147,7 @@ def _run(args: argparse.Namespace) -> int:
     chosen = [str(args.case)] if args.case else ["--procedure", args.procedure] if args.procedure else []
     if not chosen and kind == "file":
         chosen = [where]
-    host = [*chosen, "--bus", args.bus, "--data", args.data]
+    host = [*chosen, "--bus", args.bus, "--data", args.data, *keyed]
     edge = ["--source", args.source, "--speed", args.speed, "--seed", str(args.seed)]
     if args.seconds is not None:
         host += ["--seconds", str(args.seconds)]
@@ -153,11 +159,11 @@ def _run(args: argparse.Namespace) -> int:
     places = {"case": case.name, "bus": args.bus, "data": args.data}
     if args.http != "off":
         parse_http(args.http)
-        web = ["--bus", args.bus, "--http", args.http]
+        web = ["--bus", args.bus, "--http", args.http, *shown]
         places["page"] = f"http://{args.http}/"
     link = args.source if remote else None
     stop = stop_event(supervised=False)
-    return run(RunOptions(None if remote else edge, host, web, link, args.bus, places), stop)
+    return run(RunOptions(None if remote else edge, host, web, link, args.bus, places, own_key), stop)
 
 
 def _edge(args: argparse.Namespace) -> int:
@@ -181,7 +187,8 @@ def _host(args: argparse.Namespace) -> int:
     seconds = options.positive_seconds(args.seconds)
     within_s = COMPILES_S if args.edge_starts else CONNECT_S
     data = options.data_folder(args.data)
-    host = HostOptions(case, where, args.link, args.bus, data, seconds, within_s)
+    peers = options.most_peers(args.peers)
+    host = HostOptions(case, where, args.link, args.bus, data, seconds, within_s, args.keys, peers)
     try:
         Daemon(host, stop).run()
     except EvokdError:
@@ -210,7 +217,7 @@ def _replay(args: argparse.Namespace) -> int:
 def _web(args: argparse.Namespace) -> int:
     from hostd.web.gateway import serve
 
-    serve(args.bus, args.http, stop=stop_event(args.supervised))
+    serve(args.bus, args.http, stop=stop_event(args.supervised), key=options.client_key(args))
     return 0
 
 
@@ -225,9 +232,13 @@ def _ctl(args: argparse.Namespace) -> int:
             words.setdefault(name, {})[inner] = value
         else:
             words[key] = value
-    reply = request(args.bus, args.request, words)
+    reply = request(args.bus, args.request, words, key=options.client_key(args))
     sys.stdout.write(json.dumps(reply, default=_jsonable) + "\n")
     return 0 if reply.get("ok") else 1
+
+
+def _keys(args: argparse.Namespace) -> int:
+    return keys_command.run(args, sys.stdout)
 
 
 def _key_value(word: str) -> tuple[str, Any]:

@@ -1,26 +1,40 @@
 """A bus client: what every display of ours uses, and no private door beside it.
 
-Not thread-safe (ZeroMQ sockets are not): one object, one thread.
+Not thread-safe (ZeroMQ sockets are not): one object, one thread. `key`, where the box asks for keys, is what
+`hostd.keys.client_secret` reads.
 """
 
+import contextlib
 import time
+from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from hostd import wire
 from hostd.endpoints import is_ipv6, parse_bus
 from hostd.errors import BusError
+from hostd.keys import Secret
 
 RECEIVE_HWM = 1000
+ANSWER_MS = 3000
+_SHAKEN = zmq.EVENT_HANDSHAKE_SUCCEEDED
+_REFUSED = (
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)
 
 
 class Subscription:
     """SUB sockets on events and traces (and raw when asked), read through one `receive`."""
 
-    def __init__(self, bus: str, topics: Iterable[str] = ("",), raw: bool = False) -> None:
+    def __init__(
+        self, bus: str, topics: Iterable[str] = ("",), raw: bool = False, key: Secret | None = None
+    ) -> None:
         at = parse_bus(bus)
         self._poller = zmq.Poller()
         self._sockets: list[zmq.Socket[bytes]] = []
@@ -30,9 +44,11 @@ class Subscription:
             socket.linger = 0
             socket.rcvhwm = RECEIVE_HWM
             socket.ipv6 = is_ipv6(address)
+            if key is not None:
+                key.apply(socket)
             for topic in topics:
                 socket.subscribe(topic)
-            monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED)
+            monitor = socket.get_monitor_socket(_SHAKEN)
             self._waiting.append((socket, monitor))
             socket.connect(address)
             self._sockets.append(socket)
@@ -84,25 +100,124 @@ class Subscription:
         self.close()
 
 
-def request(bus: str, command: str, args: dict[str, Any], timeout_ms: int = 3000) -> dict[str, Any]:
+class Joined:
+    """A late joiner: the latest message of every topic first, then all that follows, each once and in order.
+
+    Subscribes, asks for the snapshot, drops what is not newer. After a hole (its own queue was full, or the
+    box was started anew) it asks again; `holes` counts the messages that it missed.
+    """
+
+    def __init__(
+        self, bus: str, topics: tuple[str, ...] = ("",), raw: bool = False, key: Secret | None = None
+    ) -> None:
+        self._bus, self._topics, self._key = bus, topics, key
+        self._subscription = Subscription(bus, topics, raw, key)
+        self._boot = ""
+        self._old_boots: deque[str] = deque(maxlen=16)
+        self._latest: dict[str, int] = {}
+        self._ask = True
+        self.holes = 0
+
+    def receive(self, timeout_ms: int) -> list[wire.Message]:
+        """What is new, waiting `timeout_ms` at most. Raises BusError when nobody lets us in at first."""
+        told: list[wire.Message] = []
+        if self._ask:
+            told = self._joined(max(timeout_ms, ANSWER_MS))
+        return told + self._new(self._subscription.receive(0 if told else timeout_ms))
+
+    def _joined(self, timeout_ms: int) -> list[wire.Message]:
+        """The snapshot, behind what is here already; at first it is an error when nobody answers."""
+        first = not self._boot
+        if not self._subscription.connected(timeout_ms) and first:
+            raise BusError(f"{self._bus} does not let us in; is evokd running there, and is this its key?")
+        try:
+            latest = snapshot(self._bus, timeout_ms, key=self._key)
+        except BusError:
+            if first:
+                raise
+            return []
+        self._ask = False
+        return ([] if first else self._new(self._subscription.receive(0))) + self._new(latest)
+
+    def _new(self, messages: list[wire.Message]) -> list[wire.Message]:
+        new = []
+        for message in messages:
+            topic, header = message.topic, message.header
+            boot, seq = header.get("boot"), header.get("seq")
+            if not topic.startswith(self._topics) or not isinstance(boot, str) or not isinstance(seq, int):
+                continue
+            if boot != self._boot:
+                if boot in self._old_boots:
+                    continue
+                self._ask = self._boot != ""
+                self._old_boots.append(self._boot)
+                self._boot = boot
+                self._latest.clear()
+            before = self._latest.get(topic)
+            if before is not None and seq <= before:
+                continue
+            if before is not None and seq > before + 1:
+                self.holes += seq - before - 1
+                self._ask = True
+            self._latest[topic] = seq
+            new.append(message)
+        return new
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._subscription.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def request(
+    bus: str, command: str, args: dict[str, Any], timeout_ms: int = ANSWER_MS, *, key: Secret | None = None
+) -> dict[str, Any]:
     """Send one control request, return the reply map. Raises BusError when nobody answers in time."""
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
-    socket.linger = 0
+    socket.linger, socket.sndtimeo = 0, timeout_ms  # a connection that was refused takes nothing any more
     address = parse_bus(bus).control
     socket.ipv6 = is_ipv6(address)
+    if key is not None:
+        key.apply(socket)
+    monitor = socket.get_monitor_socket(_REFUSED)
     try:
         socket.connect(address)
-        socket.send_multipart([b"", wire.encode_map({"id": 1, "command": command, "args": args})])
+        with contextlib.suppress(zmq.Again):
+            socket.send_multipart([b"", wire.encode_map({"id": 1, "command": command, "args": args})])
         if not socket.poll(timeout_ms):
-            raise BusError(f"{address} does not answer {command!r}; is evokd running there?")
+            raise BusError(f"{address} does not answer {command!r}; {_reason(monitor, key)}")
         return wire.decode_map(socket.recv_multipart()[-1])
     finally:
+        socket.disable_monitor()
         socket.close(0)
 
 
-def snapshot(bus: str, timeout_ms: int = 3000) -> list[wire.Message]:
+def _reason(monitor: "zmq.Socket[bytes]", key: Secret | None) -> str:
+    """What the handshakes that failed say of why nobody answers."""
+    event = None
+    while monitor.poll(0):
+        event = recv_monitor_message(monitor)
+    if event is None:
+        return "is evokd running there?"
+    if key is None:
+        return "it asks for a key: give --keys"
+    if event["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH and event["value"] == 400:
+        return f"it does not know the key {key.name!r}, or has revoked it"
+    if event["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+        return "it has no room for another client now"
+    return "its own key is not the one that this key was made for, or it has no keys at all"
+
+
+def snapshot(bus: str, timeout_ms: int = ANSWER_MS, *, key: Secret | None = None) -> list[wire.Message]:
     """The latest message of every topic, for a late joiner: subscribe first (see `connected`), then ask, then
     drop what is not newer. Raises BusError when nobody answers."""
-    reply = request(bus, "snapshot", {}, timeout_ms)
+    reply = request(bus, "snapshot", {}, timeout_ms, key=key)
     listed = reply.get("result", {}).get("messages", [])
     return [wire.Message(m["topic"], m["header"], m["parts"]) for m in listed]

@@ -1,30 +1,41 @@
-"""Who asks for what: names and roles of the control endpoint's clients, and a bound on how much they ask.
+"""Who asks for what: names and rights of the control endpoint's clients, and a bound on how much they ask.
 
-A client on this machine is an operator unless it says `hello` as an observer; one elsewhere observes,
-whatever it says, as long as nothing proves who it is. Refuses floods, never a stop.
+Rights come from the key and from the place: a technologist or engineer on the cart operates, elsewhere starts
+no current; an observer looks. Without keys a client on this machine operates. A client may want less than it
+has, never more. Refuses floods, never a stop.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hostd.bus import Peer
-from hostd.states import Role
+from hostd.control import COMMANDS, Code
+from hostd.peers import UNKNOWN_KEY, Peer
+from hostd.states import Role, barred
 
 MOST_CLIENTS = 1000
 BURST, A_SECOND = 100.0, 50.0
-"""So much may be asked for at once, and in the long run a second, by one client."""
-OBSERVERS_MAY = ("hello", "snapshot", "config.get", "mark", "stim.stop")
+"""So much may be asked for at once, and in the long run a second, by one client: with keys, by one key."""
 NEVER_BUSY = ("stim.stop",)
+Refusal = tuple[Code, str]
 
 
 @dataclass(slots=True)
 class _Client:
-    role: Role
-    name: str
+    """What a connection said of itself."""
+
+    observes: bool = False
+    name: str = ""
+
+
+@dataclass(slots=True)
+class _Budget:
+    """What may still be asked for, reckoned at `at_ns`; how much was too much since the last that was not."""
+
     left: float
     at_ns: int
+    refused: int = 0
 
 
 class Clients:
@@ -33,44 +44,89 @@ class Clients:
     def __init__(self, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock = clock
         self._known: OrderedDict[bytes, _Client] = OrderedDict()
+        self._budgets: OrderedDict[tuple[bytes, bytes], _Budget] = OrderedDict()
 
-    def greet(self, peer: Peer, name: str, role: Role) -> Role:
-        """Take down how a client calls itself; the role that it has."""
+    def greet(self, peer: Peer, name: str, wanted: str) -> Role:
+        """Take down how a client calls itself, and whether it only wants to observe; the role that it has."""
         client = self._of(peer)
         client.name = " ".join(name.split())[:64]
-        client.role = role if peer.here else "observer"
-        return client.role
+        client.observes = wanted == "observer"
+        return self.role(peer)
 
     def role(self, peer: Peer) -> Role:
-        """What a client may do."""
-        return self._of(peer).role
+        """What a client may do, by its key and its place."""
+        if self._of(peer).observes:
+            return "observer"
+        if peer.key is None:
+            return "operator" if peer.here else "observer"
+        if peer.key.role == "observer":
+            return "observer"
+        return "operator" if peer.here else "remote"
+
+    def may(self, peer: Peer) -> list[str]:
+        """The commands that a client may ask for."""
+        role = self.role(peer)
+        return [command for command in COMMANDS if not barred(role, command)]
 
     def actor(self, peer: Peer, said: str = "") -> str:
-        """Who a client is in the record: the name given with the request or with `hello`, and from where."""
+        """Who a client is in the record: the name given with the request or with `hello`, its key, and from
+        where."""
         name = " ".join(said.split())[:64] or self._of(peer).name
-        return f"{name or self._of(peer).role}@{peer.address or 'unknown'}"
+        if peer.key is not None:
+            key = f"{peer.key.name} ({peer.key.role})"
+            name = f"{name}, {key}" if name else key
+        return f"{name or self.role(peer)}@{peer.address or 'unknown'}"
 
-    def refusal(self, peer: Peer, command: str) -> tuple[str, str] | None:
+    def refusal(self, peer: Peer, command: str, args: Mapping[str, object] | None = None) -> Refusal | None:
         """(code, text) when a client may not ask for `command` now."""
-        client = self._of(peer)
-        if client.role == "observer" and command not in OBSERVERS_MAY:
-            return "not_allowed", f"observers may not {command}; ask at the box itself"
         if command in NEVER_BUSY:
             return None
-        now_ns = self._clock()
-        earned = max(now_ns - client.at_ns, 0) / 1e9 * A_SECOND
-        client.left, client.at_ns = min(client.left + earned, BURST), now_ns
-        if client.left < 1:
-            return "busy", f"more than {A_SECOND:g} requests a second; ask again a little later"
-        client.left -= 1
+        if (busy := self.too_much(peer)) is not None:
+            return busy
+        if peer.key is UNKNOWN_KEY:
+            return "not_allowed", "this key is not known here any more; ask for another at the box"
+        if bar := barred(self.role(peer), command):
+            return "not_allowed", bar
+        if (args or {}).get("phantom") and peer.key is not None and peer.key.role != "engineer":
+            return "not_allowed", "only an engineer's key may say that no person is connected"
         return None
+
+    def too_much(self, peer: Peer, of: bytes = b"") -> Refusal | None:
+        """(code, text) when a client has asked too often, `of` its kind; else it has now asked once more."""
+        budget, now_ns = self._budget(peer, of), self._clock()
+        earned = max(now_ns - budget.at_ns, 0) / 1e9 * A_SECOND
+        budget.left, budget.at_ns = min(budget.left + earned, BURST), now_ns
+        if budget.left < 1:
+            budget.refused += 1
+            return "busy", f"more than {A_SECOND:g} requests a second; ask again a little later"
+        budget.left -= 1
+        return None
+
+    def flooded(self, peer: Peer, of: bytes = b"") -> int:
+        """How many in a row were too much."""
+        return self._budget(peer, of).refused
+
+    def calm(self, peer: Peer, of: bytes = b"") -> int:
+        """The same when it has ended; it begins anew."""
+        budget = self._budget(peer, of)
+        refused, budget.refused = budget.refused, 0
+        return refused
 
     def _of(self, peer: Peer) -> _Client:
         client = self._known.get(peer.identity)
         if client is None:
-            role: Role = "operator" if peer.here else "observer"
-            client = self._known[peer.identity] = _Client(role, "", BURST, self._clock())
+            client = self._known[peer.identity] = _Client()
             if len(self._known) > MOST_CLIENTS:
                 self._known.popitem(last=False)
         self._known.move_to_end(peer.identity)
         return client
+
+    def _budget(self, peer: Peer, of: bytes) -> _Budget:
+        who = of, (peer.identity if peer.key is None else peer.key.public.encode())
+        budget = self._budgets.get(who)
+        if budget is None:
+            budget = self._budgets[who] = _Budget(BURST, self._clock())
+            if len(self._budgets) > MOST_CLIENTS:
+                self._budgets.popitem(last=False)
+        self._budgets.move_to_end(who)
+        return budget

@@ -25,10 +25,11 @@ class NoArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HelloArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who is there: a name for the record, and the role wanted (see hostd.clients)."""
+    """Who is there: a name for the record, and the role wanted: `observer`, or all that the key and the place
+    allow (see hostd.clients)."""
 
     name: str = ""
-    role: Literal["operator", "observer"] = "operator"
+    role: Literal["operator", "observer", "technologist", "engineer"] = "operator"
 
 
 class FireArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,38 +1,37 @@
 """Does what control requests ask, as far as the state machine allows, and answers each exactly once.
 
-Lives in the serving thread. Decides nothing itself: `states.step` does; here its actions are carried out, and
-everything asked for, refused or done is noted with who asked (`hostd.audit`).
+Lives in the serving thread. Decides nothing itself: `states.step` does; here its actions are carried out.
+Who may ask for what, and the record of it, is the reception's.
 """
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
 from hostd import control, wire
-from hostd.bus import LOCAL, Bus, Peer
+from hostd.bus import Bus
 from hostd.case import Case, TestPlan
 from hostd.case_folder import CaseFolder
 from hostd.clients import Clients
-from hostd.control import Request, RequestError, error_reply, ok_reply
+from hostd.control import Request, error_reply, ok_reply
 from hostd.control_pulse import ControlPulses
 from hostd.edge_events import SELF, EdgeEvents
 from hostd.errors import LinkError
 from hostd.intake import Intake
 from hostd.lead_desk import LeadDesk, refused_current
 from hostd.outcome import Outcome
+from hostd.peers import LOCAL, Peer
 from hostd.processing import Command, Processing
 from hostd.rate_guard import RateGuard
+from hostd.reception import Answer, Reception
 from hostd.states import Action, CaseState, Event, RefusedError, Role, initial, step
 from hostd.stim_status import StimStatus
 from hostd.stimulation import Sent, Stimulation, plan_args
 from hw import limits
 from hw.link import Description
 
-Answer = Callable[[dict[str, Any]], None]
 FREE_SOURCES = ("simulated", "file")
-READS = ("hello", "snapshot", "config.get")
 
 
 class ControlDesk:
@@ -55,6 +54,7 @@ class ControlDesk:
         self._plans: dict[str, TestPlan] = {t.name: t for t in case.tests}
         self._stimulation = Stimulation(case, description, intake.send, self._planned)
         self._clients = Clients()
+        self._reception = Reception(folder, self._clients, lambda: self._index)
         self._rates = RateGuard(case, description.rate_hz)
         self.stimuli = StimStatus(case, description.rate_hz)
         self.state: CaseState = initial(
@@ -109,7 +109,7 @@ class ControlDesk:
         """A suspicion wants another answer of `test`: fired as if asked for, where that is allowed."""
         if self._plans[test].stimulus.mode == "single":
             request = Request(None, "stim.fire", {"test": test})
-            self._do(request, self._audited(request, lambda reply: None, SELF))
+            self._do(request, self._reception.of_the_box(request))
 
     def _not_started(self, name: str) -> Answer:
         """Tells of a test that does not start by itself: nobody waits for the answer."""
@@ -132,27 +132,20 @@ class ControlDesk:
 
     def handle(self, body: bytes, answer: Answer, peer: Peer = LOCAL) -> None:
         """Answer one request, now or when it is done."""
-        try:
-            request = control.parse(body)
-        except RequestError as error:
-            answer(error.reply)
+        asked = self._reception.admit(body, answer, peer)
+        if asked is None:
             return
-        actor = self._clients.actor(peer, request.args.get("author") or "")
-        if request.command not in READS:
-            answer = self._audited(request, answer, actor)
-        if refusal := self._clients.refusal(peer, request.command):
-            answer(error_reply(request.id, *refusal))  # type: ignore[arg-type]
-            return
+        request, answer = asked.request, asked.answer
         match request.command:
             case "hello":
                 role = self._clients.greet(peer, request.args["name"], request.args["role"])
-                answer(ok_reply(request.id, self._hello(role)))
+                answer(ok_reply(request.id, self._hello(role, peer)))
             case "snapshot":
                 answer(ok_reply(request.id, {"messages": self._bus.snapshot()}))
             case "config.get":
                 answer(ok_reply(request.id, {"case": self._case_id, "toml": self._case.text}))
             case _:
-                self._change(request, answer, actor, self._clients.role(peer))
+                self._change(request, answer, asked.actor, asked.role)
 
     @property
     def _index(self) -> int:
@@ -183,19 +176,8 @@ class ControlDesk:
             case _:
                 self._do(request, answer, actor, role)
 
-    def _audited(self, request: Request, answer: Answer, actor: str) -> Answer:
-        """Note in the case's record who asked for what, and with the answer what came of it."""
-        self._folder.audit(actor, request.command, {"args": request.args}, self._index)
-
-        def noted(reply: dict[str, Any]) -> None:
-            refusal = reply.get("error")
-            outcome = "ok" if refusal is None else f"{refusal['code']}: {refusal['message']}"
-            self._folder.audit(SELF, request.command, {"outcome": outcome, "asked_by": actor}, self._index)
-            answer(reply)
-
-        return noted
-
-    def _hello(self, role: Role) -> dict[str, Any]:
+    def _hello(self, role: Role, peer: Peer) -> dict[str, Any]:
+        key = peer.key
         return {
             "evokd": metadata.version("evokd"),
             "schema": wire.SCHEMA_VERSION,
@@ -203,6 +185,9 @@ class ControlDesk:
             "case": self._case_id,
             "source": self._description.source,
             "role": role,
+            "key": None if key is None else {"name": key.name, "role": key.role},
+            "here": peer.here,
+            "may": self._clients.may(peer),
             "endpoints": self._bus.addresses,
             "commands": list(control.COMMANDS),
             "tests": {name: plan.site for name, plan in self._plans.items()},

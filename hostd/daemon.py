@@ -18,9 +18,10 @@ from hostd.case import Case
 from hostd.case_folder import CaseFolder, new_case_id
 from hostd.control_desk import ControlDesk
 from hostd.edge_link import CONNECT_S
-from hostd.endpoints import parse_bus
+from hostd.endpoints import must_have_keys, parse_bus
 from hostd.errors import UsageError
 from hostd.intake import Intake
+from hostd.keys import KeyRing
 from hostd.modalities import MODALITIES
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
@@ -39,7 +40,8 @@ HUNG_NS = 1_000_000_000
 @dataclass(frozen=True, slots=True)
 class HostOptions:
     """What the host was asked to be. `where` names the case file in messages; `data` None records nothing;
-    an edge that is not there `edge_within_s` after the start is missing."""
+    an edge that is not there `edge_within_s` after the start is missing; `keys` None: loopback without keys;
+    `peers`: connections of an endpoint, None for what is usual."""
 
     case: Case
     where: str
@@ -48,6 +50,8 @@ class HostOptions:
     data: Path | None
     seconds: float | None = None
     edge_within_s: float = CONNECT_S
+    keys: Path | None = None
+    peers: int | None = None
 
 
 def configure_message(case: Case) -> Configure:
@@ -103,6 +107,9 @@ class Daemon:
         """Serve until the source ends, `stop`, or a failure. `ready` is called when the bus is open."""
         options = self._options
         endpoints = parse_bus(options.bus)
+        ring = None if options.keys is None else KeyRing(options.keys)
+        if ring is None:
+            must_have_keys(options.bus)
         if options.data is not None and options.data.exists():
             repair_unclosed(options.data)
         intake = Intake(options.edge, self._stop, options.edge_within_s)
@@ -118,7 +125,7 @@ class Daemon:
                 raise UsageError(f"{options.where}: {error}") from None
             delay = filter_delay(description)
             timebase = Timebase(description.rate_hz, delay, (0, time.monotonic_ns()))
-            bus = Bus(endpoints, self._boot, self._case_id, timebase.at)
+            bus = Bus(endpoints, self._boot, self._case_id, timebase.at, ring, options.peers)
             try:
                 folder = CaseFolder(options.data, self._case_id, case, description)
                 self._serve(_Parts(case, description, intake, pipeline, timebase, bus, folder), ready)
@@ -188,7 +195,8 @@ class Daemon:
             "leads": {**p.pipeline.leads.status, "measuring": desk.state.measuring},
             "tests": desk.state.shown(),
             "stimulation": desk.stimulation_status(),
-            "faults": [*p.intake.faults, *desk.faults, *processing.faults][-20:],
+            "clients": p.bus.clients,
+            "faults": [*p.intake.faults, *desk.faults, *processing.faults, *p.bus.faults][-20:],
         }
         return Outgoing("status", index, fields)
 

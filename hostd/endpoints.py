@@ -1,9 +1,11 @@
 """The four endpoints of the bus: `--bus tcp://HOST:PORT` names the first, the others follow."""
 
 import re
+import socket
 from dataclasses import dataclass
 
 from hostd.errors import UsageError
+from hostd.peers import is_loopback
 
 DEFAULT_BUS = "tcp://127.0.0.1:5750"
 DEFAULT_HTTP = "127.0.0.1:5780"
@@ -32,6 +34,20 @@ def parse_bus(bus: str) -> Endpoints:
 def is_ipv6(address: str) -> bool:
     """Whether a socket must speak IPv6 for `address`; a name is looked up in IPv4 alone, at both ends."""
     return "[" in address
+
+
+def must_have_keys(bus: str) -> None:
+    """Raises UsageError unless `bus` is an address that only this machine can reach."""
+    host = parse_bus(bus).events.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        found = set()
+    if not found or not all(map(is_loopback, found)):
+        raise UsageError(
+            f"--bus {bus}: {host} is open to other machines, which need keys: make them with evokd keys and "
+            "give --keys DIR, or stay on 127.0.0.1"
+        )
 
 
 def parse_http(http: str) -> tuple[str, int]:

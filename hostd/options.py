@@ -4,8 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from hostd.endpoints import DEFAULT_BUS, DEFAULT_HTTP
+from hostd.endpoints import DEFAULT_BUS, DEFAULT_HTTP, must_have_keys
 from hostd.errors import UsageError
+from hostd.keys import Secret, client_secret, own_display
 
 
 def default_data() -> Path:
@@ -57,6 +58,56 @@ def output_options(p: argparse.ArgumentParser) -> None:
 def bus_option(p: argparse.ArgumentParser) -> None:
     """The bus."""
     p.add_argument("--bus", default=DEFAULT_BUS, help="first of the four endpoints, tcp://HOST:PORT")
+
+
+def keys_option(p: argparse.ArgumentParser, text: str) -> None:
+    """Keys of the bus."""
+    p.add_argument("--keys", type=_path, metavar="DIR", help=text)
+
+
+def _path(word: str) -> Path:
+    return Path(word).expanduser()
+
+
+def box_keys_options(p: argparse.ArgumentParser) -> None:
+    """Who may come to the bus, and how many."""
+    keys_option(p, "let in only clients with these keys (see evokd keys)")
+    p.add_argument("--peers", type=int, metavar="N", help="connections of each endpoint at most")
+
+
+def client_keys_options(p: argparse.ArgumentParser) -> None:
+    """Whose key a client shows."""
+    keys_option(p, "the directory of its key, or its .secret file")
+    p.add_argument("--as", dest="as_name", metavar="NAME", help="which key, if there is more than one")
+
+
+def client_key(args: argparse.Namespace) -> Secret | None:
+    """The key that a client shows, None without `--keys`. Raises UsageError."""
+    if args.keys is None:
+        if args.as_name is not None:
+            raise UsageError("--as names a key of --keys DIR; give that too")
+        return None
+    return client_secret(args.keys, args.as_name)
+
+
+def box_keys(args: argparse.Namespace) -> tuple[Secret | None, list[str], list[str]]:
+    """The key of the displays that `evokd run` starts itself; the options of keys for its host, and for its
+    web display. Raises UsageError."""
+    peers = most_peers(args.peers)
+    keyed = [] if peers is None else ["--peers", str(peers)]
+    if args.keys is None:
+        must_have_keys(args.bus)
+        return None, keyed, []
+    own = own_display(args.keys)
+    folder = str(args.keys)
+    return own, [*keyed, "--keys", folder], ["--keys", folder, "--as", own.name]
+
+
+def most_peers(peers: int | None) -> int | None:
+    """`peers` if it is a number of connections. Raises UsageError."""
+    if peers is not None and not 1 <= peers <= 1000:
+        raise UsageError(f"--peers {peers} is not a number from 1 to 1000")
+    return peers
 
 
 def http_option(p: argparse.ArgumentParser, off: str = "") -> None:

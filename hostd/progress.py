@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hostd.client import Subscription
+from hostd.keys import Secret
 from hostd.wire import Message
 
 PLAIN_EVERY_NS = 5_000_000_000
@@ -181,11 +182,13 @@ def _cells(peak: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def watch(bus: str, places: dict[str, str], out: TextIO, running: Callable[[], bool]) -> None:
+def watch(
+    bus: str, places: dict[str, str], out: TextIO, running: Callable[[], bool], key: Secret | None = None
+) -> None:
     """Show the case at `bus` on `out` until `running` says no: live on a terminal, plain lines elsewhere."""
     progress = Progress(places)
     console = Console(file=out)
-    with Subscription(bus, TOPICS) as subscription:
+    with Subscription(bus, TOPICS, key=key) as subscription:
         if console.is_terminal:
             with Live(console=console, refresh_per_second=4, get_renderable=progress.panel):
                 while running():

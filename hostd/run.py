@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from hostd.keys import Secret
 from hostd.progress import watch
 
 STOP_S = 12.0
@@ -24,7 +25,7 @@ EARLY_S = 8.0
 class RunOptions:
     """What to start: arguments for each process beside the ones that wire them together; None starts none.
 
-    `link` None lets an edge be started on a socket of our own.
+    `link` None lets an edge be started on a socket of our own. `key` is the terminal's on the bus.
     """
 
     edge: list[str] | None
@@ -33,6 +34,7 @@ class RunOptions:
     link: str | None
     bus: str
     places: dict[str, str]
+    key: Secret | None = None
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ def run(options: RunOptions, stop: threading.Event) -> int:
             children.append(_start("web", "hostd", ["web", *options.web]))
         supervisor = _Supervisor(children, stop)
         try:
-            watch(options.bus, options.places, sys.stdout, supervisor.running)
+            watch(options.bus, options.places, sys.stdout, supervisor.running, options.key)
         finally:
             for child in children:
                 child.stop()

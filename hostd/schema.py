@@ -71,7 +71,8 @@ class Leads(msgspec.Struct):
 
 
 class Status(Header, kw_only=True):
-    """1 Hz."""
+    """1 Hz. `clients`: connections of each endpoint now, handshakes `refused` for the key or for want of room
+    (`full`), connections `cut` because they broke a bound."""
 
     state: Literal["running", "closed"]
     name: str
@@ -87,6 +88,7 @@ class Status(Header, kw_only=True):
     leads: Leads
     tests: dict[str, Literal["stopped", "armed", "running"]]
     stimulation: Stimulation
+    clients: dict[str, int]
     faults: list[str]
 
 

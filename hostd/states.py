@@ -13,9 +13,24 @@ from typing import Literal
 from hw.link import LOCK_REASONS
 
 Shown = Literal["stopped", "armed", "running"]
-Role = Literal["operator", "observer"]
+Role = Literal["operator", "remote", "observer"]
+"""Who asks: somebody on the cart, somebody who may do the same elsewhere, or somebody who looks."""
 UNARMED = -1
-OBSERVERS_MAY = ("stim.stop",)
+OBSERVERS_MAY = ("hello", "snapshot", "config.get", "mark", "stim.stop")
+STIMULATING = ("test.start", "test.rate", "stim.arm", "stim.fire", "impedance.start", "leads.watch")
+"""All that begins or raises a current through somebody."""
+ON_THE_CART = (*STIMULATING, "case.start", "case.close", "alarm.signal")
+"""Only to be asked for by who can see the patient, whatever the key."""
+
+
+def barred(role: Role, command: str) -> str:
+    """Why somebody may not ask for `command`; "" when he may."""
+    if role == "operator" or command in OBSERVERS_MAY:
+        return ""
+    if role == "remote" and command not in ON_THE_CART:
+        return ""
+    who = "observers" if role == "observer" else "clients that are not on the cart"
+    return f"{who} may not {command}; ask at the box itself"
 
 
 class RefusedError(ValueError):
@@ -114,8 +129,8 @@ Outcome = tuple[CaseState, tuple[Action, ...]]
 
 def step(state: CaseState, event: Event) -> Outcome:
     """The next state and what to do. Raises RefusedError, naming why; the state is then as it was."""
-    if event.role != "operator" and event.kind not in OBSERVERS_MAY:
-        raise RefusedError("not_allowed", f"observers may not {event.kind}; ask at the box itself")
+    if bar := barred(event.role, event.kind):
+        raise RefusedError("not_allowed", bar)
     state = replace(state, index=max(state.index, event.index))
     match event.kind:
         case "stim.stop" | "edge.fault":

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from hostd.client import Subscription, snapshot
 from hostd.errors import BusError
+from hostd.keys import Secret
 from hostd.wire import Message
 
 # `sweep.*`, `spectrum` and the like are not shown by the page, so they are not even asked for.
@@ -23,8 +24,8 @@ Heard = Callable[[list[Message]], None]
 class Feed:
     """Reads the bus until `stop`; hands every batch to `heard`, called in the feed's thread."""
 
-    def __init__(self, bus: str, heard: Heard, stop: threading.Event) -> None:
-        self._bus = bus
+    def __init__(self, bus: str, heard: Heard, stop: threading.Event, key: Secret | None = None) -> None:
+        self._bus, self._key = bus, key
         self._heard = heard
         self._stop = stop
         self._wanted = threading.Event()
@@ -38,7 +39,7 @@ class Feed:
         """Read until `stop`. Raises UsageError for a malformed bus address."""
         # Subscribe first, ask then: nothing published between the two can be missed.
         with (
-            Subscription(self._bus, TOPICS) as subscription,
+            Subscription(self._bus, TOPICS, key=self._key) as subscription,
             ThreadPoolExecutor(1, "snapshot") as asker,
         ):
             asking: Future[list[Message]] | None = None
@@ -52,7 +53,7 @@ class Feed:
                     self._heard(batch)
                 if asking is None and self._wanted.is_set():
                     self._wanted.clear()
-                    asking = asker.submit(snapshot, self._bus, SNAPSHOT_MS)
+                    asking = asker.submit(snapshot, self._bus, SNAPSHOT_MS, key=self._key)
 
     def _answer(self, asking: "Future[list[Message]]") -> list[Message]:
         """The snapshot's messages; none when the daemon is away or answers nonsense, then asked again."""

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from hostd.endpoints import parse_bus, parse_http
 from hostd.errors import BusError
+from hostd.keys import Secret
 from hostd.web.board import Board
 from hostd.web.clients import Clients
 from hostd.web.feed import Feed
@@ -46,6 +47,7 @@ def serve(
     http: str,
     ready: Callable[[int], None] | None = None,
     stop: threading.Event | None = None,
+    key: Secret | None = None,
 ) -> None:
     """Serve the page at `http` ("HOST:PORT", port 0 takes a free one) from the daemon at `bus` until `stop`.
 
@@ -54,18 +56,18 @@ def serve(
     """
     parse_bus(bus)
     host, port = parse_http(http)
-    asyncio.run(_Gateway(bus, stop or threading.Event()).run(host, port, ready))
+    asyncio.run(_Gateway(bus, stop or threading.Event(), key).run(host, port, ready))
 
 
 class _Gateway:
     """Board, browsers and HTTP, all in one event loop; the feed's thread only posts batches into it."""
 
-    def __init__(self, bus: str, stop: threading.Event) -> None:
+    def __init__(self, bus: str, stop: threading.Event, key: Secret | None) -> None:
         self._bus = bus
         self._stop = stop
         self._board = Board()
         self._clients = Clients()
-        self._feed = Feed(bus, self._post, stop)
+        self._feed = Feed(bus, self._post, stop, key)
         self._files = _static()
         self._heard_s: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -13,7 +13,7 @@ import scipy
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import chain, edge, kernels, latency, loop, procedure, replay, rig, stimuli
+from tests.bench import chain, edge, kernels, latency, loop, procedure, replay, rig, stimuli, subscribers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ def rows(say: Console) -> list[Row]:
         Row("firmware.python_loop_own_cost", own["python_us"], "us per frame"),
         Row("firmware.simulated_loop_per_frame", e["loop_us"], "us"),
         Row("hw.link_speed", e["link"], "x real time"),
+        *_subscriber_rows(say),
         *_stimulus_rows(say),
         *_rig_rows(say),
     ]
@@ -97,6 +98,17 @@ def _kernel_rows(say: Console) -> list[Row]:
     if "mne_vs_fold" in k:
         rows.append(Row("dsp.mne_average_vs_fold", k["mne_vs_fold"], "x per sweep"))
     return rows
+
+
+def _subscriber_rows(say: Console) -> list[Row]:
+    """What ten subscribers that are asleep cost ninety others."""
+    say.print("hostd: a hundred subscribers, ten of them asleep ...")
+    s = subscribers.measure()
+    return [
+        Row("hostd.asleep_p99_ratio", s["ratio"], "x, with against without", 1.2, "<="),
+        Row("hostd.asleep_p99", s["p99"], "ms, of 90 that listen"),
+        Row("hostd.asleep_lost", s["lost"], "messages, of 90 that listen", 0.0, "<="),
+    ]
 
 
 def _stimulus_rows(say: Console) -> list[Row]:

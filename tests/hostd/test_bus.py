@@ -11,12 +11,14 @@ import pytest
 import zmq
 
 from hostd import wire
-from hostd.bus import Bus, Peer
-from hostd.client import Subscription, request, snapshot
+from hostd.bus import Bus
+from hostd.client import Joined, Subscription, request, snapshot
 from hostd.control import Request, RequestError, error_reply, ok_reply, parse
 from hostd.endpoints import Endpoints, parse_bus
 from hostd.errors import BusError
+from hostd.keys import KeyRing, Secret
 from hostd.outgoing import Outgoing
+from hostd.peers import Peer
 from tests.support.ports import free_bus
 from tests.support.session import Ear, until
 
@@ -24,10 +26,10 @@ from tests.support.session import Ear, until
 class Served:
     """A bus with a serving thread; `handled` keeps what was asked. Answers hello and snapshot."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, ring: KeyRing | None = None, most: int | None = None) -> None:
         self.address = address
         self.at: Endpoints = parse_bus(address)
-        self.bus = Bus(self.at, "b007", "case-1", lambda index: (index * 1000, index * 1000 + 5))
+        self.bus = Bus(self.at, "b007", "case-1", lambda index: (index * 1000, index * 1000 + 5), ring, most)
         self.handled: list[bytes] = []
         self.peers: list[Peer] = []
         self._stop = threading.Event()
@@ -185,13 +187,13 @@ def test_bytes_sent_to_the_publishers_change_nothing(served: Served) -> None:
 TOPICS = ("status", "measure.a", "average.a", "average.b", "sweep.a")
 
 
-def late_joiner(address: str, enough: int) -> Counter[tuple[str, int]]:
+def late_joiner(address: str, enough: int, key: Secret | None = None) -> Counter[tuple[str, int]]:
     """Subscribe first, then ask, then drop what is not newer: how often each (topic, seq) was taken."""
     taken: Counter[tuple[str, int]] = Counter()
     latest: dict[str, int] = {}
-    with Subscription(address) as subscription:
+    with Subscription(address, key=key) as subscription:
         assert subscription.connected(5000)
-        for message in snapshot(address):
+        for message in snapshot(address, key=key):
             latest[message.topic] = message.header["seq"]
             taken[message.topic, message.header["seq"]] += 1
         while sum(taken.values()) < enough:
@@ -203,12 +205,24 @@ def late_joiner(address: str, enough: int) -> Counter[tuple[str, int]]:
     return taken
 
 
-def test_late_joiners_lose_and_repeat_nothing(served: Served) -> None:
+def joined(address: str, enough: int, key: Secret | None = None) -> Counter[tuple[str, int]]:
+    """The same by `Joined`, as it comes."""
+    taken: Counter[tuple[str, int]] = Counter()
+    with Joined(address, key=key) as case:
+        while sum(taken.values()) < enough:
+            taken.update((m.topic, m.header["seq"]) for m in case.receive(1000))
+        assert case.holes == 0
+    return taken
+
+
+@contextlib.contextmanager
+def publishing(served: Served) -> Iterator[None]:
+    """All TOPICS, again and again, slowly enough for no queue to overflow."""
     stop = threading.Event()
 
     def publish() -> None:
         k = 0
-        while not stop.wait(0.002):  # slow enough for no queue to overflow
+        while not stop.wait(0.002):
             served.bus.post(*(Outgoing(topic, k, {"k": k}) for topic in TOPICS))
             k += 1
 
@@ -216,15 +230,41 @@ def test_late_joiners_lose_and_repeat_nothing(served: Served) -> None:
     publisher.start()
     try:
         until(lambda: len(served.bus.latest_seq) == len(TOPICS), "the publisher")
-        for _ in range(50):
-            taken = late_joiner(served.address, 40)
-            assert set(taken.values()) == {1}
-            for topic in TOPICS:
-                seqs = sorted(seq for name, seq in taken if name == topic)
-                assert seqs == list(range(seqs[0], seqs[0] + len(seqs))), (topic, seqs)
+        yield
     finally:
         stop.set()
         publisher.join()
+
+
+def whole(taken: Counter[tuple[str, int]]) -> bool:
+    """Whether each was taken once, and of every topic none is missing."""
+    for topic in TOPICS:
+        seqs = sorted(seq for name, seq in taken if name == topic)
+        if not seqs or seqs != list(range(seqs[0], seqs[0] + len(seqs))):
+            return False
+    return set(taken.values()) == {1}
+
+
+def test_late_joiners_lose_and_repeat_nothing(served: Served) -> None:
+    with publishing(served):
+        for k in range(50):
+            assert whole((late_joiner, joined)[k % 2](served.address, 40))
+
+
+def test_a_client_that_missed_something_asks_again_and_goes_on(served: Served) -> None:
+    served.bus.post(*(Outgoing(topic, 0, {}) for topic in TOPICS))
+    with Joined(served.address, ("status", "average.")) as case:
+        until(lambda: len(case.receive(20)) >= 3, "the snapshot")
+        asked = served.handled.count(SNAPSHOT)
+        case._latest["status"] = -5  # as if its queue had been full
+        served.bus.post(Outgoing("status", 1, {}))
+        until(lambda: case.receive(20) and case.holes == 6, "the hole")
+        served.bus.post(Outgoing("status", 2, {}))
+        assert [m.header["seq"] for m in until(lambda: case.receive(20), "what follows")] == [3]
+        assert served.handled.count(SNAPSHOT) == asked + 1 and case.holes == 6
+
+
+SNAPSHOT = wire.encode_map({"id": 1, "command": "snapshot", "args": {}})
 
 
 def test_a_snapshot_holds_the_latest_of_every_topic_that_is_state(served: Served) -> None:

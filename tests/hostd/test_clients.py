@@ -4,13 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostd.bus import LOCAL, Peer
 from hostd.clients import A_SECOND, BURST, MOST_CLIENTS, Clients
 from hostd.control import COMMANDS
+from hostd.peers import KEY_ROLES, LOCAL, UNKNOWN_KEY, Key, Peer
+from hostd.states import ON_THE_CART, STIMULATING
 
 HERE = Peer(b"\0here", "127.0.0.1")
 FAR = Peer(b"\0far", "192.168.7.20")
 MAY = {"hello", "snapshot", "config.get", "mark", "stim.stop"}
+
+
+CURRENTS = {"test.start", "test.rate", "stim.arm", "stim.fire", "impedance.start", "leads.watch"}
+"""By hand: all that begins or raises a current through somebody."""
+CART = {"case.start", "case.close", "alarm.signal"}
+"""By hand: what else only somebody who sees the patient may ask for."""
+KEYS = {role: Key(f"some {role}", role, role.ljust(40, "x")) for role in KEY_ROLES}
 
 
 class Clock:
@@ -74,6 +82,64 @@ def test_observers_may_look_mark_and_stop(command: str) -> None:
         else:
             assert refusal == ("not_allowed", f"observers may not {command}; ask at the box itself")
     assert clients.refusal(HERE, command) is None
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.77"])
+@pytest.mark.parametrize("role", KEY_ROLES)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_each_key_may_ask_for_on_the_cart_and_elsewhere(command: str, role: str, address: str) -> None:
+    here = address == "127.0.0.1"
+    allowed = command in MAY
+    if role != "observer":
+        allowed = allowed or here or command not in CURRENTS | CART
+    for wanted in ("operator", "engineer", "observer"):  # whatever it says of itself
+        clients = Clients()
+        peer = Peer(b"x", address, KEYS[role])
+        clients.greet(peer, "", wanted)
+        if wanted == "observer":
+            allowed = command in MAY
+        refusal = clients.refusal(peer, command)
+        assert (refusal is None) is allowed and (command in clients.may(peer)) is allowed
+        assert refusal is None or (refusal[0] == "not_allowed" and "ask at the box itself" in refusal[1])
+
+
+def test_the_lists_of_what_stimulates_hold_every_command_that_does() -> None:
+    assert set(STIMULATING) == CURRENTS
+    assert set(ON_THE_CART) == CURRENTS | CART
+    assert set(COMMANDS) - set(ON_THE_CART) == MAY | {
+        *("test.stop", "baseline.set", "baseline.clear", "alert.acknowledge", "impedance.stop"),
+        *("alert.note", "case.critical"),
+    }, "a new command needs its place in this table"
+
+
+@pytest.mark.parametrize(("role", "may"), [("observer", False), ("technologist", False), ("engineer", True)])
+def test_only_an_engineer_says_that_nobody_is_connected(role: str, may: bool) -> None:
+    peer = Peer(b"x", "127.0.0.1", KEYS[role])
+    assert (Clients().refusal(peer, "impedance.start", {"phantom": True}) is None) is may
+    assert Clients().refusal(HERE, "impedance.start", {"phantom": True}) is None
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_key_that_was_revoked_stops_and_nothing_else(command: str) -> None:
+    refusal = Clients().refusal(Peer(b"x", "127.0.0.1", UNKNOWN_KEY), command)
+    assert (refusal is None) is (command == "stim.stop")
+
+
+def test_a_keys_connections_share_what_they_may_ask(clock: Clock) -> None:
+    clients = Clients(clock)
+    peers = [Peer(b"%d" % k, "127.0.0.1", KEYS["technologist"]) for k in range(5)]
+    assert sum(granted(clients, peer, "mark", 100) for peer in peers) == BURST
+    assert granted(clients, Peer(b"0", "127.0.0.1", KEYS["engineer"]), "mark", 1) == 1
+    assert all(clients.refusal(peer, "stim.stop") is None for peer in peers)
+
+
+def test_the_record_names_the_key_behind_every_name() -> None:
+    clients = Clients()
+    peer = Peer(b"x", "192.0.2.77", KEYS["engineer"])
+    assert clients.actor(peer) == "some engineer (engineer)@192.0.2.77"
+    clients.greet(peer, "Ann", "operator")
+    assert clients.actor(peer) == "Ann, some engineer (engineer)@192.0.2.77"
+    assert clients.actor(peer, "Bob") == "Bob, some engineer (engineer)@192.0.2.77"
 
 
 def test_a_role_is_of_one_connection_and_may_be_taken_again() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hostd.control import COMMANDS
-from hostd.states import Action, CaseState, Event, RefusedError, TestState, initial, step
+from hostd.states import ON_THE_CART, Action, CaseState, Event, RefusedError, TestState, initial, step
 from hw.link import LOCK_ELECTROSURGERY, LOCK_IMPEDANCE
 
 REFUSED, BAD = "refused", "bad_state"
@@ -148,6 +148,7 @@ def code_of(state: CaseState, event: Event, says: str = "") -> str:
 
 def test_the_tables_are_whole() -> None:
     decided = {c for c in COMMANDS if c.startswith(("test.", "stim.", "case.", "impedance."))}
+    decided -= {"case.critical"}  # a word about the operation, which the pipeline hears
     for (_, single), table in TABLES.items():
         assert decided <= set(table)
         for event, row in table.items():
@@ -186,6 +187,22 @@ def test_observers_may_stop_and_nothing_else(source: str, single: bool, event: s
         assert step(before, seen) == step(before, replace(seen, role="operator"))
     else:
         assert code_of(before, seen, f"observers may not {event}; ask at the box itself") == "not_allowed"
+
+
+@pytest.mark.parametrize("event", [*EVENTS_OF_A_TEST, *OTHERS])
+def test_who_is_elsewhere_begins_no_current_and_ends_every(event: str) -> None:
+    running = case_of(test_of("a", "running", False), test_of("b", "both", True))
+    for before in (running, case_of(test_of("a", "armed", False), test_of("b", "armed", True))):
+        seen = Event(event, "b", NOW + 1, "remote")
+        if event in ON_THE_CART:
+            says = f"clients that are not on the cart may not {event}; ask at the box itself"
+            assert code_of(before, seen, says) == "not_allowed"
+            continue
+        with suppress(RefusedError):
+            after, actions = step(before, seen)
+            assert (after, actions) == step(before, replace(seen, role="operator"))
+            assert not {a.kind for a in actions} & {"stim.arm", "stim.start", "stim.once", "impedance.start"}
+    assert step(running, Event("stim.stop", role="remote"))[1][0].kind == "stim.stop_all"
 
 
 @pytest.mark.parametrize("event", [*EVENTS_OF_A_TEST, *OTHERS])

@@ -14,6 +14,7 @@ import pytest
 
 from hostd import casefile
 from hostd.endpoints import parse_bus
+from tests.support.keys import made
 from tests.support.session import DEADLINE_S, ROOT, LiveHost
 
 NODE = ROOT / "tests" / "node"
@@ -77,6 +78,31 @@ def test_the_subscriber_in_python_works_as_printed(live_host: LiveHost, tmp_path
     script = tmp_path / "subscriber.py"
     script.write_text(block("subscriber in Python", "python"), encoding="utf-8")
     prints_averages([sys.executable, str(script), parse_bus(live_host.bus).traces], None, tmp_path)
+
+
+def test_the_client_with_a_key_works_as_printed(tmp_path: Path) -> None:
+    script = tmp_path / "keyed.py"
+    script.write_text(block("Keys", "python"), encoding="utf-8")
+    made(tmp_path / "keys")
+    with LiveHost(speed=8.0, keys=tmp_path / "keys") as host:
+        command = [
+            sys.executable,
+            str(script),
+            parse_bus(host.bus).traces,
+            str(tmp_path / "keys" / "olli.secret"),
+        ]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        silent = Timer(DEADLINE_S, process.kill)
+        silent.start()
+        try:
+            line = process.stdout.readline()
+        finally:
+            silent.cancel()
+            process.kill()
+            process.wait()
+            process.stdout.close()
+    assert re.fullmatch(r"average\.\w+ \d+ sweeps\n", line)
 
 
 EMG = """

@@ -30,6 +30,7 @@ from hostd.client import request
 from hostd.daemon import Daemon, HostOptions
 from hostd.endpoints import parse_bus
 from hostd.errors import EvokdError
+from hostd.keys import Secret
 from hostd.wire import Message
 from hw.link import Configure, Description
 from tests.support.ports import free_bus
@@ -50,7 +51,9 @@ def until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_
 class Ear:
     """Everything that a bus says from when it opens, in order of arrival, as raw as it came."""
 
-    def __init__(self, bus: str, topics: tuple[str, ...] = ("",), raw: bool = False) -> None:
+    def __init__(
+        self, bus: str, topics: tuple[str, ...] = ("",), raw: bool = False, key: Secret | None = None
+    ) -> None:
         at = parse_bus(bus)
         self._poller = zmq.Poller()
         self._sockets: dict[Any, str] = {}
@@ -58,6 +61,8 @@ class Ear:
         for name, address in ends.items():
             socket = zmq.Context.instance().socket(zmq.SUB)
             socket.linger, socket.rcvhwm, socket.reconnect_ivl = 0, 0, 1
+            if key is not None:
+                key.apply(socket)
             for topic in topics:
                 socket.subscribe(topic)
             socket.connect(address)
@@ -109,7 +114,8 @@ class LiveHost:
 
     `source` None is the simulated patient at `speed`. Use as a context manager; leaving stops both and
     raises nothing: what the host died of is in `failure`. The edge waits `patience_s` for a heartbeat: on a
-    machine that is busy with other tests a thread may stand still for longer than a real edge allows.
+    machine that is busy with other tests a thread may stand still for longer than a real edge allows. `keys`:
+    its directory of keys; the host's own questions (`ask`) are then asked with the key of `asks`.
     """
 
     def __init__(
@@ -120,7 +126,10 @@ class LiveHost:
         speed: float | None = 4.0,
         seconds: float | None = None,
         patience_s: float = DEADLINE_S,
+        keys: Path | None = None,
+        asks: Secret | None = None,
     ) -> None:
+        self.key = asks
         self._patience_ns = round(patience_s * 1e9)
         self._folder = Path(tempfile.mkdtemp(prefix="evokd-test-"))
         self.bus = free_bus()
@@ -131,7 +140,7 @@ class LiveHost:
         self._stop, self._edge_stop = threading.Event(), threading.Event()
         self._ready = threading.Event()
         case = case or casefile.procedure("median_ssep")
-        options = HostOptions(case, "case", self._link, self.bus, data, seconds)
+        options = HostOptions(case, "case", self._link, self.bus, data, seconds, keys=keys)
         self._daemon = Daemon(options, self._stop)
         self._listener = Listener(self._link)
         self._server = Server(self.source, self._listener, self._edge_stop)
@@ -180,7 +189,7 @@ class LiveHost:
 
     def ask(self, command: str, **args: Any) -> dict[str, Any]:
         """One control request's reply."""
-        return request(self.bus, command, args)
+        return request(self.bus, command, args, key=self.key)
 
     def error(self, command: str, **args: Any) -> tuple[str, str]:
         """Code and message of a request that must fail."""
