@@ -103,9 +103,9 @@ class Daemon:
         """Serve until the source ends, `stop`, or a failure. `ready` is called when the bus is open."""
         options = self._options
         endpoints = parse_bus(options.bus)
-        if options.data is not None and options.data.exists():
-            repair_unclosed(options.data)
+        mended = repair_unclosed(options.data) if options.data is not None and options.data.exists() else ()
         intake = Intake(options.edge, self._stop, options.edge_within_s)
+        intake.faults += [f"repair: {report.line}" for report in mended if report.mismatched]
         try:
             try:
                 description = intake.open(configure_message(options.case))

@@ -14,6 +14,7 @@ from dsp.electrosurgery import Change
 from dsp.nouns import Trigger
 from dsp.stream import Scale
 from dsp.triggers import EdgeFinder
+from hostd import storage
 from hostd.alerts import Alerts
 from hostd.case import Case
 from hostd.delivery import STOPPING, Delivery
@@ -147,6 +148,8 @@ class Pipeline:
                 return []
             case "stim.fault":
                 return self._fault(index, args)
+            case storage.COMMAND:
+                return storage.told(self.alerts, index, args)
             case "alert.acknowledge":
                 return self.alerts.acknowledge(index, args["id"], args["author"])
         if args["test"] not in self.tests:

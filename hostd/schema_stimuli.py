@@ -97,8 +97,9 @@ class Mains(Header, kw_only=True):
 
 
 class Alert(Header, kw_only=True):
-    """On change. `kind`: `stimulus` (a fault at the edge, everything was stopped) or `delivery` (a current
-    that is not what was commanded). The first cause stands until it is shown to be well again."""
+    """On change. `kind`: `stimulus` (a fault at the edge, everything was stopped), `delivery` (a current
+    that is not what was commanded) or `storage` (the recording's disk is slow or fails, `test` empty). The
+    first cause stands until it is shown to be well again."""
 
     id: str
     test: str
