@@ -57,7 +57,7 @@ class Report:
             judged = "" if self.edges is None else ", one to one"
             judged += f", {self.not_judged:,} not judged" if self.not_judged else ""
             said.append(f"pulses: {self.pulses:,} logged{never}, {there}{judged}")
-            if self.edges is not None:
+            if self.records:
                 said.append(f"samples: {self.records:,} records match their CRC")
         return (*said, *(f"remark: {remark}" for remark in self.remarks))
 

@@ -47,7 +47,8 @@ class _Step:
 
 class RecordWriter:
     """A new recording whose first file is `path` and begins with `header`. Raises RecordingError when that
-    cannot be created. Any thread may call its methods; they return at once, but for `flush` and `close`."""
+    cannot be created. Any thread may call its methods; they return at once, but for `flush`, `close`
+    and a `ready` that is told to wait."""
 
     def __init__(
         self,
@@ -84,10 +85,12 @@ class RecordWriter:
             why = next(iter(self._failing.values()), "")
             return Storage("failing" if why or full else state, waiting_s, 0, why)
 
-    def ready(self) -> bool:
-        """Whether another record can be taken; when not, it is lost to the file."""
+    def ready(self, within_s: float = 0.0) -> bool:
+        """Whether another record can be taken `within_s` from now; when not, it is lost to the file."""
         with self._changed:
-            return self._waiting_bytes < self._backlog_bytes
+            return self._changed.wait_for(
+                lambda: self._waiting_bytes < self._backlog_bytes, max(0.0, within_s)
+            )
 
     def append(self, record: bytes) -> None:
         """Take one record."""
@@ -112,13 +115,13 @@ class RecordWriter:
         with self._changed:
             return self._changed.wait_for(lambda: not self._steps, within_s)
 
-    def close(self, within_s: float = CLOSE_S) -> None:
+    def close(self) -> None:
         """Write what waits, state the record count, sync, release. What the disk refuses now is lost and
-        becomes the kept fault, and so does a disk that hangs for longer than `within_s`."""
+        becomes the kept fault, and so does a disk that hangs for longer than `CLOSE_S`."""
         self._end("close")
-        self._thread.join(within_s)
+        self._thread.join(CLOSE_S)
         if self._thread.is_alive():
-            self._keep("close", f"the disk has not answered for {within_s:g} s")
+            self._keep("close", f"the disk has not answered for {CLOSE_S:g} s")
 
     def abandon(self) -> None:
         """Write what was taken, then release file and lock as a process that is killed leaves them."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hostd.errors import RecordingError, UsageError
 from hostd.raw_header import ANNOTATION_BYTES, raw_header, raw_signals, segment_header
-from hostd.record_writer import RecordWriter, Storage
+from hostd.record_writer import BACKLOG_BYTES, RecordWriter, Storage
 from hw.bdf import RECORDING_OFFSET, encode_header, text_field
 from hw.bdf_annotations import Annotation, encode_tal, encode_timekeeping
 from hw.bdf_records import encode_record
@@ -37,7 +37,9 @@ from hw.samples import Gap, SampleBlock
 SEGMENT_S = 600.0
 """A segment is closed after ten minutes at the latest."""
 MAX_FILL_S = 5.0
-"""A longer gap is not filled: the next segment begins behind it."""
+"""A longer gap, or one that half the queue cannot take, is not filled: the next segment begins behind it."""
+CATCH_UP_S = 10.0
+"""What an edge may hold for a host that was away; samples further ahead of the clock are played, not live."""
 MAX_NOTE_BYTES = 160
 # Onsets in seconds have nine digits.
 _LONGEST_S = 9e8
@@ -95,6 +97,9 @@ class Recorder:
         self._per_record = signals[0].samples_per_record
         self._rows = np.empty((self._per_record, len(signals) - 1), np.int32)
         self._n_rows = self._n_records = 0
+        at_once = BACKLOG_BYTES // 2 // header.record_bytes * self._per_record
+        self._max_fill = min(MAX_FILL_S * self._rate_hz, at_once)
+        self._now_ns, self._began_ns = now_ns, now_ns()
         self._file = RecordWriter(path, encoded, sync_interval_s, now_ns=now_ns)
 
     @property
@@ -129,10 +134,10 @@ class Recorder:
         self._check(block)
         if self._first is None:
             self._begin(block.first_index, block.gaps)
-        ready = self._file.ready()
+        ready = self._file.ready(self._ahead_s())
         if ready:
             self._announce(block)
-            if block.first_index - self._end > MAX_FILL_S * self._rate_hz:
+            if block.first_index - self._end > self._max_fill:
                 self._next_segment(block.first_index)
             self._fill_to(block.first_index)
         if ready and self._end == block.first_index:
@@ -177,6 +182,11 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _ahead_s(self) -> float:
+        """How long a source that is played faster than time can be kept waiting: it loses nothing by it."""
+        samples_s = (self._end - (self._first or 0)) / self._rate_hz
+        return samples_s - (self._now_ns() - self._began_ns) / 1e9 - CATCH_UP_S
 
     def _check(self, block: SampleBlock) -> None:
         n_rows, n_channels = len(block.counts), self._rows.shape[1] - 1

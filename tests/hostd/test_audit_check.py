@@ -153,6 +153,7 @@ def test_a_whole_case_holds_line_by_line(good: Path) -> None:
     assert said(report) == [
         f"audit: {n + 3} entries, chain whole, head matches, closed",
         f"pulses: {n} logged, {n} in the samples, one to one",
+        "samples: 50 records match their CRC",
     ]
 
 

@@ -24,6 +24,7 @@ def record(path, n_samples=110, close=False):
     recorder = Recorder(path, ["CP3"], 250.0, [0.1], [0.0], "gain 24", "case", START, -0.5)
     counts = np.arange(n_samples, dtype=np.int32)[:, None]
     recorder.append(SampleBlock(0, counts, np.ones(n_samples, np.uint8)))
+    assert recorder._file.flush(30.0)
     if close:
         recorder.close()
     return recorder

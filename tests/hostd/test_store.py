@@ -253,7 +253,12 @@ def test_a_case_is_three_files_with_everything_in_them(tmp_path: Path) -> None:
     assert folder.take_fault() is None
     assert folder.recording["path"] == str(tmp_path / "c1") and folder.recording["bytes"] > 0
     folder.close()
-    assert sorted(p.name for p in (tmp_path / "c1").iterdir()) == ["case.sqlite", "case.toml", "raw.bdf"]
+    assert sorted(p.name for p in (tmp_path / "c1").iterdir()) == [
+        "case.sqlite",
+        "case.toml",
+        "raw.bdf",
+        "raw.crc",
+    ]
     assert (tmp_path / "c1" / "case.toml").read_text() == CASE.text
 
     def rows(query: str) -> list[tuple[Any, ...]]:
@@ -302,7 +307,8 @@ def test_recording_off_writes_nothing_and_says_so(tmp_path: Path) -> None:
     folder.pulse("edge", 0, {})
     folder.keep(Outgoing("event", 5, {"text": "x", "kind": "note", "author": ""}), 0)
     folder.last_average(Outgoing("average.x", 1, {"mean_uv": np.ones(2)}))
-    assert folder.recording == {"path": None, "bytes": 0} and folder.take_fault() is None
+    off = {"path": None, "bytes": 0, "state": "off", "waiting_s": 0.0, "lost_samples": 0}
+    assert folder.recording == off and folder.take_fault() is None
     folder.close()
     assert list(tmp_path.iterdir()) == []
 
