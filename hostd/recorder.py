@@ -93,6 +93,7 @@ class Recorder:
         self._start_utc = start_utc
         self._subsecond_s = start_utc.microsecond / 1e6
         self._segment, self._segment_first = 1, 0
+        self._begins: tuple[Path, bytes] | None = None
         self._max_records = max(1, int(segment_s / header.record_duration_s))
         self._per_record = signals[0].samples_per_record
         self._rows = np.empty((self._per_record, len(signals) - 1), np.int32)
@@ -230,7 +231,7 @@ class Recorder:
         self._n_records = 0
         again = [gap for gap in self._reaching if gap.index + gap.length >= first_index]
         self._gaps.extendleft(gap for gap in reversed(again) if gap not in self._gaps)
-        self._file.begin(self.path.with_name(segment_name(self._segment)), encode_header(header))
+        self._begins = (self.path.with_name(segment_name(self._segment)), encode_header(header))
 
     def _segment_is_full(self) -> bool:
         """Whether the next record belongs into another file; the last of a recording never does."""
@@ -300,6 +301,9 @@ class Recorder:
         record = encode_record(self._header, list(self._rows.T), onset_s, self._take_annotations(onset_s))
         self._n_rows = 0
         self._n_records += 1
+        if self._begins is not None:  # not before its first record: strict readers refuse a file without one
+            self._file.begin(*self._begins)
+            self._begins = None
         self._file.append(record)
 
     def _take_annotations(self, onset_s: float) -> list[Annotation]:
