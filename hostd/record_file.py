@@ -17,7 +17,8 @@ from hw.record_crc import CRC_SUFFIX, encode_entry, record_crc
 
 class RecordFile:
     """A new file at `path` that begins with `header`; the sidecar stands beside it. Raises RecordingError
-    when it cannot be created, and leaves nothing behind then. One thread."""
+    when it cannot be created, and leaves nothing behind then. One thread, but for `sync`, which may run
+    beside `append`, `note` and `patch`."""
 
     def __init__(self, path: Path, header: bytes) -> None:
         self.path = path
@@ -42,14 +43,19 @@ class RecordFile:
         return self._end
 
     def append(self, record: bytes) -> None:
-        """Write one record, then its line of the sidecar; one write() each. Raises OSError: then nothing was
-        taken, or the record is on file and its line comes with the next one's."""
+        """Write one record, one write() as a rule. Raises OSError: then it was not taken."""
         self._write_all(self._fd, record, self._end)
         self._end += len(record)
         self._entries += encode_entry(self._records, record_crc(record))
         self._records += 1
-        with contextlib.suppress(OSError):  # said by `sync`, which asks again
-            self._write_entries()
+
+    def note(self) -> None:
+        """Write the lines of the sidecar that are not on file yet. Raises OSError: then they wait."""
+        if not self._entries:
+            return
+        self._write_all(self._sidecar, self._entries, self._entries_end)
+        self._entries_end += len(self._entries)
+        self._entries = b""
 
     def patch(self, offset: int, field: bytes) -> None:
         """Replace bytes of the header. Raises OSError."""
@@ -61,8 +67,7 @@ class RecordFile:
             return
         self._dirty = False
         try:
-            os.fdatasync(self._fd)  # first: a sidecar that has no room must not keep it from that
-            self._write_entries()
+            os.fdatasync(self._fd)
             os.fdatasync(self._sidecar)
         except OSError:
             self._dirty = True
@@ -72,6 +77,7 @@ class RecordFile:
         """State the number of records in the header, behind the records themselves. Raises OSError."""
         if self._finished:
             return
+        self.note()
         self.sync()
         self.patch(N_RECORDS_OFFSET, text_field("number of records", str(self._records), 8))
         self.sync()
@@ -82,11 +88,6 @@ class RecordFile:
         for fd in (self._sidecar, self._fd):
             with contextlib.suppress(OSError):  # the sync before it has said what is wrong
                 os.close(fd)
-
-    def _write_entries(self) -> None:
-        self._write_all(self._sidecar, self._entries, self._entries_end)
-        self._entries_end += len(self._entries)
-        self._entries = b""
 
     def _write_all(self, fd: int, content: bytes, offset: int) -> None:
         """One write() as a rule; a short one is continued, so that its reason comes out as an error."""

@@ -1,4 +1,4 @@
-"""The writer of the raw recording: a thread that alone touches the disk, behind a bounded queue of records.
+"""The writer of the raw recording: threads that alone touch the disk, behind a bounded queue of records.
 
 Owns the queue, the sync each second, the retries while the disk refuses, and the word on how the disk does.
 Refuses to make anybody wait: who hands over asks `ready` and goes on; only `close` waits, and not for ever.
@@ -26,9 +26,9 @@ State = Literal["off", "ok", "slow", "failing"]
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How the recording's disk does. `slow`: a record has waited for more than a second. `failing`: the disk
-    refuses, or so much waits that samples are lost. `waiting_s` is the age of the oldest record not yet
-    written, `why` the disk's own words while it refuses."""
+    """How the recording's disk does. `slow`: a record or a sync has waited for more than 1 s. `failing`: the
+    disk refuses, or so much waits that samples are lost. `waiting_s` is the age of the oldest record not yet
+    written, or of a sync under way that is older, `why` the disk's own words while it refuses."""
 
     state: State = "off"
     waiting_s: float = 0.0
@@ -47,8 +47,9 @@ class _Step:
 
 class RecordWriter:
     """A new recording whose first file is `path` and begins with `header`. Raises RecordingError when that
-    cannot be created. Any thread may call its methods; they return at once, but for `flush`, `close`
-    and a `ready` that is told to wait."""
+    cannot be created. Any thread may call its methods; they return at once, but for `flush`, `sync`, `close`
+    and a `ready` that is told to wait. A thread beside the writer syncs every `sync_interval_s`: a sync that
+    takes its time keeps no record from the kernel, where a killed host does not lose it."""
 
     def __init__(
         self,
@@ -62,24 +63,34 @@ class RecordWriter:
         self._finished_bytes = 0
         self.bytes_written = self._file.end
         """Bytes of headers and whole records on file, in all segments."""
-        self._interval_ns = round(sync_interval_s * 1e9)
+        self._interval_s = sync_interval_s
         self._backlog_bytes = backlog_bytes
         self._now_ns = now_ns
         self._changed = threading.Condition()
         self._steps: deque[_Step] = deque()
         self._waiting_bytes = 0
+        self._syncing_ns: int | None = None
         self._failing: dict[str, str] = {}
         self._fault: RecordingError | None = None
         self._ending: Literal["", "close", "abandon"] = ""
         self._released = False
-        self._thread = threading.Thread(target=self._run, name="evokd-writer", daemon=True)
-        self._thread.start()
+        self._use = threading.Lock()
+        """Held while the file is synced or changed for another, which must not happen at once."""
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._write_loop, name="evokd-writer", daemon=True),
+            threading.Thread(target=self._sync_loop, name="evokd-sync", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def storage(self) -> Storage:
         """How the disk does now."""
         with self._changed:
-            waiting_s = (self._now_ns() - self._steps[0].since_ns) / 1e9 if self._steps else 0.0
+            since = [step.since_ns for step in self._steps][:1]
+            since += [] if self._syncing_ns is None else [self._syncing_ns]
+            waiting_s = (self._now_ns() - min(since)) / 1e9 if since else 0.0
             full = self._waiting_bytes >= self._backlog_bytes
             state: State = "slow" if waiting_s > SLOW_S else "ok"
             why = next(iter(self._failing.values()), "")
@@ -115,18 +126,27 @@ class RecordWriter:
         with self._changed:
             return self._changed.wait_for(lambda: not self._steps, within_s)
 
+    def sync(self) -> None:
+        """Bring what is written to the disk now."""
+        with self._use:
+            with self._changed:
+                self._syncing_ns = self._now_ns()
+            self._try("sync", self._file.sync)
+            with self._changed:
+                self._syncing_ns = None
+
     def close(self) -> None:
         """Write what waits, state the record count, sync, release. What the disk refuses now is lost and
         becomes the kept fault, and so does a disk that hangs for longer than `CLOSE_S`."""
         self._end("close")
-        self._thread.join(CLOSE_S)
-        if self._thread.is_alive():
+        self._threads[0].join(CLOSE_S)
+        if self._threads[0].is_alive():
             self._keep("close", f"the disk has not answered for {CLOSE_S:g} s")
 
     def abandon(self) -> None:
         """Write what was taken, then release file and lock as a process that is killed leaves them."""
         self._end("abandon")
-        self._thread.join()
+        self._threads[0].join()
 
     def _put(self, do: Callable[[], None], n_bytes: int) -> None:
         with self._changed:
@@ -140,49 +160,50 @@ class RecordWriter:
             self._failing.clear()  # what fails now is lost for good and is said again
             self._changed.notify_all()
 
-    def _run(self) -> None:
-        synced_ns = self._now_ns()
-        while step := self._awaited(synced_ns + self._interval_ns):
-            if self._now_ns() - synced_ns >= self._interval_ns:
-                synced_ns = self._now_ns()
-                self._try("sync", self._file.sync)
-            if step is _NOTHING:
-                continue
+    def _sync_loop(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            self.sync()
+
+    def _write_loop(self) -> None:
+        while step := self._awaited():
             if self._try("write", step.do):
-                with self._changed:
-                    self.bytes_written = self._finished_bytes + self._file.end
-                    self._steps.popleft()
-                    self._waiting_bytes -= step.n_bytes
-                    self._changed.notify_all()
+                self._try("sidecar", self._file.note)
+                self._done(step)
             elif self._ending:
                 break
             else:
                 with self._changed:
                     self._changed.wait_for(lambda: self._ending, RETRY_S)
-        with self._changed:
-            whole = not self._steps  # the count must not reach the disk before the records that it counts
-        if self._ending == "close":
-            self._try("sync", self._file.finish if whole else self._file.sync)
-        if not self._released:
-            self._file.release()
+        self._stop.set()
+        with self._use:
+            if self._ending == "close":
+                # The count must not reach the disk before the records that it counts.
+                self._try("sync", self._file.sync if self._steps else self._file.finish)
+            if not self._released:
+                self._file.release()
 
-    def _awaited(self, sync_ns: int) -> "_Step | None":
-        """The next step, `_NOTHING` when there is none but a sync is due, None at the end."""
+    def _awaited(self) -> "_Step | None":
+        """The next step; None at the end."""
         with self._changed:
-            wait_s = max(0.0, (sync_ns - self._now_ns()) / 1e9)
-            self._changed.wait_for(lambda: self._steps or self._ending, wait_s)
-            if self._steps:
-                return self._steps[0]
-            return None if self._ending else _NOTHING
+            self._changed.wait_for(lambda: self._steps or self._ending)
+            return self._steps[0] if self._steps else None
+
+    def _done(self, step: _Step) -> None:
+        with self._changed:
+            self.bytes_written = self._finished_bytes + self._file.end
+            self._steps.popleft()
+            self._waiting_bytes -= step.n_bytes
+            self._changed.notify_all()
 
     def _next(self, path: Path, header: bytes) -> None:
-        if not self._released:
-            self._file.finish()
-            self._finished_bytes += self._file.end
-            self._file.release()
-            self._released = True
-        self._file = RecordFile(path, header)
-        self._released = False
+        with self._use:
+            if not self._released:
+                self._file.finish()
+                self._finished_bytes += self._file.end
+                self._file.release()
+                self._released = True
+            self._file = RecordFile(path, header)
+            self._released = False
 
     def _try(self, doing: str, do: Callable[[], None]) -> bool:
         """Do it; a failure becomes the kept fault."""
@@ -206,6 +227,3 @@ class RecordWriter:
             if self._fault is None:
                 said = why if whole else f"{self._file.path}: {doing} failed: {why}; free or replace the disk"
                 self._fault = RecordingError(said)
-
-
-_NOTHING = _Step(lambda: None, 0, 0)

@@ -9,7 +9,7 @@ import pytest
 
 from hostd.errors import RecordingError
 from hostd.record_file import RecordFile
-from hostd.record_writer import RecordWriter
+from hostd.record_writer import RecordWriter, Storage
 from hw.record_crc import ENTRY_BYTES, decode_entries, record_crc
 from hw.samples import Gap
 from tests.hostd.test_recorder import a_block, a_recorder, joined, ramp, read
@@ -207,30 +207,39 @@ def test_a_failing_sync_is_said_at_the_next_append_once(tmp_path, monkeypatch):
     def refuse(fd):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    clock = Clock()
-    recorder = a_recorder(tmp_path / "raw.bdf", now_ns=clock)
+    recorder = a_recorder(tmp_path / "raw.bdf", sync_interval_s=3600.0)
     with monkeypatch.context() as broken:
         broken.setattr(os, "fdatasync", refuse)
-        clock.now += 1_000_000_000
         recorder.append(ramp(0, 100))
-        refusing(recorder)
-        assert recorder._file.flush(LATER_S), "what fails to sync is written all the same"
+        assert recorder._file.flush(LATER_S)
+        recorder._file.sync()
+        assert recorder.storage.state == "failing"
         with pytest.raises(RecordingError, match="sync failed: Input/output error"):
             recorder.append(ramp(100, 100))
-        clock.now += 1_000_000_000
+        recorder._file.sync()
         recorder.append(ramp(200, 100))
-        assert recorder._file.flush(LATER_S) and recorder.storage.state == "failing"
-        recorder.append(ramp(300, 10))
-    clock.now += 1_000_000_000
-    recorder.append(ramp(310, 90))
-    assert recorder._file.flush(LATER_S) and recorder.storage.state == "ok"
+        assert recorder._file.flush(LATER_S), "what fails to sync is written all the same"
+    recorder._file.sync()
+    assert recorder.storage.state == "ok"
     recorder.close()
-    assert read(tmp_path / "raw.bdf")[0].n_samples == 400
+    assert read(tmp_path / "raw.bdf")[0].n_samples == 300
+
+
+def test_the_sync_comes_each_second_by_itself(tmp_path, monkeypatch):
+    synced = threading.Semaphore(0)
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda fd: synced.release() or real(fd))
+    recorder = a_recorder(tmp_path / "raw.bdf", sync_interval_s=0.001)
+    assert recorder._file._interval_s == 0.001 and a_recorder(tmp_path / "b.bdf")._file._interval_s == 1.0
+    for k in range(3):
+        recorder.append(ramp(100 * k, 100))
+        assert synced.acquire(timeout=LATER_S)
+    recorder.close()
 
 
 def test_a_sidecar_that_has_no_room_costs_no_record_and_comes_later(tmp_path, monkeypatch):
-    path, clock = tmp_path / "raw.bdf", Clock()
-    recorder = a_recorder(path, now_ns=clock)
+    path = tmp_path / "raw.bdf"
+    recorder = a_recorder(path)
     sidecar, real, broken = recorder._file._file._sidecar, os.pwrite, [True]
 
     def refuse(fd, content, at):
@@ -239,13 +248,9 @@ def test_a_sidecar_that_has_no_room_costs_no_record_and_comes_later(tmp_path, mo
         return real(fd, content, at)
 
     monkeypatch.setattr(os, "pwrite", refuse)
-    clock.now += 1_000_000_000
-    recorder.append(ramp(0, 300))
-    assert recorder._file.flush(LATER_S)
-    clock.now += 1_000_000_000
-    recorder.append(ramp(300, 100))
-    refusing(recorder)
-    with pytest.raises(RecordingError, match="sync failed: No space left"):
+    recorder.append(ramp(0, 400))
+    assert recorder._file.flush(LATER_S) and recorder.storage.state == "failing"
+    with pytest.raises(RecordingError, match="sidecar failed: No space left"):
         recorder.append(ramp(400, 100))
     broken[0] = False
     recorder.close()
@@ -257,21 +262,23 @@ def test_a_sidecar_that_has_no_room_costs_no_record_and_comes_later(tmp_path, mo
 @pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
 def test_a_disk_that_hangs_is_slow_blocks_no_append_and_loses_nothing(tmp_path, monkeypatch, call):
     clock, path = Clock(), tmp_path / "raw.bdf"
-    recorder = a_recorder(path, now_ns=clock)
+    recorder = a_recorder(path, now_ns=clock, sync_interval_s=0.001 if call == "fdatasync" else 3600.0)
     gate = Gate(monkeypatch, call)
-    clock.now += 1_000_000_000  # a sync is due
     recorder.append(ramp(0, 100))
     assert gate.entered.wait(LATER_S)
     for k in range(1, 20):
         recorder.append(ramp(100 * k, 100))
-    assert recorder.bytes_written == recorder._header.header_bytes
+    if call == "fdatasync":
+        assert recorder._file.flush(LATER_S), "a sync that hangs keeps no record from the kernel"
+    else:
+        assert recorder.bytes_written == recorder._header.header_bytes
     clock.now += 1_000_000_000
     assert (recorder.storage.state, recorder.storage.waiting_s) == ("ok", 1.0)
     clock.now += 1
     assert recorder.storage.state == "slow" and recorder.storage.why == ""
     gate.open.set()
     assert recorder._file.flush(LATER_S)
-    assert (recorder.storage.state, recorder.storage.waiting_s) == ("ok", 0.0)
+    until(lambda: recorder.storage == Storage("ok"), "the sync to end")
     recorder.close()
     assert read(path)[0].n_samples == 2000 and recorder.lost_samples == 0
 
@@ -299,7 +306,7 @@ def test_a_disk_that_hangs_at_the_end_is_said_and_not_waited_for(tmp_path, monke
     with pytest.raises(RecordingError, match=r"close failed: the disk has not answered for 0\.02 s"):
         recorder.close()
     gate.open.set()
-    recorder._file._thread.join(LATER_S)
+    recorder._file._threads[0].join(LATER_S)
     assert read(path)[0].header.n_records == 2, "and when it does answer, the file is whole"
 
 
