@@ -40,6 +40,7 @@ MAX_FILL_S = 5.0
 """A longer gap, or one that half the queue cannot take, is not filled: the next segment begins behind it."""
 CATCH_UP_S = 10.0
 """What an edge may hold for a host that was away; samples further ahead of the clock are played, not live."""
+WAIT_S = 0.5
 MAX_NOTE_BYTES = 160
 # Onsets in seconds have nine digits.
 _LONGEST_S = 9e8
@@ -187,7 +188,8 @@ class Recorder:
     def _ahead_s(self) -> float:
         """How long a source that is played faster than time can be kept waiting: it loses nothing by it."""
         samples_s = (self._end - (self._first or 0)) / self._rate_hz
-        return samples_s - (self._now_ns() - self._began_ns) / 1e9 - CATCH_UP_S
+        ahead_s = samples_s - (self._now_ns() - self._began_ns) / 1e9 - CATCH_UP_S
+        return min(ahead_s, WAIT_S)
 
     def _check(self, block: SampleBlock) -> None:
         n_rows, n_channels = len(block.counts), self._rows.shape[1] - 1

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyedflib
 import pytest
 
 from hostd import casefile, schema
+from hostd.audit_samples import check_all_records
 from hostd.cli import main
 from hostd.errors import RecordingError, UsageError
 from hostd.replay import Replay
@@ -19,6 +21,7 @@ from hostd.store import read_rows
 from hostd.wire import Message, pack_arrays
 from hw.recording import RecordingReader
 from tests.hostd.conftest import Live
+from tests.support import strict_bdf
 from tests.support.session import Bench, Ear, LiveHost, gone, session, until
 
 CASE = casefile.procedure("median_ssep")
@@ -192,6 +195,11 @@ def test_a_killed_session_opens_after_repair_and_lost_no_two_seconds(tmp_path: P
         reader = RecordingReader(file, CASE.channels)
         assert reader.header.n_records == reader.n_records > 0
         assert reader.n_samples >= reached - 2 * rate_hz
+    assert strict_bdf.check(case / "raw.bdf") == reader.n_records
+    with pyedflib.EdfReader(str(case / "raw.bdf")) as edflib:
+        assert edflib.getNSamples()[0] == reader.n_samples
+    records = check_all_records(case)
+    assert (records.matching, records.why) == (reader.n_records, "")
     said = replayed(case, out=tmp_path / "out")
     recorded = [
         m
