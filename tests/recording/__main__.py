@@ -68,7 +68,7 @@ def cost(folder: Path, seconds: float = 20.0) -> list[tuple[str, str, str]]:
             "",
             f"{took / n_records * 1e6:.0f} us",
         ),
-        ("of it the CRC", "36 us", f"{crc_us:.0f} us"),
+        ("of it the CRC", "", f"{crc_us:.0f} us"),
     ]
 
 
