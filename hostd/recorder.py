@@ -1,11 +1,10 @@
-"""The raw recording of a case: sample blocks in, an append-only BDF+C file out.
+"""The raw recording of a case: sample blocks in, records of append-only BDF+C files out, a file per segment.
 
-Owns the time line of the file: every count untouched, every gap filled and named, annotations beside them.
-Refuses to renumber time, to overwrite a file, and to stop for a failing disk (see `RecordFile`).
+Owns the time line of the recording: every count untouched, every gap filled and named, annotations beside
+them. Refuses to renumber time, to overwrite a file, and to wait for a disk (see `RecordWriter`).
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,18 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostd.errors import RecordingError, UsageError
-from hostd.raw_header import ANNOTATION_BYTES, raw_header, raw_signals, segment_header
+from hostd.raw_header import raw_header, raw_signals, segment_header
+from hostd.record_notes import RecordNotes
 from hostd.record_writer import BACKLOG_BYTES, RecordWriter, Storage
 from hw.bdf import RECORDING_OFFSET, encode_header, text_field
-from hw.bdf_annotations import Annotation, encode_tal, encode_timekeeping
 from hw.bdf_records import encode_record
 from hw.raw_bdf import (
     COUNT_MAX,
     COUNT_MIN,
     FILLER_COUNTS,
     Origin,
-    gap_text,
-    note_text,
     recording_field,
     segment_name,
 )
@@ -41,7 +38,6 @@ MAX_FILL_S = 5.0
 CATCH_UP_S = 10.0
 """What an edge may hold for a host that was away; samples further ahead of the clock are played, not live."""
 WAIT_S = 0.5
-MAX_NOTE_BYTES = 160
 # Onsets in seconds have nine digits.
 _LONGEST_S = 9e8
 # The last part of a segment, in which it is closed as soon as no name of a gap waits for room.
@@ -76,11 +72,9 @@ class Recorder:
         self.path = path
         self._offset_samples = latency_offset_samples
         self._first: int | None = None
-        self._end = self._announced = self._padding = self._lost = 0
+        self._end = self._padding = self._lost = 0
         self._disk_lost = self._closed = False
-        self._gaps: deque[Gap] = deque()
-        self._reaching: list[Gap] = []
-        self._notes: deque[tuple[int, str]] = deque()
+        self._notes = RecordNotes()
         try:
             signals = raw_signals(channels, rate_hz, lsb_uv, offset_uv, gain)
             header = raw_header(start_utc, case_id, signals, rate_hz)
@@ -138,7 +132,8 @@ class Recorder:
             self._begin(block.first_index, block.gaps)
         ready = self._file.ready(self._ahead_s())
         if ready:
-            self._announce(block)
+            self._notes.announce(block.gaps, self._end, block.first_index, disk_lost=self._disk_lost)
+            self._disk_lost = False
             if block.first_index - self._end > self._max_fill:
                 self._next_segment(block.first_index)
             self._fill_to(block.first_index)
@@ -156,7 +151,7 @@ class Recorder:
         Raises ValueError for an index that no recording reaches.
         """
         self._check_index(index)
-        self._notes.append((index, note_text(text, MAX_NOTE_BYTES)))
+        self._notes.note(index, text)
 
     def close(self) -> None:
         """Finish the last record, write the record count, sync, release the file; closing again does nothing.
@@ -168,10 +163,10 @@ class Recorder:
         self._closed = True
         if self._first is None and self._notes:
             self._begin(0, ())
-        while self._n_rows or self._gaps or self._notes:
+        while self._n_rows or self._notes:
             left = self._per_record - self._n_rows
             self._padding += left
-            self._gaps.append(Gap(self._end, left, "file"))
+            self._notes.name(Gap(self._end, left, "file"))
             self._fill(left)
         self._file.close()
         if fault := self._file.take_fault():
@@ -214,11 +209,11 @@ class Recorder:
 
     def _begin(self, first_index: int, gaps: Sequence[Gap]) -> None:
         """The first sample decides the file's first index; gaps before it are named, not filled."""
-        self._first = self._end = self._announced = self._segment_first = first_index
+        self._first = self._end = self._segment_first = first_index
         if first_index:
             text = recording_field(self._header.start, Origin(first_index, self._offset_samples))
             self._file.patch(RECORDING_OFFSET, text_field("recording", text, 80))
-        self._gaps.extend(gap for gap in gaps if gap.index + gap.length <= first_index)
+        self._notes.begin(first_index, gaps)
 
     def _next_segment(self, first_index: int) -> None:
         """Go on in a new file at `first_index`; filler of a gap that was named ends the record under way.
@@ -231,38 +226,14 @@ class Recorder:
         origin = Origin(first_index, self._offset_samples)
         header, self._subsecond_s = segment_header(self._header, self._start_utc, later_s, origin)
         self._n_records = 0
-        again = [gap for gap in self._reaching if gap.index + gap.length >= first_index]
-        self._gaps.extendleft(gap for gap in reversed(again) if gap not in self._gaps)
+        self._notes.go_on(first_index)
         self._begins = (self.path.with_name(segment_name(self._segment)), encode_header(header))
 
     def _segment_is_full(self) -> bool:
         """Whether the next record belongs into another file; the last of a recording never does."""
         early = self._max_records - self._max_records // _EARLY
-        least = self._max_records if self._gaps else early
+        least = self._max_records if self._notes.naming else early
         return not self._closed and not self._n_rows and self._n_records >= least
-
-    def _announce(self, block: SampleBlock) -> None:
-        """Name everything between the end of the recording and the block, each sample once."""
-        cursor = max(self._end, self._announced)
-        self._reaching = [gap for gap in self._reaching if gap.index + gap.length >= self._end]
-        for gap in sorted(block.gaps, key=lambda g: g.index):
-            start, stop = max(gap.index, cursor), min(gap.index + gap.length, block.first_index)
-            if start >= stop:
-                continue
-            self._name_unexplained(cursor, start)
-            self._name(Gap(start, stop - start, gap.reason))
-            cursor = stop
-        self._name_unexplained(cursor, block.first_index)
-        self._announced = block.first_index
-
-    def _name_unexplained(self, start: int, stop: int) -> None:
-        if start < stop:
-            self._name(Gap(start, stop - start, "file" if self._disk_lost else "link"))
-        self._disk_lost = False
-
-    def _name(self, gap: Gap) -> None:
-        self._gaps.append(gap)
-        self._reaching.append(gap)
 
     def _seconds(self, index: int) -> float:
         return self._subsecond_s + (index - self._segment_first) / self._rate_hz
@@ -300,30 +271,11 @@ class Recorder:
         if self._n_rows < self._per_record:
             return
         onset_s = self._subsecond_s + self._n_records * self._header.record_duration_s
-        record = encode_record(self._header, list(self._rows.T), onset_s, self._take_annotations(onset_s))
+        said = self._notes.take(onset_s, self._segment_first, self._seconds)
+        record = encode_record(self._header, list(self._rows.T), onset_s, said)
         self._n_rows = 0
         self._n_records += 1
         if self._begins is not None:  # not before its first record: strict readers refuse a file without one
             self._file.begin(*self._begins)
             self._begins = None
         self._file.append(record)
-
-    def _take_annotations(self, onset_s: float) -> list[Annotation]:
-        """What fits this record: gaps first, since without its name filler would read as samples."""
-        room = ANNOTATION_BYTES - len(encode_timekeeping(onset_s))
-        taken: list[Annotation] = []
-        while self._gaps or self._notes:
-            if self._gaps:
-                gap = self._gaps[0]
-                annotation = Annotation(
-                    self._seconds(max(gap.index, self._segment_first)), None, gap_text(gap)
-                )
-            else:
-                index, text = self._notes[0]
-                annotation = Annotation(self._seconds(index), None, text)
-            room -= len(encode_tal(annotation))
-            if room < 0:
-                break
-            taken.append(annotation)
-            (self._gaps if self._gaps else self._notes).popleft()
-        return taken

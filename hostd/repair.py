@@ -13,8 +13,9 @@ from typing import BinaryIO
 
 from hostd.errors import RecordingError
 from hostd.segments import check_records, segment_paths
-from hw.bdf import N_RECORDS_OFFSET, Header, text_field
+from hw.bdf import N_RECORDS_OFFSET, Header, header_length, text_field
 from hw.raw_bdf import parse_recording_field, segment_number
+from hw.record_crc import CRC_SUFFIX
 from hw.recording import read_header, whole_records
 
 TORN_S = 2.0
@@ -28,7 +29,8 @@ TAIL_S = 30.0
 class RepairReport:
     """What `repair` found and did: `records` on file now, `dropped_bytes` of records never finished,
     `stated_records` in the header before (-1: never closed). `mismatched` records on file are not what was
-    written, says the sidecar. `fault` is why nothing was done, or empty."""
+    written, says the sidecar. `removed`: a further segment without a whole record, which readers would refuse
+    and nobody would miss. `fault` is why nothing was done, or empty."""
 
     path: Path
     records: int = 0
@@ -36,6 +38,7 @@ class RepairReport:
     stated_records: int = 0
     fault: str = ""
     mismatched: tuple[int, ...] = ()
+    removed: bool = False
     record_s: float = field(default=0.0, compare=False)
 
     @property
@@ -48,6 +51,8 @@ class RepairReport:
         """The report in one line."""
         if self.fault:
             return self.fault
+        if self.removed:
+            return f"{self.path}: no whole record, removed"
         did = f"{self.dropped_bytes} torn bytes dropped" if self.changed else "nothing to repair"
         wrong = self.mismatched
         listed = ", ".join(f"{n} (at {n * self.record_s:.1f} s)" for n in wrong[:_LISTED])
@@ -99,7 +104,7 @@ def repair_unclosed(data_dir: Path) -> tuple[RepairReport, ...]:
             continue
         try:
             with path.open("rb") as file:
-                if read_header(file).n_records != -1 or _held(file):
+                if _held(file) or not (_cut_in_header(path, file) or read_header(file).n_records == -1):
                     continue
             reports.append(repair(path, TAIL_S))
         except (ValueError, OSError) as error:
@@ -113,6 +118,8 @@ def _repair(path: Path, file: BinaryIO, tail_s: float) -> RepairReport:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise RecordingError(f"{path} is being recorded; close its case first") from None
+    if _cut_in_header(path, file):
+        return _removed(path, file.seek(0, 2))
     header = read_header(file)
     if parse_recording_field(header.recording) is None:
         raise RecordingError(f"{path} was not recorded by evokd; repair changes only its own recordings")
@@ -125,7 +132,9 @@ def _repair(path: Path, file: BinaryIO, tail_s: float) -> RepairReport:
     records, dropped_bytes = records - lost, dropped_bytes + lost * header.record_bytes
     mismatched = tuple(number for number in check.mismatched if number < records)
     duration_s = header.record_duration_s
-    report = RepairReport(path, records, dropped_bytes, header.n_records, "", mismatched, duration_s)
+    report = RepairReport(path, records, dropped_bytes, header.n_records, "", mismatched, record_s=duration_s)
+    if not records and header.n_records == -1 and _is_further(path):
+        return _removed(path, dropped_bytes)
     if report.changed:
         file.truncate(header.header_bytes + records * header.record_bytes)
         file.seek(N_RECORDS_OFFSET)
@@ -133,6 +142,25 @@ def _repair(path: Path, file: BinaryIO, tail_s: float) -> RepairReport:
         file.flush()
         os.fsync(file.fileno())
     return report
+
+
+def _is_further(path: Path) -> bool:
+    """Whether this is the name of a segment behind the first."""
+    return (segment_number(path.name) or 1) > 1
+
+
+def _cut_in_header(path: Path, file: BinaryIO) -> bool:
+    """Whether a further segment was killed while it was made."""
+    size = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(256)
+    return _is_further(path) and (len(head) < 256 or (head[:1] == b"\xff" and size < header_length(head)))
+
+
+def _removed(path: Path, dropped_bytes: int) -> RepairReport:
+    path.with_suffix(CRC_SUFFIX).unlink(missing_ok=True)
+    path.unlink()
+    return RepairReport(path, 0, dropped_bytes, -1, removed=True)
 
 
 def _torn_tail(mismatched: tuple[int, ...], records: int, matching: int, header: Header) -> int:

@@ -54,7 +54,7 @@ def open_segments(
         if number > 1 and size < header.header_bytes:  # killed while it was made
             torn_bytes += size
             continue
-        its = header if number == 1 else read_header(one)
+        its = header if number == 1 else _header_of(number, one)
         origin = parse_recording_field(its.recording)
         if number > 1:
             _check_belongs(number, header, its)
@@ -70,6 +70,13 @@ def open_segments(
         segments.append(Segment(one, n_records, n_samples, position, first_index, start_s, notes))
         position += n_samples
     return tuple(segments), torn_bytes
+
+
+def _header_of(number: int, file: BinaryIO) -> Header:
+    try:
+        return read_header(file)
+    except ValueError as error:
+        raise ValueError(f"segment {number}: {error}") from None
 
 
 def _check_belongs(number: int, first: Header, its: Header) -> None:

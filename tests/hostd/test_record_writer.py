@@ -229,8 +229,9 @@ def test_the_sync_comes_each_second_by_itself(tmp_path, monkeypatch):
     synced = threading.Semaphore(0)
     real = os.fdatasync
     monkeypatch.setattr(os, "fdatasync", lambda fd: synced.release() or real(fd))
+    with a_recorder(tmp_path / "usual.bdf") as usual:
+        assert usual._file._interval_s == 1.0
     recorder = a_recorder(tmp_path / "raw.bdf", sync_interval_s=0.001)
-    assert recorder._file._interval_s == 0.001 and a_recorder(tmp_path / "b.bdf")._file._interval_s == 1.0
     for k in range(3):
         recorder.append(ramp(100 * k, 100))
         assert synced.acquire(timeout=LATER_S)
@@ -339,9 +340,11 @@ def test_close_syncs_the_records_before_their_count(tmp_path, monkeypatch):
     recorder.append(ramp(0, 300))
     assert recorder._file.flush(LATER_S)
     monkeypatch.setattr(os, "pwrite", lambda fd, content, at: done.append(at) or real_write(fd, content, at))
-    monkeypatch.setattr(os, "fdatasync", lambda fd: done.append("sync") or real_sync(fd))
+    names = {recorder._file._file._fd: "records synced", recorder._file._file._sidecar: "sidecar synced"}
+    monkeypatch.setattr(os, "fdatasync", lambda fd: done.append(names.get(fd)) or real_sync(fd))
     recorder.close()
-    assert done == ["sync", "sync", 236, "sync", "sync"]
+    both = ["records synced", "sidecar synced"]
+    assert done == [*both, 236, *both]
 
 
 def test_a_disk_full_from_the_start_is_said_and_leaves_nothing(tmp_path, monkeypatch):

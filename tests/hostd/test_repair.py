@@ -219,9 +219,10 @@ def test_a_wrong_sidecar_drops_no_sample(killed, tmp_path):
     good = sidecar.read_bytes()
     entry = len(good) // 4
     (tmp_path / "other").mkdir()
-    record(tmp_path / "other" / "raw.bdf", n_samples=300)._file.abandon()
-    (tmp_path / "other" / "raw.bdf").write_bytes(killed.read_bytes())  # every entry is another's
-    assert repair(tmp_path / "other" / "raw.bdf").records == 4
+    other = tmp_path / "other" / "raw.bdf"
+    record(other)._file.abandon()
+    spoil(other, 0, 1, 2, 3)  # every entry is another's
+    assert (repair(other).records, repair(other).mismatched) == (4, (0, 1, 2, 3))
     for wrong in (b"", b"garbage" * 30, good[:-5], good[: entry * 2], good[:-8] + b"0000000\n"):
         sidecar.write_bytes(wrong)
         assert (repair(killed).records, repair(killed).mismatched) == (4, ())
@@ -252,8 +253,6 @@ def test_every_segment_of_a_killed_case_is_repaired(tmp_path):
         ("raw-0002.bdf", 1, -1, ()),
     ]
     assert not any(r.changed for r in repair_all(case / "raw.bdf"))
-    (case / "raw-0003.bdf").write_bytes(last.read_bytes()[:300])
-    assert "the header is cut off" in repair_all(case)[2].fault
     with last.open("r+b") as file:
         file.seek(236)
         file.write(b"-1      ")
@@ -261,6 +260,39 @@ def test_every_segment_of_a_killed_case_is_repaired(tmp_path):
     assert [(r.path.name, r.records, r.mismatched) for r in repair_unclosed(tmp_path / "data")[:1]] == [
         ("raw-0002.bdf", 1, (0,))
     ]
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+def test_a_further_segment_without_a_record_is_removed(tmp_path, at_start):
+    case = tmp_path / "case"
+    case.mkdir()
+    record(case / "raw.bdf", segment_s=0.2)._file.abandon()
+    header = read_header(io.BytesIO((case / "raw-0002.bdf").read_bytes()))
+    for length in (0, 7, 300, header.header_bytes, header.header_bytes + header.record_bytes - 1):
+        stub = case / "raw-0003.bdf"
+        stub.write_bytes((case / "raw-0002.bdf").read_bytes()[:length])
+        if length >= header.header_bytes:
+            with stub.open("r+b") as file:
+                file.seek(236)
+                file.write(b"-1      ")
+        stub.with_suffix(".crc").touch()
+        report = (repair_unclosed(tmp_path) if at_start else repair_all(case))[-1]
+        assert (report.path, report.removed, report.records) == (stub, True, 0)
+        assert report.line == f"{stub}: no whole record, removed"
+        assert sorted(p.name for p in case.iterdir()) == [
+            "raw-0002.bdf",
+            "raw-0002.crc",
+            "raw.bdf",
+            "raw.crc",
+        ]
+    (case / "raw-0003.bdf").write_bytes(b"garbage " * 100)
+    assert "not an EDF or BDF file" in (repair_unclosed(tmp_path) if at_start else repair_all(case))[-1].fault
+    first = tmp_path / "cut" / "raw.bdf"
+    first.parent.mkdir()
+    first.write_bytes(b"")
+    with pytest.raises(RecordingError, match="the header is cut off"):
+        repair(first)
+    assert first.exists(), "the first segment is never removed"
 
 
 def test_the_start_looks_at_the_end_of_a_recording_alone(tmp_path):
