@@ -1,7 +1,8 @@
 """The host: link, record, pipeline, bus and control, wired together for one case.
 
 Three threads with bounded queues: receive and record (`intake`), process (`processing`), serve (this one);
-the store's writer beside them. Owns the beat, the status and the order of starting and stopping.
+the writers of recording and database beside them. Owns the beat, the status and the order of starting and
+stopping.
 """
 
 import secrets
