@@ -5,6 +5,7 @@ does not match is named with its time.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -108,8 +109,11 @@ def _check_file(path: Path) -> tuple[CrcCheck, str]:
     per_record = header.signals[0].samples_per_record
     first = (parse_recording_field(header.recording) or Origin()).first_index + bad * per_record
     at_s = first * header.record_duration_s / per_record
+    utc = header.start + timedelta(seconds=bad * header.record_duration_s)
     more = f", {len(check.mismatched)} in all" if len(check.mismatched) > 1 else ""
-    where = f"record {bad} of {path.name} (from sample {first}, {at_s:.1f} s of acquisition)"
+    where = (
+        f"record {bad} of {path.name} (from sample {first}, {at_s:.1f} s of acquisition, {utc:%H:%M:%S} UTC)"
+    )
     return check, f"samples: {where} is not what was written: its CRC does not match{more}"
 
 

@@ -86,15 +86,14 @@ class RecordWriter:
 
     @property
     def storage(self) -> Storage:
-        """How the disk does now."""
+        """How the disk does now; of samples lost, who was refused by `ready` knows."""
         with self._changed:
             since = [step.since_ns for step in self._steps][:1]
             since += [] if self._syncing_ns is None else [self._syncing_ns]
             waiting_s = (self._now_ns() - min(since)) / 1e9 if since else 0.0
-            full = self._waiting_bytes >= self._backlog_bytes
             state: State = "slow" if waiting_s > SLOW_S else "ok"
             why = next(iter(self._failing.values()), "")
-            return Storage("failing" if why or full else state, waiting_s, 0, why)
+            return Storage("failing" if why else state, waiting_s, 0, why)
 
     def ready(self, within_s: float = 0.0) -> bool:
         """Whether another record can be taken `within_s` from now; when not, it is lost to the file."""

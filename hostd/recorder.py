@@ -116,7 +116,8 @@ class Recorder:
     @property
     def storage(self) -> Storage:
         """How the disk does now."""
-        return replace(self._file.storage, lost_samples=self._lost)
+        disk = self._file.storage
+        return replace(disk, state="failing" if self._disk_lost else disk.state, lost_samples=self._lost)
 
     def append(self, block: SampleBlock) -> None:
         """Record a block; gaps before it are filled and named, the ones it does not explain as `link`.
@@ -141,7 +142,7 @@ class Recorder:
             self._put(block.counts, block.trigger_bits)
         else:  # the disk has refused for too long: what is dropped here becomes a gap once it works again
             self._lost += len(block.counts)
-            self._disk_lost = True
+            self._disk_lost = True  # in this order: what `storage` tells of a loss is told with its samples
         if fault := self._file.take_fault():
             raise fault
 

@@ -518,7 +518,7 @@ def test_the_first_record_that_is_not_what_was_written_is_named_with_its_time(
     for name, number in (("raw-0003.bdf", 2), ("raw-0002.bdf", 19), ("raw-0002.bdf", 7)):
         spoil(case / name, number)
     code, err = main(["audit", str(case)]), capsys.readouterr().err
-    where = "record 7 of raw-0002.bdf (from sample 2700, 2.7 s of acquisition)"
+    where = "record 7 of raw-0002.bdf (from sample 2700, 2.7 s of acquisition, 17:04:11 UTC)"
     assert code == 1
     assert f"samples: {where} is not what was written: its CRC does not match, 2 in all" in err
 

@@ -366,10 +366,13 @@ def test_a_source_played_faster_than_time_waits_for_the_disk_and_a_live_one_neve
     recorder.append(ramp(20_000, 100))
     assert recorder.lost_samples == 100
     clock.now = 0
+    assert recorder.storage.state == "failing", "as long as what comes is lost"
     played = threading.Thread(target=recorder.append, args=(ramp(20_100, 100),))
     played.start()
-    assert gate.entered.wait(LATER_S) and played.is_alive() and recorder.lost_samples == 100
+    until(lambda: not recorder._file.ready(), "a full queue")
+    assert played.is_alive() and recorder.lost_samples == 100
     gate.open.set()
     played.join(LATER_S)
+    assert recorder.storage.state != "failing"
     recorder.close()
     assert (recorder.lost_samples, read(tmp_path / "raw.bdf")[0].n_samples) == (100, 20_200)

@@ -47,7 +47,7 @@ pieces_of = st.lists(
 
 
 @given(st.integers(0, 10**9), pieces_of, st.integers(1, 4), st.integers(1, 97))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_segments_are_one_recording_and_each_tells_the_truth_alone(tmp_path_factory, first, pieces, n, size):
     folder = tmp_path_factory.mktemp("case")
     at, counts = first, {}
