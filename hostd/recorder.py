@@ -51,7 +51,8 @@ class Recorder:
     `lsb_uv` and `offset_uv` are per channel; `gain` is a text for the signal headers; `start_utc` must be
     aware. `append` and `close` belong to one thread, `annotate` and `storage` to any. None but `close` waits
     for the disk: what it has not taken waits in the writer's queue, and is lost to the file, counted and
-    named there as a gap, when that is full.
+    named there as a gap, when that is full. Only samples that come faster than time wait for room, 0.5 s a
+    block at most.
     """
 
     def __init__(

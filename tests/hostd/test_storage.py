@@ -161,3 +161,33 @@ def casefile_configure() -> Any:
     from hostd.daemon import configure_message
 
     return configure_message(CASE)
+
+
+def test_a_disk_that_hangs_stops_neither_averages_nor_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hostd.record_writer.CLOSE_S", 0.05)
+    gate = threading.Event()
+    real = os.pwrite
+
+    def hanging(fd: int, content: Any, at: int) -> int:
+        assert gate.wait(60)
+        return real(fd, content, at)
+
+    with LiveHost(data=tmp_path, speed=8.0) as host, Ear(host.bus) as ear:
+        ear.until(lambda m: m.topic == "sweep.left_median", "a sweep")
+        monkeypatch.setattr(os, "pwrite", hanging)
+        alert = ear.until(lambda m: m.topic == "alert", "the alert").header
+        assert (alert["kind"], alert["priority"], alert["evidence"]["rule"]) == (
+            "storage",
+            "low",
+            "storage slow",
+        )
+        ear.until(
+            lambda m: m.topic == "average.left_median" and m.header["index"] > alert["index"] + 4000,
+            "averages all the same",
+        )
+        host.ok("case.close")
+        host.join()
+        assert "close failed: the disk has not answered for 0.05 s" in str(host.failure)
+    gate.set()
