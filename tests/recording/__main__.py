@@ -21,6 +21,7 @@ from hw.recording import RecordingReader
 from hw.samples import SampleBlock
 from tests.recording.child import FIRST, counts, recorder
 from tests.recording.kills import kill
+from tests.support import strict_bdf
 
 CHANNELS, RATE_HZ = 32, 16_000.0
 BAR_S = 2.0
@@ -30,13 +31,26 @@ def killed(folder: Path, n: int) -> list[tuple[str, str, str]]:
     """`n` hosts killed at random moments of 32 channels at 16 kSPS in real time, segments of a second."""
     random_ = random.Random(7)
     told = [kill(folder / str(k), random_.randint(60, 240), CHANNELS, RATE_HZ) for k in range(n)]
+    opened_too = opened_by_mne(folder)
     lost_s = sorted(one.lost_s for one in told)
     assert lost_s[-1] <= BAR_S
     return [
         (f"{n} hosts killed, samples handed over and lost: median", "", f"{lost_s[n // 2] * 1e3:.0f} ms"),
         ("the worst of them", f"<= {BAR_S:g} s", f"{lost_s[-1] * 1e3:.0f} ms"),
-        ("every segment of them opened by pyedflib, edfio, the strict rules", "all", "all"),
+        (f"every segment of them opened by pyedflib, edfio, the strict rules{opened_too}", "all", "all"),
     ]
+
+
+def opened_by_mne(folder: Path) -> str:
+    """Have MNE read every segment in `folder`/* as well; "" without MNE."""
+    try:
+        import mne
+    except ImportError:
+        return ""
+    for path in sorted(folder.glob("*/*.bdf")):
+        raw = mne.io.read_raw_bdf(path, verbose="error")
+        assert raw.n_times == strict_bdf.check(path) * round(RATE_HZ / 10)
+    return ", MNE"
 
 
 def cost(folder: Path, seconds: float = 20.0) -> list[tuple[str, str, str]]:
