@@ -1,21 +1,24 @@
 """A recording as a source: its samples come over the link like any box's, at `speed` times real time.
 
-Any EDF, EDF+, BDF or BDF+ file, or the directory of a case. Cannot stimulate: what fired is in the recording.
+Any EDF, EDF+, BDF or BDF+ file, or the directory of a case with all its segments. Cannot stimulate: what
+fired is in the recording.
 """
 
+import contextlib
 import math
 import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from firmware.errors import ConfigError, PortError
 from firmware.ports import Command, Put
+from firmware.recorded import open_recording
 from firmware.timebase import TimebaseReporter
 from hw.link import MAX_FRAME_BYTES, Configure, Description, Ended, Reply, StimArm, StimPlan
+from hw.raw_bdf import RAW_NAME
 from hw.recording import RecordingReader, TriggerMap
 
 BLOCK_S = 0.01
@@ -30,20 +33,19 @@ class RecordingSource:
     patient = True
 
     def __init__(self, path: Path, speed: float | None, seconds: float | None) -> None:
-        self._path = path / "raw.bdf" if path.is_dir() else path
+        self._path = path / RAW_NAME if path.is_dir() else path
         self._speed, self._seconds = speed, seconds
         self._reader: RecordingReader | None = None
-        self._file: BinaryIO | None = None
+        self._files = contextlib.ExitStack()
         self._commands: deque[Command] = deque()
 
     def configure(self, wanted: Configure) -> Description:
         """Open the recording. Raises PortError when it cannot be opened, ConfigError when it does not fit."""
         try:
-            if self._file is not None:
-                self._file.close()
+            self._files.close()
             self._reader = None
-            self._file = self._path.open("rb")
-            reader = RecordingReader(self._file, wanted.channels or None, _mapping(wanted))
+            first, *further = open_recording(self._path, self._files)
+            reader = RecordingReader(first, wanted.channels or None, _mapping(wanted), further)
             if len(reader.channels) > MOST_CHANNELS:
                 what = f"{len(reader.channels)} channels, the link carries {MOST_CHANNELS}"
                 raise ValueError(f"{what}; name fewer")

@@ -1,4 +1,4 @@
-"""Is the record of a case whole: its audit chain, and its pulses one to one with the samples.
+"""Is the record of a case whole: its audit chain, its samples, and its pulses one to one with them.
 
 Owns the reading and the verdict; the chain itself is `audit`'s. Refuses to change, repair or excuse anything:
 what cannot be judged is counted, the first thing that is wrong is named.
@@ -12,29 +12,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.triggers import N_LINES, EdgeFinder
+from dsp.triggers import N_LINES
 from hostd.audit import CLOSED, COLUMNS, HEAD_KEY, LOST, OWN, PULSE, first_break, parse_head
+from hostd.audit_samples import Keys, Records, Samples, check_all_records, read_samples
 from hostd.errors import RecordingError, UsageError
 from hostd.store import reading
 from hw.limits import RETURN_WITHIN_SAMPLES
-from hw.recording import RecordingReader, read_header
 
-BLOCK_SAMPLES = 1 << 16
 KILLED_LOSES_S = 2.0
 """What a killed case may lose at its end."""
 _CHAIN = f"SELECT {', '.join(COLUMNS)} FROM audit ORDER BY n"
 _BEFORE_CHAINS = ["utc_ns", "actor", "action", "detail"]
 _NOT_CLOSED = "not closed: the case was killed, or is being recorded"
 
-Keys = NDArray[np.int64]
-"""Pulses, (pulse, field): the fields are sample seen (-1: never), line, plan, command, number, or the first
-two of them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What `check` found. `why` says in one line what is wrong first, `broken_n` at which entry (None: at
-    none); it is empty when all holds. `edges` is None without samples; `remarks` are no faults."""
+    none); it is empty when all holds. `edges` is None without samples; `records` match their CRC; `remarks`
+    are no faults."""
 
     entries: int = 0
     head_matches: bool = False
@@ -43,6 +39,7 @@ class Report:
     never_seen: int = 0
     edges: int | None = None
     not_judged: int = 0
+    records: int = 0
     broken_n: int | None = None
     why: str = ""
     remarks: tuple[str, ...] = ()
@@ -60,6 +57,8 @@ class Report:
             judged = "" if self.edges is None else ", one to one"
             judged += f", {self.not_judged:,} not judged" if self.not_judged else ""
             said.append(f"pulses: {self.pulses:,} logged{never}, {there}{judged}")
+            if self.records:
+                said.append(f"samples: {self.records:,} records match their CRC")
         return (*said, *(f"remark: {remark}" for remark in self.remarks))
 
 
@@ -74,29 +73,22 @@ class _Log:
     proven: Keys
 
 
-@dataclass(frozen=True, slots=True)
-class _Samples:
-    """Spans of samples [start, end), the trigger bits of the first in each, rising edges within spans."""
-
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    first_bits: NDArray[np.int64]
-    edges: Keys
-    rate_hz: float
-
-
 def check(directory: Path) -> Report:
     """Verify the case in `directory`. Raises UsageError when it is no case, RecordingError when its files
     cannot be read or were written before there was a chain."""
     path = directory / "case.sqlite"
     if not path.is_file():
         raise UsageError(f"{directory} is no case: it has no case.sqlite; name the directory of a case")
-    samples = _samples(directory / "raw.bdf")  # first: the database of a case being recorded lags behind
+    samples = read_samples(directory)  # first: the database of a case being recorded lags behind
+    records = Records() if samples is None else check_all_records(directory)
     with reading(path) as database:
         log = _log(database, path)
     if isinstance(log, Report):
         return log
-    return _matched(log, samples)
+    report = _matched(log, samples)
+    report = replace(report, records=records.matching, remarks=(*report.remarks, *records.remarks))
+    # What is not as it was written explains pulses that are not where they should be.
+    return replace(report, why=records.why, broken_n=None) if records.why else report
 
 
 def _log(database: sqlite3.Connection, path: Path) -> _Log | Report:
@@ -173,31 +165,6 @@ def _keys(rows: list[tuple[int, ...]], fields: int = 5) -> Keys:
     return keys
 
 
-def _samples(path: Path) -> _Samples | None:
-    """The trigger bits of a recording; None when there is none."""
-    if not path.exists():
-        return None
-    starts: list[int] = []
-    ends: list[int] = []
-    first_bits: list[int] = []
-    edges: list[tuple[int, ...]] = []
-    finder = EdgeFinder()
-    try:
-        with path.open("rb") as file:
-            reader = RecordingReader(file, (read_header(file).signals[0].label,))
-            for block in reader.blocks(BLOCK_SAMPLES):
-                if block.gaps or not starts:
-                    starts.append(block.first_index)
-                    ends.append(block.first_index)
-                    first_bits.append(int(block.trigger_bits[0]))
-                ends[-1] = block.end_index
-                edges += [(t.index, t.line) for t in finder.find(block) if t.index > starts[-1]]
-    except (OSError, ValueError) as error:
-        raise RecordingError(f"recording {path}: {error}") from None
-    starts_, ends_, bits = (np.array(values, np.int64) for values in (starts, ends, first_bits))
-    return _Samples(starts_, ends_, bits, _keys(edges, 2), reader.rate_hz)
-
-
 def _unbalanced(left: Keys, right: Keys) -> tuple[Keys, NDArray[np.int64]]:
     """The keys that are not as often in `left` as in `right`, in order, and how much more often."""
     both = np.concatenate((left, right))
@@ -207,7 +174,7 @@ def _unbalanced(left: Keys, right: Keys) -> tuple[Keys, NDArray[np.int64]]:
     return keys[balance != 0], balance[balance != 0]
 
 
-def _matched(log: _Log, samples: _Samples | None) -> Report:
+def _matched(log: _Log, samples: Samples | None) -> Report:
     """The report, with the first pulse that is not everywhere."""
     never = int(np.count_nonzero(log.logged[:, 0] < 0))
     report = replace(log.report, pulses=len(log.logged), never_seen=never)
@@ -239,7 +206,7 @@ def _against_proofs(log: _Log) -> tuple[str, int | None, int]:
     return f"pulses: {name} is in table stimuli, not in the audit", None, 0
 
 
-def _against_samples(log: _Log, s: _Samples) -> tuple[str, int | None, int]:
+def _against_samples(log: _Log, s: Samples) -> tuple[str, int | None, int]:
     """Log and samples: what is wrong first, at which entry, and how many pulses are not judged."""
     logged = log.logged[log.logged[:, 0] >= 0][:, :2]
     if not len(s.starts):
@@ -265,7 +232,7 @@ def _against_samples(log: _Log, s: _Samples) -> tuple[str, int | None, int]:
     return f"pulses: the one at {name} (entry n = {n}) has no edge in the samples", n, not_judged
 
 
-def _blind(log: _Log, s: _Samples, keys: Keys) -> NDArray[np.bool_]:
+def _blind(log: _Log, s: Samples, keys: Keys) -> NDArray[np.bool_]:
     """Which edges may be missing in the log: all of a recording that was played; those right behind a gap,
     across which the edge awaits no pulse; and the last ones of a case that was killed."""
     index = keys[:, 0]

@@ -20,11 +20,13 @@ from hostd.case import Case
 from hostd.errors import RecordingError
 from hostd.ledger import STEPS
 from hostd.outgoing import Outgoing
+from hostd.record_writer import Storage
 from hostd.recorder import Recorder
 from hostd.store import Store
 from hostd.timebase import filter_delay
 from hw.link import Description, Stimulus
 from hw.link import Timebase as Report
+from hw.raw_bdf import RAW_NAME
 from hw.samples import SampleBlock
 
 READINGS = ("tof", "emg", "eeg")
@@ -57,7 +59,7 @@ class CaseFolder:
                 f"{self.path} cannot be made: {error.strerror}; choose another --data"
             ) from None
         self._recorder = Recorder(
-            self.path / "raw.bdf",
+            self.path / RAW_NAME,
             description.channels,
             description.rate_hz,
             description.lsb_uv,
@@ -89,9 +91,14 @@ class CaseFolder:
     @property
     def recording(self) -> dict[str, Any]:
         """What `status` says of the recording."""
-        if self._recorder is None or self.path is None:
-            return {"path": None, "bytes": 0}
-        return {"path": str(self.path), "bytes": self._recorder.bytes_written}
+        n_bytes, disk = 0 if self._recorder is None else self._recorder.bytes_written, self.storage
+        told = {"path": None if self.path is None else str(self.path), "bytes": n_bytes, "state": disk.state}
+        return told | {"waiting_s": disk.waiting_s, "lost_samples": disk.lost_samples}
+
+    @property
+    def storage(self) -> Storage:
+        """How the disk of the raw recording does. Any thread."""
+        return Storage() if self._recorder is None else self._recorder.storage
 
     def append(self, block: SampleBlock) -> None:
         """Record a block before anything interprets it. Raises RecordingError when the disk refuses."""

@@ -330,12 +330,13 @@ def _score(args: argparse.Namespace) -> int:
 
 
 def _repair(args: argparse.Namespace) -> int:
-    from hostd.repair import repair
+    from hostd.errors import RecordingError
+    from hostd.repair import repair_all
 
-    path = args.case / "raw.bdf" if args.case.is_dir() else args.case
-    report = repair(path)
-    did = f"{report.dropped_bytes} torn bytes dropped" if report.changed else "nothing to repair"
-    sys.stdout.write(f"{path}: {report.records} whole records, {did}\n")
+    reports = repair_all(args.case)
+    sys.stdout.write("".join(f"{report.line}\n" for report in reports if not report.fault))
+    if faults := [report.fault for report in reports if report.fault]:
+        raise RecordingError(faults[0])
     return 0
 
 

@@ -1,7 +1,8 @@
 """The host: link, record, pipeline, bus and control, wired together for one case.
 
 Three threads with bounded queues: receive and record (`intake`), process (`processing`), serve (this one);
-the store's writer beside them. Owns the beat, the status and the order of starting and stopping.
+the writers of recording and database beside them. Owns the beat, the status and the order of starting and
+stopping.
 """
 
 import secrets
@@ -110,9 +111,9 @@ class Daemon:
         ring = None if options.keys is None else KeyRing(options.keys)
         if ring is None:
             must_have_keys(options.bus)
-        if options.data is not None and options.data.exists():
-            repair_unclosed(options.data)
+        mended = repair_unclosed(options.data) if options.data is not None and options.data.exists() else ()
         intake = Intake(options.edge, self._stop, options.edge_within_s)
+        intake.faults += [f"repair: {report.line}" for report in mended if report.mismatched]
         try:
             try:
                 description = intake.open(configure_message(options.case))

@@ -13,6 +13,7 @@ from dsp import kernels
 from dsp.electrosurgery import Change
 from dsp.nouns import Trigger
 from dsp.stream import Scale
+from hostd import storage
 from hostd.alerts import Alerts
 from hostd.artifact import ArtifactWatch
 from hostd.case import Case
@@ -149,6 +150,8 @@ class Pipeline:
                 return []
             case "stim.fault":
                 return self._fault(index, args)
+            case storage.COMMAND:
+                return self._course.with_alerts(storage.told(self.alerts, index, args))
             case "alert.acknowledge":
                 return self._course.with_alerts(self.alerts.acknowledge(index, args["id"], args["author"]))
             case "alert.note":

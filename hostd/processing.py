@@ -19,6 +19,8 @@ from hostd.intake import UNEXPECTED, End
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hostd.stimulation import Sent
+from hostd.storage import COMMAND as STORAGE
+from hostd.storage import StorageWatch
 from hostd.surgery import ELECTROSURGERY
 from hostd.timebase import Timebase
 from hw.link import (
@@ -65,6 +67,7 @@ class Processing:
         self._pipeline, self._items, self._closing, self._bus = pipeline, items, closing, bus
         self._folder, self._timebase, self._description = folder, timebase, description
         self._last: dict[str, Outgoing] = {}
+        self._storage = StorageWatch(description.rate_hz)
         self.on_reply: Callable[[Reply], None] = lambda reply: None
         self.on_fault: Callable[[Fault], None] = lambda fault: None
         self.on_impedance: Callable[[Impedance], None] = lambda impedance: None
@@ -169,6 +172,8 @@ class Processing:
             self._folder.anchor(block.end_index - 1, block.t_ns, self._timebase.utc_minus_t_ns)
         self._folder.gaps(block)
         self._say(self._pipeline.feed(block))
+        if change := self._storage.look(self._folder.storage, self.index):
+            self._command(_of_the_edge(STORAGE, change))
         if self._bus.raw_wanted:
             fields = {
                 "first_index": block.first_index,
@@ -231,5 +236,5 @@ class Processing:
 
 
 def _of_the_edge(name: str, args: dict[str, Any]) -> Command:
-    """What the edge has said, as a command: noted and repeated in replay like any other."""
+    """What the edge or the disk has said, as a command: noted and repeated in replay like any other."""
     return Command(name, args, lambda error: None)

@@ -4,7 +4,8 @@ Owns the layout alone. Refuses names, rates and scales that a BDF header cannot 
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from hw.bdf import Header, Signal
 from hw.bdf_limits import choose_limits, choose_record
@@ -35,6 +36,17 @@ def raw_header(start_utc: datetime, case_id: str, signals: tuple[Signal, ...], r
         record_duration_s=choose_record(rate_hz)[1],
         signals=signals,
     )
+
+
+def segment_header(
+    first: Header, first_start_utc: datetime, later_s: float, origin: Origin
+) -> tuple[Header, float]:
+    """The header of a segment that begins `later_s` after the `first` one, and the fraction of a second at
+    which its first record begins; `first_start_utc` is the exact start of the first."""
+    exact = first_start_utc.astimezone(UTC) + timedelta(seconds=later_s)
+    start = exact.replace(microsecond=0, tzinfo=None)
+    header = replace(first, start=start, recording=recording_field(start, origin))
+    return header, exact.microsecond / 1e6
 
 
 def raw_signals(

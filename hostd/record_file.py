@@ -1,148 +1,107 @@
-"""The file under a recording: whole records appended, synced once a second, locked against repair.
+"""One file of a recording on disk, with its CRC sidecar: whole records appended, locked against repair.
 
-Owns the descriptor, the lock, the backlog for a failing disk and the sync thread. Refuses to know what a
-record holds. A fault is kept and handed out once; the file behind it stays a whole number of records.
+Owns the descriptors, the lock, and where the next record goes. Refuses to know what a record holds, and to
+wait or retry: every OSError comes out, and what failed can be asked for again.
 """
 
 import contextlib
 import errno
 import fcntl
 import os
-import threading
-from collections import deque
 from pathlib import Path
 
 from hostd.errors import RecordingError
-
-BACKLOG_BYTES = 16 << 20
+from hw.bdf import N_RECORDS_OFFSET, text_field
+from hw.record_crc import CRC_SUFFIX, encode_entry, record_crc
 
 
 class RecordFile:
-    """A new file at `path` that begins with `header`. Raises RecordingError when it cannot be created.
+    """A new file at `path` that begins with `header`; the sidecar stands beside it. Raises RecordingError
+    when it cannot be created, and leaves nothing behind then. One thread, but for `sync`, which may run
+    beside `append`, `note` and `patch`."""
 
-    `append`, `patch`, `take_fault` and `close` belong to one thread; a thread of its own calls `sync`
-    every `sync_interval_s`, so that a slow disk holds up nobody until `close`.
-    """
-
-    def __init__(
-        self, path: Path, header: bytes, sync_interval_s: float, backlog_bytes: int = BACKLOG_BYTES
-    ) -> None:
+    def __init__(self, path: Path, header: bytes) -> None:
         self.path = path
-        self._fd = _create(path, header)
         self._end = len(header)
-        self._backlog_bytes = backlog_bytes
-        self._waiting: deque[bytes] = deque()
-        self._waiting_bytes = 0
-        self._failing: set[str] = set()
-        self._fault: RecordingError | None = None
-        self._fault_lock = threading.Lock()
-        self._unsynced = threading.Event()
-        self._stop = threading.Event()
-        self._interval_s = sync_interval_s
-        self._syncer = threading.Thread(target=self._sync_loop, name="evokd-sync", daemon=True)
-        self._syncer.start()
+        self._records = 0
+        self._entries = b""
+        self._entries_end = 0
+        self._finished = False
+        self._dirty = True
+        with contextlib.ExitStack() as undo:
+            self._fd = _create(path, header, undo)
+            self._sidecar = _create(path.with_suffix(CRC_SUFFIX), b"", undo)
+            try:
+                sync_directory(path.parent)
+            except OSError as error:
+                raise _unwritable(path, error) from None
+            undo.pop_all()
 
     @property
-    def bytes_written(self) -> int:
+    def end(self) -> int:
         """Bytes of the header and the whole records on file."""
         return self._end
 
-    def ready(self) -> bool:
-        """Whether another record can be taken: the disk works, or the backlog has room left."""
-        if self._waiting_bytes >= self._backlog_bytes:
-            self._flush()
-        return self._waiting_bytes < self._backlog_bytes
-
     def append(self, record: bytes) -> None:
-        """Take one record: written at once, or held in memory while the disk refuses."""
-        self._waiting.append(record)
-        self._waiting_bytes += len(record)
-        self._flush()
+        """Write one record, one write() as a rule. Raises OSError: then it was not taken."""
+        self._write_all(self._fd, record, self._end)
+        self._end += len(record)
+        self._entries += encode_entry(self._records, record_crc(record))
+        self._records += 1
 
-    def patch(self, offset: int, data: bytes) -> None:
-        """Replace bytes of the header; a failure becomes the kept fault."""
-        try:
-            self._write_all(data, offset)
-        except OSError as error:
-            self._keep("write", error)
+    def note(self) -> None:
+        """Write the lines of the sidecar that are not on file yet. Raises OSError: then they wait."""
+        if not self._entries:
+            return
+        self._write_all(self._sidecar, self._entries, self._entries_end)
+        self._entries_end += len(self._entries)
+        self._entries = b""
+
+    def patch(self, offset: int, field: bytes) -> None:
+        """Replace bytes of the header. Raises OSError."""
+        self._write_all(self._fd, field, offset)
 
     def sync(self) -> None:
-        """Bring what is written to the disk; a failure becomes the kept fault."""
-        if not self._unsynced.is_set():
+        """Bring what is written to the disk. Raises OSError."""
+        if not self._dirty:
             return
-        self._unsynced.clear()
+        self._dirty = False
         try:
             os.fdatasync(self._fd)
-        except OSError as error:
-            self._unsynced.set()
-            self._keep("sync", error)
-        else:
-            self._failing.discard("sync")
+            os.fdatasync(self._sidecar)
+        except OSError:
+            self._dirty = True
+            raise
 
-    def take_fault(self) -> RecordingError | None:
-        """The fault not yet handed out; the same trouble is not handed out again until it has ended once."""
-        with self._fault_lock:
-            fault, self._fault = self._fault, None
-        return fault
-
-    def close(self, patch_offset: int, patch: bytes) -> None:
-        """Write what is held back, replace `patch` in the header, sync, release. Keeps the first fault."""
-        self._stop.set()
-        self._syncer.join()
-        self._failing.clear()  # what fails now is lost for good and is said again
-        self._flush()
+    def finish(self) -> None:
+        """State the number of records in the header, behind the records themselves. Raises OSError."""
+        if self._finished:
+            return
+        self.note()
         self.sync()
-        if not self._waiting:  # the count must not reach the disk before the records that it counts
-            self.patch(patch_offset, patch)
-            self.sync()
-        with contextlib.suppress(OSError):  # the sync before it has already said what is wrong
-            os.close(self._fd)
+        self.patch(N_RECORDS_OFFSET, text_field("number of records", str(self._records), 8))
+        self.sync()
+        self._finished = True
 
-    def abandon(self) -> None:
-        """Release file and lock as they are, as the end of the process would; nothing more is written."""
-        self._stop.set()
-        self._syncer.join()
-        os.close(self._fd)
+    def release(self) -> None:
+        """Let go of file and lock as they are."""
+        for fd in (self._sidecar, self._fd):
+            with contextlib.suppress(OSError):  # the sync before it has said what is wrong
+                os.close(fd)
 
-    def _flush(self) -> None:
-        while self._waiting:
-            record = self._waiting[0]
-            try:
-                self._write_all(record, self._end)
-            except OSError as error:
-                self._keep("write", error)
-                return
-            self._waiting.popleft()
-            self._waiting_bytes -= len(record)
-            self._end += len(record)
-        self._failing.discard("write")
-
-    def _write_all(self, data: bytes, offset: int) -> None:
+    def _write_all(self, fd: int, content: bytes, offset: int) -> None:
         """One write() as a rule; a short one is continued, so that its reason comes out as an error."""
-        view = memoryview(data)
+        view = memoryview(content)
         while view:
-            written = os.pwrite(self._fd, view, offset)
+            written = os.pwrite(fd, view, offset)
             if written == 0:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             view, offset = view[written:], offset + written
-        self._unsynced.set()
-
-    def _keep(self, doing: str, error: OSError) -> None:
-        with self._fault_lock:
-            if doing in self._failing:
-                return
-            self._failing.add(doing)
-            self._fault = self._fault or RecordingError(
-                f"{self.path}: {doing} failed: {error.strerror or error}; free or replace the disk"
-            )
-
-    def _sync_loop(self) -> None:
-        while not self._stop.wait(self._interval_s):
-            self.sync()
+        self._dirty = True
 
 
-def _create(path: Path, header: bytes) -> int:
-    """A locked descriptor of the new file, header and directory entry on disk."""
+def _create(path: Path, header: bytes, undo: contextlib.ExitStack) -> int:
+    """A locked descriptor of the new file, `header` on disk; `undo` takes both away again."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
     except FileExistsError:
@@ -153,15 +112,25 @@ def _create(path: Path, header: bytes) -> int:
         raise RecordingError(
             f"{path} cannot be created: {error.strerror}; check directory and permissions"
         ) from None
+    undo.callback(_unlink, path)
+    undo.callback(os.close, fd)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.pwrite(fd, header, 0)
+        if header and os.pwrite(fd, header, 0) != len(header):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(fd)
-        sync_directory(path.parent)
     except OSError as error:
-        os.close(fd)
-        raise RecordingError(f"{path} cannot be written: {error.strerror}; check the disk") from None
+        raise _unwritable(path, error) from None
     return fd
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(OSError):  # what kept it from being made is told
+        path.unlink()
+
+
+def _unwritable(path: Path, error: OSError) -> RecordingError:
+    return RecordingError(f"{path} cannot be written: {error.strerror}; check the disk")
 
 
 def sync_directory(directory: Path) -> None:

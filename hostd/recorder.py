@@ -1,11 +1,11 @@
-"""The raw recording of a case: sample blocks in, an append-only BDF+C file out.
+"""The raw recording of a case: sample blocks in, records of append-only BDF+C files out, a file per segment.
 
-Owns the time line of the file: every count untouched, every gap filled and named, annotations beside them.
-Refuses to renumber time, to overwrite a file, and to stop for a failing disk (see `RecordFile`).
+Owns the time line of the recording: every count untouched, every gap filled and named, annotations beside
+them. Refuses to renumber time, to overwrite a file, and to wait for a disk (see `RecordWriter`).
 """
 
-from collections import deque
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,26 +16,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostd.errors import RecordingError, UsageError
-from hostd.raw_header import ANNOTATION_BYTES, raw_header, raw_signals
-from hostd.record_file import RecordFile
-from hw.bdf import N_RECORDS_OFFSET, RECORDING_OFFSET, encode_header, text_field
-from hw.bdf_annotations import Annotation, encode_tal, encode_timekeeping
+from hostd.raw_header import raw_header, raw_signals, segment_header
+from hostd.record_notes import RecordNotes
+from hostd.record_writer import BACKLOG_BYTES, RecordWriter, Storage
+from hw.bdf import RECORDING_OFFSET, encode_header, text_field
 from hw.bdf_records import encode_record
-from hw.raw_bdf import COUNT_MAX, COUNT_MIN, FILLER_COUNTS, Origin, gap_text, note_text, recording_field
+from hw.raw_bdf import (
+    COUNT_MAX,
+    COUNT_MIN,
+    FILLER_COUNTS,
+    Origin,
+    recording_field,
+    segment_name,
+)
 from hw.samples import Gap, SampleBlock
 
-MAX_NOTE_BYTES = 160
-MAX_GAP_S = 3600.0
+SEGMENT_S = 600.0
+"""A segment is closed after ten minutes at the latest."""
+MAX_FILL_S = 5.0
+"""A longer gap, or one that half the queue cannot take, is not filled: the next segment begins behind it."""
+CATCH_UP_S = 10.0
+"""What an edge may hold for a host that was away; samples further ahead of the clock are played, not live."""
+WAIT_S = 0.5
 # Onsets in seconds have nine digits.
 _LONGEST_S = 9e8
+# The last part of a segment, in which it is closed as soon as no name of a gap waits for room.
+_EARLY = 60
 
 
 class Recorder:
-    """A new recording at `path`. Raises UsageError for names, rate or scale that a BDF file cannot hold,
-    RecordingError when the file cannot be created.
+    """A new recording whose first segment is `path`. Raises UsageError for names, rate or scale that a BDF
+    file cannot hold, RecordingError when the file cannot be created.
 
     `lsb_uv` and `offset_uv` are per channel; `gain` is a text for the signal headers; `start_utc` must be
-    aware. `append` and `close` belong to one thread, `annotate` may be called from any.
+    aware. `append` and `close` belong to one thread, `annotate` and `storage` to any. None but `close` waits
+    for the disk: what it has not taken waits in the writer's queue, and is lost to the file, counted and
+    named there as a gap, when that is full. Only samples that come faster than time wait for room, 0.5 s a
+    block at most.
     """
 
     def __init__(
@@ -50,14 +67,15 @@ class Recorder:
         start_utc: datetime,
         latency_offset_samples: float = 0.0,
         sync_interval_s: float = 1.0,
+        segment_s: float = SEGMENT_S,
+        now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.path = path
         self._offset_samples = latency_offset_samples
         self._first: int | None = None
-        self._end = self._announced = self._padding = self._lost = 0
-        self._disk_lost = self._refusing = self._closed = False
-        self._gap_notes: deque[Annotation] = deque()
-        self._notes: deque[tuple[int, str]] = deque()
+        self._end = self._padding = self._lost = 0
+        self._disk_lost = self._closed = False
+        self._notes = RecordNotes()
         try:
             signals = raw_signals(channels, rate_hz, lsb_uv, offset_uv, gain)
             header = raw_header(start_utc, case_id, signals, rate_hz)
@@ -68,11 +86,18 @@ class Recorder:
             encoded = encode_header(self._header)
         except ValueError as error:
             raise UsageError(f"{path} cannot be recorded: {error}") from None
+        self._start_utc = start_utc
         self._subsecond_s = start_utc.microsecond / 1e6
+        self._segment, self._segment_first = 1, 0
+        self._begins: tuple[Path, bytes] | None = None
+        self._max_records = max(1, int(segment_s / header.record_duration_s))
         self._per_record = signals[0].samples_per_record
         self._rows = np.empty((self._per_record, len(signals) - 1), np.int32)
         self._n_rows = self._n_records = 0
-        self._file = RecordFile(path, encoded, sync_interval_s)
+        at_once = BACKLOG_BYTES // 2 // header.record_bytes * self._per_record
+        self._max_fill = min(MAX_FILL_S * self._rate_hz, at_once)
+        self._now_ns, self._began_ns = now_ns, now_ns()
+        self._file = RecordWriter(path, encoded, sync_interval_s, now_ns=now_ns)
 
     @property
     def bytes_written(self) -> int:
@@ -86,34 +111,39 @@ class Recorder:
 
     @property
     def lost_samples(self) -> int:
-        """Samples that came while the disk failed beyond the backlog, or behind a gap too long to fill."""
+        """Samples that came while no more could wait for the disk."""
         return self._lost
+
+    @property
+    def storage(self) -> Storage:
+        """How the disk does now."""
+        disk = self._file.storage
+        return replace(disk, state="failing" if self._disk_lost else disk.state, lost_samples=self._lost)
 
     def append(self, block: SampleBlock) -> None:
         """Record a block; gaps before it are filled and named, the ones it does not explain as `link`.
 
         The block is taken in any case. Then a write or sync fault that came up is raised, once, as
         RecordingError. Raises ValueError for a block out of order, of wrong shape or beyond 24 bits, and
-        RecordingError, once, for a gap of more than an hour and after `close`: these blocks are not taken.
+        RecordingError after `close`: these blocks are not taken.
         """
         if self._closed:
             raise RecordingError(f"{self.path} is closed, a block came after it; start a new recording")
         self._check(block)
         if self._first is None:
             self._begin(block.first_index, block.gaps)
-        if block.first_index - self._end > MAX_GAP_S * self._rate_hz:
-            self._refuse(block)
-            return
-        self._refusing = False
-        ready = self._file.ready()
+        ready = self._file.ready(self._ahead_s())
         if ready:
-            self._announce(block)
+            self._notes.announce(block.gaps, self._end, block.first_index, disk_lost=self._disk_lost)
+            self._disk_lost = False
+            if block.first_index - self._end > self._max_fill:
+                self._next_segment(block.first_index)
             self._fill_to(block.first_index)
         if ready and self._end == block.first_index:
             self._put(block.counts, block.trigger_bits)
         else:  # the disk has refused for too long: what is dropped here becomes a gap once it works again
             self._lost += len(block.counts)
-            self._disk_lost = True
+            self._disk_lost = True  # in this order: what `storage` tells of a loss is told with its samples
         if fault := self._file.take_fault():
             raise fault
 
@@ -123,24 +153,24 @@ class Recorder:
         Raises ValueError for an index that no recording reaches.
         """
         self._check_index(index)
-        self._notes.append((index, note_text(text, MAX_NOTE_BYTES)))
+        self._notes.note(index, text)
 
     def close(self) -> None:
         """Finish the last record, write the record count, sync, release the file; closing again does nothing.
 
-        Raises RecordingError when the disk refuses; the file then is as a killed recorder leaves it.
+        Raises RecordingError when the disk refuses or hangs; the file then is as a killed recorder leaves it.
         """
         if self._closed:
             return
         self._closed = True
         if self._first is None and self._notes:
             self._begin(0, ())
-        while self._n_rows or self._gap_notes or self._notes:
+        while self._n_rows or self._notes:
             left = self._per_record - self._n_rows
             self._padding += left
-            self._gap_notes.append(self._gap_note(Gap(self._end, left, "file")))
+            self._notes.name(Gap(self._end, left, "file"))
             self._fill(left)
-        self._file.close(N_RECORDS_OFFSET, text_field("number of records", str(self._n_records), 8))
+        self._file.close()
         if fault := self._file.take_fault():
             raise fault
 
@@ -151,6 +181,12 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _ahead_s(self) -> float:
+        """How long a source that is played faster than time can be kept waiting: it loses nothing by it."""
+        samples_s = (self._end - (self._first or 0)) / self._rate_hz
+        ahead_s = samples_s - (self._now_ns() - self._began_ns) / 1e9 - CATCH_UP_S
+        return min(ahead_s, WAIT_S)
 
     def _check(self, block: SampleBlock) -> None:
         n_rows, n_channels = len(block.counts), self._rows.shape[1] - 1
@@ -169,52 +205,40 @@ class Recorder:
         if not 0 <= index < _LONGEST_S * self._rate_hz:
             raise ValueError(f"sample index {index} is outside any recording")
 
-    def _refuse(self, block: SampleBlock) -> None:
-        """A gap too long to fill: say so once, count what comes behind it."""
-        self._lost += len(block.counts)
-        if not self._refusing:
-            self._refusing = True
-            raise RecordingError(
-                f"{self.path}: a gap of {block.first_index - self._end} samples before {block.first_index} "
-                "is longer than an hour; start a new recording"
-            )
-
     @property
     def _rate_hz(self) -> float:
         return self._per_record / self._header.record_duration_s
 
     def _begin(self, first_index: int, gaps: Sequence[Gap]) -> None:
         """The first sample decides the file's first index; gaps before it are named, not filled."""
-        self._first = self._end = self._announced = first_index
+        self._first = self._end = self._segment_first = first_index
         if first_index:
             text = recording_field(self._header.start, Origin(first_index, self._offset_samples))
             self._file.patch(RECORDING_OFFSET, text_field("recording", text, 80))
-        self._gap_notes.extend(self._gap_note(gap) for gap in gaps if gap.index + gap.length <= first_index)
+        self._notes.begin(first_index, gaps)
 
-    def _announce(self, block: SampleBlock) -> None:
-        """Name everything between the end of the recording and the block, each sample once."""
-        cursor = max(self._end, self._announced)
-        for gap in sorted(block.gaps, key=lambda g: g.index):
-            start, stop = max(gap.index, cursor), min(gap.index + gap.length, block.first_index)
-            if start >= stop:
-                continue
-            self._name_unexplained(cursor, start)
-            self._gap_notes.append(self._gap_note(Gap(start, stop - start, gap.reason)))
-            cursor = stop
-        self._name_unexplained(cursor, block.first_index)
-        self._announced = block.first_index
+    def _next_segment(self, first_index: int) -> None:
+        """Go on in a new file at `first_index`; filler of a gap that was named ends the record under way.
+        Gaps that reach the new file are named there again: each file must tell its own filler."""
+        if self._n_rows:
+            self._fill(self._per_record - self._n_rows)
+        self._segment += 1
+        self._segment_first = self._end = first_index
+        later_s = (first_index - (self._first or 0)) / self._rate_hz
+        origin = Origin(first_index, self._offset_samples)
+        header, self._subsecond_s = segment_header(self._header, self._start_utc, later_s, origin)
+        self._n_records = 0
+        self._notes.go_on(first_index)
+        self._begins = (self.path.with_name(segment_name(self._segment)), encode_header(header))
 
-    def _name_unexplained(self, start: int, stop: int) -> None:
-        if start < stop:
-            gap = Gap(start, stop - start, "file" if self._disk_lost else "link")
-            self._gap_notes.append(self._gap_note(gap))
-        self._disk_lost = False
-
-    def _gap_note(self, gap: Gap) -> Annotation:
-        return Annotation(self._seconds(max(gap.index, self._first or 0)), None, gap_text(gap))
+    def _segment_is_full(self) -> bool:
+        """Whether the next record belongs into another file; the last of a recording never does."""
+        early = self._max_records - self._max_records // _EARLY
+        least = self._max_records if self._notes.naming else early
+        return not self._closed and not self._n_rows and self._n_records >= least
 
     def _seconds(self, index: int) -> float:
-        return self._subsecond_s + (index - (self._first or 0)) / self._rate_hz
+        return self._subsecond_s + (index - self._segment_first) / self._rate_hz
 
     def _fill_to(self, index: int) -> None:
         while self._end < index and self._file.ready():
@@ -222,7 +246,7 @@ class Recorder:
 
     def _fill(self, n_rows: int) -> None:
         """Filler that ends at the latest with the record."""
-        rows = self._rows[self._n_rows : self._n_rows + n_rows]
+        rows = self._room(n_rows)
         rows[:, :-1] = FILLER_COUNTS
         rows[:, -1] = 0
         self._advance(n_rows)
@@ -231,11 +255,17 @@ class Recorder:
         at = 0
         while at < len(counts):
             taken = min(len(counts) - at, self._per_record - self._n_rows)
-            rows = self._rows[self._n_rows : self._n_rows + taken]
+            rows = self._room(taken)
             rows[:, :-1] = counts[at : at + taken]
             rows[:, -1] = trigger_bits[at : at + taken]
             at += taken
             self._advance(taken)
+
+    def _room(self, n_rows: int) -> NDArray[np.int32]:
+        """Where the next rows go, in a segment that may take them."""
+        if self._segment_is_full():
+            self._next_segment(self._end)
+        return self._rows[self._n_rows : self._n_rows + n_rows]
 
     def _advance(self, n_rows: int) -> None:
         self._n_rows += n_rows
@@ -243,24 +273,11 @@ class Recorder:
         if self._n_rows < self._per_record:
             return
         onset_s = self._subsecond_s + self._n_records * self._header.record_duration_s
-        record = encode_record(self._header, list(self._rows.T), onset_s, self._take_annotations(onset_s))
+        said = self._notes.take(onset_s, self._segment_first, self._seconds)
+        record = encode_record(self._header, list(self._rows.T), onset_s, said)
         self._n_rows = 0
         self._n_records += 1
+        if self._begins is not None:  # not before its first record: strict readers refuse a file without one
+            self._file.begin(*self._begins)
+            self._begins = None
         self._file.append(record)
-
-    def _take_annotations(self, onset_s: float) -> list[Annotation]:
-        """What fits this record: gaps first, since without its name filler would read as samples."""
-        room = ANNOTATION_BYTES - len(encode_timekeeping(onset_s))
-        taken: list[Annotation] = []
-        while self._gap_notes or self._notes:
-            if self._gap_notes:
-                annotation = self._gap_notes[0]
-            else:
-                index, text = self._notes[0]
-                annotation = Annotation(self._seconds(index), None, text)
-            room -= len(encode_tal(annotation))
-            if room < 0:
-                break
-            taken.append(annotation)
-            (self._gap_notes if self._gap_notes else self._notes).popleft()
-        return taken

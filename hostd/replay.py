@@ -1,7 +1,8 @@
 """Replay: a recording through the same pipeline, as fast as it goes, every message as a line of JSON.
 
-What was published live comes out bit for bit: samples from `raw.bdf`, commands and stimulus proofs from
-`case.sqlite`, each at its sample index. A foreign recording needs a case file and starts every test at once.
+What was published live comes out bit for bit: samples from `raw.bdf` and its further segments, commands and
+stimulus proofs from `case.sqlite`, each at its sample index. A foreign recording needs a case file and starts
+every test at once.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from hostd.case import Case
 from hostd.errors import RecordingError, UsageError
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
+from hostd.segments import opened, segment_paths
 from hostd.store import read_rows
 from hostd.timebase import Timebase
 from hw.link import NOT_SEEN, Description, Stimulus
@@ -55,14 +57,14 @@ class Replay:
     """A recording opened for replay. Raises RecordingError or UsageError; close by `with`."""
 
     def __init__(self, recording: Path, case: Case | None = None, where: str = "case") -> None:
-        raw = recording / "raw.bdf" if recording.is_dir() else recording
+        raw, *_ = paths = segment_paths(recording)
         case, where, known = _chosen(recording, raw.parent / "case.toml", case, where)
         m = case.recording
         mapping = TriggerMap(m.channels, m.trigger_channel, m.threshold, m.annotations)
         with contextlib.ExitStack() as stack:
-            file = stack.enter_context(_opened(raw))
+            files = _opened(paths, stack)
             try:
-                self.reader = r = RecordingReader(file, case.channels or None, mapping)
+                self.reader = r = RecordingReader(files[0], case.channels or None, mapping, files[1:])
             except ValueError as error:
                 raise RecordingError(f"recording {raw}: {error}") from None
             offset = r.latency_offset_samples
@@ -123,11 +125,11 @@ def write_lines(replay: Replay, out: TextIO) -> int:
     return sum(seq.values())
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(paths: tuple[Path, ...], stack: contextlib.ExitStack) -> tuple[BinaryIO, ...]:
     try:
-        return path.open("rb")
+        return stack.enter_context(opened(paths))
     except OSError as error:
-        raise RecordingError(f"recording {path}: {error.strerror}; check the path") from None
+        raise RecordingError(f"recording {error.filename}: {error.strerror}; check the path") from None
 
 
 def _carried_out(pipeline: Pipeline, name: str, args: dict[str, Any]) -> list[Outgoing]:

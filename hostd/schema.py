@@ -35,10 +35,18 @@ class Beat(Header, kw_only=True):
 
 
 class Recording(msgspec.Struct):
-    """Where the case is recorded; `path` null when recording is off."""
+    """Where the case is recorded; `path` null when recording is off.
+
+    `state` slow: a record has waited for the disk for more than a second; failing: the disk refuses, or so
+    much waits that samples are lost to the file. `waiting_s` is the age of the oldest record not yet written,
+    `lost_samples` are missing in the file, which names them as gaps; they were processed like all others.
+    """
 
     path: str | None
     bytes: int
+    state: Literal["off", "ok", "slow", "failing"]
+    waiting_s: float
+    lost_samples: int
 
 
 class Timebase(msgspec.Struct):

@@ -6,6 +6,7 @@ told once; refuses to stop for it. Audit entries get number and hash (`audit`) w
 order in which they were queued, and the head of their chain is committed with them.
 """
 
+import contextlib
 import json
 import queue
 import sqlite3
@@ -51,6 +52,9 @@ CREATE TABLE IF NOT EXISTS audit (
 """
 COMMIT_EVERY_NS = 500_000_000
 QUEUED_ROWS = 100_000
+PATIENCE_S = 0.5
+"""How long a row waits for room in a full queue, once: a disk that hangs must not hold up processing."""
+CLOSE_S = 5.0
 SETTING = "INSERT OR REPLACE INTO settings VALUES (?, ?)"
 AUDIT = f"INSERT INTO audit VALUES ({', '.join('?' * len(COLUMNS))})"
 
@@ -79,6 +83,8 @@ class Store:
         self._audit_lock = threading.Lock()
         self._sample = -1
         self._lost_rows = 0
+        self._unqueued = 0
+        self._hung = False
         self._failing: RecordingError | None = None
         self._fault: RecordingError | None = None
         self._fault_lock = threading.Lock()
@@ -89,12 +95,12 @@ class Store:
             self._database.executescript("BEGIN;" + SCHEMA)
             self._head = self._stored_head()
             self._database.commit()
-        self._thread = threading.Thread(target=self._write, name="store")
+        self._thread = threading.Thread(target=self._write, name="store", daemon=True)
         self._thread.start()
 
     def put(self, table: str, *values: Any) -> None:
         """Queue one row."""
-        self._rows.put((f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values))
+        self._queue((f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values))
 
     def replace(self, table: str, *values: Any) -> None:
         """Queue one row that takes the place of the one with its key."""
@@ -102,7 +108,18 @@ class Store:
 
     def setting(self, key: str, value: Any) -> None:
         """Queue one setting, as JSON."""
-        self._rows.put((SETTING, (key, json.dumps(value))))
+        self._queue((SETTING, (key, json.dumps(value))))
+
+    def _queue(self, row: Row | Entry) -> None:
+        """Behind the others; a disk that hangs keeps nobody waiting twice for room."""
+        try:
+            self._rows.put(row, timeout=0.0 if self._hung else PATIENCE_S)
+        except queue.Full:
+            with self._fault_lock:
+                self._unqueued += 1
+            if not self._hung:
+                self._hung = True
+                self._keep(OSError(f"the disk has written nothing for {PATIENCE_S:g} s and no more rows fit"))
 
     def audit(self, actor: str, action: str, detail: Mapping[str, object], sample: int) -> None:
         """Queue one audit entry: numbers and times rise in the order of the calls, whatever the thread."""
@@ -111,7 +128,7 @@ class Store:
         sample = sample if 0 <= sample < 1 << 63 else -1
         with self._audit_lock:
             self._sample = max(self._sample, sample)
-            self._rows.put(Entry(time.time_ns(), sample, actor, action, text))
+            self._queue(Entry(time.time_ns(), sample, actor, action, text))
 
     def take_fault(self) -> RecordingError | None:
         """The fault not yet handed out; the same trouble is not handed out again until it has ended once."""
@@ -122,11 +139,15 @@ class Store:
     def close(self) -> None:
         """Note in the audit that the case was closed, write what is queued and close.
 
-        Raises RecordingError when rows could not be written.
+        Raises RecordingError when rows could not be written, or the disk hangs.
         """
         self.audit(OWN, CLOSED, {"outcome": "ok"}, self._sample)
-        self._rows.put(None)
-        self._thread.join()
+        end_ns = time.monotonic_ns() + round(CLOSE_S * 1e9)
+        with contextlib.suppress(queue.Full):
+            self._rows.put(None, timeout=CLOSE_S)
+        self._thread.join(max(0.0, (end_ns - time.monotonic_ns()) / 1e9))
+        if self._thread.is_alive():
+            raise _refused(self._path, OSError(f"the disk has not answered for {CLOSE_S:g} s"))
         with _told(self._path):
             self._database.close()
         if self._failing is not None:
@@ -154,12 +175,14 @@ class Store:
                 self._lost_rows += max(0, len(rows) - QUEUED_ROWS)
                 del rows[:-QUEUED_ROWS]
             else:
-                self._head, self._failing, self._lost_rows = head, None, 0
+                self._head, self._failing, self._lost_rows, self._hung = head, None, 0, False
                 rows.clear()
 
     def _insert(self, rows: list[Row | Entry]) -> Head:
         """Write `rows` and the head of the audit chain behind them, which is returned."""
         head = self._head
+        with self._fault_lock:
+            self._lost_rows, self._unqueued = self._lost_rows + self._unqueued, 0
         if self._lost_rows:
             detail = canonical({"rows": self._lost_rows})
             rows = [Entry(time.time_ns(), -1, OWN, LOST, detail), *rows]

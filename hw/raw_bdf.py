@@ -1,9 +1,10 @@
-"""What makes a BDF+ file one of ours: header subfields, signal names, filler, the text of gap annotations.
+"""What makes a BDF+ file one of ours: file names, header subfields, signal names, filler, the text of gaps.
 
 Owns the conventions that the recorder writes and the reader reads back. Refuses to interpret foreign files.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast, get_args
@@ -13,6 +14,8 @@ import numpy as np
 from hw.bdf import Signal
 from hw.samples import Gap, GapReason
 
+RAW_NAME = "raw.bdf"
+"""The first segment of a recording; the others are `segment_name`'s."""
 TRIGGER_LABEL = "Trigger"
 ANNOTATION_LABEL = "BDF Annotations"
 RESERVED = "BDF+C"
@@ -22,8 +25,30 @@ FILLER_COUNTS = COUNT_MIN
 """Stands in every channel where samples were lost; only the gap annotation tells it from saturation."""
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_FURTHER = re.compile(r"raw-([0-9]{4,8})\.bdf")
 _OURS = re.compile(r"Startdate \S+ X X evokd offset=(\S+) first=([0-9]{1,18})(?: .*)?")
 _GAP = re.compile(rf"gap ({'|'.join(get_args(GapReason))}) ([0-9]{{1,18}}) at ([0-9]{{1,18}})")
+
+
+def segment_name(number: int) -> str:
+    """The file name of a recording's segment: raw.bdf, raw-0002.bdf, ..."""
+    return RAW_NAME if number == 1 else f"raw-{number:04d}.bdf"
+
+
+def segment_number(name: str) -> int | None:
+    """Which segment has this file name, counted from 1; None for other files."""
+    match = _FURTHER.fullmatch(name)
+    number = 1 if match is None else int(match[1])
+    return number if segment_name(number) == name else None
+
+
+def segments_of(name: str, beside: Iterable[str]) -> tuple[str, ...]:
+    """The files of the recording `name` among those `beside` it, in order: all segments where it is the first
+    of them, whether that one is still there or not; `name` alone where it is another file."""
+    if name != RAW_NAME:
+        return (name,)
+    found = sorted((number, other) for other in beside if (number := segment_number(other)) is not None)
+    return tuple(other for _, other in found) or (name,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,21 @@
 """Reading a recording: any EDF, EDF+, BDF or BDF+ as sample blocks on the time line.
 
-Owns the walk from records to `SampleBlock`s. Refuses to open files (the caller hands one in), to scale
+Owns the walk from records to `SampleBlock`s. Refuses to open files (the caller hands them in), to scale
 (blocks are counts), and to hand out filler: a block ends before a gap and the next one carries the `Gap`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.bdf import Header, decode_header, header_length
 from hw.bdf_annotations import Annotation
 from hw.bdf_records import decode_records
 from hw.raw_bdf import Origin, parse_gap, parse_recording_field
+from hw.recording_segments import Segment, joined_annotations, open_segments, read_header, whole_records
 from hw.recording_signals import TriggerMap, select, trigger_bits
-from hw.recording_timeline import (
-    annotation_triggers,
-    continuous_spans,
-    discontinuous_spans,
-    read_notes,
-)
+from hw.recording_timeline import annotation_triggers, continuous_spans, discontinuous_spans
 from hw.samples import SampleBlock
 
 __all__ = ["RecordingReader", "TriggerMap", "read_header", "whole_records"]
@@ -30,37 +25,26 @@ _LEAST_HZ, _GREATEST_HZ = 1e-3, 1e7
 _Rows = tuple[NDArray[np.int32], NDArray[np.uint8]]
 
 
-def read_header(file: BinaryIO) -> Header:
-    """The header of a seekable binary file. Raises ValueError, one line, when it has none."""
-    file.seek(0)
-    head = file.read(256)
-    return decode_header(head + file.read(header_length(head) - 256))
-
-
-def whole_records(file: BinaryIO, header: Header) -> tuple[int, int]:
-    """How many whole records follow the header, and the bytes left behind them."""
-    return divmod(max(file.seek(0, 2) - header.header_bytes, 0), header.record_bytes)
-
-
 class RecordingReader:
     """A recording in `file` (binary, seekable, opened and closed by the caller), read from one thread.
 
-    `channels` None takes every signal in a unit of voltage. Raises ValueError, one line, for a file that is
-    no EDF or BDF and for channels, units, rates or triggers that it cannot give. Records that were never
-    finished are left out, see `torn_bytes`.
+    `further` are the files of the segments behind the first, in order: they are one recording, what is
+    missing between them is a gap. `channels` None takes every signal in a unit of voltage. Raises ValueError,
+    one line, for a file that is no EDF or BDF, for segments that do not belong together, and for channels,
+    units, rates or triggers that it cannot give. Records that were never finished are left out, see
+    `torn_bytes`.
     """
 
     def __init__(
-        self, file: BinaryIO, channels: tuple[str, ...] | None = None, mapping: TriggerMap | None = None
+        self,
+        file: BinaryIO,
+        channels: tuple[str, ...] | None = None,
+        mapping: TriggerMap | None = None,
+        further: Sequence[BinaryIO] = (),
     ) -> None:
-        self._file = file
         self._mapping = mapping or TriggerMap()
         self.header = header = read_header(file)
         self._selection = selection = select(header, channels, self._mapping)
-        whole, tail = whole_records(file, header)
-        # A count of -1 is a recording that was never closed, 0 one whose writer never came back to it.
-        self.n_records = min(header.n_records, whole) if header.n_records > 0 else whole
-        self.torn_bytes = tail + (whole - self.n_records) * header.record_bytes
         self._samples_per_record = header.signals[selection.signals[0]].samples_per_record
         self.rate_hz = self._samples_per_record / header.record_duration_s
         if not _LEAST_HZ <= self.rate_hz <= _GREATEST_HZ:
@@ -69,19 +53,20 @@ class RecordingReader:
             )
         own = parse_recording_field(header.recording)
         self._origin = own or Origin()
-        notes = read_notes(file, header, self.n_records)
-        self.damaged_records = notes.damaged_records
-        gaps = [gap for a in notes.annotations if own and (gap := parse_gap(a.text))]
-        self.annotations: tuple[Annotation, ...] = tuple(
-            a for a in notes.annotations if not (own and parse_gap(a.text))
-        )
+        self._segments, torn_bytes = open_segments(file, header, self._samples_per_record, further)
+        self.n_records = sum(s.n_records for s in self._segments)
+        self.torn_bytes = torn_bytes
+        self.damaged_records = sum(s.notes.damaged_records for s in self._segments)
+        self._start_s = self._segments[0].start_s
+        said = joined_annotations(self._segments, self.rate_hz)
+        gaps = [gap for a in said if own and (gap := parse_gap(a.text))]
+        self.annotations: tuple[Annotation, ...] = tuple(a for a in said if not (own and parse_gap(a.text)))
         if header.reserved[:5] in ("EDF+D", "BDF+D"):
-            self._spans = discontinuous_spans(notes.record_onsets_s, self._samples_per_record, self.rate_hz)
+            onsets_s = self._segments[0].notes.record_onsets_s
+            self._spans = discontinuous_spans(onsets_s, self._samples_per_record, self.rate_hz)
         else:
-            total = self.n_records * self._samples_per_record
-            self._spans = continuous_spans(self.first_index, total, gaps)
-        said = notes.record_onsets_s[:1]
-        self._start_s = float(said[0]) if len(said) and np.isfinite(said[0]) else 0.0
+            parts = ((s.first_index, s.n_samples) for s in self._segments)
+            self._spans = continuous_spans(parts, gaps)
         self._trigger_indices, self._trigger_line_bits = annotation_triggers(
             self.annotations, self._mapping.annotations, self._start_s, self.rate_hz, self.first_index
         )
@@ -134,17 +119,16 @@ class RecordingReader:
 
     def _walk(self, samples_per_block: int) -> Iterator[SampleBlock]:
         start = stop = 0
-        counts, bits = self._decode(0, 0)
+        counts, bits = self._decode(self._segments[0], 0, 0)
         for span in self._spans:
             gaps = span.gaps
+            segment = next(s for s in reversed(self._segments) if s.position <= span.position)
             span_end = span.position + span.length
             for at in range(span.position, span_end, samples_per_block):
                 end = min(at + samples_per_block, span_end)
                 if not start <= at <= end <= stop:
-                    start, stop = self._chunk(at, end)
-                    counts, bits = self._decode(
-                        start // self._samples_per_record, stop // self._samples_per_record
-                    )
+                    start, stop = self._chunk(segment, at, end)
+                    counts, bits = self._decode(segment, start, stop)
                 rows = slice(at - start, end - start)
                 index = span.index + at - span.position
                 t_ns = round((index + end - at - 1) * 1e9 / self.rate_hz)
@@ -152,19 +136,20 @@ class RecordingReader:
                 yield SampleBlock(index, counts[rows], marked, t_ns, gaps)
                 gaps = ()
 
-    def _chunk(self, at: int, end: int) -> tuple[int, int]:
-        """File positions of whole records that hold [at, end) and enough more to be worth a read."""
+    def _chunk(self, segment: Segment, at: int, end: int) -> tuple[int, int]:
+        """Positions of whole records of `segment` that hold [at, end) and enough more to be worth a read."""
         per_record = self._samples_per_record
-        first, last = at // per_record, -(-end // per_record)
-        last = max(last, first + _CHUNK_BYTES // self.header.record_bytes)
-        return first * per_record, min(last, self.n_records) * per_record
+        first, last = (at - segment.position) // per_record, -((segment.position - end) // per_record)
+        last = min(max(last, first + _CHUNK_BYTES // self.header.record_bytes), segment.n_records)
+        return segment.position + first * per_record, segment.position + last * per_record
 
-    def _decode(self, first_record: int, end_record: int) -> _Rows:
-        """Counts (time, channel) and trigger-channel bits (time,) of some records, read-only."""
+    def _decode(self, segment: Segment, start: int, stop: int) -> _Rows:
+        """Counts (time, channel) and trigger-channel bits (time,) of records by position, read-only."""
         header = self.header
-        n_bytes = (end_record - first_record) * header.record_bytes
-        self._file.seek(header.header_bytes + first_record * header.record_bytes)
-        data = self._file.read(n_bytes)
+        n_bytes = (stop - start) // self._samples_per_record * header.record_bytes
+        first_record = (start - segment.position) // self._samples_per_record
+        segment.file.seek(header.header_bytes + first_record * header.record_bytes)
+        data = segment.file.read(n_bytes)
         if len(data) != n_bytes:
             raise ValueError(f"the recording ended in record {first_record}: it was cut while being read")
         counts = decode_records(header, data, self._selection.signals)

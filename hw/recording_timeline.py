@@ -5,6 +5,7 @@ renumber: what was lost stays a gap.
 """
 
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -66,25 +67,42 @@ def read_notes(file: BinaryIO, header: Header, n_records: int) -> Notes:
     return Notes(np.array(onsets_s, np.float64), tuple(found), damaged)
 
 
-def continuous_spans(first_index: int, n_samples: int, gaps: Iterable[Gap]) -> tuple[Span, ...]:
-    """Spans of a continuous file of `n_samples`, in which `gaps` stand as filler.
+def continuous_spans(parts: Iterable[tuple[int, int]], gaps: Iterable[Gap]) -> tuple[Span, ...]:
+    """Spans of continuous files, each (first sample index, number of samples), in which `gaps` are filler.
 
-    Gaps before `first_index` are carried by the first span; a gap at the end has no span to carry it.
+    A gap that several files name counts once; a hole between files that none names is a gap `file`. Gaps
+    before a file are carried by its first span; a gap at the end has no span to carry it. Raises ValueError
+    when a file begins before its predecessor ends.
     """
     spans: list[Span] = []
     waiting: list[Gap] = []
-    cursor, end = first_index, first_index + n_samples
-    for gap in sorted(gaps, key=lambda g: (g.index, g.length)):
-        if gap.index >= end:
-            break
-        if gap.index > cursor:
-            spans.append(Span(cursor - first_index, cursor, gap.index - cursor, tuple(waiting)))
-            waiting = []
-        waiting.append(gap)
-        cursor = max(cursor, min(gap.index + gap.length, end))
-    if cursor < end:
-        spans.append(Span(cursor - first_index, cursor, end - cursor, tuple(waiting)))
+    named = deque(sorted(dict.fromkeys(gaps), key=lambda g: (g.index, g.length)))
+    position, cursor, end = 0, -1, -1
+    for first, n_samples in parts:
+        if first < end:
+            raise ValueError(f"the segment at sample {first} begins {end - first} samples too early")
+        end = first + n_samples
+        cursor = first if cursor < 0 else cursor
+        while named and named[0].index < end:
+            gap = named.popleft()
+            waiting += _unnamed(cursor, min(gap.index, first))
+            cursor = max(cursor, min(gap.index, first))
+            if gap.index > cursor:
+                spans.append(Span(position + cursor - first, cursor, gap.index - cursor, tuple(waiting)))
+                waiting = []
+            waiting.append(gap)
+            cursor = max(cursor, gap.index + gap.length)
+        waiting += _unnamed(cursor, first)
+        cursor = max(cursor, first)
+        if cursor < end:
+            spans.append(Span(position + cursor - first, cursor, end - cursor, tuple(waiting)))
+            waiting, cursor = [], end
+        position += n_samples
     return tuple(spans)
+
+
+def _unnamed(start: int, stop: int) -> list[Gap]:
+    return [Gap(start, stop - start, "file")] if start < stop else []
 
 
 def discontinuous_spans(

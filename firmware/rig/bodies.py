@@ -4,6 +4,7 @@ Owns the passage from the program's own rate and START to each body's time; refu
 time runs while the chip converts: the program may choose its rate, stop, and start again.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -11,11 +12,13 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from firmware.errors import ConfigError, PortError
+from firmware.recorded import open_recording
 from hw.board import SINC3_DELAY_SAMPLES
 from hw.model.body import ELECTRODES
 from hw.model.patient import Patient
 from hw.model.scenario import Scenario
 from hw.model.sites import SITES
+from hw.raw_bdf import RAW_NAME
 from hw.recording import RecordingReader, TriggerMap, read_header
 from hw.samples import SampleBlock
 
@@ -117,10 +120,10 @@ class RecordingBody:
     """
 
     def __init__(self, path: Path, channels: int, rate_hz: RateHz) -> None:
-        path = path / "raw.bdf" if path.is_dir() else path
+        path = path / RAW_NAME if path.is_dir() else path
+        self._files = contextlib.ExitStack()
         try:
-            self._file: BinaryIO = path.open("rb")
-            self._reader = _reader(self._file)
+            self._reader = _reader(*open_recording(path, self._files))
         except OSError as error:
             raise PortError(f"--recording {path}: {error.strerror}; check the path") from None
         except ValueError as error:
@@ -165,12 +168,12 @@ class RecordingBody:
         return (*volts, *self._rest)
 
 
-def _reader(file: BinaryIO) -> RecordingReader:
+def _reader(file: BinaryIO, *further: BinaryIO) -> RecordingReader:
     """All signals in volts; which of them would be the trigger is no matter here. Raises ValueError."""
     volts = tuple(s.label for s in read_header(file).signals if s.unit.casefold().endswith("v"))
     if not volts:
         raise ValueError("none of its signals has a unit of voltage")
-    return RecordingReader(file, volts, TriggerMap(trigger_channel=volts[0], threshold=0.0))
+    return RecordingReader(file, volts, TriggerMap(trigger_channel=volts[0], threshold=0.0), further)
 
 
 def check_sites(sites: Sequence[str]) -> tuple[str, ...]:

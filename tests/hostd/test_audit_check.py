@@ -64,13 +64,20 @@ PULSES = tuple(
 )
 
 
-def record(folder: Path, pulses: Iterable[Pulse], closed: bool = True, gap: Gap | None = None) -> None:
+def record(
+    folder: Path,
+    pulses: Iterable[Pulse],
+    closed: bool = True,
+    gap: Gap | None = None,
+    segment_s: float = 600.0,
+) -> None:
     """The samples of a case; `closed` False leaves the file as a killed recorder does."""
     bits = np.zeros(N_SAMPLES, np.uint8)
     for p in pulses:
         if p.in_samples and p.seen is not None:
             bits[p.seen : p.seen + HELD] |= 1 << (p.line - 1)
-    recorder = Recorder(folder / "raw.bdf", ["CP3"], RATE_HZ, [0.1], [0.0], "gain 24", folder.name, START)
+    head = (["CP3"], RATE_HZ, [0.1], [0.0], "gain 24", folder.name, START)
+    recorder = Recorder(folder / "raw.bdf", *head, segment_s=segment_s)
     for first in range(0, N_SAMPLES, 100):
         gaps: tuple[Gap, ...] = ()
         if gap is not None and gap.index <= first < gap.index + gap.length:
@@ -100,12 +107,13 @@ def write(
     gap: Gap | None = None,
     source: str = "simulated",
     samples: bool = True,
+    segment_s: float = 600.0,
 ) -> Path:
     """A whole case with these pulses."""
     folder.mkdir()
     pulses = tuple(pulses)
     if samples:
-        record(folder, pulses, closed, gap)
+        record(folder, pulses, closed, gap, segment_s)
     store = Store(folder / "case.sqlite")
     store.setting("case", folder.name)
     store.setting("source", source)
@@ -153,6 +161,7 @@ def test_a_whole_case_holds_line_by_line(good: Path) -> None:
     assert said(report) == [
         f"audit: {n + 3} entries, chain whole, head matches, closed",
         f"pulses: {n} logged, {n} in the samples, one to one",
+        "samples: 50 records match their CRC",
     ]
 
 
@@ -480,6 +489,68 @@ def test_damaged_files_are_one_line(good: Path, tmp_path: Path, capsys: Any, nam
     (case / name).write_bytes(b"garbage " * 200)
     code, err = refusal(capsys, case)
     assert code == 1 and name in err
+
+
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A good case in three segments; for reading only."""
+    return write(tmp_path_factory.mktemp("data") / "case", segment_s=2.0, gap=GAP)
+
+
+def spoil(path: Path, record: int) -> None:
+    """A bit turned over in the middle of a record."""
+    data = bytearray(path.read_bytes())
+    record_bytes = 3 * (100 + 100 + 100)
+    data[256 * 4 + record * record_bytes + 150] ^= 1
+    path.write_bytes(data)
+
+
+def test_segments_are_audited_as_one_recording(segmented: Path) -> None:
+    report = check(segmented)
+    assert (report.why, report.remarks, report.records) == ("", (), 50)
+    assert report.edges == len(PULSES) and report.not_judged == 0
+
+
+def test_the_first_record_that_is_not_what_was_written_is_named_with_its_time(
+    segmented: Path, tmp_path: Path, capsys: Any
+) -> None:
+    case = copied(segmented, tmp_path / "case")
+    for name, number in (("raw-0003.bdf", 2), ("raw-0002.bdf", 19), ("raw-0002.bdf", 7)):
+        spoil(case / name, number)
+    code, err = main(["audit", str(case)]), capsys.readouterr().err
+    where = "record 7 of raw-0002.bdf (from sample 2700, 2.7 s of acquisition, 17:04:11 UTC)"
+    assert code == 1
+    assert f"samples: {where} is not what was written: its CRC does not match, 2 in all" in err
+
+
+def test_a_segment_that_is_missing_or_short_is_named(segmented: Path, tmp_path: Path, capsys: Any) -> None:
+    case = copied(segmented, tmp_path / "case")
+    data = (case / "raw-0002.bdf").read_bytes()
+    (case / "raw-0002.bdf").write_bytes(data[:-901])
+    code, err = main(["audit", str(case)]), capsys.readouterr().err
+    assert code == 1 and "samples: raw-0002.bdf has 18 of 20 records" in err
+    (case / "raw-0002.bdf").unlink()
+    code, err = main(["audit", str(case)]), capsys.readouterr().err
+    assert code == 1 and "samples: raw-0002.bdf is missing" in err
+
+
+def test_what_no_crc_speaks_of_is_a_remark(segmented: Path, tmp_path: Path) -> None:
+    case = copied(segmented, tmp_path / "case")
+    (case / "raw.crc").unlink()
+    entries = (case / "raw-0002.crc").read_bytes()
+    (case / "raw-0002.crc").write_bytes(entries[:-30])
+    (case / "raw-0003.crc").write_bytes(entries)
+    report = check(case)
+    assert report.why.startswith("samples: record 0 of raw-0003.bdf"), "another segment's sidecar"
+    (case / "raw-0003.crc").unlink()
+    report = check(case)
+    assert report.why == "" and report.records == 18
+    assert report.remarks == (
+        "20 records of raw.bdf have no CRC to hold them against",
+        "2 records of raw-0002.bdf have no CRC to hold them against",
+        "1 lines of the CRC sidecar of raw-0002.bdf are damaged",
+        "10 records of raw-0003.bdf have no CRC to hold them against",
+    )
 
 
 def test_rows_lost_to_a_full_disk_are_a_remark(tmp_path: Path) -> None:

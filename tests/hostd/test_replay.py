@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyedflib
 import pytest
 
 from hostd import casefile, schema
+from hostd.audit_samples import check_all_records
 from hostd.cli import main
 from hostd.errors import RecordingError, UsageError
 from hostd.replay import Replay
@@ -19,12 +21,26 @@ from hostd.store import read_rows
 from hostd.wire import Message, pack_arrays
 from hw.recording import RecordingReader
 from tests.hostd.conftest import Live
+from tests.support import strict_bdf
 from tests.support.session import Bench, Ear, LiveHost, gone, session, until
 
 CASE = casefile.procedure("median_ssep")
 TESTS = [t.name for t in CASE.tests]
 OF_THE_DAY = {"boot", "case", "t_ns", "utc_ns"}  # of that start, not of the samples
-FAMILIES = ("average", "measure", "sweep", "baseline", "stim", "event", "mains", "alert", "impedance")
+FAMILIES = (
+    "average",
+    "measure",
+    "sweep",
+    "baseline",
+    "stim",
+    "event",
+    "mains",
+    "alert",
+    "impedance",
+    "ledger",
+    "alarms",
+    "case",
+)
 
 Said = dict[tuple[str, int], tuple[dict[str, Any], list[bytes]]]
 
@@ -192,6 +208,11 @@ def test_a_killed_session_opens_after_repair_and_lost_no_two_seconds(tmp_path: P
         reader = RecordingReader(file, CASE.channels)
         assert reader.header.n_records == reader.n_records > 0
         assert reader.n_samples >= reached - 2 * rate_hz
+    assert strict_bdf.check(case / "raw.bdf") == reader.n_records
+    with pyedflib.EdfReader(str(case / "raw.bdf")) as edflib:
+        assert edflib.getNSamples()[0] == reader.n_samples
+    records = check_all_records(case)
+    assert (records.matching, records.why) == (reader.n_records, "")
     said = replayed(case, out=tmp_path / "out")
     recorded = [
         m
@@ -233,7 +254,11 @@ def test_a_fault_at_the_edge_is_replayed_too(tmp_path: Path) -> None:
     assert identical(ear.heard, said) > 5
     kinds = [h["kind"] for (t, _), (h, _) in said.items() if t == "event"]
     assert [k for k in kinds if k != "impedance"] == ["test.start", "fault", "test.stop"]
-    ((alert, _),) = [message for (topic, _), message in said.items() if topic == "alert"]
+    ((alert, _),) = [
+        message
+        for (topic, _), message in said.items()
+        if topic == "alert" and message[0]["kind"] != "storage"
+    ]
     assert (alert["kind"], alert["priority"], alert["state"]) == ("stimulus", "high", "raised")
     assert [h["verified"] for (t, _), (h, _) in said.items() if t == "stim"][-1] is False
     ((text,),) = read_rows(case / "case.sqlite", "SELECT text FROM events WHERE kind = 'fault'")

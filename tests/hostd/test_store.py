@@ -256,7 +256,12 @@ def test_a_case_is_three_files_with_everything_in_them(tmp_path: Path) -> None:
     assert folder.take_fault() is None
     assert folder.recording["path"] == str(tmp_path / "c1") and folder.recording["bytes"] > 0
     folder.close()
-    assert sorted(p.name for p in (tmp_path / "c1").iterdir()) == ["case.sqlite", "case.toml", "raw.bdf"]
+    assert sorted(p.name for p in (tmp_path / "c1").iterdir()) == [
+        "case.sqlite",
+        "case.toml",
+        "raw.bdf",
+        "raw.crc",
+    ]
     assert (tmp_path / "c1" / "case.toml").read_text() == CASE.text
 
     def rows(query: str) -> list[tuple[Any, ...]]:
@@ -328,7 +333,8 @@ def test_recording_off_writes_nothing_and_says_so(tmp_path: Path) -> None:
     folder.pulse("edge", 0, {})
     folder.keep(Outgoing("event", 5, {"text": "x", "kind": "note", "author": ""}), 0)
     folder.last_average(Outgoing("average.x", 1, {"mean_uv": np.ones(2)}))
-    assert folder.recording == {"path": None, "bytes": 0} and folder.take_fault() is None
+    off = {"path": None, "bytes": 0, "state": "off", "waiting_s": 0.0, "lost_samples": 0}
+    assert folder.recording == off and folder.take_fault() is None
     folder.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -438,6 +444,40 @@ def test_a_full_disk_breaks_no_chain_and_rows_it_costs_are_noted(
     kept = [json.loads(detail)["k"] for action, detail in rows if action == "mark"]
     assert lost > 0 and len(kept) + lost == 100 and kept[-1] == 99
     assert rows[-1][0] == "closed" and n == len(rows)
+
+
+def test_a_disk_that_hangs_holds_up_nobody_and_what_it_costs_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("QUEUED_ROWS", 10), ("PATIENCE_S", 0.01), ("CLOSE_S", 0.02)):
+        monkeypatch.setattr(f"hostd.store.{name}", value)
+    entered, gate = threading.Event(), threading.Event()
+    insert = Store._insert
+
+    def hanging(store: Store, rows: Any) -> Any:
+        entered.set()
+        assert gate.wait(30)
+        return insert(store, rows)
+
+    path = tmp_path / "case.sqlite"
+    store = Store(path)
+    monkeypatch.setattr(Store, "_insert", hanging)
+    store.audit("me", "mark", {"k": 0}, 0)
+    assert entered.wait(30)
+    for k in range(1, 100):
+        store.audit("me", "mark", {"k": k}, k)
+    assert "no more rows fit" in str(store.take_fault()) and store.take_fault() is None
+    with pytest.raises(RecordingError, match=r"the disk has not answered for 0\.02 s"):
+        store.close()
+    gate.set()
+    monkeypatch.setattr("hostd.store.CLOSE_S", 30.0)
+    until(lambda: store._rows.empty() and store._unqueued == 0, "the rows that waited")
+    store.close()
+    rows = read_rows(path, "SELECT action, detail FROM audit ORDER BY n")
+    lost = sum(json.loads(detail)["rows"] for action, detail in rows if action == "rows.lost")
+    kept = [json.loads(detail)["k"] for action, detail in rows if action == "mark"]
+    assert kept[:11] == list(range(11)) and len(kept) + lost >= 100
+    assert chained(path, tmp_path.name) == len(rows)
 
 
 def test_closing_writes_a_full_queue(tmp_path: Path) -> None:

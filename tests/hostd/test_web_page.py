@@ -41,7 +41,15 @@ EDGE = """((lowest) => {
 
 def publish_case(bus: FakeBus) -> None:
     bus.t_ns += 200_000_000
-    bus.publish("status", status_fields(TESTS, samples=14_400_000, lost_samples=37, gaps=2))
+    disk = {
+        "path": "/data/2031-07",
+        "bytes": 2_500_000,
+        "state": "failing",
+        "waiting_s": 3.0,
+        "lost_samples": 9,
+    }
+    status = status_fields(TESTS, samples=14_400_000, lost_samples=37, gaps=2, recording=disk)
+    bus.publish("status", status)
     for test in TESTS:
         bus.publish(f"average.{test}", average_fields(median_ssep(0.0), 0.31, 150, "wrist"))
 
@@ -96,7 +104,17 @@ def test_the_page_says_what_was_sent_and_asks_nobody_else(devtools: int) -> None
             assert rows[0] == ["N20 CP4−CP3", "20.37 ± 0.20", "2.48 ± 0.30", "+0.37", "−14", "present"]
             assert rows[1] == ["N13 C5S−Fpz", "against noise 0.31 µV", "absent"]
             text = await page.until("document.querySelector('#log li') && document.body.innerText")
-            for said in ("2031-07", "37 in 2 gaps", "1:00:00", "150 / 300", "Not a medical device".upper()):
+            recording = "document.getElementById('recording-field')"
+            assert await page.ask(f"{recording}.classList.contains('bad')")
+            assert await page.ask(f"{recording}.title") == "/data/2031-07, 9 samples missing"
+            for said in (
+                ", disk failing",
+                "2031-07",
+                "37 in 2 gaps",
+                "1:00:00",
+                "150 / 300",
+                "Not a medical device".upper(),
+            ):
                 assert said in text
             assert "<img src=x>" in text and await page.ask("document.images.length") == 0
             assert await page.ask("document.documentElement.scrollWidth") == 768

@@ -13,6 +13,8 @@ from firmware.errors import ConfigError, PortError
 from firmware.rig import options
 from firmware.rig.__main__ import main
 from firmware.rig.bodies import PatientBody, Ramp, RecordingBody, Steady
+from hw.samples import SampleBlock
+from tests.recording.child import FIRST, counts, recorder
 from tests.rig.conftest import ROOT, spawn, why_not
 
 
@@ -168,6 +170,16 @@ def test_a_recording_at_any_rate(tmp_path):
     assert np.array_equal(rows[:1250], rows[1250:]), "it begins again at its end"
     with pytest.raises(PortError):
         RecordingBody(tmp_path / "none.edf", 4, lambda: 250.0)
+
+
+def test_a_case_of_several_segments_is_one_body(tmp_path):
+    with recorder(tmp_path, 2, 1000.0, 0.2) as recording:
+        recording.append(SampleBlock(FIRST, counts(FIRST, 500, 2), np.zeros(500, np.uint8)))
+    assert (tmp_path / "raw-0003.bdf").exists()
+    for path in (tmp_path, tmp_path / "raw.bdf"):
+        body = RecordingBody(path, 2, lambda: 1000.0)
+        volts = np.array([body.read(k) for k in range(500)])
+        assert np.allclose(volts, counts(FIRST, 500, 2) * 0.1e-6, atol=1e-9)
 
 
 def test_steady_volts():

@@ -154,7 +154,8 @@ def status_fields(tests: Mapping[str, str], samples: int = 0, **over: Any) -> di
         "lost_samples": 0,
         "gaps": 0,
         "link": {"connected": True},
-        "recording": {"path": "/data/2031-07/raw.bdf", "bytes": samples * 18},
+        "recording": {"path": "/data/2031-07", "bytes": samples * 18}
+        | {"state": "ok", "waiting_s": 0.0, "lost_samples": 0},
         "tests": dict(tests),
         "stimulation": stimulation_fields(tests),
         "faults": [],

@@ -17,10 +17,13 @@ export function drawBar(state) {
   put(by("lost"), lost > 0 ? `${lost} in ${gaps} gap${gaps === 1 ? "" : "s"}` : lost === 0 ? "0" : NONE);
   by("lost-field").classList.toggle("bad", lost > 0);
   const recording = status?.recording?.path ? status.recording : null;
-  put(by("recording"), !status ? NONE : recording ? bytes(recording.bytes) : "off");
-  by("recording-field").classList.toggle("warn", Boolean(status) && !recording);
+  const trouble = ["slow", "failing"].includes(recording?.state) ? `, disk ${recording.state}` : "";
+  put(by("recording"), !status ? NONE : recording ? bytes(recording.bytes) + trouble : "off");
+  const missing = recording?.lost_samples > 0;
+  by("recording-field").classList.toggle("warn", Boolean(status) && (!recording || recording.state === "slow"));
+  by("recording-field").classList.toggle("bad", recording?.state === "failing" || missing);
   by("recording-field").classList.toggle("on", Boolean(recording));
-  by("recording-field").title = recording?.path ?? "";
+  by("recording-field").title = (recording?.path ?? "") + (missing ? `, ${recording.lost_samples} samples missing` : "");
 }
 
 function sourceOf(source) {
