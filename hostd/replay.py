@@ -20,6 +20,7 @@ from hostd import casefile, wire
 from hostd.case import Case
 from hostd.errors import RecordingError, UsageError
 from hostd.outgoing import Outgoing
+from hostd.past_time import PastTime, past_time
 from hostd.pipeline import Pipeline
 from hostd.store import read_rows
 from hostd.timebase import Timebase
@@ -30,16 +31,6 @@ from hw.samples import SampleBlock
 BLOCK_S = 2.0
 
 _lines = msgspec.json.Encoder()
-
-
-@dataclass(frozen=True, slots=True)
-class PastTime:
-    """One edge and wall time less its clock; what edges are later by; what the edge fitted, see `know`."""
-
-    anchor: tuple[int, int] = (0, 0)
-    utc_minus_t_ns: int = 0
-    delay_samples: float = 0.0
-    fitted: tuple[tuple[int, int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +164,7 @@ def _past(database: Path, case: Case, known: set[str] | None) -> Past:
     kept = tuple(c for c in commands if c[2].get("test") is None or c[2]["test"] in names)
     if known is not None:
         kept = _starts(case, known or {c[2].get("test", "") for c in commands}) + kept
-    return Past(kept, stimuli, _timebase(database))
-
-
-def _timebase(database: Path) -> PastTime:
-    """The time of a case; one recorded before the edge told its fit has an anchor alone."""
-    rows = read_rows(database, "SELECT key, value FROM settings")
-    settings = {key: json.loads(value) for key, value in rows}
-    index, t_ns, utc_minus_t_ns = settings.get("anchor", (0, 0, 0))
-    fitted: list[tuple[Any, ...]] = []
-    if read_rows(database, "SELECT 1 FROM sqlite_master WHERE name = 'timebase'"):
-        query = "SELECT sample, t_ns, ns_per_sample FROM timebase WHERE sample >= 0 ORDER BY sample"
-        fitted = read_rows(database, query)
-    delay = settings.get("filter_delay_samples", 0.0)
-    return PastTime((index, t_ns), utc_minus_t_ns, delay, tuple((i, t, ns) for i, t, ns in fitted))
+    return Past(kept, stimuli, past_time(database))
 
 
 def _starts(case: Case, known: set[str]) -> tuple[tuple[int, str, dict[str, Any]], ...]:
