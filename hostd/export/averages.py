@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.limits import SUB_AVERAGES
 from hostd.case import TestPlan
 from hostd.errors import RecordingError
 from hostd.export.record import Record
-from hostd.export.rows import Average, Command, Peak
+from hostd.export.rows import Average, Command, Peak, Reading
 
 
 class Header(msgspec.Struct):
@@ -50,6 +51,11 @@ class Trace:
         """Of the rows, after the stimulus."""
         times: NDArray[np.float64] = self.header.t0_ms + self.header.dt_ms * np.arange(len(self.mean_uv))
         return times
+
+    def size_uv(self, derivation: str, from_ms: float) -> float:
+        """Peak to peak of a derivation from some time on."""
+        part = self.mean_uv[self.times_ms >= from_ms, self.header.derivations.index(derivation)]
+        return float(np.ptp(part)) if len(part) else 0.0
 
     def row_at(self, latency_ms: float) -> int:
         """The row nearest to a latency."""
@@ -87,7 +93,7 @@ def last_of(found: list[Trace]) -> Trace | None:
 @dataclass(frozen=True, slots=True)
 class Course:
     """One peak over the case: `rows` in time order, those of averages with sweeps enough to be judged;
-    `baseline`, `worst`, `last` of them, None where there is none."""
+    `baseline`, `worst`, `last` of them, None where there is none; no worst without a peak in the baseline."""
 
     peak: str
     derivation: str
@@ -102,6 +108,8 @@ def courses(record: Record, plan: TestPlan, found: list[Trace]) -> list[Course]:
     by_peak: dict[tuple[str, str], list[Peak]] = {}
     for row in record.each(Peak, "test = ?", plan.name):
         by_peak.setdefault((row.peak, row.derivation), []).append(row)
+    if plan.response is not None:
+        return [_of_answers(record, plan, *name, rows) for name, rows in by_peak.items()]
     starts = _restarts(record, plan.name)
     finals = {t.sample for t in found if t.header.final}
     baseline = baseline_of(found)
@@ -117,24 +125,63 @@ def _course(
     finals: set[int],
     baseline: Trace | None,
 ) -> Course:
-    """Young averages are left out, and in a test that begins anew after each result all but the results."""
-    young = round(_least_sweeps(plan) / plan.stimulus_hz * record.rate_hz) if plan.stimulus_hz else 0
+    """Young averages are left out, and in a test that begins anew after each result all but the results; the
+    worst is of whole averages, where there is one."""
     told = [r for r in rows if r.sample in finals]
-    if plan.kind == "average" and plan.stop != "certain":
-        told = [r for r in rows if r.sample in finals or not _young(r.sample, starts, young)]
+    whole = told
+    if plan.kind == "average" and plan.stop != "certain" and plan.stimulus_hz:
+        per_sweep = record.rate_hz / plan.stimulus_hz
+        ages = [(r, math.inf if r.sample in finals else _age(r.sample, starts)) for r in rows]
+        told = [r for r, age in ages if age >= max(plan.baseline_sweeps, SUB_AVERAGES) * per_sweep]
+        whole = [r for r, age in ages if age >= plan.sweeps * per_sweep] or told
     told = told or rows[-1:]
     before = None if baseline is None else _at(rows, baseline.sample)
-    after = [r for r in told if baseline is None or r.sample > baseline.sample]
-    return Course(*name, tuple(told), before, min(after, key=_standing, default=None), told[-1])
+    after = [r for r in whole if baseline is not None and r.sample > baseline.sample]
+    worst = min(after, key=_standing, default=None) if before is not None and before.present else None
+    return Course(*name, tuple(told), before, worst, told[-1])
 
 
-def _least_sweeps(plan: TestPlan) -> int:
-    return max(plan.baseline_sweeps, 16)
+class _Answer(msgspec.Struct):
+    name: str
+    baseline_uv: float | None = None
 
 
-def _young(sample: int, starts: list[int], young: int) -> bool:
-    began = [s for s in starts if s <= sample]
-    return bool(began) and sample - began[-1] < young
+class _Answers(msgspec.Struct):
+    responses: list[_Answer]
+
+
+def _of_answers(record: Record, plan: TestPlan, peak: str, derivation: str, rows: list[Peak]) -> Course:
+    """One muscle over its single answers, its baseline as the last one was compared with, and the change of
+    each by itself: what the case tells is that of the last few."""
+    before_uv, at = None, 0
+    for reading in record.each(Reading, "topic = ?", f"response.{plan.name}"):
+        told = record.json_as(reading.header, f"table readings, {reading.topic}", _Answers)
+        now_uv = next((one.baseline_uv for one in told.responses if one.name == derivation), before_uv)
+        if now_uv != before_uv:
+            before_uv, at = now_uv, reading.sample
+    if before_uv is None:
+        return Course(peak, derivation, tuple(rows), None, None, rows[-1])
+    first = _at(rows, at) or rows[0]
+    replace = msgspec.structs.replace
+    own = [
+        replace(r, change_pct=100 * (r.amplitude_uv / before_uv - 1) if r.amplitude_uv is not None else None)
+        for r in rows
+    ]
+    before = replace(
+        first,
+        present=1,
+        amplitude_uv=before_uv,
+        amplitude_low_uv=None,
+        amplitude_high_uv=None,
+        change_pct=None,
+    )
+    worst = min((r for r in own if r.sample > at), key=_standing, default=None)
+    return Course(peak, derivation, tuple(own), before, worst, own[-1])
+
+
+def _age(sample: int, starts: list[int]) -> float:
+    """Samples since the average began anew."""
+    return sample - max((s for s in starts if s <= sample), default=0)
 
 
 def _restarts(record: Record, test: str) -> list[int]:
