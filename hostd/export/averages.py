@@ -49,8 +49,8 @@ class Trace:
     @property
     def times_ms(self) -> NDArray[np.float64]:
         """Of the rows, after the stimulus."""
-        times: NDArray[np.float64] = self.header.t0_ms + self.header.dt_ms * np.arange(len(self.mean_uv))
-        return times
+        rows = np.arange(len(self.mean_uv), dtype=np.float64)
+        return self.header.t0_ms + self.header.dt_ms * rows
 
     def size_uv(self, derivation: str, from_ms: float) -> float:
         """Peak to peak of a derivation from some time on."""

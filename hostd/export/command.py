@@ -47,7 +47,7 @@ def export(folder: Path, to: str, out: Path | None, test: str | None, with_ident
 
 
 def _tests(record: Record, chosen: str | None) -> tuple[str, ...]:
-    known = tuple(plan.name for plan in (*record.case.tests, *record.case.watches))
+    known = tuple(plan.name for plan in record.plans)
     if chosen is None:
         return known
     if chosen not in known:

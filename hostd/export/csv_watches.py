@@ -1,6 +1,7 @@
 """The CSV rows of readings: answers to single stimuli, trains of four, muscle activity, EEG trends."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from hostd.export.record import Record
@@ -8,9 +9,12 @@ from hostd.export.rows import Reading
 from hostd.export.table_file import said
 
 Rows = Iterator[tuple[Any, ...]]
+_When = tuple[int, float, datetime | None]
 _WHEN = ("sample", "time_s", "utc")
-_ANSWER = ("area_uv_ms", "duration_ms", "turns", "phases", "noise_uv", "limit_uv", "clipped", "artifact")
-_ANSWER += ("state", "change_pct", "spread")
+_ANSWER = (
+    *("area_uv_ms", "duration_ms", "turns", "phases", "noise_uv", "limit_uv"),
+    *("clipped", "artifact", "state", "change_pct", "spread"),
+)
 RESPONSES = (
     "test",
     "derivation",
@@ -44,15 +48,17 @@ TRAINS_OF_FOUR = (
     "reason",
     "text",
 )
-_ACTIVITY = ("kind", "train", "first_index", "end_index", "ongoing", "peak_to_peak_uv", "rms_uv", "noise_uv")
-_ACTIVITY += ("discharges", "rate_hz", "a_train_s", "muted_s")
+_ACTIVITY = (
+    *("kind", "train", "first_index", "end_index", "ongoing", "peak_to_peak_uv", "rms_uv", "noise_uv"),
+    *("discharges", "rate_hz", "a_train_s", "muted_s"),
+)
 MUSCLES = ("test", "derivation", *_WHEN, *_ACTIVITY, "text")
 EEG = ("test", "trend", "derivation", *_WHEN, "value", "low", "high")
 _TRENDS = ("sef95_hz", "sef90_hz", "median_hz", "alpha_delta", "fast_slow")
 
 
-def _told(record: Record, topics: str, tests: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any], tuple]]:  # type: ignore[type-arg]
-    """Test, header and the columns of its time, of every reading of some topics."""
+def _told(record: Record, topics: str, tests: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any], _When]]:
+    """Test, header and time of every reading of some topics."""
     for r in record.each(Reading, f"topic GLOB '{topics}'"):
         f = record.json(r.header, f"table readings, {r.topic}")
         test = r.topic.partition(".")[2] or str(f.get("test", ""))
@@ -62,7 +68,7 @@ def _told(record: Record, topics: str, tests: tuple[str, ...]) -> Iterator[tuple
 
 def _pair(value: Any) -> tuple[Any, Any]:
     """The ends of an interval; None where there is none."""
-    return tuple(value) if isinstance(value, list) and len(value) == 2 else (None, None)  # type: ignore[return-value]
+    return (value[0], value[1]) if isinstance(value, list) and len(value) == 2 else (None, None)
 
 
 def responses(record: Record, tests: tuple[str, ...]) -> Rows:

@@ -115,7 +115,7 @@ def _limit(greatest_uv: float) -> float:
     """The least physical maximum that a header field with its sign holds and that nothing exceeds."""
     if not 0 < greatest_uv < 9_999_999:
         return 1.0
-    digits = max(0, 5 - len(str(int(greatest_uv))))
+    digits = max(0, 6 - len(str(int(greatest_uv))))
     step = 10.0**-digits
     return float(np.round(np.ceil(greatest_uv / step) * step, digits))
 

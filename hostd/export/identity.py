@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import tomllib
+import unicodedata
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -45,7 +46,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _word(text: str) -> str:
-    return "".join(c if c.isascii() else "?" for c in "_".join(text.split()))
+    plain = unicodedata.normalize("NFKD", "_".join(text.split()))
+    return "".join(c if c.isascii() else "?" for c in plain if not unicodedata.combining(c))
 
 
 def read(folder: Path) -> Identity:

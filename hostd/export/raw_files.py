@@ -76,7 +76,6 @@ def write_file(path: Path, reader: RecordingReader, notes: Sequence[tuple[int, s
 
 def channels_of(record: Record) -> dict[str, tuple[str, ...]]:
     """The channels whose samples each test and watch uses, in the order of the case."""
-    plans = (*record.case.tests, *record.case.watches)
     names = record.case.channels or tuple(record.settings.get("channels") or ())
     if not names:
         raise UsageError(f"{record.folder}: neither case.toml nor the database names channels")
@@ -86,7 +85,7 @@ def channels_of(record: Record) -> dict[str, tuple[str, ...]]:
             for k, name in enumerate(names)
             if any(d.weights[k : k + 1] != (0.0,) for d in plan.derivations)
         )
-        for plan in plans
+        for plan in record.plans
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from hostd import casefile
-from hostd.case import Case
+from hostd.case import Case, TestPlan, WatchPlan
 from hostd.errors import RecordingError, UsageError
 from hostd.export.rows import TABLES
 from hostd.past_time import past_time
@@ -105,6 +105,20 @@ class Record:
             return msgspec.json.decode(text.encode("utf-8", "replace"), type=kind)
         except msgspec.MsgspecError as error:
             raise self._damaged(f"{what}: {error}") from None
+
+    @property
+    def plans(self) -> tuple[TestPlan | WatchPlan, ...]:
+        """Everything that the case tested or watched."""
+        return (*self.case.tests, *self.case.watches)
+
+    def last_sample(self) -> int:
+        """The last sample that any table speaks of."""
+        last = [0]
+        with self.database() as database:
+            for kind, table in TABLES.items():
+                if table in self.tables and "sample" in kind.__struct_fields__:
+                    last += database.execute(f"SELECT max(sample) FROM {table}").fetchone()
+        return max(sample for sample in last if isinstance(sample, int))
 
     def seconds(self, sample: int) -> float:
         """Seconds of a sample after sample 0, at the nominal rate."""

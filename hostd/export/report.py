@@ -20,7 +20,7 @@ from hostd.export.record import Record
 from hostd.export.report_rest import events, gaps, impedances, moment, stimulation
 from hostd.export.report_tests import Told, overview, test_blocks
 from hostd.export.report_watches import watch_blocks
-from hostd.export.rows import Alert, Average, Event, Gap, Peak, Reading
+from hostd.export.rows import Alert, Event
 
 NO_DEVICE = "evokd is not a medical device: nothing here has been cleared for use on people."
 _QUIET_EVENTS = ("test.start", "test.stop", "baseline")
@@ -76,8 +76,7 @@ def _extent(record: Record) -> _Extent:
         with record.samples() as reader:
             return _Extent(reader.first_index + reader.n_samples, reader.n_samples)
     except RecordingError as error:
-        ends = [row.sample for kind in (Peak, Event, Average, Reading, Gap) for row in record.each(kind)]
-        return _Extent(max(ends, default=0), None, str(error))
+        return _Extent(record.last_sample(), None, str(error))
 
 
 def _span(
@@ -129,16 +128,21 @@ def _alerts(record: Record, alerts: list[Alert], numbers: dict[str, int]) -> Ite
     if not alerts:
         yield Paragraph("No alert was raised.", "quiet")
         return
-    rows, tones = [], []
+    grouped: dict[tuple[str, str, str], list[Alert]] = {}
     for a in alerts:
-        evidence = _evidence(record, a)
-        what = f"{a.text}{f' Evidence: {evidence}' if evidence else ''}"
+        grouped.setdefault((a.id, a.priority, a.text), []).append(a)
+    rows, tones = [], []
+    for (number, priority, text), changes in grouped.items():
+        first, last = changes[0], changes[-1]
+        states = "; ".join(f"{a.state} {time_of(record.seconds(a.sample))}" for a in changes)
+        evidence = _evidence(record, last)
+        what = f"{text if text.endswith('.') else f'{text}.'}{f' Evidence: {evidence}.' if evidence else ''}"
         rows.append(
-            (str(numbers[a.id]), moment(record, a.sample), a.test or "all", f"{a.priority}, {a.state}", what)
+            (str(numbers[number]), moment(record, first.sample), first.test or "all", priority, states, what)
         )
-        tones.append(_TONE.get(a.priority, "plain") if a.state in ("raised", "confirmed") else "quiet")
-    columns = ("No.", "When", "Test", "Priority, state", "Sentence and evidence")
-    yield Table(columns, tuple(rows), (5, 20, 13, 15, 47), "rllll", tuple(tones))
+        tones.append(_TONE.get(priority, "plain") if last.state in ("raised", "confirmed") else "plain")
+    columns = ("No.", "When", "Test", "Priority", "States", "Sentence and evidence")
+    yield Table(columns, tuple(rows), (5, 19, 13, 9, 18, 36), "rlllll", tuple(tones))
 
 
 def _evidence(record: Record, alert: Alert) -> str:

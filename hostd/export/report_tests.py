@@ -149,14 +149,17 @@ def _table(told: Told, seen: list[Course]) -> Table:
 def _both(row: Peak | None, without: str = "none") -> str:
     if row is None:
         return without
-    if not row.present or row.latency_ms is None:
+    if not row.present:
         return NOT_SEEN
-    return f"{row.latency_ms:.2f} ms, {_size(row.amplitude_uv)} \N{MICRO SIGN}V"
+    latency = "" if row.latency_ms is None else f"{row.latency_ms:.2f} ms, "
+    return f"{latency}{_size(row.amplitude_uv)} \N{MICRO SIGN}V"
 
 
 def _interval(value: float | None, low: float | None, high: float | None, row: Peak) -> str:
-    if not row.present or value is None:
+    if not row.present:
         return NOT_SEEN
+    if value is None:
+        return "unknown"
     if low is None or high is None:
         return _size(value)
     return f"{_size(value)} ({_size(low)} to {_size(high)})"

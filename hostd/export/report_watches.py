@@ -51,7 +51,7 @@ def _eeg(record: Record, watch: WatchPlan, span: Span) -> Iterator[Block]:
         if trend in _TRENDS and isinstance(value, int | float):
             trends[trend][name].append((at_s, float(value)))
     if not trends:
-        yield Paragraph("Nothing of it is on file.", "quiet")
+        yield Paragraph("Nothing of it is on file but artifacts, if anything.", "quiet")
         return
     names = [d.name for d in watch.derivations]
     shown = [name for name in _TRENDS if name in trends]
