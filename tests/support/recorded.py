@@ -71,8 +71,13 @@ band_hz = [30, 900]
 modality = "eeg"
 derivations = ["F3-CP3", "C3-CP3"]
 """
-QUIET = parse_scenario({"noise": [{"at_s": 0, "emg": 0.05, "mains": 0.1, "eeg": 0.25}]})
-SHOTS = tuple(Shot(at_s, "left_mep") for at_s in (2.4, 4.6, 6.9, 9.1))
+QUIET = parse_scenario(
+    {
+        "noise": [{"at_s": 0, "emg": 0.05, "mains": 0.1, "eeg": 0.4}],
+        "emg": [{"at_s": 3.0, "for_s": 1.2, "muscle": "TAR", "kind": "A-train", "level_uv": 300}],
+    }
+)
+SHOTS = tuple(Shot(at_s, "left_mep") for at_s in (7.2, 7.9, 8.6, 9.1))
 LEAD = {"lead": "CP3+", "ohm": 2300.0, "low_ohm": 2100.0, "high_ohm": 2500.0, "phase_deg": -4.0}
 IMPEDANCE: dict[str, Any] = {
     "command_id": 90,
@@ -96,8 +101,8 @@ COMMANDS: tuple[tuple[float, str, dict[str, Any]], ...] = (
         {"text": "=1+1; <b>clip on</b> & \N{GREEK SMALL LETTER MU}V", "kind": "surgeon", "author": "tech"},
     ),
     (10.4, "baseline.set", {"test": "left_median", "author": "tech"}),
-    (8.0, "stim.fault", FAULT | {"index": 15_990}),
-    (8.001, "alert.acknowledge", {"id": "stimulus-1", "author": "tech"}),
+    (9.4, "stim.fault", FAULT | {"index": 18_790}),
+    (9.401, "alert.acknowledge", {"id": "stimulus-1", "author": "tech"}),
 )
 LOST = Gap(18_176, 256, "missed")
 
