@@ -315,8 +315,8 @@ def _identity(args: argparse.Namespace) -> int:
 
 
 def _schema(args: argparse.Namespace) -> int:
-    from hostd import schema
+    from hostd import schema_page
 
-    text = schema.as_json() if args.format == "json" else schema.as_markdown()
+    text = schema_page.as_json() if args.format == "json" else schema_page.as_markdown()
     sys.stdout.write(text + "\n")
     return 0

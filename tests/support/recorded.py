@@ -74,7 +74,7 @@ derivations = ["F3-CP3", "C3-CP3"]
 QUIET = parse_scenario(
     {
         "noise": [{"at_s": 0, "emg": 0.05, "mains": 0.1, "eeg": 0.4}],
-        "emg": [{"at_s": 3.0, "for_s": 1.2, "muscle": "TAR", "kind": "A-train", "level_uv": 300}],
+        "emg": [{"at_s": 9.5, "for_s": 0.9, "muscle": "TAR", "kind": "A-train", "level_uv": 300}],
     }
 )
 SHOTS = tuple(Shot(at_s, "left_mep") for at_s in (7.2, 7.9, 8.6, 9.1))
