@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import msgspec
 import pybase64
@@ -21,12 +21,14 @@ from hostd.case import Case
 from hostd.errors import RecordingError, UsageError
 from hostd.outgoing import Outgoing
 from hostd.past_time import PastTime, past_time
-from hostd.pipeline import Pipeline
 from hostd.store import read_rows
 from hostd.timebase import Timebase
 from hw.link import NOT_SEEN, Description, Stimulus
 from hw.recording import RecordingReader, TriggerMap
 from hw.samples import SampleBlock
+
+if TYPE_CHECKING:
+    from hostd.pipeline import Pipeline
 
 BLOCK_S = 2.0
 
@@ -73,6 +75,8 @@ class Replay:
 
     def messages(self) -> Iterator[Outgoing]:
         """Everything that the pipeline says. Raises RecordingError when the file cannot be read on."""
+        from hostd.pipeline import Pipeline  # its kernels are not for who reads samples alone
+
         try:
             pipeline = Pipeline(self.case, self.description)
         except ValueError as error:
@@ -121,7 +125,7 @@ def _opened(path: Path) -> BinaryIO:
         raise RecordingError(f"recording {path}: {error.strerror}; check the path") from None
 
 
-def _carried_out(pipeline: Pipeline, name: str, args: dict[str, Any]) -> list[Outgoing]:
+def _carried_out(pipeline: "Pipeline", name: str, args: dict[str, Any]) -> list[Outgoing]:
     """What the command says; nothing when another case than the one recorded cannot do it."""
     try:
         return pipeline.command(name, args)

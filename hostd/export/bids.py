@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hostd.export.averages import traces
+from hostd.export.bdf_writer import Head
 from hostd.export.edf_averages import labels
 from hostd.export.identity import Identity
-from hostd.export.raw_files import NO_DATE, Head, stimulus_notes, write_file
+from hostd.export.raw_files import NO_DATE, stimulus_notes, write_files
 from hostd.export.record import Record
 from hostd.export.rows import Alert, Event, Gap
 from hostd.export.table_file import write_tsv
@@ -60,7 +61,7 @@ def write_folder(record: Record, out: Path, tests: tuple[str, ...], identity: Id
     notes = [(at, text) for test, at, text in stimulus_notes(record) if test in tests]
     with record.samples() as reader:
         channels, first, n_samples = reader.channels, reader.first_index, reader.n_samples
-        write_file(folder / f"{stem}_eeg.bdf", reader, notes, Head(subject, NO_DATE, "X X X X"))
+        write_files(reader, Head("X X X X", NO_DATE), {folder / f"{stem}_eeg.bdf": (channels, notes)})
     kinds = channel_kinds(record, channels)
     _json(out / "dataset_description.json", _description(record))
     _text(out / "README", README)

@@ -1,77 +1,57 @@
 """BDF+: for each test, the raw channels that it uses, the trigger bits, and what happened as annotations.
 
-Written by the case's own recorder, so that counts, scales, gaps and sample indices are those of the case and
-`evokd replay` takes the file too. Refuses a case without samples.
+Counts, scales, gaps and sample indices are those of the case, so that `evokd replay` takes the file too.
+Refuses a case without samples.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hostd.errors import UsageError
+from hostd.export.bdf_writer import BdfWriter, Head
 from hostd.export.identity import Identity
 from hostd.export.record import Record
 from hostd.export.rows import Alert, Event
 from hostd.export.stimuli import pulses
-from hostd.recorder import Recorder
-from hw.bdf import text_field
 from hw.recording import RecordingReader
 
 BLOCK_S = 2.0
-PATIENT_OFFSET = 8
 # What nobody is to find a person by begins here, as tools that anonymise EDF+ write it.
 NO_DATE = datetime(1985, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the header says of whom and when; `patient` None: as the recorder writes it."""
-
-    case_id: str
-    start: datetime
-    patient: str | None = None
+Notes = Sequence[tuple[int, str]]
+Files = dict[Path, tuple[tuple[str, ...], Notes]]
 
 
 def write_folder(record: Record, out: Path, tests: tuple[str, ...], identity: Identity | None) -> None:
     """The folder `out` with `TEST_raw.bdf` for each test; raises UsageError, RecordingError, OSError."""
     out.mkdir()
-    used = channels_of(record)
-    notes = list(_notes(record))
-    for test in tests:
-        mine = notes + [(at, text) for of, at, text in stimulus_notes(record) if of == test]
-        with record.samples(used[test]) as reader:
-            start = record.utc(reader.first_index) or NO_DATE
-            patient = identity.edf_field() if identity else None
-            write_file(out / f"{test}_raw.bdf", reader, mine, Head(record.id, start, patient))
+    used, notes = channels_of(record), list(_notes(record))
+    stimuli = list(stimulus_notes(record))
+    with record.samples() as reader:
+        patient = identity.edf_field() if identity else f"X X X X {record.id.replace(' ', '_')}"[:80]
+        head = Head(patient, record.utc(reader.first_index) or NO_DATE)
+        files: Files = {}
+        for test in tests:
+            own = [(at, text) for of, at, text in stimuli if of == test]
+            files[out / f"{test}_raw.bdf"] = (used[test], notes + own)
+        write_files(reader, head, files)
 
 
-def write_file(path: Path, reader: RecordingReader, notes: Sequence[tuple[int, str]], head: Head) -> None:
-    """`path` with all that `reader` has, every note at its sample. Raises UsageError, RecordingError."""
-    waiting = sorted(notes, reverse=True)
-    recorder = Recorder(
-        path,
-        reader.channels,
-        reader.rate_hz,
-        reader.lsb_uv,
-        reader.offset_uv,
-        "",
-        head.case_id,
-        head.start,
-        reader.latency_offset_samples,
-        sync_interval_s=60.0,
-    )
-    with recorder:
+def write_files(
+    reader: RecordingReader, head: Head, files: dict[Path, tuple[tuple[str, ...], Notes]]
+) -> None:
+    """Each file with its channels and notes (sample, text), all in one pass over the samples. Raises
+    UsageError, OSError; ValueError as the reader does."""
+    with contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(BdfWriter(path, reader, channels, notes, head))
+            for path, (channels, notes) in files.items()
+        ]
         for block in reader.blocks(max(1, round(BLOCK_S * reader.rate_hz))):
-            while waiting and waiting[-1][0] < block.end_index:
-                index, text = waiting.pop()
-                if index >= reader.first_index:
-                    recorder.annotate(index, text)
-            recorder.append(block)
-    if head.patient is not None:
-        with path.open("r+b") as file:
-            file.seek(PATIENT_OFFSET)
-            file.write(text_field("patient", head.patient, 80))
+            for writer in writers:
+                writer.append(block)
 
 
 def channels_of(record: Record) -> dict[str, tuple[str, ...]]:

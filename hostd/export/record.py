@@ -16,12 +16,13 @@ import msgspec
 
 from hostd import casefile
 from hostd.case import Case, TestPlan, WatchPlan
-from hostd.errors import RecordingError, UsageError
+from hostd.errors import EvokdError, RecordingError, UsageError
 from hostd.export.rows import TABLES
 from hostd.past_time import past_time
+from hostd.replay import Replay
 from hostd.store import reading
 from hostd.timebase import Timebase
-from hw.recording import RecordingReader, TriggerMap
+from hw.recording import RecordingReader
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -130,28 +131,19 @@ class Record:
             return None
         return EPOCH + timedelta(microseconds=self._timebase.at(sample)[1] / 1e3)
 
-    @property
-    def raw_path(self) -> Path:
-        """Where the samples begin."""
-        return self.folder / "raw.bdf"
-
     @contextlib.contextmanager
-    def samples(self, channels: tuple[str, ...] | None = None) -> Iterator[RecordingReader]:
-        """The raw samples of `channels` (None: all of the case), read as replay reads them.
+    def samples(self) -> Iterator[RecordingReader]:
+        """The raw samples of the case's channels, opened as replay opens them.
 
-        Raises RecordingError when they are missing or no recording.
+        Raises RecordingError when they are missing, no recording, or cut while they are read.
         """
-        m = self.case.recording
-        mapping = TriggerMap(m.channels, m.trigger_channel, m.threshold, m.annotations)
-        try:
-            with self.raw_path.open("rb") as file:
-                try:
-                    yield RecordingReader(file, channels or self.case.channels or None, mapping)
-                except ValueError as error:
-                    raise RecordingError(f"recording {self.raw_path}: {error}; try evokd repair") from None
-        except FileNotFoundError:
-            text = f"recording {self.raw_path} is missing; put it back beside case.sqlite"
-            raise RecordingError(text) from None
+        with Replay(self.folder) as replay:
+            try:
+                yield replay.reader
+            except EvokdError:
+                raise
+            except ValueError as error:
+                raise RecordingError(f"recording {self.folder}: {error}; try evokd repair") from None
 
     def _settings(self, database: sqlite3.Connection) -> dict[str, Any]:
         if "settings" not in self.tables:

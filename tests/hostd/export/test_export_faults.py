@@ -93,8 +93,8 @@ def _no_toml(case: Path) -> None:
 BROKEN: dict[str, tuple[Callable[[Path], None], str, int, str]] = {
     "garbage": (_garbage, "html", 1, "the database is damaged or no case's, see evokd audit"),
     "another database": (_another, "csv", 2, "is no case's database: it has no settings"),
-    "no raw": (_no_raw, "bdf", 1, "raw.bdf is missing; put it back beside case.sqlite"),
-    "no raw for BIDS": (_no_raw, "bids", 1, "raw.bdf is missing"),
+    "no raw": (_no_raw, "bdf", 1, "raw.bdf: No such file or directory; check the path"),
+    "no raw for BIDS": (_no_raw, "bids", 1, "raw.bdf: No such file"),
     "raw cut in its header": (_cut, "bdf", 1, "the header is cut off"),
     "no case.toml": (_no_toml, "csv", 2, "case.toml: no such file"),
     "text for a number": (_sql("UPDATE gaps SET length = 'many'"), "html", 1, "table gaps: Expected `int`"),

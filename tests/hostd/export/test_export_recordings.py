@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostd.export.averages import traces
+from hostd.export.bdf_writer import Head
 from hostd.export.edf_averages import COUNT_MAX, _limit, labels, record_length
-from hostd.export.raw_files import channels_of
+from hostd.export.raw_files import channels_of, write_files
 from hostd.export.record import Record
 from hostd.store import read_rows
 from hw.bdf import format_number
 from hw.recording import RecordingReader
-from tests.support.recorded import CASE_ID, LOST
+from tests.support.recorded import CASE_ID, LOST, START
 
 Export = Callable[..., Path]
 MNE = importlib.util.find_spec("mne") is not None
@@ -108,6 +109,25 @@ def test_stimuli_events_and_gaps_are_annotations(recorded: Path, export: Export)
 
         raw = mne.io.read_raw_bdf(path, verbose="error")
         assert raw.info["sfreq"] == 2000 and "stim left_mep" in set(raw.annotations.description)
+
+
+def test_more_notes_than_a_record_holds_are_all_there(recorded: Path, tmp_path: Path) -> None:
+    with Record(recorded).samples() as reader:
+        end = reader.first_index + reader.n_samples
+        many = [(at, f"note {at} {k} {'x' * 60}") for at in (0, 3000, end - 1, end + 500) for k in range(30)]
+        head = Head("X X X X", START)
+        write_files(reader, head, {tmp_path / "many.bdf": (("TAR2", "CP3"), [*many, (5, "a" * 999)])})
+    with pyedflib.EdfReader(str(tmp_path / "many.bdf")) as file:
+        onsets_s, _, texts = file.readAnnotations()
+    found = dict(zip(texts, onsets_s, strict=True))
+    assert all(found[text] == pytest.approx(min(at / 2000, found[text]), abs=1e-4) for at, text in many)
+    assert max(map(len, texts)) <= 160
+    with (tmp_path / "many.bdf").open("rb") as part, Record(recorded).samples() as whole:
+        ours = RecordingReader(part)
+        assert ours.channels == ("TAR2", "CP3") and ours.first_index == whole.first_index
+        columns = [whole.channels.index(name) for name in ours.channels]
+        theirs = np.vstack([block.counts[:, columns] for block in whole.blocks(4096)])
+        assert np.array_equal(np.vstack([block.counts for block in ours.blocks(4096)]), theirs)
 
 
 def test_a_case_that_was_played_has_the_edges_in_its_samples(case: Path, export: Export) -> None:
