@@ -93,7 +93,7 @@ def live() -> tuple[dict[str, list[bytes]], dict[str, list[Any]]]:
         header = dict(message.header) | {"boot": BOOT, "case": CASE_ID, "t_ns": 6_000_000_000, "seq": 7}
         header |= {"utc_ns": UTC_NS + 6_000_000_000}
         if topic == "status":
-            header["recording"] = {"path": f"/var/lib/evokd/{CASE_ID}", "bytes": 301_568}
+            header["recording"] |= {"path": f"/var/lib/evokd/{CASE_ID}", "bytes": 301_568}
             header["timebase"] |= {"edge_ns": 6_000_750_000, "sample_ns": 6_000_000_000}
         found[topic] = wire.encode(topic, header, message.parts)
     return found, replies
