@@ -13,6 +13,8 @@ from hostd.export.report_watches import tof_blocks
 from hostd.export.rows import Peak
 
 NOT_SEEN = "not seen"
+WRITTEN = {word.lower(): word for word in ("SSEP", "TcMEP", "CoMEP", "BAEP", "ECochG", "CNAP", "VEP", "CCEP")}
+WRITTEN |= {word.lower(): word for word in ("BCR", "NAP", "EMG", "EEG", "MEP")}
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -59,17 +61,24 @@ def overview(tests: Iterable[Told]) -> Iterator[Block]:
 def test_blocks(told: Told) -> Iterator[Block]:
     """Heading, facts, figures and the table of one test."""
     plan = told.plan
-    yield Heading(f"{plan.name}: {plan.modality.replace('_', ' ')}, {plan.site}", 3)
+    yield Heading(f"{plan.name}: {modality_name(plan.modality)}, {plan.site}", 3)
     baseline, last = baseline_of(told.traces), last_of(told.traces)
     yield Paragraph("; ".join(_facts(told, baseline, last)) + ".", "quiet")
     if last is not None:
         yield Figure(traces_drawing(_shown(told, baseline, last), _judged_from_ms(plan), plan.name))
     if plan.kind == "tof":
         yield from tof_blocks(told.record, plan.name)
-    seen = [c for c in told.courses if c.rows]
+    seen = [c for c in told.courses if any(row.present for row in c.rows)]
     if seen:
         yield Figure(trends_drawing(seen, told.span, told.record.rate_hz, plan.name))
         yield _table(told, seen)
+    if never := [c.peak for c in told.courses if c not in seen]:
+        yield Paragraph(f"Never seen: {', '.join(never)}.", "quiet")
+
+
+def modality_name(modality: str) -> str:
+    """A modality as the field writes it: tibial SSEP."""
+    return " ".join(WRITTEN.get(word, word) for word in modality.split("_"))
 
 
 def _facts(told: Told, baseline: Trace | None, last: Trace | None) -> Iterator[str]:

@@ -93,7 +93,7 @@ def test_the_pdf_says_the_same(export: Export) -> None:
     for said in (
         *SECTIONS,
         CASE_ID,
-        "left_mep: tcmep",
+        "left_mep: TcMEP, left hemisphere",
         "clip on",
         "never came back",
         "256 lost",
