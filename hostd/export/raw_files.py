@@ -1,7 +1,7 @@
 """BDF+: for each test, the raw channels that it uses, the trigger bits, and what happened as annotations.
 
-Counts, scales, gaps and sample indices are those of the case, so that `evokd replay` takes the file too.
-Refuses a case without samples.
+Counts, scales, gaps and sample indices are those of the case, so that `evokd replay` takes the file too, with
+a case file of its channels. Refuses a case without samples.
 """
 
 import contextlib
