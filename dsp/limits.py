@@ -13,6 +13,8 @@ BLOCK = 8
 """Sweeps of one block that is weighted by its own variance: `dsp.modes`."""
 SHARP_HZ = 300.0
 """Corner of the low-pass of a sharper trace: `dsp.sharpen`."""
+MAINS_MIN_RATE_HZ = 150.0
+"""Samples a second from which on mains are measured: `dsp.mains_meter`."""
 
 
 def least_sweeps(averaging: Averaging) -> int:

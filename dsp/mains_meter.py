@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from dsp import kernels
 from dsp.kernels_mains import ROOM
+from dsp.limits import MAINS_MIN_RATE_HZ
 from dsp.mains import NOMINAL_HZ, carried
 
 Floats = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-MIN_RATE_HZ = 150.0
 LEAST_FIT_HZ = 1000.0
 WINDOW_S = 0.5
 WINDOWS = 20
@@ -71,8 +71,10 @@ class MainsMeter:
     """
 
     def __init__(self, rate_hz: float) -> None:
-        if not (math.isfinite(rate_hz) and rate_hz >= MIN_RATE_HZ):
-            raise ValueError(f"mains cannot be measured at {rate_hz:g} SPS; {MIN_RATE_HZ:g} are the least")
+        if not (math.isfinite(rate_hz) and rate_hz >= MAINS_MIN_RATE_HZ):
+            raise ValueError(
+                f"mains cannot be measured at {rate_hz:g} SPS; {MAINS_MIN_RATE_HZ:g} are the least"
+            )
         self._rate_hz = rate_hz
         # Five harmonics of 60 Hz need no more than 1,000 samples a second: the means of so many.
         self._each = max(1, int(rate_hz / LEAST_FIT_HZ))

@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from dsp.limits import SHARP_HZ, Averaging, least_sweeps
-from dsp.mains_meter import MIN_RATE_HZ
+from dsp.limits import MAINS_MIN_RATE_HZ, SHARP_HZ, Averaging, least_sweeps
 from dsp.mains_sums import LEAST_USED
 from dsp.nouns import Derivation, Peak
 from hostd.casefile_faults import show_key
@@ -72,8 +71,8 @@ def resolve_mains(scope: TestScope, stimulus_hz: float, response_ms: float) -> M
         return written
     rate_hz = scope.setup.rate_hz
     left = 1.0 - stimulus_hz * response_ms / 1e3
-    if rate_hz is not None and rate_hz < MIN_RATE_HZ:
-        what = f"mains is measured from {MIN_RATE_HZ:g} samples/s on, this case has {rate_hz:g}"
+    if rate_hz is not None and rate_hz < MAINS_MIN_RATE_HZ:
+        what = f"mains is measured from {MAINS_MIN_RATE_HZ:g} samples/s on, this case has {rate_hz:g}"
         scope.fault("mains", what, 'sample faster, or write mains = "leave"')
     elif left < LEAST_USED:
         share = f"{100 * max(left, 0.0):.0f} % of the samples"

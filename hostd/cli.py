@@ -105,6 +105,13 @@ def _parser() -> options.Parser:
     repair.add_argument("case", type=Path, metavar="DIR", help="the case's directory")
     audit = add("audit", _audit, "is a case's record whole: its audit chain, its pulses one to one")
     audit.add_argument("case", type=Path, metavar="DIR", help="the case's directory")
+    export = add("export", _export, "write a case as EDF+, BDF+, BIDS, CSV or a report")
+    options.export_options(export)
+    identity = add(
+        "identity", _identity, "who the patient is: kept beside a case, apart from everything else"
+    )
+    identity.add_argument("case", type=Path, metavar="DIR", help="the case's directory")
+    identity.add_argument("fields", nargs="+", metavar="key=value", help="name, id, born, sex, note")
     schema = add("schema", _schema, "the bus schema, generated from the code")
     schema.add_argument("--format", choices=("json", "markdown"), default="markdown")
     return p
@@ -351,9 +358,24 @@ def _audit(args: argparse.Namespace) -> int:
     return 0
 
 
-def _schema(args: argparse.Namespace) -> int:
-    from hostd import schema
+def _export(args: argparse.Namespace) -> int:
+    from hostd.export.command import export
 
-    text = schema.as_json() if args.format == "json" else schema.as_markdown()
+    sys.stdout.write(f"{export(args.case, args.to, args.out, args.test, args.identity)}\n")
+    return 0
+
+
+def _identity(args: argparse.Namespace) -> int:
+    from hostd.export import identity
+
+    known = identity.write(args.case, dict(_key_value(word) for word in args.fields))
+    sys.stdout.write(f"{args.case / identity.NAME}: {', '.join(k for k, _ in known.fields()) or 'nothing'}\n")
+    return 0
+
+
+def _schema(args: argparse.Namespace) -> int:
+    from hostd import schema_page
+
+    text = schema_page.as_json() if args.format == "json" else schema_page.as_markdown()
     sys.stdout.write(text + "\n")
     return 0

@@ -30,12 +30,16 @@ _REFUSED = (
 
 
 class Subscription:
-    """SUB sockets on events and traces (and raw when asked), read through one `receive`."""
+    """SUB sockets on events and traces (and raw when asked), read through one `receive`.
+
+    `refused`: why messages of another schema version were dropped, "" while there was none.
+    """
 
     def __init__(
         self, bus: str, topics: Iterable[str] = ("",), raw: bool = False, key: Secret | None = None
     ) -> None:
         at = parse_bus(bus)
+        self.refused = ""
         self._poller = zmq.Poller()
         self._sockets: list[zmq.Socket[bytes]] = []
         self._waiting: list[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]] = []
@@ -80,6 +84,8 @@ class Subscription:
                     break
                 try:
                     messages.append(wire.decode(frames))
+                except wire.VersionError as error:
+                    self.refused = str(error)
                 except ValueError:
                     continue
         return messages

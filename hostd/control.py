@@ -15,6 +15,15 @@ from hostd.bus import MAX_REQUEST_BYTES
 from hw.lead_off import DEFAULT_NA
 
 Code = Literal["bad_request", "unknown_command", "not_allowed", "bad_state", "refused", "busy", "internal"]
+CODES: dict[Code, str] = {
+    "bad_request": "no request, or its arguments are not what the command takes",
+    "unknown_command": "there is no such command",
+    "not_allowed": "the client's role does not allow it",
+    "bad_state": "not now: the message says what stands in the way",
+    "refused": "a safety limit, which the message names",
+    "busy": "too many requests; a stop is never refused for that",
+    "internal": "a fault of the host's own",
+}
 MAX_TEXT = 2000
 MAX_ID_LEVELS = 16
 MAX_VALUES = 32
@@ -135,6 +144,31 @@ COMMANDS: dict[str, type[msgspec.Struct]] = {
     "impedance.start": ImpedanceArgs,
     "impedance.stop": NoArgs,
     "leads.watch": WatchArgs,
+}
+
+
+DOES: dict[str, str] = {
+    "hello": "Who the host is: versions, source, endpoints, commands, tests and the client's role.",
+    "snapshot": "`messages`: the latest of every topic that is state, each {topic, header, parts}.",
+    "config.get": "`toml`: the case file as it runs.",
+    "case.start": "Refused while a case is open: a case begins when evokd starts.",
+    "case.close": "Stop everything and close the case's files; the host ends.",
+    "test.start": "Begin a new average; a test that repeats is stimulated from now on, if it is armed.",
+    "test.stop": "Take no more stimuli, and fire none; the average stays as it is.",
+    "test.rate": "Another stimulus rate, with another average and no baseline; 0 asks for the best one near.",
+    "stim.arm": "Allow a test to be started or fired within the next 30 s.",
+    "stim.fire": "One stimulus of a test, or its next step.",
+    "stim.stop": "Stop all stimulation and disarm; always allowed, to everybody.",
+    "baseline.set": "Compare from now on with the average as it is.",
+    "baseline.clear": "Compare with nothing.",
+    "mark": "Put a moment on record, with numbers if there are any.",
+    "alert.acknowledge": "A person has seen an alert; it is silent from now on.",
+    "alert.note": "Somebody was told of an alert, or acted: for the response ledger.",
+    "case.critical": "A critical step of the operation begins, or is over.",
+    "alarm.signal": "Sound and flash of alarms: on, paused, off; whether alarms latch.",
+    "impedance.start": "Measure the electrodes; no test may run. The answer is topic `impedance`.",
+    "impedance.stop": "End that early.",
+    "leads.watch": "Watch for open leads, or no longer; `status.leads` has the result.",
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.limits import MAINS_MIN_RATE_HZ
 from dsp.mains import (
     MEASURED_OFF_HZ,
     NOMINAL_HZ,
@@ -20,7 +21,7 @@ from dsp.mains import (
     RateReport,
     judge,
 )
-from dsp.mains_meter import MIN_RATE_HZ, MainsMeter, MainsReading
+from dsp.mains_meter import MainsMeter, MainsReading
 from hostd.outgoing import Outgoing
 
 MOST_JUDGED_S = 5.0
@@ -36,7 +37,7 @@ _CERTAIN_HZ = 0.005
 class MainsWatch:
     """Watches mains in one signal of `rate_hz` for `tests` (name -> stimulus period in samples).
 
-    Tells nothing below `dsp.mains_meter.MIN_RATE_HZ`. One thread, in order of sample index.
+    Tells nothing below `dsp.limits.MAINS_MIN_RATE_HZ`. One thread, in order of sample index.
     """
 
     def __init__(self, rate_hz: float, tests: Mapping[str, int]) -> None:
@@ -44,7 +45,7 @@ class MainsWatch:
         self._periods: dict[str, int] = {}
         for name, period in tests.items():
             self.set_period(name, period)
-        self._meter = MainsMeter(rate_hz) if rate_hz >= MIN_RATE_HZ else None
+        self._meter = MainsMeter(rate_hz) if rate_hz >= MAINS_MIN_RATE_HZ else None
         self.restart(0)
 
     def set_period(self, name: str, period: int) -> None:

@@ -8,6 +8,9 @@ from hostd.endpoints import DEFAULT_BUS, DEFAULT_HTTP, must_have_keys
 from hostd.errors import UsageError
 from hostd.keys import Secret, client_secret, own_display
 
+EXPORTS = ("edf", "bdf", "bids", "csv", "html", "pdf")
+"""Forms of `evokd export`."""
+
 
 def default_data() -> Path:
     """Where cases go unless told otherwise: $XDG_DATA_HOME/evokd, usually ~/.local/share/evokd."""
@@ -120,6 +123,15 @@ def http_option(p: argparse.ArgumentParser, off: str = "") -> None:
 def link_option(p: argparse.ArgumentParser) -> None:
     """Where edge and host meet."""
     p.add_argument("--link", default=default_link(), help="unix:PATH, tcp:HOST:PORT or serial:URL")
+
+
+def export_options(p: argparse.ArgumentParser) -> None:
+    """What of a case to write, in which form, and where to."""
+    p.add_argument("case", type=Path, metavar="DIR", help="the case's directory")
+    p.add_argument("--to", required=True, choices=EXPORTS, help="the form")
+    p.add_argument("--out", type=Path, metavar="PATH", help="where to (default: in DIR/export)")
+    p.add_argument("--test", metavar="NAME", help="of this test alone")
+    p.add_argument("--identity", action="store_true", help="with the patient's identity (patient.toml)")
 
 
 def positive_seconds(seconds: float | None) -> float | None:

@@ -37,6 +37,7 @@ class Progress:
         self._said: dict[str, str] = {}
         self._event = ""
         self._alerts: dict[str, dict[str, Any]] = {}
+        self.refused = ""
         self._heard_ns = time.monotonic_ns()
 
     def take(self, message: Message) -> None:
@@ -79,7 +80,8 @@ class Progress:
             for a in alerts
         ]
         locks = (self._status.get("stimulation") or {}).get("locks", [])
-        return said + [(f"no stimuli: {_printable(lock)}", "yellow") for lock in locks]
+        said += [(f"no stimuli: {_printable(lock)}", "yellow") for lock in locks]
+        return said + ([(self.refused, "bold red")] if self.refused else [])
 
     def places(self) -> str:
         """Where to look, in one plain line."""
@@ -211,3 +213,4 @@ def watch(
 def _listen(subscription: Subscription, progress: Progress) -> None:
     for message in subscription.receive(200):
         progress.take(message)
+    progress.refused = subscription.refused

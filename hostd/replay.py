@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import msgspec
 import pybase64
@@ -21,7 +21,7 @@ from hostd import casefile, wire
 from hostd.case import Case
 from hostd.errors import RecordingError, UsageError
 from hostd.outgoing import Outgoing
-from hostd.pipeline import Pipeline
+from hostd.past_time import PastTime, past_time
 from hostd.segments import opened, segment_paths
 from hostd.store import read_rows
 from hostd.timebase import Timebase
@@ -29,19 +29,12 @@ from hw.link import NOT_SEEN, Description, Stimulus
 from hw.recording import RecordingReader, TriggerMap
 from hw.samples import SampleBlock
 
+if TYPE_CHECKING:
+    from hostd.pipeline import Pipeline
+
 BLOCK_S = 2.0
 
 _lines = msgspec.json.Encoder()
-
-
-@dataclass(frozen=True, slots=True)
-class PastTime:
-    """One edge and wall time less its clock; what edges are later by; what the edge fitted, see `know`."""
-
-    anchor: tuple[int, int] = (0, 0)
-    utc_minus_t_ns: int = 0
-    delay_samples: float = 0.0
-    fitted: tuple[tuple[int, int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +77,8 @@ class Replay:
 
     def messages(self) -> Iterator[Outgoing]:
         """Everything that the pipeline says. Raises RecordingError when the file cannot be read on."""
+        from hostd.pipeline import Pipeline  # its kernels are not for who reads samples alone
+
         try:
             pipeline = Pipeline(self.case, self.description)
         except ValueError as error:
@@ -132,7 +127,7 @@ def _opened(paths: tuple[Path, ...], stack: contextlib.ExitStack) -> tuple[Binar
         raise RecordingError(f"recording {error.filename}: {error.strerror}; check the path") from None
 
 
-def _carried_out(pipeline: Pipeline, name: str, args: dict[str, Any]) -> list[Outgoing]:
+def _carried_out(pipeline: "Pipeline", name: str, args: dict[str, Any]) -> list[Outgoing]:
     """What the command says; nothing when another case than the one recorded cannot do it."""
     try:
         return pipeline.command(name, args)
@@ -175,20 +170,7 @@ def _past(database: Path, case: Case, known: set[str] | None) -> Past:
     kept = tuple(c for c in commands if c[2].get("test") is None or c[2]["test"] in names)
     if known is not None:
         kept = _starts(case, known or {c[2].get("test", "") for c in commands}) + kept
-    return Past(kept, stimuli, _timebase(database))
-
-
-def _timebase(database: Path) -> PastTime:
-    """The time of a case; one recorded before the edge told its fit has an anchor alone."""
-    rows = read_rows(database, "SELECT key, value FROM settings")
-    settings = {key: json.loads(value) for key, value in rows}
-    index, t_ns, utc_minus_t_ns = settings.get("anchor", (0, 0, 0))
-    fitted: list[tuple[Any, ...]] = []
-    if read_rows(database, "SELECT 1 FROM sqlite_master WHERE name = 'timebase'"):
-        query = "SELECT sample, t_ns, ns_per_sample FROM timebase WHERE sample >= 0 ORDER BY sample"
-        fitted = read_rows(database, query)
-    delay = settings.get("filter_delay_samples", 0.0)
-    return PastTime((index, t_ns), utc_minus_t_ns, delay, tuple((i, t, ns) for i, t, ns in fitted))
+    return Past(kept, stimuli, past_time(database))
 
 
 def _starts(case: Case, known: set[str]) -> tuple[tuple[int, str, dict[str, Any]], ...]:

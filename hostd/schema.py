@@ -1,9 +1,8 @@
-"""The bus schema: every topic's header fields, declared once, as JSON schema or a markdown page.
+"""The bus schema: every topic's header fields, declared once; `hostd.schema_page` shows them.
 
 The declarations describe; `hostd.evoked` and friends make the messages, and a test holds the two together.
 """
 
-import json
 from typing import Any, Literal
 
 import msgspec
@@ -288,24 +287,3 @@ def kind_of(topic: str) -> type[Header]:
     """The declaration of a topic. Raises KeyError for an unknown one."""
     family, dot, _ = topic.partition(".")
     return TOPICS[topic if topic in TOPICS else f"{family}.TEST" if dot else family][1]
-
-
-def as_json() -> str:
-    """JSON schema of every topic's header."""
-    topics = {t: {"endpoint": e, "header": msgspec.json.schema(kind)} for t, (e, kind) in TOPICS.items()}
-    return json.dumps(topics, indent=2)
-
-
-def as_markdown() -> str:
-    """The same as a page."""
-    common = ", ".join(f"`{f.name}`" for f in msgspec.structs.fields(Header))
-    lines = ["# The bus", "", f"Every header: {common}.", ""]
-    for topic, (endpoint, kind) in TOPICS.items():
-        lines += [f"## `{topic}` ({endpoint})", "", (kind.__doc__ or "").strip().replace("\n    ", "\n"), ""]
-        own = [f for f in msgspec.structs.fields(kind) if f.name not in Header.__struct_fields__]
-        lines += [f"- `{f.name}`: {_type_name(f.type)}" for f in own] + [""]
-    return "\n".join(lines)
-
-
-def _type_name(kind: Any) -> str:
-    return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")

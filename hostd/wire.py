@@ -18,6 +18,10 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
 
 
+class VersionError(ValueError):
+    """A message of another schema version, whose keys may mean something else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A decoded message; `parts` are the raw buffers after the header."""
@@ -82,7 +86,15 @@ def decode_map(data: bytes) -> dict[str, Any]:
 
 
 def decode(frames: Sequence[bytes]) -> Message:
-    """The message in `frames`; ValueError when it is not one."""
+    """The message in `frames`; ValueError when it is not one, VersionError when it is of another schema.
+
+    Keys that are not known stay in the header, for who knows them.
+    """
     if len(frames) < 2:
         raise ValueError(f"a message has a topic and a header, got {len(frames)} frames")
-    return Message(bytes(frames[0]).decode(), decode_map(bytes(frames[1])), [bytes(f) for f in frames[2:]])
+    header = decode_map(bytes(frames[1]))
+    version = header.get("v", SCHEMA_VERSION)
+    if type(version) is int and version != SCHEMA_VERSION:
+        told = f"schema version {version}, this client reads {SCHEMA_VERSION}; update the older of the two"
+        raise VersionError(told)
+    return Message(bytes(frames[0]).decode(), header, [bytes(f) for f in frames[2:]])

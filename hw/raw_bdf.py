@@ -6,7 +6,7 @@ Owns the conventions that the recorder writes and the reader reads back. Refuses
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import cast, get_args
 
 import numpy as np
@@ -59,10 +59,15 @@ class Origin:
     latency_offset_samples: float = 0.0
 
 
+def edf_date(day: date) -> str:
+    """A day as EDF+ writes it: 02-AUG-1951."""
+    return f"{day.day:02d}-{_MONTHS[day.month - 1]}-{day.year}"
+
+
 def recording_field(start: datetime, origin: Origin) -> str:
     """The header's recording field, at most 80 characters. Raises ValueError where that cannot be."""
     text = (
-        f"Startdate {start.day:02d}-{_MONTHS[start.month - 1]}-{start.year} X X evokd "
+        f"Startdate {edf_date(start)} X X evokd "
         f"offset={origin.latency_offset_samples!r} first={origin.first_index}"
     )
     if not np.isfinite(origin.latency_offset_samples):

@@ -188,6 +188,7 @@ def test_headers_are_plain_messagepack_of_every_language(live: Live) -> None:
 def test_the_schema_as_json_is_json_schema_of_every_topic(capsys: Any) -> None:
     assert main(["schema", "--format", "json"]) == 0
     topics = json.loads(capsys.readouterr().out)
+    assert set(topics.pop("control")) == {"endpoint", "commands", "codes"}
     assert set(topics) == set(schema.TOPICS)
     for topic, (endpoint, kind) in schema.TOPICS.items():
         assert topics[topic]["endpoint"] == endpoint
