@@ -18,6 +18,7 @@ import numpy as np
 from hostd.audit import PULSE
 from hostd.case import Case
 from hostd.errors import RecordingError
+from hostd.fingerprint import BY_KEY, KEY, Fingerprint, computed_by
 from hostd.outgoing import Outgoing
 from hostd.recorder import Recorder
 from hostd.store import Store
@@ -46,6 +47,7 @@ class CaseFolder:
         self._recorder: Recorder | None = None
         self._store: Store | None = None
         self._commands = 0
+        self._fingerprint: str | None = None
         if self.path is None:
             return
         try:
@@ -82,6 +84,7 @@ class CaseFolder:
             "latency_offset_samples": description.latency_offset_samples,
             "filter_delay_samples": filter_delay(description),
             "reference": case.reference,
+            BY_KEY: computed_by(),
         }.items():
             self._store.setting(key, value)
 
@@ -89,8 +92,9 @@ class CaseFolder:
     def recording(self) -> dict[str, Any]:
         """What `status` says of the recording."""
         if self._recorder is None or self.path is None:
-            return {"path": None, "bytes": 0}
-        return {"path": str(self.path), "bytes": self._recorder.bytes_written}
+            return {"path": None, "bytes": 0, "fingerprint": None}
+        written = self._recorder.bytes_written
+        return {"path": str(self.path), "bytes": written, "fingerprint": self._fingerprint}
 
     def append(self, block: SampleBlock) -> None:
         """Record a block before anything interprets it. Raises RecordingError when the disk refuses."""
@@ -173,6 +177,18 @@ class CaseFolder:
         mean = message.fields["mean_uv"]
         header["shape"] = list(mean.shape)
         self._store.put("averages", test, role, message.index, json.dumps(header), mean.tobytes())
+
+    def checkpoint(self, sample: int, fingerprint: Fingerprint) -> None:
+        """Note how far the fingerprint has come when sample `sample` had been reached."""
+        if self._store is not None:
+            self._store.put("fingerprints", sample, json.dumps(fingerprint.news()))
+
+    def fingerprint(self, sample: int, fingerprint: Fingerprint) -> None:
+        """Note the fingerprint of the whole case, which ends at sample `sample`."""
+        self.checkpoint(sample, fingerprint)
+        if self._store is not None:
+            self._store.setting(KEY, {"messages": fingerprint.messages, "sha256": fingerprint.sha256()})
+            self._fingerprint = str(fingerprint)
 
     def take_fault(self) -> RecordingError | None:
         """Trouble with the database not yet handed out; rows wait in memory meanwhile."""

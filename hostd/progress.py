@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hostd.client import Subscription
+from hostd.fingerprint import closed_line
 from hostd.wire import Message
 
 PLAIN_EVERY_NS = 5_000_000_000
@@ -79,6 +80,10 @@ class Progress:
         ]
         locks = (self._status.get("stimulation") or {}).get("locks", [])
         return said + [(f"no stimuli: {_printable(lock)}", "yellow") for lock in locks]
+
+    def closed(self) -> str:
+        """What is said when the case has ended; "" where nothing was recorded."""
+        return closed_line(self._status.get("recording") or {})
 
     def places(self) -> str:
         """Where to look, in one plain line."""
@@ -190,6 +195,9 @@ def watch(bus: str, places: dict[str, str], out: TextIO, running: Callable[[], b
             with Live(console=console, refresh_per_second=4, get_renderable=progress.panel):
                 while running():
                     _listen(subscription, progress)
+            _listen(subscription, progress)
+            out.write(progress.closed())
+            out.flush()
             return
         out.write(progress.places() + "\n")
         out.flush()
@@ -201,7 +209,7 @@ def watch(bus: str, places: dict[str, str], out: TextIO, running: Callable[[], b
                 out.write(progress.line() + "\n")
                 out.flush()
         _listen(subscription, progress)
-        out.write(progress.line() + "\n")
+        out.write(progress.line() + "\n" + progress.closed())
         out.flush()
 
 

@@ -34,10 +34,12 @@ class Beat(Header, kw_only=True):
 
 
 class Recording(msgspec.Struct):
-    """Where the case is recorded; `path` null when recording is off."""
+    """Where the case is recorded; `path` null when recording is off. `fingerprint`: how many messages there
+    were and the hash over them, once the case is closed."""
 
     path: str | None
     bytes: int
+    fingerprint: str | None
 
 
 class Timebase(msgspec.Struct):

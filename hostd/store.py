@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS alerts (
     id TEXT, sample INTEGER, utc_ns INTEGER, test TEXT, kind TEXT, priority TEXT, state TEXT, text TEXT,
     evidence TEXT);
 CREATE TABLE IF NOT EXISTS readings (topic TEXT, sample INTEGER, utc_ns INTEGER, text TEXT, header TEXT);
+CREATE TABLE IF NOT EXISTS fingerprints (sample INTEGER NOT NULL, topics TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS audit (
     n INTEGER PRIMARY KEY, utc_ns INTEGER NOT NULL, sample INTEGER NOT NULL, actor TEXT NOT NULL,
     action TEXT NOT NULL, detail TEXT NOT NULL, hash TEXT NOT NULL);

@@ -34,7 +34,10 @@ def records(case: Path) -> int:
 def test_it_ends_well_and_says_little(live: Live) -> None:
     assert live.exit_code == 0
     assert live.stderr == ""
-    first, *lines = live.stdout.splitlines()
+    first, *lines, closed = live.stdout.splitlines()
+    assert re.fullmatch(
+        rf"{live.case}: \d+ messages, sha256 \w{{64}}; evokd replay {live.case} --verify .+", closed
+    )
     assert "Median nerve SSEP" in first and str(live.data) in first and "tcp://127.0.0.1:" in first
     assert lines
     for line in lines:
