@@ -208,7 +208,8 @@ def test_seconds_of_samples_end_it_by_themselves(tmp_path: Path) -> None:
         ear = begun(run, 0)
         assert run.wait() == 0 and run.stderr == ""
         assert re.search(
-            r"\n00:05 lost 0 \| left_median 1\d sweeps .*right_median 1\d sweeps .*\n$", run.stdout
+            r"\n00:05 lost 0 \| left_median 1\d sweeps .*right_median 1\d sweeps .*\n.* --verify .*\n$",
+            run.stdout,
         )
         until(lambda: ear.listen() == [], "the last messages")
         assert ear.of("status")[-1].header["samples"] == 20_000
