@@ -49,13 +49,19 @@ class EmgAudio:
     """The stream of the weighted sum of derivations. `full_scale_uv` is the fixed gain: what is full scale.
 
     Packets come as soon as their input is there; the same to the bit whatever the blocks, as long as a span
-    is excluded before its first row comes. `squelch_uv`: 0 for none; else silence until a sample passes it
-    and from 0.25 s after the last on. Adds `latency_s` at most. ValueError for a rate outside 2-26 kSPS or
-    one that 8 kHz is no ratio of, for weights that are none, and for scales that are not positive.
+    is excluded at most `late_rows` behind its first row. `squelch_uv`: 0 for none; else silence until a
+    sample passes it and from 0.25 s after the last on. Adds `latency_s` at most. ValueError for a rate
+    outside 2-26 kSPS or one that 8 kHz is no ratio of, for weights that are none, and for scales that are
+    not positive.
     """
 
     def __init__(
-        self, rate_hz: float, weights: tuple[float, ...], full_scale_uv: float, squelch_uv: float = 0.0
+        self,
+        rate_hz: float,
+        weights: tuple[float, ...],
+        full_scale_uv: float,
+        squelch_uv: float = 0.0,
+        late_rows: int = 0,
     ) -> None:
         if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
             raise ValueError(f"rate {rate_hz:g} Hz is outside {RATES_HZ[0]:g}..{RATES_HZ[1]:g} Hz")
@@ -76,7 +82,7 @@ class EmgAudio:
         self._up, self._down = ratio.numerator, ratio.denominator
         self._ramp_rows = math.ceil(RAMP_S * rate_hz)
         self._taps: Floats = _phases(rate_hz, self._up, self._ramp_rows + 2)
-        self._half = len(self._taps[0]) // 2
+        self._half, self._late = len(self._taps[0]) // 2, late_rows
         self._scale, self._squelch_uv = 1.0 / full_scale_uv, squelch_uv
         self._filter = ForwardFilter(butterworth(2, HIGH_PASS_HZ, "high", rate_hz), 1)
         self._spans: list[tuple[int, float]] = []
@@ -86,8 +92,8 @@ class EmgAudio:
 
     @property
     def latency_s(self) -> float:
-        """From a row to the packet with its sample, at most: the packet itself and the filter's half."""
-        return PACKET / OUT_HZ + (self._half + 1) / self._rate_hz
+        """From a row to the packet with its sample, at most: the packet, the filter's half, late spans."""
+        return PACKET / OUT_HZ + (self._half + self._late + 1) / self._rate_hz
 
     def exclude(self, first: int, end: int | None) -> None:
         """Mute rows `first` to `end`; None: until the span that begins at `first` is told with its end.
@@ -98,8 +104,8 @@ class EmgAudio:
         self._spans = [span for span in self._spans if span[0] != first]
         self._spans.append((first, until))
         if self._begun and first < self.next_index:
-            late = int(min(until, self.next_index)) - self._from
-            self._mute[max(first - self._from, 0) : max(late, 0)] = True
+            late = slice(max(first - self._from, 0), max(int(min(until, self.next_index)) - self._from, 0))
+            self._mute[late], self._y[late] = True, 0.0  # as if it had been known when they came
 
     def append(self, first: int, uv: Floats) -> list[Packet]:
         """Take rows `uv` (time, derivation) from index `first` on; the packets that they complete.
@@ -176,8 +182,8 @@ class EmgAudio:
         y[:] = rows[:, 0]
 
     def _last_needed(self) -> int:
-        """The last row that the next packet needs."""
-        return (self._packet * PACKET + PACKET - 1) * self._down // self._up + self._half
+        """The last row that the next packet needs, behind which nothing of it can be excluded any more."""
+        return (self._packet * PACKET + PACKET - 1) * self._down // self._up + self._half + self._late
 
     def _make(self) -> Packet:
         """The next packet: always the same operations on the same rows."""

@@ -18,6 +18,7 @@ import numpy as np
 from hostd.audit import PULSE
 from hostd.case import Case
 from hostd.errors import RecordingError
+from hostd.fingerprint import BY_KEY, KEY, Fingerprint, computed_by
 from hostd.ledger import STEPS
 from hostd.outgoing import Outgoing
 from hostd.record_writer import Storage
@@ -49,6 +50,7 @@ class CaseFolder:
         self._recorder: Recorder | None = None
         self._store: Store | None = None
         self._commands = 0
+        self._fingerprint: str | None = None
         if self.path is None:
             return
         try:
@@ -85,6 +87,7 @@ class CaseFolder:
             "latency_offset_samples": description.latency_offset_samples,
             "filter_delay_samples": filter_delay(description),
             "reference": case.reference,
+            BY_KEY: computed_by(),
         }.items():
             self._store.setting(key, value)
 
@@ -92,8 +95,10 @@ class CaseFolder:
     def recording(self) -> dict[str, Any]:
         """What `status` says of the recording."""
         n_bytes, disk = 0 if self._recorder is None else self._recorder.bytes_written, self.storage
-        told = {"path": None if self.path is None else str(self.path), "bytes": n_bytes, "state": disk.state}
-        return told | {"waiting_s": disk.waiting_s, "lost_samples": disk.lost_samples}
+        path = None if self.path is None else str(self.path)
+        told: dict[str, Any] = {"path": path, "bytes": n_bytes, "state": disk.state}
+        told |= {"waiting_s": disk.waiting_s, "lost_samples": disk.lost_samples}
+        return told | {"fingerprint": None if self.path is None else self._fingerprint}
 
     @property
     def storage(self) -> Storage:
@@ -188,6 +193,18 @@ class CaseFolder:
         mean = message.fields["mean_uv"]
         header["shape"] = list(mean.shape)
         self._store.put("averages", test, role, message.index, json.dumps(header), mean.tobytes())
+
+    def checkpoint(self, sample: int, fingerprint: Fingerprint) -> None:
+        """Note how far the fingerprint has come when sample `sample` had been reached."""
+        if self._store is not None:
+            self._store.put("fingerprints", sample, json.dumps(fingerprint.news()))
+
+    def fingerprint(self, sample: int, fingerprint: Fingerprint) -> None:
+        """Note the fingerprint of the whole case, which ends at sample `sample`."""
+        self.checkpoint(sample, fingerprint)
+        if self._store is not None:
+            self._store.setting(KEY, {"messages": fingerprint.messages, "sha256": fingerprint.sha256()})
+            self._fingerprint = str(fingerprint)
 
     def take_fault(self) -> RecordingError | None:
         """Trouble with the database not yet handed out; rows wait in memory meanwhile."""

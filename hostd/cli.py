@@ -66,9 +66,7 @@ def _parser() -> options.Parser:
     host.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     host.add_argument("--edge-starts", action="store_true", help=argparse.SUPPRESS)
     replay = add("replay", _replay, "run a recording through the same pipeline, as fast as it goes")
-    replay.add_argument("recording", type=Path, help="a case's directory, or an EDF+/BDF+ file")
-    replay.add_argument("--case", type=Path, metavar="CASE.toml", help="instead of the case beside it")
-    replay.add_argument("--out", type=Path, metavar="FILE.jsonl", help="a line per message (default: stdout)")
+    options.replay_options(replay)
     web = add("web", _web, "the web display, a bus client")
     options.bus_option(web)
     options.client_keys_options(web)
@@ -188,6 +186,7 @@ def _edge(args: argparse.Namespace) -> int:
 def _host(args: argparse.Namespace) -> int:
     from hostd.daemon import Daemon, HostOptions
     from hostd.edge_link import COMPILES_S, CONNECT_S
+    from hostd.fingerprint import closed_line
 
     stop = stop_event(args.supervised)
     case, where = _case(args)
@@ -196,29 +195,21 @@ def _host(args: argparse.Namespace) -> int:
     data = options.data_folder(args.data)
     peers = options.most_peers(args.peers)
     host = HostOptions(case, where, args.link, args.bus, data, seconds, within_s, args.keys, peers)
+    daemon = Daemon(host, stop)
     try:
-        Daemon(host, stop).run()
+        daemon.run()
     except EvokdError:
         if not stop.is_set():  # what breaks while everything is being stopped is no fault
             raise
+    finally:
+        sys.stdout.write(closed_line(daemon.recording))
     return 0
 
 
 def _replay(args: argparse.Namespace) -> int:
-    from hostd import casefile
-    from hostd.replay import Replay, write_lines
+    from hostd.replay_command import run
 
-    case = None if args.case is None else casefile.load(args.case, recorded=True)
-    with Replay(args.recording, case, str(args.case)) as replay:
-        if args.out is None:
-            write_lines(replay, sys.stdout)
-            return 0
-        try:
-            with args.out.open("w", encoding="utf-8") as out:
-                write_lines(replay, out)
-        except OSError as error:
-            raise UsageError(f"--out {args.out}: {error.strerror}; choose another file") from None
-    return 0
+    return run(args)
 
 
 def _web(args: argparse.Namespace) -> int:

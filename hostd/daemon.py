@@ -103,6 +103,7 @@ class Daemon:
         self._boot = secrets.token_hex(8)
         self._served_ns = time.monotonic_ns()
         self._case_id = new_case_id()
+        self.recording: dict[str, Any] = {}
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until the source ends, `stop`, or a failure. `ready` is called when the bus is open."""
@@ -156,6 +157,7 @@ class Daemon:
         finally:
             i.end()
             processing.join()
+            self.recording = p.folder.recording
         p.bus.publish(self._status(p, desk, processing))
         failure = i.failure or processing.failure
         if failure is not None:

@@ -134,6 +134,16 @@ def export_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--identity", action="store_true", help="with the patient's identity (patient.toml)")
 
 
+def replay_options(p: argparse.ArgumentParser) -> None:
+    """Which recording, under which case, and what is wanted of it."""
+    p.add_argument("recording", type=Path, help="a case's directory, or an EDF+/BDF+ file")
+    p.add_argument("--case", type=Path, metavar="CASE.toml", help="instead of the case beside it")
+    p.add_argument("--out", type=Path, metavar="FILE.jsonl", help="a line per message (default: stdout)")
+    p.add_argument("--verify", action="store_true", help="is it what was said live, to the last bit?")
+    p.add_argument("--compare", action="store_true", help="with --case: what both cases come to")
+    p.add_argument("--json", metavar="FILE", help="with --compare: as JSON too; - for stdout alone")
+
+
 def positive_seconds(seconds: float | None) -> float | None:
     """`seconds` if there are any. Raises UsageError unless positive."""
     if seconds is not None and not 0 < seconds < 1e7:

@@ -15,6 +15,7 @@ from hostd.bus import Bus
 from hostd.case_folder import CaseFolder
 from hostd.delivery import STOPPING
 from hostd.errors import EvokdError, RecordingError
+from hostd.fingerprint import CHECKPOINT_S, Fingerprint
 from hostd.intake import UNEXPECTED, End
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
@@ -68,6 +69,8 @@ class Processing:
         self._folder, self._timebase, self._description = folder, timebase, description
         self._last: dict[str, Outgoing] = {}
         self._storage = StorageWatch(description.rate_hz)
+        self._fingerprint = Fingerprint()
+        self._checkpoint = self._checkpoint_rows = round(CHECKPOINT_S * description.rate_hz)
         self.on_reply: Callable[[Reply], None] = lambda reply: None
         self.on_fault: Callable[[Fault], None] = lambda fault: None
         self.on_impedance: Callable[[Impedance], None] = lambda impedance: None
@@ -105,6 +108,7 @@ class Processing:
             self._say(self._pipeline.finish())
             for message in self._last.values():
                 self._folder.last_average(message)
+            self._folder.fingerprint(self.index, self._fingerprint)
         except UNEXPECTED as error:
             self.failure = EvokdError(f"processing stopped: {error!r}")
         finally:
@@ -174,6 +178,9 @@ class Processing:
         self._say(self._pipeline.feed(block))
         if change := self._storage.look(self._folder.storage, self.index):
             self._command(_of_the_edge(STORAGE, change))
+        if self.index >= self._checkpoint:
+            self._checkpoint = self.index + self._checkpoint_rows
+            self._folder.checkpoint(self.index, self._fingerprint)
         if self._bus.raw_wanted:
             fields = {
                 "first_index": block.first_index,
@@ -205,6 +212,8 @@ class Processing:
         self._bus.post(*messages)
         for message in messages:
             self._folder.keep(message, self._timebase.at(message.index)[1])
+            if self._folder.path is not None:
+                self._fingerprint.take(message)
             if message.topic.startswith("average."):
                 self._last[message.topic] = message
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hostd.client import Subscription
+from hostd.fingerprint import closed_line
 from hostd.keys import Secret
 from hostd.wire import Message
 
@@ -82,6 +83,10 @@ class Progress:
         locks = (self._status.get("stimulation") or {}).get("locks", [])
         said += [(f"no stimuli: {_printable(lock)}", "yellow") for lock in locks]
         return said + ([(self.refused, "bold red")] if self.refused else [])
+
+    def closed(self) -> str:
+        """What is said when the case has ended; "" where nothing was recorded."""
+        return closed_line(self._status.get("recording") or {})
 
     def places(self) -> str:
         """Where to look, in one plain line."""
@@ -195,6 +200,9 @@ def watch(
             with Live(console=console, refresh_per_second=4, get_renderable=progress.panel):
                 while running():
                     _listen(subscription, progress)
+            _listen(subscription, progress)
+            out.write(progress.closed())
+            out.flush()
             return
         out.write(progress.places() + "\n")
         out.flush()
@@ -206,7 +214,7 @@ def watch(
                 out.write(progress.line() + "\n")
                 out.flush()
         _listen(subscription, progress)
-        out.write(progress.line() + "\n")
+        out.write(progress.line() + "\n" + progress.closed())
         out.flush()
 
 

@@ -75,6 +75,11 @@ class Replay:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def end_index(self) -> int:
+        """Behind the last sample on file."""
+        return self.reader.first_index + self.reader.n_samples
+
     def messages(self) -> Iterator[Outgoing]:
         """Everything that the pipeline says. Raises RecordingError when the file cannot be read on."""
         from hostd.pipeline import Pipeline  # its kernels are not for who reads samples alone

@@ -39,6 +39,7 @@ class Recording(msgspec.Struct):
     `state` slow: a record has waited for the disk for more than a second; failing: the disk refuses, or so
     much waits that samples are lost to the file. `waiting_s` is the age of the oldest record not yet written,
     `lost_samples` are missing in the file, which names them as gaps; they were processed like all others.
+    `fingerprint`: how many messages there were and the hash over them, once the case is closed.
     """
 
     path: str | None
@@ -46,6 +47,7 @@ class Recording(msgspec.Struct):
     state: Literal["off", "ok", "slow", "failing"]
     waiting_s: float
     lost_samples: int
+    fingerprint: str | None
 
 
 class Timebase(msgspec.Struct):

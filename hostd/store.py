@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS ledger (
     alert TEXT PRIMARY KEY, test TEXT, sample INTEGER, utc_ns INTEGER, event INTEGER, detected INTEGER,
     confirmed INTEGER, acknowledged INTEGER, told INTEGER, acted INTEGER, recovered INTEGER, notes TEXT);
 CREATE TABLE IF NOT EXISTS readings (topic TEXT, sample INTEGER, utc_ns INTEGER, text TEXT, header TEXT);
+CREATE TABLE IF NOT EXISTS fingerprints (sample INTEGER NOT NULL, topics TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS audit (
     n INTEGER PRIMARY KEY, utc_ns INTEGER NOT NULL, sample INTEGER NOT NULL, actor TEXT NOT NULL,
     action TEXT NOT NULL, detail TEXT NOT NULL, hash TEXT NOT NULL);

@@ -92,6 +92,27 @@ def test_blocks_leave_no_trace(rate_hz: float, cuts: list[int]) -> None:
         assert np.array_equal(one.samples, two.samples)
 
 
+@pytest.mark.parametrize("rate_hz", [2048.0, 4000.0, 8000.0, 16_000.0])
+def test_spans_that_are_told_late_leave_no_trace_of_the_blocks_either(rate_hz: float) -> None:
+    """Stimuli are seen when their samples come, and mute from 1 ms before."""
+    rng, late = np.random.default_rng(5), round(0.001 * rate_hz)
+    uv = 300.0 * rng.standard_normal(round(rate_hz))
+    stimuli = rng.choice(np.arange(200, len(uv) - 200), 12, replace=False)
+
+    def sound(block: int) -> Floats:
+        audio, packets = EmgAudio(rate_hz, (1.0,), 1000.0, late_rows=late), []
+        for first in range(0, len(uv), block):
+            for at in sorted(stimuli[(first <= stimuli) & (stimuli < first + block)].tolist()):
+                audio.exclude(at - late, at + late)
+            packets += audio.append(first, uv[first : first + block, None])
+        return joined(packets)
+
+    whole = sound(len(uv))
+    assert np.abs(whole).max() > 0.5
+    for block in (256, 80, 40, 7, 1):
+        assert np.array_equal(sound(block), whole), block
+
+
 def test_blocks_may_be_one_row_and_a_span_may_be_told_with_its_first_row() -> None:
     uv = np.random.default_rng(2).standard_normal(4000) * 300.0
     whole = EmgAudio(8000.0, (1.0,), 1000.0)

@@ -1,6 +1,7 @@
 """Intervals hold the truth, noise alone is absent, and the plain twin says the same."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -29,26 +30,29 @@ from tests.evoked.coverage import DT_MS, SHAPES, T0_MS, TIMES_MS, bump, cell, me
 
 RUNS = 400
 KINDS = (("quiet", 16), ("severe", 64))
-NOISE = {
-    (spectrum, kind): noise_average(77 + k, RUNS, spectrum, kind, n)
-    for spectrum in ("white", "1/f^2")
-    for k, (kind, n) in enumerate(KINDS)
-}
+NOISES = [(spectrum, kind) for spectrum in ("white", "1/f^2") for kind, _ in KINDS]
 ERRORS = 3.3
 """Standard errors that a cell may miss its bar by: one cell in 1,000 does so by chance."""
+
+
+@cache
+def noise_like(spectrum: str, kind: str) -> Average:
+    """Made once, where it is used: every process of the tests imports this."""
+    k, n = next((k, n) for k, (name, n) in enumerate(KINDS) if name == kind)
+    return noise_average(77 + k, RUNS, spectrum, kind, n)
 
 
 def error_of(runs: int) -> float:
     return math.sqrt(0.05 * 0.95 / runs)
 
 
-@pytest.mark.parametrize("key", NOISE)
+@pytest.mark.parametrize("key", NOISES)
 def test_intervals_hold_the_truth_in_93_to_97_percent(key: tuple[str, str]) -> None:
     """Over the shapes and SNRs of one noise; each cell within its binomial margin of that band."""
     inside: list[tuple[int, float, float]] = []
     for name in ("peak to peak", "from baseline", "sharp", "flat top"):
         for snr in (5.0, 20.0):
-            c = cell(NOISE[key], SHAPES[name], snr)
+            c = cell(noise_like(*key), SHAPES[name], snr)
             inside.append((c.present, c.latency, c.amplitude))
             margin = ERRORS * error_of(c.present)
             assert 0.93 - margin < c.latency < 0.97 + margin, (name, snr)
@@ -59,16 +63,16 @@ def test_intervals_hold_the_truth_in_93_to_97_percent(key: tuple[str, str]) -> N
         assert 0.935 < sum(x[0] * x[at] for x in inside) / total < 0.97
 
 
-@pytest.mark.parametrize("key", NOISE)
+@pytest.mark.parametrize("key", NOISES)
 def test_near_the_limit_of_presence_the_amplitude_is_not_the_winners(
     key: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Amplitude / noise of 4, peak to peak: the noise helped whatever is present. Without the correction the
     interval fails and the amplitude is read too large; few are absent because nothing stays of them."""
-    told = cell(NOISE[key], SHAPES["peak to peak"], 4.0)
+    told = cell(noise_like(*key), SHAPES["peak to peak"], 4.0)
     assert told.amplitude > 0.93 - ERRORS * error_of(told.present)
     monkeypatch.setattr(intervals, "FAR", 0.0)
-    picked = cell(NOISE[key], SHAPES["peak to peak"], 4.0)
+    picked = cell(noise_like(*key), SHAPES["peak to peak"], 4.0)
     assert 0 <= picked.present - told.present <= 0.02 * RUNS
     assert told.latency == pytest.approx(picked.latency, abs=0.01)
     if told.present < RUNS // 2:
@@ -78,7 +82,7 @@ def test_near_the_limit_of_presence_the_amplitude_is_not_the_winners(
 
 
 def test_where_presence_is_certain_it_corrects_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    average = scaled(NOISE["1/f^2", "quiet"], bump(np.full(RUNS, 20.0), 1.6, 1.4), 0.03)
+    average = scaled(noise_like("1/f^2", "quiet"), bump(np.full(RUNS, 20.0), 1.6, 1.4), 0.03)
     peak = SHAPES["from baseline"]
     told = measured(average, peak)
     monkeypatch.setattr(intervals, "FAR", 0.0)
@@ -119,7 +123,7 @@ def test_the_amplitude_is_within_its_interval_and_leaves_it_smoothly() -> None:
 def test_the_margin_is_where_presence_ends() -> None:
     """Less of what goes with the amplitude, by a thousandth more or less than the margin: absent, present."""
     shape, tried = SHAPES["from baseline"], 0
-    average = scaled(NOISE["1/f^2", "quiet"], shape.trace(np.full(RUNS, 20.0)), shape.height_uv / 6.0)
+    average = scaled(noise_like("1/f^2", "quiet"), shape.trace(np.full(RUNS, 20.0)), shape.height_uv / 6.0)
     where = picker(Peak("N20", 0, 1, shape.window_ms), len(TIMES_MS), T0_MS, DT_MS)
     scratch, traces = Scratch(len(TIMES_MS)), np.zeros((1, 16, len(TIMES_MS)))
     for d in range(60):
@@ -149,9 +153,9 @@ def test_a_latency_is_that_of_the_top_not_of_its_largest_value(
 ) -> None:
     """Rms errors at amplitude / noise 12 in white noise, and what the largest value alone would give."""
     shape = SHAPES[name]
-    runs = NOISE["white", "quiet"].mean_uv.shape[1]
+    runs = noise_like("white", "quiet").mean_uv.shape[1]
     latencies_ms = np.linspace(19.5, 20.5, runs)
-    average = scaled(NOISE["white", "quiet"], shape.trace(latencies_ms), shape.height_uv / 12.0)
+    average = scaled(noise_like("white", "quiet"), shape.trace(latencies_ms), shape.height_uv / 12.0)
     silent = average_of(shape.trace(latencies_ms)[:, 0])
     (truth,) = measure(silent, (Peak("N20", 0, 1, shape.window_ms, shape.to_ms),), ("",), T0_MS, DT_MS)
     for top_sds, bar_ms in ((intervals.TOP_SDS, most_ms), (0.0, 1.1 * largest_value_ms)):
@@ -163,12 +167,12 @@ def test_a_latency_is_that_of_the_top_not_of_its_largest_value(
     assert rms > 0.9 * largest_value_ms
 
 
-@pytest.mark.parametrize("key", NOISE)
+@pytest.mark.parametrize("key", NOISES)
 def test_noise_alone_is_absent(key: tuple[str, str]) -> None:
-    assert sum(m.present for s in SHAPES.values() for m in measured(NOISE[key], s)) <= 12  # of 2,400
+    assert sum(m.present for s in SHAPES.values() for m in measured(noise_like(*key), s)) <= 12  # of 2,400
 
 
-@pytest.mark.parametrize("key", NOISE)
+@pytest.mark.parametrize("key", NOISES)
 @pytest.mark.parametrize("to_ms", [None, (21.0, 30.0)])
 @pytest.mark.parametrize("noise_uv", [0.12, 0.3])
 def test_the_twin_says_the_same(
@@ -176,7 +180,7 @@ def test_the_twin_says_the_same(
 ) -> None:
     runs = 4
     response = bump(np.linspace(19.0, 21.0, runs), 1.6, 1.4)
-    noise = NOISE[key]
+    noise = noise_like(*key)
     one = Average(
         noise.mean_uv[:, :runs],
         noise.noise_uv[:runs],

@@ -252,6 +252,7 @@ def test_a_fault_at_the_edge_is_replayed_too(tmp_path: Path) -> None:
     (case,) = tmp_path.iterdir()
     said = replayed(case, out=tmp_path / "out")
     assert identical(ear.heard, said) > 5
+    assert main(["replay", str(case), "--verify"]) == 0
     kinds = [h["kind"] for (t, _), (h, _) in said.items() if t == "event"]
     assert [k for k in kinds if k != "impedance"] == ["test.start", "fault", "test.stop"]
     ((alert, _),) = [

@@ -34,7 +34,10 @@ def records(case: Path) -> int:
 def test_it_ends_well_and_says_little(live: Live) -> None:
     assert live.exit_code == 0
     assert live.stderr == ""
-    first, *lines = live.stdout.splitlines()
+    first, *lines, closed = live.stdout.splitlines()
+    assert re.fullmatch(
+        rf"{live.case}: \d+ messages, sha256 \w{{64}}; evokd replay {live.case} --verify .+", closed
+    )
     assert "Median nerve SSEP" in first and str(live.data) in first and "tcp://127.0.0.1:" in first
     assert lines
     for line in lines:
@@ -205,7 +208,8 @@ def test_seconds_of_samples_end_it_by_themselves(tmp_path: Path) -> None:
         ear = begun(run, 0)
         assert run.wait() == 0 and run.stderr == ""
         assert re.search(
-            r"\n00:05 lost 0 \| left_median 1\d sweeps .*right_median 1\d sweeps .*\n$", run.stdout
+            r"\n00:05 lost 0 \| left_median 1\d sweeps .*right_median 1\d sweeps .*\n.* --verify .*\n$",
+            run.stdout,
         )
         until(lambda: ear.listen() == [], "the last messages")
         assert ear.of("status")[-1].header["samples"] == 20_000

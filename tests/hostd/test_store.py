@@ -333,7 +333,7 @@ def test_recording_off_writes_nothing_and_says_so(tmp_path: Path) -> None:
     folder.pulse("edge", 0, {})
     folder.keep(Outgoing("event", 5, {"text": "x", "kind": "note", "author": ""}), 0)
     folder.last_average(Outgoing("average.x", 1, {"mean_uv": np.ones(2)}))
-    off = {"path": None, "bytes": 0, "state": "off", "waiting_s": 0.0, "lost_samples": 0}
+    off = {"path": None, "bytes": 0, "state": "off", "waiting_s": 0.0, "lost_samples": 0, "fingerprint": None}
     assert folder.recording == off and folder.take_fault() is None
     folder.close()
     assert list(tmp_path.iterdir()) == []
