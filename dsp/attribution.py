@@ -37,7 +37,8 @@ PRIOR: Mapping[Cause, float] = {
     "unknown": 0.2,
 }
 ONE_KIND = 0.15
-"""What is common to legs alone, with nothing known of arms, may be common: it is held to be so rarely."""
+"""What is common to legs alone, or to one side, with nothing known of the others, may be common to all: it is
+held to be so rarely."""
 CERTAIN = 0.6
 """A cause below it is not named."""
 
@@ -197,7 +198,8 @@ def _systemic(said: _Said) -> list[tuple[str, float]]:
         limbs = {site.limb for site, hit in zip(said.sites, affected, strict=True) if hit}
         if affected.sum() < 2:  # what is common to one alone is not known to be common
             continue
-        prior *= 1.0 if len(limbs) > 1 else ONE_KIND
+        sides = {site.side for site, hit in zip(said.sites, affected, strict=True) if hit}
+        prior *= 1.0 if len(limbs) > 1 and len(sides) > 1 else ONE_KIND
         logs = []
         for fall in falls:
             log = said.steady[~affected].sum()

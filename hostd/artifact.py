@@ -17,7 +17,7 @@ from dsp.nouns import Trigger
 Floats = NDArray[np.float64]
 SPAN_S, LEAD_S = 0.002, 0.001
 """Rows that hold it, from a little before the trigger's sample; as long before them is the noise."""
-LEARNED = 24
+LEARNED = 8
 """Stimuli that tell the usual one."""
 CLEAR = 5.0
 """Times the noise of single stimuli that the usual one must have, to tell anything."""

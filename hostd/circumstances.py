@@ -20,6 +20,7 @@ KEPT = 4096
 NOISY = math.log(6.0)
 """A sweep's weight this much below the usual (noise 2.4 times as large)."""
 SLOW_SWEEPS, QUICK_SWEEPS, LEAST, LEAST_ANSWERS = 200.0, 12.0, 24, 4
+LOUD_SHARE = 0.3
 FAINT, GONE = 0.7, 0.5
 GONE_ODDS, BAD_ODDS, NOISY_ODDS, OFF_ODDS = 6.0, 8.0, 4.0, 6.0
 SUPPRESSED_PCT, SUPPRESSED_ODDS = 10.0, 2.5
@@ -56,6 +57,11 @@ class Circumstances:
         """Derivations (test, name) that were loud in so many sweeps of a span, and how many times as loud."""
         found = {key: noise for key, noise in self._noise.items() if noise.loud(since, index) >= least}
         return {key: noise.times for key, noise in found.items()}
+
+    def noisy_answers(self, test: str, times: int) -> dict[str, float]:
+        """Derivations of a test of single answers that were loud so many times in a row, and how loud."""
+        of = {name: noise for (at, name), noise in self._noise.items() if at == test}
+        return {name: noise.times for name, noise in of.items() if noise.in_a_row >= times}
 
     def blamed(self, noisy: Iterable[tuple[str, str]]) -> list[str]:
         """Electrodes that explain noisy derivations: every derivation of theirs is; those of the most."""
@@ -130,7 +136,7 @@ class Circumstances:
         """Technical causes that something speaks for; `names` are the sites of each test."""
         found = []
         noisy: set[str] = set()
-        loud = [key for key, noise in self._noise.items() if noise.loud(since, index) >= noise.enough]
+        loud = [key for key, noise in self._noise.items() if noise.mostly(since, index)]
         for test, sites in names.items():
             proof, reached = self.stimulus(test, since, index), frozenset(sites)
             if proof["delivery"] not in ("ok", "unknown"):
@@ -173,10 +179,15 @@ class _Noise:
         self._slow = self._quick = 0.0
         self._n = 0
         self._loud: list[int] = []
+        self._at: list[int] = []
+        self._row = 0
         self.times = 1.0
 
     def add(self, index: int, weight: float) -> None:
         """One sweep's; 0 where it was too large to count at all."""
+        self._at.append(index)
+        del self._at[:-KEPT]
+        self._row += 1
         if weight > 0.0:
             log = math.log(weight)
             self._n += 1
@@ -185,13 +196,25 @@ class _Noise:
             self._loud.append(index)
             del self._loud[:-KEPT]
             self.times = math.exp(0.5 * (self._slow - self._quick))
-        elif weight > 0.0:
+            return
+        self._row = 0
+        if weight > 0.0:
             self._slow += (self._quick - self._slow) / min(self._n, SLOW_SWEEPS)
 
     @property
     def enough(self) -> int:
         """Loud sweeps that mean something: of single answers one."""
         return LEAST_STIMULI if self._of_late > 1.0 else 1
+
+    def mostly(self, since: int, index: int) -> bool:
+        """Whether so large a share of the span's sweeps was that it explains what they show."""
+        seen = bisect_right(self._at, index) - bisect_left(self._at, since)
+        return self.loud(since, index) >= max(self.enough, LOUD_SHARE * seen)
+
+    @property
+    def in_a_row(self) -> int:
+        """How many of the last sweeps were loud, none of them quiet."""
+        return self._row
 
     def loud(self, since: int, index: int) -> int:
         """How many sweeps of the span were."""

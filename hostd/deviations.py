@@ -22,11 +22,11 @@ from hostd.series import Series
 CHANGE, DRIFT, YIELD, NOISE = "change", "drift", "yield", "noise"
 AGAIN_S = 10.0
 """An open alert is looked at again so often: more of the other limbs is known by then."""
-LONG_S = 30.0
+LONG_S, ANSWERED_S = 30.0, 15.0
 DRIFTED, BACK = 0.6, 0.75
 """A level that has crept below this share of the first baseline is told, and no longer above that."""
 LEAST_YIELD, POOR_S = 0.5, 120.0
-LOUD_S, LOUD_SHARE, BLAMED_S = 20.0, 0.8, 5.0
+LOUD_S, LOUD_SHARE, BLAMED_S, LOUD_ANSWERS = 20.0, 0.8, 5.0, 2
 """Noise at electrodes is told once four of five sweeps of so long were loud."""
 
 
@@ -89,8 +89,9 @@ class Deviations:
             told = [row for row in message.fields["responses"] if row["state"] in ("confirmed", "lost")]
             self._tests[name].rules = [{"peak": row["name"], "verdict": row["state"]} for row in told]
             self.circumstances.note(message)
-            if not message.fields["accepted"]:
-                return self._ask(self._tests[name], message.index)
+            noise = self._noise_of_answers(self._tests[name], message.index)
+            asked = [] if message.fields["accepted"] else self._ask(self._tests[name], message.index)
+            return noise + asked
         else:
             self.circumstances.note(message)
         return []
@@ -171,7 +172,8 @@ class Deviations:
                 if series.role == "pooled":
                     continue
                 level = series.level if series.stand != "quiet" else None
-                reading = series.reading(since, level)
+                early = round(ANSWERED_S * self._rate_hz) if series.answered else 0
+                reading = series.reading(since - early, level)
                 if reading is None or not reading.ratio > (0.0 if reading.in_logs else -10.0):
                     continue
                 place = place_of(test.plan, series.name)
@@ -276,6 +278,23 @@ class Deviations:
         }
         evidence["derivations"] = [f"{of} {derivation}" for of, derivation in loud]
         return self._alerts.raise_(seen.index, name, NOISE, "low", text, evidence)
+
+    def _noise_of_answers(self, test: _Test, index: int) -> list[Outgoing]:
+        """A muscle's electrodes have become noisy: told after two answers."""
+        name = test.plan.name
+        loud = self.circumstances.noisy_answers(name, LOUD_ANSWERS)
+        if not loud:
+            quiet = not self.circumstances.noisy_answers(name, 1)
+            return self._alerts.clear(index, NOISE, name) if quiet else []
+        worst = max(loud, key=lambda k: loud[k])
+        text = f"{test.plan.site}: noise {loud[worst]:.0f} times as large as usual; look at {', '.join(loud)}"
+        evidence = {
+            "rule": "noise of two answers",
+            "index": index,
+            "electrodes": [],
+            "derivations": list(loud),
+        }
+        return self._alerts.raise_(index, name, NOISE, "low", text, evidence)
 
 
 def _priority(found: Attribution, confirmed: bool) -> Priority:

@@ -25,7 +25,7 @@ SUSPECTED = 0.5
 """Share of the threshold from which a fall is suspected: what comes after is the replicate."""
 SUSPECTED_ANSWERS = 0.35
 """Of single answers, which a replicate decides in seconds."""
-REPLICATED = 6.0
+REPLICATED = 4.6
 """Log likelihood ratio that the replicate must add by itself: a chance of 1 in 400."""
 REPLICATED_ANSWERS = 2.5
 """The same of single answers, which are few: about one that is as clear as the first."""
@@ -35,7 +35,7 @@ MOST = 1.9
 """Of the threshold: evidence is followed up to twice it."""
 FAMILY_OF_ANSWERS = 0.5
 """Share of that for single answers, each of whose alarms is rarer as it is: one in some thousand answers."""
-FAMILY_PER_H = 1.0
+FAMILY_PER_H = 3.0
 """False alarms an hour that all tests of a case together may have, where each alone would have one."""
 
 
