@@ -81,8 +81,8 @@ class Pipeline:
         self.watches = Watches(case, rate_hz, scale)
         most = (t.max_block for t in self.tests.values())
         self._max_rows = min(self.watches.max_block, *most) if self.tests else self.watches.max_block
-        # Until then every sweep of an earlier stimulus is whole, whatever is interpolated behind it.
-        self._timeline = Timeline(2 * max((t.history for t in self.tests.values()), default=0))
+        # Until then every sweep of an earlier stimulus is whole.
+        self._timeline = Timeline(max((t.reach for t in self.tests.values()), default=0))
         self._pulses = Pulses(case, description, self.alerts, self._timeline)
         self._artifacts = ArtifactWatch(rate_hz, len(self._body))
         self.deviations = Deviations(case, rate_hz, self.alerts)
@@ -272,12 +272,14 @@ class Pipeline:
     def _told(self, order: int, messages: list[Outgoing], test: RunningTest | None = None) -> list[Outgoing]:
         """`messages` of one test without those of shared topics, which wait their turn, as does what the
         judge of deviations hears of it."""
+        late = test.known_after - self._timeline.delay if isinstance(test, Tof) else 0
         for message in messages:
-            if message.topic in _SHARED:
-                self._timeline.put(message.index, order, message)
             family, _, name = message.topic.partition(".")
+            index = message.index + late if family == "tof" else message.index
+            if message.topic in _SHARED:
+                self._timeline.put(index, order, message)
             if family in _HEEDED:
-                self._heed(message.index, order, message)
+                self._heed(index, order, message)
             elif family == "baseline":
                 self._course.baseline(message.index, order, name, bool(message.fields["n_sweeps"]))
         for seen in () if test is None else test.take_seen():

@@ -34,8 +34,9 @@ class RunningTest(Protocol):
         """Rows that one `append` may bring."""
 
     @property
-    def history(self) -> int:
-        """Until so many samples later every sweep of a stimulus is whole."""
+    def reach(self) -> int:
+        """Samples after a stimulus at which its sweep is whole at the latest, whatever is interpolated behind
+        it."""
 
     def start(self) -> None:
         """Begin with the next trigger."""
@@ -92,6 +93,7 @@ class Sweeping:
         self.dt_ms = every * 1e3 / rate_hz
         self.blank_samples = blank = round(plan.blank_ms * rate_hz / 1e3)
         history = g.history + blank + math.ceil(0.1 * rate_hz)
+        self.reach = g.post + g.tail + history
         self.stream = Stream(plan.derivations, scale, sos, blank, history, math.ceil(MOST_S * rate_hz))
         low_hz, high_hz = plan.band_hz or (None, None)
         noise = NoiseWeights(len(self.names), low_hz, rate_hz, high_hz)
@@ -150,9 +152,9 @@ class OfSweeps(ABC):
         return self._sweeping.stream.max_block
 
     @property
-    def history(self) -> int:
+    def reach(self) -> int:
         """As `RunningTest`."""
-        return self._sweeping.stream.history
+        return self._sweeping.reach
 
     def restart(self, index: int) -> list[Outgoing]:
         """The signal begins anew at `index`: at the start and behind every gap."""

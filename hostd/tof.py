@@ -145,13 +145,18 @@ class Tof(OfSweeps):
         uv = np.stack([(nothing if one is None else one)[:, 0] for one in sweeps]).astype(np.float64)
         told = self._meter.measure(uv, [one is not None for one in sweeps], self._control)
         allowed = gate(told, "mep", tuple(self._recent)), gate(told, "emg", tuple(self._recent))
-        whole = (PULSES - 1) * self._interval + self.history
+        whole = (PULSES - 1) * self._interval + self._sweeping.stream.history
         holds_from = index + (whole if all(one is not None for one in sweeps) else max(whole, self._due))
         self._gates.append((holds_from, {"mep": allowed[0], "emg": allowed[1]}))
         self._recent.append(told)
         if self._wants_control and told.count == PULSES:
             self._become_control(told)
         return [self._told(index, told, allowed, "")]
+
+    @property
+    def known_after(self) -> int:
+        """Samples after the first pulse of a train at which it is told at the latest, whole or not."""
+        return max((PULSES - 1) * self._interval, self._due) + self.reach
 
     def new_gates(self) -> list[tuple[int, dict[str, Gate]]]:
         """What trains allow that were read since this was asked last, each from a sample on."""
