@@ -53,6 +53,10 @@ class Clients:
         client.observes = wanted == "observer"
         return self.role(peer)
 
+    def name(self, peer: Peer) -> str:
+        """How a client calls itself; "" when it has not said."""
+        return self._of(peer).name
+
     def role(self, peer: Peer) -> Role:
         """What a client may do, by its key and its place."""
         if self._of(peer).observes:

@@ -35,10 +35,12 @@ class NoArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class HelloArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who is there: a name for the record, and the role wanted: `observer`, or all that the key and the place
-    allow (see hostd.clients)."""
+    allow (see hostd.clients). `watch_s`: a display that is to be missed, by an alert of kind `link`, when it
+    has asked for nothing for so long (0: no longer)."""
 
     name: str = ""
     role: Literal["operator", "observer", "technologist", "engineer"] = "operator"
+    watch_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
 
 
 class FireArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,7 +174,7 @@ DOES: dict[str, str] = {
 }
 
 
-FROM_TEXT = (ImpedanceArgs, WatchArgs, FireArgs, RateArgs, MarkArgs, SignalArgs, CriticalArgs)
+FROM_TEXT = (ImpedanceArgs, WatchArgs, FireArgs, RateArgs, MarkArgs, SignalArgs, CriticalArgs, HelloArgs)
 """Numbers in these may come as text, as `evokd ctl` sends every value."""
 
 

@@ -5,6 +5,7 @@ Who may ask for what, and the record of it, is the reception's.
 """
 
 import contextlib
+import time
 from dataclasses import asdict
 from importlib import metadata
 from typing import Any
@@ -20,6 +21,7 @@ from hostd.edge_events import SELF, EdgeEvents
 from hostd.errors import LinkError
 from hostd.intake import Intake
 from hostd.lead_desk import LeadDesk, refused_current
+from hostd.link_watch import LinkWatch
 from hostd.outcome import Outcome
 from hostd.peers import LOCAL, Peer
 from hostd.processing import Command, Processing
@@ -55,6 +57,7 @@ class ControlDesk:
         self._stimulation = Stimulation(case, description, intake.send, self._planned)
         self._clients = Clients()
         self._reception = Reception(folder, self._clients, lambda: self._index)
+        self._links = LinkWatch()
         self._rates = RateGuard(case, description.rate_hz)
         self.stimuli = StimStatus(case, description.rate_hz)
         self.state: CaseState = initial(
@@ -123,6 +126,8 @@ class ControlDesk:
     def tick(self, now_ns: int) -> None:
         """Time passes: what was armed too long is disarmed, stops that were not answered are said again."""
         self._happen("tick")
+        for change, name in self._links.changed(now_ns) if self.state.open else ():
+            self._queue(Command(change, {"client": name}, lambda error: None))
         with contextlib.suppress(LinkError):  # told when it was asked for first
             self._stimulation.remind(now_ns)
 
@@ -136,16 +141,24 @@ class ControlDesk:
         if asked is None:
             return
         request, answer = asked.request, asked.answer
+        self._links.heard(self._clients.name(peer), time.monotonic_ns())
         match request.command:
             case "hello":
-                role = self._clients.greet(peer, request.args["name"], request.args["role"])
-                answer(ok_reply(request.id, self._hello(role, peer)))
+                self._greet(request, answer, peer)
             case "snapshot":
                 answer(ok_reply(request.id, {"messages": self._bus.snapshot()}))
             case "config.get":
                 answer(ok_reply(request.id, {"case": self._case_id, "toml": self._case.text}))
             case _:
                 self._change(request, answer, asked.actor, asked.role)
+
+    def _greet(self, request: Request, answer: Answer, peer: Peer) -> None:
+        role = self._clients.greet(peer, request.args["name"], request.args["role"])
+        watch_s = request.args["watch_s"]
+        if refusal := self._links.promise(self._clients.name(peer), watch_s, time.monotonic_ns()):
+            answer(error_reply(request.id, "bad_request", f"hello: {refusal}"))
+        else:
+            answer(ok_reply(request.id, self._hello(role, peer)))
 
     @property
     def _index(self) -> int:

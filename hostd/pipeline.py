@@ -13,7 +13,7 @@ from dsp import kernels
 from dsp.electrosurgery import Change
 from dsp.nouns import Trigger
 from dsp.stream import Scale
-from hostd import storage
+from hostd import link_watch, storage
 from hostd.alerts import Alerts
 from hostd.artifact import ArtifactWatch
 from hostd.case import Case
@@ -37,6 +37,7 @@ from hw.samples import SampleBlock
 
 STIMULUS_FAULT = "stimulus fault"
 TRANSCRANIAL = "transcranial stimulus"
+LINK = "link"
 _KINDS: dict[str, type[Evoked] | type[Responses] | type[Tof]] = {
     "average": Evoked,
     "response": Responses,
@@ -85,6 +86,7 @@ class Pipeline:
         self._timeline = Timeline(max((t.reach for t in self.tests.values()), default=0))
         self._pulses = Pulses(case, description, self.alerts, self._timeline)
         self._artifacts = ArtifactWatch(rate_hz, len(self._body))
+        self._silent: set[str] = set()
         self.deviations = Deviations(case, rate_hz, self.alerts)
         compared = [p.name for p in case.tests if p.kind != "tof" and (p.peaks or p.response)]
         last = len(case.tests)
@@ -150,6 +152,8 @@ class Pipeline:
                 return []
             case "stim.fault":
                 return self._fault(index, args)
+            case link_watch.LOST | link_watch.BACK:
+                return self._course.with_alerts(self._missed(index, name, args["client"]))
             case storage.COMMAND:
                 return self._course.with_alerts(storage.told(self.alerts, index, args))
             case "alert.acknowledge":
@@ -268,6 +272,19 @@ class Pipeline:
         name = plan.name if plan else ""
         raised = self.alerts.raise_(index, name, "stimulus", "high", args["text"], evidence)
         return self._course.with_alerts(raised)
+
+    def _missed(self, index: int, what: str, client: str) -> list[Outgoing]:
+        """A display that promised to be there has fallen silent, or is heard again."""
+        self._silent.discard(client)
+        if what == link_watch.LOST:
+            self._silent.add(client)
+        if not self._silent:
+            return self.alerts.clear(index + 1, LINK, "")
+        names = ", ".join(sorted(self._silent))
+        evidence = {"rule": "a display or reader has fallen silent", "index": index}
+        evidence["clients"] = sorted(self._silent)
+        text = f"nobody is heard of at {names}: who watches there?"
+        return self.alerts.raise_(index, "", LINK, "medium", text, evidence, anew=True)
 
     def _told(self, order: int, messages: list[Outgoing], test: RunningTest | None = None) -> list[Outgoing]:
         """`messages` of one test without those of shared topics, which wait their turn, as does what the

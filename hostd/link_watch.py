@@ -1,0 +1,56 @@
+"""Displays and readers that promised to be heard of, and which of them have fallen silent. Pure.
+
+Owns the promises (`hello` with `watch_s`) and when each was last heard. A display that nobody misses is no
+alarm: who promises nothing is not watched, and a promise is taken back by another `hello`.
+"""
+
+from dataclasses import dataclass
+
+MOST = 64
+LOST, BACK = "link.lost", "link.back"
+
+
+@dataclass(slots=True)
+class _Promise:
+    within_ns: int
+    heard_ns: int
+    lost: bool = False
+
+
+class LinkWatch:
+    """Of the clients of a box, by name: one that connects anew is the same one. Serving thread only."""
+
+    def __init__(self) -> None:
+        self._promises: dict[str, _Promise] = {}
+
+    def promise(self, name: str, watch_s: float, now_ns: int) -> str:
+        """A client wants to be missed after `watch_s` of silence (0: no longer); why it cannot be, or ""."""
+        if not watch_s:
+            self.heard(name, now_ns)  # who is back is told so before he goes
+            if (known := self._promises.get(name)) is not None:
+                known.within_ns = 0
+            return ""
+        if not name:
+            return "watch_s needs a name: who is to be missed?"
+        if name not in self._promises and len(self._promises) >= MOST:
+            return f"{MOST} displays are watched already"
+        before = self._promises.get(name)
+        self._promises[name] = _Promise(round(watch_s * 1e9), now_ns, before is not None and before.lost)
+        return ""
+
+    def heard(self, name: str, now_ns: int) -> None:
+        """A client has asked for something."""
+        if (known := self._promises.get(name)) is not None:
+            known.heard_ns = now_ns
+
+    def changed(self, now_ns: int) -> list[tuple[str, str]]:
+        """(LOST or BACK, name) of every client that has fallen silent, or is heard again."""
+        told = []
+        for name, one in list(self._promises.items()):
+            silent = one.within_ns > 0 and now_ns - one.heard_ns > one.within_ns
+            if silent != one.lost:
+                one.lost = silent
+                told.append((LOST if silent else BACK, name))
+            if not one.within_ns:
+                del self._promises[name]
+        return told
