@@ -12,6 +12,7 @@ from typing import Any
 from hostd.audit import HEAD_KEY, parse_head
 from hostd.errors import RecordingError
 from hostd.export.axes import time_of
+from hostd.export.change_words import change_words
 from hostd.export.document import Block, Facts, Heading, Paragraph, Report, Table
 from hostd.export.identity import Identity
 from hostd.export.ledger import STEPS, ledger_rows
@@ -136,18 +137,20 @@ def _alerts(record: Record, alerts: list[Alert], numbers: dict[str, int]) -> Ite
         first, last = changes[0], changes[-1]
         states = "; ".join(f"{a.state} {time_of(record.seconds(a.sample))}" for a in changes)
         evidence = _evidence(record, last)
-        what = f"{text if text.endswith('.') else f'{text}.'}{f' Evidence: {evidence}.' if evidence else ''}"
+        what = f"{text if text.endswith('.') else f'{text}.'}{f' Evidence: {evidence}' if evidence else ''}"
         rows.append(
             (str(numbers[number]), moment(record, first.sample), first.test or "all", priority, states, what)
         )
         tones.append(_TONE.get(priority, "plain") if last.state in ("raised", "confirmed") else "plain")
     columns = ("No.", "When", "Test", "Priority", "States", "Sentence and evidence")
-    yield Table(columns, tuple(rows), (5, 19, 13, 9, 18, 36), "rlllll", tuple(tones))
+    yield Table(columns, tuple(rows), (4, 14, 11, 8, 15, 48), "rlllll", tuple(tones))
 
 
 def _evidence(record: Record, alert: Alert) -> str:
     """The evidence in one line; what is nested stays as it is on file."""
     evidence = record.json(alert.evidence or "{}", f"table alerts, {alert.id}")
+    if alert.kind == "change":
+        return change_words(evidence, lambda sample: time_of(record.seconds(sample)))
     return "; ".join(f"{key.replace('_', ' ')} {_value(value)}" for key, value in evidence.items())[:1200]
 
 
