@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dsp.attribution import Attribution, Site, attribute
+from dsp.attribution import Attribution, Site, Suspect, attribute
 from hostd.alerts import Alerts, Priority
 from hostd.case import Case, TestPlan
 from hostd.circumstances import Circumstances
@@ -18,21 +18,19 @@ from hostd.outgoing import Outgoing, event
 from hostd.places import place_of
 from hostd.seen import Seen
 from hostd.series import Series
+from hostd.signal_watch import SignalWatch
 
-CHANGE, DRIFT, YIELD, NOISE = "change", "drift", "yield", "noise"
+CHANGE, DRIFT = "change", "drift"
 AGAIN_S = 10.0
 """An open alert is looked at again so often: more of the other limbs is known by then."""
 LONG_S, ANSWERED_S = 30.0, 15.0
 DRIFTED, BACK = 0.6, 0.75
 """A level that has crept below this share of the first baseline is told, and no longer above that."""
-LEAST_YIELD, POOR_S = 0.5, 120.0
-LOUD_S, LOUD_SHARE, BLAMED_S, LOUD_ANSWERS = 20.0, 0.8, 5.0, 2
-"""Noise at electrodes is told once four of five sweeps of so long were loud."""
 
 
 @dataclass(slots=True)
 class _Test:
-    """What is kept of one test: its responses, what is open, its fixed rules as last told, its yield."""
+    """What is kept of one test: its responses, what is open, its fixed rules as last told."""
 
     plan: TestPlan
     series: dict[str, Series] = field(default_factory=dict)
@@ -40,10 +38,7 @@ class _Test:
     cause: str = ""
     since: int = 0
     rules: list[dict[str, Any]] = field(default_factory=list)
-    good: float = 1.0
-    poor_since: int | None = None
     asked_at: int = -1
-    loud_since: int | None = None
 
 
 class Deviations:
@@ -55,6 +50,7 @@ class Deviations:
         self._tests = {plan.name: _Test(plan) for plan in case.tests}
         self._family = max(1, sum(plan.kind != "tof" for plan in case.tests))
         self.circumstances = Circumstances(case, rate_hz)
+        self._signals = SignalWatch(case, rate_hz, self.circumstances, alerts)
 
     def see(self, seen: Seen) -> list[Outgoing]:
         """One sweep's say of one response."""
@@ -62,7 +58,7 @@ class Deviations:
         if seen.role == "sweep":
             self.circumstances.sweep(seen)
             again = [m for one in self._tests.values() for m in self._again(one, seen.index)]
-            return [*self._yield(test, seen), *self._noise(test, seen), *again]
+            return [*self._signals.sweep(seen), *again]
         series = test.series.get(seen.name)
         messages: list[Outgoing] = []
         if series is None or series.version != seen.version:
@@ -82,14 +78,16 @@ class Deviations:
     def note(self, message: Outgoing) -> list[Outgoing]:
         """What else was told: measurements for their fixed rules, everything that explains."""
         family, _, name = message.topic.partition(".")
-        if family == "measure" and name in self._tests:
+        if family == "measure":
+            if self._tests[name].plan.kind != "average":
+                return []
             rules = message.fields.get("rules") or []
             self._tests[name].rules = [rule for rule in rules if rule["verdict"] == "met"]
-        elif family == "response" and name in self._tests:
+        elif family == "response":
             told = [row for row in message.fields["responses"] if row["state"] in ("confirmed", "lost")]
             self._tests[name].rules = [{"peak": row["name"], "verdict": row["state"]} for row in told]
             self.circumstances.note(message)
-            noise = self._noise_of_answers(self._tests[name], message.index)
+            noise = self._signals.answers(name, message.index)
             asked = [] if message.fields["accepted"] else self._ask(self._tests[name], message.index)
             return noise + asked
         else:
@@ -99,8 +97,10 @@ class Deviations:
     def _ask(self, test: _Test, index: int) -> list[Outgoing]:
         """Another answer, where one would decide a suspicion: an event that the box answers by itself, once
         of each answer."""
+        if index == test.asked_at:
+            return []
         wanted = [one.name for one in test.series.values() if one.answered and one.wants_replicate()]
-        if not wanted or index == test.asked_at:
+        if not wanted:
             return []
         test.asked_at = index
         text = f"{test.plan.site}: {wanted[0]} has fallen: a replicate is asked for"
@@ -131,12 +131,7 @@ class Deviations:
             return []
         since = min(one.series.since or index for one in fallen)
         confirmed = any(one.series.stand == "confirmed" for one in fallen)
-        sites = self._sites(self._late(since, index))
-        names: dict[str, list[str]] = {}
-        for site in sites:
-            names.setdefault(site.name.partition(" ")[0], []).append(site.name)
-        suspects = self.circumstances.suspects(names, since, index)
-        found = attribute(sites, suspects, self.circumstances.odds(since, index))
+        sites, suspects, found = self._attributed(since, index)
         test.cause, test.looked_at, test.since = found.cause, index, since
         evidence = packet(
             index,
@@ -163,6 +158,15 @@ class Deviations:
             confirmed=confirmed,
             anew=True,
         )
+
+    def _attributed(self, since: int, index: int) -> tuple[list[Site], list[Suspect], Attribution]:
+        """All responses, what is suspected technically, and what a change since then is due to."""
+        sites = self._sites(self._late(since, index))
+        names: dict[str, list[str]] = {}
+        for site in sites:
+            names.setdefault(site.name.partition(" ")[0], []).append(site.name)
+        suspects = self.circumstances.suspects(names, since, index)
+        return sites, suspects, attribute(sites, suspects, self.circumstances.odds(since, index))
 
     def _sites(self, since: int) -> list[Site]:
         """Every response of the case, since sample `since` beside what it was before."""
@@ -203,12 +207,7 @@ class Deviations:
             return []
         before = test.cause
         test.looked_at = index
-        sites = self._sites(self._late(test.since, index))
-        names: dict[str, list[str]] = {}
-        for site in sites:
-            names.setdefault(site.name.partition(" ")[0], []).append(site.name)
-        suspects = self.circumstances.suspects(names, test.since, index)
-        found = attribute(sites, suspects, self.circumstances.odds(test.since, index))
+        _, _, found = self._attributed(test.since, index)
         return self._raise(test, index) if found.cause not in (before, "unknown") else []
 
     def _ended(self, test: _Test, index: int) -> list[Outgoing]:
@@ -231,70 +230,6 @@ class Deviations:
         text = f"{test.plan.site}: {worst} has drifted to {low[worst]:.0%} of its baseline; set a new one?"
         evidence = {"rule": "slow drift of the baseline that follows", "index": index, "levels": levels}
         return self._alerts.raise_(index, name, DRIFT, "low", text, evidence, "systemic", {"systemic": 1.0})
-
-    def _yield(self, test: _Test, seen: Seen) -> list[Outgoing]:
-        """Fewer than half of the sweeps are good for two minutes: nothing can be said of this test."""
-        if test.plan.kind != "average":
-            return []
-        share = 1.0 / max(8.0, 30.0 * (test.plan.stimulus_hz or 1.0))
-        test.good += ((1.0 if seen.accepted else 0.0) - test.good) * share
-        name = test.plan.name
-        if test.good >= LEAST_YIELD:
-            poor, test.poor_since = test.poor_since, None
-            return [] if poor is None else self._alerts.clear(seen.index, YIELD, name)
-        if test.poor_since is None:
-            test.poor_since = seen.index
-        if seen.index - test.poor_since < POOR_S * self._rate_hz:
-            return []
-        off = self.circumstances.off(name, test.poor_since, seen.index)
-        text = f"{test.plan.site}: {test.good:.0%} of the sweeps are good; nothing can be said of it"
-        text += f"; off: {', '.join(off)}" if off else ""
-        evidence = {"rule": "sweep yield below 50 % for 2 min", "index": seen.index, "yield": test.good}
-        return self._alerts.raise_(seen.index, name, YIELD, "medium", text, evidence | {"off": off})
-
-    def _noise(self, test: _Test, seen: Seen) -> list[Outgoing]:
-        """Electrodes that have become noisy: told of the first test that shows it, with what they share."""
-        if test.plan.kind != "average":
-            return []
-        since = seen.index - round(LOUD_S * self._rate_hz)
-        least = max(4, round(LOUD_SHARE * LOUD_S * (test.plan.stimulus_hz or 1.0)))
-        loud = self.circumstances.noisy(since, seen.index, least)
-        name = test.plan.name
-        mine = [times for (of, _), times in loud.items() if of == name]
-        if not mine:
-            test.loud_since = None
-            quiet = not self.circumstances.noisy(since, seen.index, 1)
-            return self._alerts.clear(seen.index, NOISE, name) if quiet else []
-        blamed = self.circumstances.blamed(loud)
-        test.loud_since = seen.index if test.loud_since is None else test.loud_since
-        if not blamed and seen.index - test.loud_since < BLAMED_S * self._rate_hz:
-            return []  # the others that the same electrode reaches are about to say so
-        at = f"; look at {', '.join(blamed[:4])}" if blamed else ""
-        text = f"{test.plan.site}: noise {max(mine):.0f} times as large as usual{at}"
-        evidence: dict[str, Any] = {
-            "rule": "noise of sweeps, 20 s",
-            "index": seen.index,
-            "electrodes": blamed,
-        }
-        evidence["derivations"] = [f"{of} {derivation}" for of, derivation in loud]
-        return self._alerts.raise_(seen.index, name, NOISE, "low", text, evidence)
-
-    def _noise_of_answers(self, test: _Test, index: int) -> list[Outgoing]:
-        """A muscle's electrodes have become noisy: told after two answers."""
-        name = test.plan.name
-        loud = self.circumstances.noisy_answers(name, LOUD_ANSWERS)
-        if not loud:
-            quiet = not self.circumstances.noisy_answers(name, 1)
-            return self._alerts.clear(index, NOISE, name) if quiet else []
-        worst = max(loud, key=lambda k: loud[k])
-        text = f"{test.plan.site}: noise {loud[worst]:.0f} times as large as usual; look at {', '.join(loud)}"
-        evidence = {
-            "rule": "noise of two answers",
-            "index": index,
-            "electrodes": [],
-            "derivations": list(loud),
-        }
-        return self._alerts.raise_(index, name, NOISE, "low", text, evidence)
 
 
 def _priority(found: Attribution, confirmed: bool) -> Priority:

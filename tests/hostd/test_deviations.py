@@ -226,3 +226,28 @@ def test_places_are_read_off_site_and_muscle(test: str, derivation: str, where: 
     plan = next(t for t in score_case().tests if t.name == test)
     place = place_of(plan, derivation)
     assert (place.tract, place.limb, place.side) == where
+
+
+def test_a_suspicion_asks_for_one_replicate_an_answer_and_not_for_ever() -> None:
+    judge = Deviations(score_case(), RATE_HZ, Alerts())
+    asked = []
+    for k in range(40):
+        value = 0.0 if k < 6 else -0.7 if k % 2 else -0.25
+        for name in ("TAL1-TAL2", "AHL1-AHL2"):
+            seen = Seen(1000 * k, "right_mep", name, "answer", value, version=1, error=0.3, count=8)
+            asked += [m.index for m in judge.see(seen) if m.topic == "event"]
+    assert len(asked) == len(set(asked)) and 2 <= len(asked) <= 8
+
+
+def test_what_the_fixed_rules_say_of_single_answers_stands_beside_an_alert() -> None:
+    judge = Deviations(score_case(), RATE_HZ, Alerts())
+    row = {"name": "TAL1-TAL2", "state": "lost", "noise_uv": 3.0}
+    response = {"responses": [row], "accepted": True}
+    said = []
+    for k in range(12):
+        value = 0.0 if k < 8 else -3.0
+        seen = Seen(1000 * k, "right_mep", "TAL1-TAL2", "answer", value, version=1, error=0.3, count=8)
+        said += [m for m in judge.see(seen) if m.topic == "alert"]
+        judge.note(Outgoing("response.right_mep", 1000 * k, response))
+        judge.note(Outgoing("measure.right_mep", 1000 * k, {"rules": []}))
+    assert said[-1].fields["evidence"]["legacy"] == [{"peak": "TAL1-TAL2", "verdict": "lost"}]

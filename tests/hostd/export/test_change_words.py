@@ -22,7 +22,8 @@ EVIDENCE = {
 
 def test_all_of_it_is_said() -> None:
     assert change_words(EVIDENCE, lambda sample: f"{sample / 2000:g} s") == (
-        "Since 2 s. P37 at 27% of before (-5% to 59%), 48 sweeps, 12 of them after the suspicion, TA changed. "
+        "Since 2 s. P37 at 27% of before (-5% to 59%), 48 sweeps, 12 of them after the suspicion, "
+        "TA changed. "
         "Control: left_tibial PF 103%. All sites: left_tibial P37 0%, left_mep TA absent. "
         "Stimulus: ok, artifact 98% of the usual. Explains: MAC from 0.9 to 1.4. Technical: noise at CPz. "
         "Fixed rules met: P37 amplitude fall > 50 % met."
