@@ -232,7 +232,7 @@ def test_a_suspicion_asks_for_one_replicate_an_answer_and_not_for_ever() -> None
     judge = Deviations(score_case(), RATE_HZ, Alerts())
     asked = []
     for k in range(40):
-        value = 0.0 if k < 6 else -0.7 if k % 2 else -0.25
+        value = 0.0 if k < 6 else -0.8 if k % 2 else -0.35
         for name in ("TAL1-TAL2", "AHL1-AHL2"):
             seen = Seen(1000 * k, "right_mep", name, "answer", value, version=1, error=0.3, count=8)
             asked += [m.index for m in judge.see(seen) if m.topic == "event"]
