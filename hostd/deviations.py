@@ -19,6 +19,7 @@ from hostd.places import place_of
 from hostd.seen import Seen
 from hostd.series import Series
 from hostd.signal_watch import SignalWatch
+from hostd.watch_alerts import WatchAlerts
 
 CHANGE, DRIFT = "change", "drift"
 AGAIN_S = 10.0
@@ -50,6 +51,7 @@ class Deviations:
         self._tests = {plan.name: _Test(plan) for plan in case.tests}
         self._family = max(1, sum(plan.kind != "tof" for plan in case.tests))
         self.circumstances = Circumstances(case, rate_hz)
+        self._watches = WatchAlerts(rate_hz, alerts)
         self._signals = SignalWatch(case, rate_hz, self.circumstances, alerts)
 
     def see(self, seen: Seen) -> list[Outgoing]:
@@ -83,16 +85,16 @@ class Deviations:
                 return []
             rules = message.fields.get("rules") or []
             self._tests[name].rules = [rule for rule in rules if rule["verdict"] == "met"]
-        elif family == "response":
+            return []
+        if family == "response":
             told = [row for row in message.fields["responses"] if row["state"] in ("confirmed", "lost")]
             self._tests[name].rules = [{"peak": row["name"], "verdict": row["state"]} for row in told]
             self.circumstances.note(message)
             noise = self._signals.answers(name, message.index)
             asked = [] if message.fields["accepted"] else self._ask(self._tests[name], message.index)
             return noise + asked
-        else:
-            self.circumstances.note(message)
-        return []
+        self.circumstances.note(message)
+        return self._watches.note(message)
 
     def _ask(self, test: _Test, index: int) -> list[Outgoing]:
         """Another answer, where one would decide a suspicion: an event that the box answers by itself, once

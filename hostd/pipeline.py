@@ -45,7 +45,7 @@ _KINDS: dict[str, type[Evoked] | type[Responses] | type[Tof]] = {
 }
 _SHARED = ("event", "tof")
 """Topics that tests share: their order must not hang on how the samples were cut into blocks."""
-_HEEDED = ("measure", "response", "eeg", "tof")
+_HEEDED = ("measure", "response", "eeg", "emg", "tof")
 """What the judge of deviations hears of, in its place."""
 
 
