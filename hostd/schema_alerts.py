@@ -12,10 +12,11 @@ AlertState = Literal["raised", "confirmed", "acknowledged", "cleared"]
 
 class Alert(Header, kw_only=True):
     """On change. `kind`: `change` (a response beyond its own variability; `evidence` is a `ChangeEvidence`),
-    `drift` (slow, low priority), `emg` (A-trains that last), `eeg` (a hemisphere without blood), `noise` and `yield` (electrodes, sweeps that are no good), `stimulus` (a
-    fault at the edge, everything was stopped), `delivery` (a current that is not what was commanded),
-    `storage` (the recording's disk is slow or fails), `link` (a display that wants to be missed has fallen
-    silent, `hello` with `watch_s`): both of no test.
+    `drift` (slow, low priority), `emg` (A-trains that last), `eeg` (a hemisphere without blood), `noise` and
+    `yield` (electrodes, sweeps that are no good), `stimulus` (a fault at the edge, everything was stopped),
+    `delivery` (a current that is not what was commanded), `storage` (the recording's disk is slow or fails),
+    `link` (a display that wants to be missed has fallen silent, `hello` with `watch_s`); the last two are of
+    no test.
 
     The first cause stands (`first_cause`, `first_index`) until it is shown to be well again; of `change` and
     `drift` what is known better is told anew under the same `id`. `likelihood` of every cause; `cause` is
