@@ -306,6 +306,8 @@ def _score(args: argparse.Namespace) -> int:
 
     if args.stories < 1 or args.seed < 0 or args.workers < 0:
         raise UsageError("--stories is 1 or more, --seed and --workers are 0 or more")
+    if args.json not in (None, "-"):
+        options.writable(Path(args.json))  # before an hour of work
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("stories", total=args.stories)
         if args.write is not None:

@@ -156,6 +156,14 @@ def data_folder(data: str) -> Path | None:
     return None if data == "off" else Path(data).expanduser()
 
 
+def writable(path: Path) -> None:
+    """Raises UsageError where a file cannot be written later; makes an empty one."""
+    try:
+        path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; choose another file") from None
+
+
 def written(path: Path, text: str) -> None:
     """Write what a command was asked to. Raises UsageError where it cannot be."""
     try:

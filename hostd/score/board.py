@@ -6,6 +6,7 @@ story's recording can be written for another system to be scored on, with its tr
 
 import json
 import math
+import signal
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from hostd.errors import UsageError
+from hostd.errors import EvokdError, UsageError
 from hostd.recorder import Recorder
 from hostd.score.bedside import describe, recording
 from hostd.score.play import Played, play
@@ -56,12 +57,17 @@ class Board:
 
 
 def played(stories: int, seed: int, workers: int, vitals: bool, tick: Callable[[], None]) -> list[Played]:
-    """Every story of a seed, in order; `tick` after each."""
+    """Every story of a seed, in order; `tick` after each. Raises EvokdError when it is interrupted."""
     found = []
-    with ProcessPoolExecutor(workers) as pool:
-        for one in pool.map(partial(play, seed=seed, vitals=vitals), range(stories)):
-            found.append(one)
-            tick()
+    deaf = signal.SIGINT, signal.SIG_IGN  # an interruption is the first process' to tell
+    with ProcessPoolExecutor(workers, initializer=signal.signal, initargs=deaf) as pool:
+        try:
+            for one in pool.map(partial(play, seed=seed, vitals=vitals), range(stories)):
+                found.append(one)
+                tick()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise EvokdError(f"stopped after {len(found)} of {stories} stories; nothing is scored") from None
     return found
 
 

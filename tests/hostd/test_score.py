@@ -182,7 +182,9 @@ def test_a_story_is_written_for_another_system(tmp_path: Path, monkeypatch: pyte
     assert parse_recording_field(header.recording) is not None and header.n_records > 50
 
 
-@pytest.mark.parametrize("words", [["--stories", "0"], ["--seed", "-1"], ["--workers", "-2"]])
+@pytest.mark.parametrize(
+    "words", [["--stories", "0"], ["--seed", "-1"], ["--workers", "-2"], ["--json", "/nonexistent/file"]]
+)
 def test_bad_options_are_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", *words]) == 2
     assert capsys.readouterr().err.count("\n") == 1
