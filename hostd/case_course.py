@@ -43,11 +43,11 @@ class CaseCourse:
     def critical(self, index: int, on: bool, text: str) -> None:
         """Somebody says that a critical step begins, or is over."""
         thing = partial(self._happened, Happened("critical" if on else "normal", index), text)
-        self._timeline.now(index, self._last, thing)
+        self._timeline.put(index, self._last, thing)
 
     def close(self, index: int) -> None:
         """The samples have ended."""
-        self._timeline.now(index, self._last, partial(self._happened, Happened("closed", index), ""))
+        self._timeline.put(index, self._last, partial(self._happened, Happened("closed", index), ""))
 
     def note(self, index: int, args: dict[str, Any]) -> list[Outgoing]:
         """A step of the ledger that somebody took. Raises ValueError for one that is none."""
@@ -83,7 +83,7 @@ class CaseCourse:
         return told + self._happened(happened, f["text"])
 
     def _later(self, index: int, kind: Any, name: str) -> None:
-        self._timeline.now(index, self._last, partial(self._happened, Happened(kind, index, name), ""))
+        self._timeline.put(index, self._last, partial(self._happened, Happened(kind, index, name), ""))
 
     def _resume(self, index: int) -> list[Outgoing]:
         self._signals.expire(index)
@@ -95,7 +95,7 @@ class CaseCourse:
         self._stand = now
         if now.recovers is not None and now.recovers != before.recovers:
             over = partial(self._happened, Happened("passed", now.recovers), "")
-            self._timeline.now(now.recovers, self._last, over)
+            self._timeline.put(now.recovers, self._last, over)
         shown = (before.phase, before.running - before.based, before.open, before.critical)
         if shown == (now.phase, now.running - now.based, now.open, now.critical):
             return []

@@ -86,7 +86,8 @@ def test_the_pipeline_carries_it_out() -> None:
     pipeline = Pipeline(CASE, description)
     change = StorageWatch(RATE_HZ).look(FULL, 0)
     assert change is not None
-    (alert,) = pipeline.command("storage", change)
+    alert, alarms = pipeline.command("storage", change)
+    assert (alarms.topic, alarms.fields["sounding"]) == ("alarms", "medium")
     assert (alert.topic, alert.fields["cause"], alert.fields["test"]) == ("alert", "technical", "")
 
 
