@@ -120,14 +120,14 @@ class Deviations:
         return cleared + self._alerts.clear(seen.index, DRIFT, name, why)
 
     def _open(self, test: _Test) -> list[Series]:
-        return [one for one in test.series.values() if one.stand in ("raised", "confirmed")]
+        watched = (one for one in test.series.values() if one.role != "control")
+        return [one for one in watched if one.stand in ("raised", "confirmed")]
 
     def _raise(self, test: _Test, index: int) -> list[Outgoing]:
         """What has fallen, with everything that is known at `index`."""
         fallen = [
             Fallen(one, one.reading(one.since if one.since is not None else index, one.level))
             for one in self._open(test)
-            if one.role != "control"
         ]
         if not fallen:
             return []

@@ -251,3 +251,19 @@ def test_what_the_fixed_rules_say_of_single_answers_stands_beside_an_alert() -> 
         judge.note(Outgoing("response.right_mep", 1000 * k, response))
         judge.note(Outgoing("measure.right_mep", 1000 * k, {"rules": []}))
     assert said[-1].fields["evidence"]["legacy"] == [{"peak": "TAL1-TAL2", "verdict": "lost"}]
+
+
+def test_an_alert_ends_with_its_response_though_the_control_stays_down() -> None:
+    judge = Deviations(score_case(), RATE_HZ, Alerts())
+
+    def both(k: int, lead: float, control: float) -> list[Outgoing]:
+        about = {"variance": 1.0, "version": 1, "error": 0.05}
+        seen = [
+            Seen(750 * k, "left_tibial", "PF", "control", control, **about),  # type: ignore[arg-type]
+            Seen(750 * k, "left_tibial", "P37", "lead", lead, **about),  # type: ignore[arg-type]
+        ]
+        return [m for one in seen for m in judge.see(one) if m.topic == "alert"]
+
+    values = [(1.0, 1.0)] * 100 + [(0.0, 0.0)] * 60 + [(1.0, 0.0)] * 120
+    said = [m.fields["state"] for k, (lead, control) in enumerate(values) for m in both(k, lead, control)]
+    assert said[:2] == ["raised", "confirmed"] and said[-1] == "cleared"
