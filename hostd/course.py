@@ -18,6 +18,7 @@ from dsp.sharpen import sharpen_low_pass, sharpen_wiener
 from dsp.stopping import Plan, Stopping, Verdict
 from hostd.case import TestPlan
 from hostd.choosing import STANDARD, Choosing
+from hostd.combined import Combined, combined
 from hostd.comparison import Comparison, comparison, peak_fields
 from hostd.outgoing import finite
 from hostd.reversal import finder, reversal_fields
@@ -82,6 +83,7 @@ class Course:
         self._standard: Comparison | None = None
         self._best: Comparison | None = None
         self._control: Comparison | None = None
+        self._combined: Combined | None = None
         self._best_peaks: tuple[Measurement, ...] = ()
         self._before: tuple[Measurement, ...] = ()
         if self._choosing is not None:
@@ -107,6 +109,9 @@ class Course:
             self._best_peaks = self._choosing.peaks
             lead = self._best_peaks[self._choosing.lead]
             self._best = comparison(average, lead, self._choosing.row, span, hz)
+        followed = self._best or self._standard
+        if followed is not None:
+            self._combined = combined(average, self._plan, span, followed)
         if self._virtual is not None:
             self._virtual.set_baseline(average)
 
@@ -139,22 +144,24 @@ class Course:
             return seen
         if self._guard is not None:
             self._guard.add(sweep.trigger.index, float(sweep.weights[0]))
-        for compared in (self._standard, self._best, self._control):
+        for compared in (self._standard, self._best, self._control, self._combined):
             if compared is not None:
                 compared.add(sweep)
         return (
             seen
-            + self._say(index, "control", self._control)
-            + self._say(index, "lead", self._best or self._standard)
+            + self._say(index, "control", self._control, self._control)
+            + self._say(index, "lead", self._best or self._standard, self._combined)
         )
 
-    def _say(self, index: int, role: Role, compared: Comparison | None) -> list[Seen]:
-        if compared is None:
+    def _say(
+        self, index: int, role: Role, of: Comparison | None, read: Comparison | Combined | None
+    ) -> list[Seen]:
+        """What the last sweep says of the response `of`, `read` there or in the derivation followed."""
+        if of is None:
             return []
-        ratio, variance = compared.last
-        name = self._plan.name
-        of = compared.baseline.name
-        return [Seen(index, name, of, role, ratio, variance, version=self._version, error=compared.error)]
+        name, error = of.baseline.name, (read or of).error
+        ratio, variance = (read or of).last
+        return [Seen(index, self._plan.name, name, role, ratio, variance, version=self._version, error=error)]
 
     def measure(self, average: Average) -> tuple[Measurement, ...]:
         """The peaks of `average`; the derivation that is followed is looked at as well."""
