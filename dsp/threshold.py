@@ -153,9 +153,15 @@ BANDS: dict[str, tuple[Band, ...]] = {
         Band(8.0, True, "breach possible", "yellow"),
         Band(math.inf, True, "no breach", "green"),
     ),
+    "tract": (
+        Band(3.0, True, "tract within millimetres", "red"),
+        Band(5.0, True, "tract near", "yellow"),
+        Band(math.inf, True, "tract not near", "green"),
+    ),
 }
-"""Raynor 2007, 4,857 lumbar screws (facts/clinical.md 1.D): below 4 mA, 4 to 8, above 8. None for the
-thoracic spine, where thresholds are unreliable."""
+"""Screws: Raynor 2007, 4,857 of the lumbar spine (facts/clinical.md 1.D): below 4 mA, 4 to 8, above 8. None
+for the thoracic spine, where thresholds are unreliable. `tract`: subcortical trains, about a milliampere for
+a millimetre; 3 to 5 mA are a warning (facts/clinical.md 1.D)."""
 
 
 def band(found: Threshold, region: str, bands: Mapping[str, Sequence[Band]] = BANDS) -> Band | None:

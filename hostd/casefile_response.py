@@ -146,8 +146,10 @@ def _track(scope: TestScope) -> tuple[float, float, float] | None:
 
 
 def _region(scope: TestScope) -> str:
-    root = scope.table.root
-    return _REGIONS[root[0]] if scope.modality.protocol.region and root and root[0] in _REGIONS else ""
+    kind, root = scope.modality.protocol.region, scope.table.root
+    if kind == "root":
+        return _REGIONS.get(root[0], "") if root else ""
+    return kind
 
 
 def _control(scope: TestScope, plan: TestPlan) -> bool:

@@ -19,6 +19,7 @@ from hostd.places import place_of
 from hostd.seen import Seen
 from hostd.series import Series
 from hostd.signal_watch import SignalWatch
+from hostd.threshold_alerts import ThresholdAlerts
 from hostd.watch_alerts import WatchAlerts
 
 CHANGE, DRIFT = "change", "drift"
@@ -52,6 +53,7 @@ class Deviations:
         self._family = max(1, sum(plan.kind != "tof" for plan in case.tests))
         self.circumstances = Circumstances(case, rate_hz)
         self._watches = WatchAlerts(rate_hz, alerts)
+        self._thresholds = ThresholdAlerts(alerts)
         self._signals = SignalWatch(case, rate_hz, self.circumstances, alerts)
 
     def see(self, seen: Seen) -> list[Outgoing]:
@@ -92,7 +94,7 @@ class Deviations:
             self.circumstances.note(message)
             noise = self._signals.answers(name, message.index)
             asked = [] if message.fields["accepted"] else self._ask(self._tests[name], message.index)
-            return noise + asked
+            return noise + asked + self._thresholds.note(self._tests[name].plan, message)
         self.circumstances.note(message)
         return self._watches.note(message)
 

@@ -54,7 +54,7 @@ class Protocol(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `needs_hz`: sampling below is refused; `wants_hz`: what is taken when the case leaves it open; `keeps_hz`:
     sweeps are thinned to no fewer samples a second (0: never). `roots`: those that `root` may name, which
     stands in `site` as {root}. `gate_for`: what a train of four is asked about it; `region`: thresholds have
-    bands by the root's region.
+    bands, by the root's region or those of a tract.
     """
 
     title: str
@@ -69,7 +69,7 @@ class Protocol(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keeps_hz: float = 0.0
     roots: tuple[str, ...] = ()
     gate_for: Literal["mep", "emg"] = "mep"
-    region: bool = False
+    region: Literal["", "root", "tract"] = ""
     peak: tuple[ProtocolPeak, ...] = ()
     alert: tuple[AlertTable, ...] = ()
 

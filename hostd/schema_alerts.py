@@ -12,7 +12,8 @@ AlertState = Literal["raised", "confirmed", "acknowledged", "cleared"]
 
 class Alert(Header, kw_only=True):
     """On change. `kind`: `change` (a response beyond its own variability; `evidence` is a `ChangeEvidence`),
-    `drift` (slow, low priority), `emg` (A-trains that last), `eeg` (a hemisphere without blood), `noise` and
+    `drift` (slow, low priority), `emg` (A-trains that last), `threshold` (of a screw or a
+    tract, in a dangerous band), `eeg` (a hemisphere without blood), `noise` and
     `yield` (electrodes, sweeps that are no good), `stimulus` (a fault at the edge, everything was stopped),
     `delivery` (a current that is not what was commanded), `storage` (the recording's disk is slow or fails),
     `link` (a display that wants to be missed has fallen silent, `hello` with `watch_s`); the last two are of

@@ -152,6 +152,52 @@ def test_rising_currents_find_a_screws_threshold_in_its_bands(at_ma: float, colo
     assert early["ma"] is None and early["none_up_to_ma"] == 1.0
 
 
+SUBCORTICAL = '[test.tract]\nmodality = "subcortical_mapping"\nside = "left"\nline = 3\narea_cm2 = 0.2\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "site", "at_ma", "priority", "verdict"),
+    [
+        (SCREW, "left screw L5", 3.3, "high", "breach likely"),
+        (SCREW, "left screw L5", 6.4, "medium", "breach possible"),
+        (SCREW, "left screw L5", 13.0, None, ""),
+        (SUBCORTICAL, "left motor tract", 2.6, "high", "tract within millimetres"),
+        (SUBCORTICAL, "left motor tract", 12.0, None, ""),
+    ],
+)
+def test_a_threshold_in_a_dangerous_band_is_an_alert(
+    text: str, site: str, at_ma: float, priority: str | None, verdict: str
+) -> None:
+    case = case_of(text, "TAL1 TAL2 GASL1 GASL2 APBR1 APBR2 TAR1 TAR2")
+    steps = case.tests[0].stimulus.steps_ma[:14]
+    shots = [Shot(1.0 + 0.5 * k, case.tests[0].name, ma) for k, ma in enumerate(steps)]
+    scenario = Scenario(threshold=(Threshold(0.0, site, at_ma),))
+    alerts = of(monitored(case, 9.0, 4, scenario, shots=shots)[0], "alert")
+    if priority is None:
+        assert not alerts
+        return
+    told = alerts[0]
+    assert (told["kind"], told["cause"]) == ("threshold", "focal")
+    assert (told["priority"], told["evidence"]["verdict"]) == (priority, verdict)
+    assert told["evidence"]["checklist"] and f"{case.tests[0].site}: " in told["text"]
+
+
+def test_a_threshold_alert_ends_with_a_search_that_comes_out_well() -> None:
+    """The screw was turned out and set anew at 4 s: the same test searches again from its first step."""
+    case = case_of(SCREW, "TAL1 TAL2 GASL1 GASL2")
+    steps = case.tests[0].stimulus.steps_ma
+    shots = [Shot(0.6 + 0.4 * k, "screw", ma) for k, ma in enumerate(steps[:5])]
+    shots += [Shot(4.5 + 0.4 * k, "screw", ma) for k, ma in enumerate(steps[:13])]
+    near, far = Threshold(0.0, "left screw L5", 3.0), Threshold(4.0, "left screw L5", 14.0)
+    messages = monitored(case, 10.5, 4, Scenario(threshold=(near, far)), shots=shots)[0]
+    states = [one["state"] for one in of(messages, "alert")]
+    assert states[0] == "raised" and states[-1] == "cleared" and states.count("cleared") == 1
+    (cleared,) = [
+        m.index / case.rate_hz for m in messages if m.topic == "alert" and m.fields["state"] == "cleared"
+    ]
+    assert cleared > 4.4 + 0.4 * steps.index(8), "not before 8 mA were silent"
+
+
 def test_an_h_reflex_has_its_m_wave_beside_it() -> None:
     text = '[test.h]\nmodality = "h_reflex"\nside = "left"\nline = 4\ncurrent_ma = 12\n'
     shots = [Shot(1.0 + 2.0 * k, "h") for k in range(4)]
