@@ -5,6 +5,7 @@ and cleared. Fed in order of sample index (`hostd.timeline`), so that live and r
 no clock and no socket. Confounders explain; nothing here suppresses an alert.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,10 @@ from hostd.watch_alerts import WatchAlerts
 CHANGE, DRIFT = "change", "drift"
 AGAIN_S = 10.0
 """An open alert is looked at again so often: more of the other limbs is known by then."""
+MOVED = 0.15
+"""It is told anew where a ratio is so far from the one told, or another response has joined."""
 LONG_S, ANSWERED_S = 30.0, 15.0
+STOPPED = " The test has been stopped since: nobody watches whether it comes back."
 DRIFTED, BACK = 0.6, 0.75
 """A level that has crept below this share of the first baseline is told, and no longer above that."""
 
@@ -41,6 +45,8 @@ class _Test:
     since: int = 0
     rules: list[dict[str, Any]] = field(default_factory=list)
     asked_at: int = -1
+    told: dict[str, float] = field(default_factory=dict)
+    stopped: bool = False
 
 
 class Deviations:
@@ -78,6 +84,12 @@ class Deviations:
         elif turn in ("refuted", "recovered"):
             messages += self._ended(test, seen.index)
         return messages + self._drift(test, series, seen.index)
+
+    def running(self, index: int, name: str, runs: bool) -> list[Outgoing]:
+        """A test was started or stopped; what is open of one that is stopped stays, and says so."""
+        test = self._tests[name]
+        changed, test.stopped = test.stopped == runs, not runs
+        return self._raise(test, index) if changed else []
 
     def note(self, message: Outgoing) -> list[Outgoing]:
         """What else was told: measurements for their fixed rules, everything that explains."""
@@ -125,12 +137,16 @@ class Deviations:
         watched = (one for one in test.series.values() if one.role != "control")
         return [one for one in watched if one.stand in ("raised", "confirmed")]
 
-    def _raise(self, test: _Test, index: int) -> list[Outgoing]:
-        """What has fallen, with everything that is known at `index`."""
-        fallen = [
+    def _fallen(self, test: _Test, index: int) -> list[Fallen]:
+        """The responses that are down, with what their sweeps since then come to."""
+        return [
             Fallen(one, one.reading(one.since if one.since is not None else index, one.level))
             for one in self._open(test)
         ]
+
+    def _raise(self, test: _Test, index: int) -> list[Outgoing]:
+        """What has fallen, with everything that is known at `index`."""
+        fallen = self._fallen(test, index)
         if not fallen:
             return []
         since = min(one.series.since or index for one in fallen)
@@ -148,8 +164,11 @@ class Deviations:
             test.rules,
             [one.name for one in suspects],
         )
+        evidence["watched"] = not test.stopped
+        test.told = _ratios(fallen)
         minutes = (index - since) / self._rate_hz / 60.0
         text = sentence(test.plan.site, fallen, found, confirmed, minutes, _steady(sites, test))
+        text += STOPPED if test.stopped else ""
         return self._alerts.raise_(
             index,
             test.plan.name,
@@ -206,13 +225,15 @@ class Deviations:
         return since + (index - since) // 2 if long else since
 
     def _again(self, test: _Test, index: int) -> list[Outgoing]:
-        """Whether an open alert is thought to have another cause by now."""
-        if not self._open(test) or index - test.looked_at < AGAIN_S * self._rate_hz:
+        """Whether of an open alert something else is to be told by now: its cause, how much is gone."""
+        if not self._open(test) or test.stopped or index - test.looked_at < AGAIN_S * self._rate_hz:
             return []
         before = test.cause
         test.looked_at = index
+        now = _ratios(self._fallen(test, index))
+        moved = any(abs(ratio - test.told.get(name, math.inf)) > MOVED for name, ratio in now.items())
         _, _, found = self._attributed(test.since, index)
-        return self._raise(test, index) if found.cause not in (before, "unknown") else []
+        return self._raise(test, index) if moved or found.cause not in (before, "unknown") else []
 
     def _ended(self, test: _Test, index: int) -> list[Outgoing]:
         """One response is back, or was never gone: told once all of the test's are."""
@@ -234,6 +255,12 @@ class Deviations:
         text = f"{test.plan.site}: {worst} has drifted to {low[worst]:.0%} of its baseline; set a new one?"
         evidence = {"rule": "slow drift of the baseline that follows", "index": index, "levels": levels}
         return self._alerts.raise_(index, name, DRIFT, "low", text, evidence, "systemic", {"systemic": 1.0})
+
+
+def _ratios(fallen: Sequence[Fallen]) -> dict[str, float]:
+    """What is left of each response; nothing, where it is absent."""
+    known = ((one.series.name, one.reading) for one in fallen)
+    return {name: 0.0 if r.at_most else r.ratio for name, r in known if r is not None}
 
 
 def _priority(found: Attribution, confirmed: bool) -> Priority:

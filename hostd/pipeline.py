@@ -175,10 +175,10 @@ class Pipeline:
         match name:
             case "test.start":
                 test.start()
-                self._course.test(index, args["test"], True)
+                self._watched(index, args["test"], True)
             case "test.stop":
                 test.stop()
-                self._course.test(index, args["test"], False)
+                self._watched(index, args["test"], False)
             case "test.rate":
                 messages = test.change_rate(args["rate_hz"], index)
                 self._mains.set_period(args["test"], args["period"])
@@ -311,6 +311,12 @@ class Pipeline:
 
     def _heed(self, index: int, order: int, message: Outgoing) -> None:
         self._timeline.put(index, order, partial(self.deviations.note, message))
+
+    def _watched(self, index: int, name: str, runs: bool) -> None:
+        """A test was started or stopped."""
+        self._course.test(index, name, runs)
+        heard = partial(self.deviations.running, index, name, runs)
+        self._timeline.put(index, list(self.tests).index(name), heard)
 
     def _artifact(self, trigger: Trigger, ratio: float) -> None:
         plan = self._pulses.by_line.get(trigger.line)

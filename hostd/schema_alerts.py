@@ -89,7 +89,7 @@ class ConfounderNow(msgspec.Struct):
 class ChangeEvidence(msgspec.Struct):
     """The evidence of an alert of kind `change`. `where`: place of the likeliest hypothesis ("both legs").
     `suspects`: technical causes that something speaks for. `legacy`: fixed rules that are met. `checklist`:
-    what to do first."""
+    what to do first. Not `watched`: the test has been stopped since."""
 
     rule: str
     index: int
@@ -102,6 +102,7 @@ class ChangeEvidence(msgspec.Struct):
     suspects: list[str]
     legacy: list[dict[str, Any]]
     checklist: list[str]
+    watched: bool = True
     first_cause: str | None = None
     first_index: int | None = None
     acknowledged_by: str | None = None

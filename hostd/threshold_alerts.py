@@ -38,7 +38,7 @@ class ThresholdAlerts:
         self._alerts = alerts
 
     def note(self, plan: TestPlan, message: Outgoing) -> list[Outgoing]:
-        """An answer of `plan`, with its search so far: an alert in a dangerous band, its end in a safe one."""
+        """An answer of `plan`, with its search so far: a dangerous band is an alert, a safe one its end."""
         found: Mapping[str, Any] | None = message.fields["threshold"]
         if found is None or found["colour"] is None:
             return []

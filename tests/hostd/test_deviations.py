@@ -1,6 +1,7 @@
 """Deviations through the pipeline: an injury raised, confirmed, attributed, told; the same for any blocks."""
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -242,7 +243,7 @@ def test_a_suspicion_asks_for_one_replicate_an_answer_and_not_for_ever() -> None
 def test_what_the_fixed_rules_say_of_single_answers_stands_beside_an_alert() -> None:
     judge = Deviations(score_case(), RATE_HZ, Alerts())
     row = {"name": "TAL1-TAL2", "state": "lost", "noise_uv": 3.0}
-    response = {"responses": [row], "accepted": True}
+    response = {"responses": [row], "accepted": True, "threshold": None}
     said = []
     for k in range(12):
         value = 0.0 if k < 8 else -3.0
@@ -267,3 +268,41 @@ def test_an_alert_ends_with_its_response_though_the_control_stays_down() -> None
     values = [(1.0, 1.0)] * 100 + [(0.0, 0.0)] * 60 + [(1.0, 0.0)] * 120
     said = [m.fields["state"] for k, (lead, control) in enumerate(values) for m in both(k, lead, control)]
     assert said[:2] == ["raised", "confirmed"] and said[-1] == "cleared"
+
+
+def losing(judge: Deviations, values: list[float], first: int = 0) -> list[Outgoing]:
+    """Sweeps of the left leg's P37 with these ratios; what is said of them."""
+    said = []
+    for k, value in enumerate(values, first):
+        seen = Seen(750 * k, "left_tibial", "P37", "lead", value, 1.0, version=1, error=0.05)
+        beside = Seen(750 * k, "left_tibial", "", "sweep", weights=(1.0,) * 4)
+        said += [m for one in (seen, beside) for m in judge.see(one) if m.topic == "alert"]
+    return said
+
+
+def test_an_open_alert_says_how_much_is_gone_by_now() -> None:
+    judge = Deviations(score_case(), RATE_HZ, Alerts())
+    said = losing(judge, [1.0] * 100 + [0.45] * 120 + [0.0] * 400)
+    states = [m.fields["state"] for m in said]
+    assert (
+        states[0] == "raised"
+        and set(states[1:]) == {"confirmed"}
+        and len({m.fields["id"] for m in said}) == 1
+    )
+    told = [m.fields["evidence"]["responses"][0]["ratio"] for m in said]
+    assert told[0] > 0.4 and told[-1] < 0.2, "as it worsens"
+    assert len(said) < 8, "and not with every sweep"
+    assert min(b.index - a.index for a, b in pairwise(said[2:])) >= 10.0 * RATE_HZ
+
+
+def test_an_alert_of_a_test_that_is_stopped_stays_and_says_so() -> None:
+    judge = Deviations(score_case(), RATE_HZ, Alerts())
+    losing(judge, [1.0] * 100 + [0.0] * 60)
+    (told,) = judge.running(750 * 161, "left_tibial", False)
+    assert told.fields["state"] == "confirmed" and "nobody watches" in told.fields["text"]
+    assert not told.fields["evidence"]["watched"]
+    assert judge.running(750 * 162, "left_tibial", False) == [], "told once"
+    assert judge.running(750 * 162, "right_tibial", False) == [], "nothing is open of that one"
+    (again,) = judge.running(750 * 200, "left_tibial", True)
+    assert again.fields["evidence"]["watched"] and "nobody watches" not in again.fields["text"]
+    assert losing(judge, [1.0] * 200, 201)[-1].fields["state"] == "cleared"
