@@ -15,7 +15,6 @@ from dsp.nouns import Average, Sweep
 from dsp.projection import SweepNoise, Template, project_sweeps, template
 from dsp.spatial import SpatialFilter, apply, learn
 from hostd.case import TestPlan
-from hostd.choosing import STANDARD
 from hostd.comparison import Comparison
 
 MUCH = 2.0
@@ -23,11 +22,11 @@ MUCH = 2.0
 
 
 def combined(average: Average, plan: TestPlan, span: slice, followed: Comparison) -> "Combined | None":
-    """The derivations of `plan` in which its leading response is looked for, combined as the baseline
-    `average` teaches over the rows `span`; None where that is no better than the one that is `followed`."""
-    others = {peak.derivation for peak in plan.peaks if peak.derivation != STANDARD}
-    rows = np.array([k for k in range(len(plan.derivations)) if k not in others], np.int64)
-    if followed.row not in rows:
+    """The derivations of `plan`, without that of the control, combined as the baseline `average` teaches over
+    the rows `span` of its leading response; None where that is no better than the one that is `followed`."""
+    control = None if plan.control is None else plan.peaks[plan.control].derivation
+    rows = np.array([k for k in range(len(plan.derivations)) if k != control], np.int64)
+    if followed.row == control:
         return None
     standard = (rows == followed.row).astype(float)
     of = replace(

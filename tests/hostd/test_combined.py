@@ -22,6 +22,7 @@ PLAN = replace(
     derivations=BASE.derivations[:3],
     peaks=(Peak("N20", 0, 1, (17.0, 24.0)), Peak("N13", 2, 1, (11.0, 16.0))),
     leading=0,
+    control=1,
 )
 SIZES = np.array([1.0, 0.4, 0.0])
 COMMON = np.array([1.0, 1.0, 1.0])
@@ -88,8 +89,8 @@ def test_a_loss_is_read_as_large_as_it_is() -> None:
     assert told[:, 0].mean() == pytest.approx(0.3, abs=0.1)
 
 
-def test_the_place_of_another_peak_has_no_part_in_it() -> None:
-    """The cord's response stays when the cortex' is lost; without the third it would not cancel."""
+def test_the_control_has_no_part_in_it() -> None:
+    """What arrives stays when what is watched is lost: it must not stand in for it."""
     alone, made = both(baseline())
     wild = [replace(one, uv=one.uv + np.float32([0.0, 0.0, 1e4])) for one in sweeps(60)]
     assert np.array_equal(read(alone, made, sweeps(60)), read(*both(baseline()), wild))
@@ -109,9 +110,9 @@ def test_with_a_derivation_that_says_nothing_any_more_the_one_that_is_followed_g
 def test_no_combination_where_there_is_nothing_to_combine_or_nothing_to_gain() -> None:
     average = baseline()
     alone = followed(average)
-    single = replace(PLAN, peaks=(*PLAN.peaks, Peak("N18", 1, 1, (17.0, 24.0))))
-    assert combined(average, single, SPAN, alone) is None
-    assert combined(average, PLAN, SPAN, followed(average, 2)) is None, "followed where another peak is"
+    single = replace(average, mean_uv=average.mean_uv * [1.0, np.nan, 1.0])
+    assert combined(single, PLAN, SPAN, alone) is None
+    assert combined(average, PLAN, SPAN, followed(average, 2)) is None, "followed where the control is"
     made = template(average.mean_uv[:, 0], average.null_uv[:, :, 0], SPAN)
     assert made is not None
     sure = Comparison(replace(made, variance=1e-9), alone.baseline, 0, 3.0)
