@@ -25,6 +25,8 @@ FAINT, GONE = 0.7, 0.5
 GONE_ODDS, BAD_ODDS, NOISY_ODDS, OFF_ODDS = 6.0, 8.0, 4.0, 6.0
 SUPPRESSED_PCT, SUPPRESSED_ODDS = 10.0, 2.5
 RELAXED, RELAXED_ODDS = 0.7, 3.0
+HIGH_OHM, HIGH_ODDS, WAS_HIGH_ODDS = 15_000.0, 5.0, 1.0
+"""Half as much again as a needle may have (facts/clinical.md 1.G); measured since the change, or before it."""
 LEAST_STIMULI = 4
 
 
@@ -41,6 +43,7 @@ class Circumstances:
         self._relaxed: deque[tuple[int, float, str]] = deque(maxlen=KEPT)
         self._noise: dict[tuple[str, str], _Noise] = {}
         self._off: deque[tuple[int, tuple[str, ...]]] = deque(maxlen=KEPT)
+        self._ohm: dict[str, tuple[int, float]] = {}
 
     def artifact(self, index: int, test: str, ratio: float) -> None:
         """The artifact of a stimulus of `test`, as a ratio to its usual one."""
@@ -100,6 +103,12 @@ class Circumstances:
         """Electrodes that the edge sees off or at a rail ("CP3+"), from sample `index` on."""
         self._off.append((index, tuple(lead.rstrip("+-") for lead in leads)))
 
+    def impedance(self, index: int, leads: Iterable[Mapping[str, Any]]) -> None:
+        """Electrodes as they were measured; what was not is not known to be good or bad."""
+        for one in leads:
+            if one["ohm"] is not None:
+                self._ohm[one["lead"].rstrip("+-")] = index, one["ohm"]
+
     def confounders(self, since: int, index: int) -> list[Confounder]:
         """What has moved and explains a change of all responses that began at `since`."""
         found = self.vitals.moved(since, index)
@@ -151,6 +160,10 @@ class Circumstances:
             off = self.off(test, since, index)
             if off:
                 found.append(Suspect(f"electrode {', '.join(off)} is off", reached, OFF_ODDS))
+            for name, (at, ohm) in self._ohm.items():
+                if ohm >= HIGH_OHM and at <= index and name in self._wanted(test):
+                    odds = HIGH_ODDS if at >= since else WAS_HIGH_ODDS
+                    found.append(Suspect(f"electrode {name} has {ohm / 1e3:.0f} kOhm", reached, odds))
         if noisy:
             at = ", ".join(self.blamed(loud)[:3])
             name = f"noise at {at}" if at else "noise at electrodes"
@@ -167,8 +180,11 @@ class Circumstances:
             last = leads
             if at >= since:
                 told |= set(leads)
-        wanted = {part for parts in self._electrodes.get(test, {}).values() for part in parts}
-        return sorted((told | set(last)) & wanted)
+        return sorted((told | set(last)) & self._wanted(test))
+
+    def _wanted(self, test: str) -> set[str]:
+        """The electrodes of a test."""
+        return {part for parts in self._electrodes.get(test, {}).values() for part in parts}
 
 
 class _Noise:

@@ -6,7 +6,7 @@ no clock and no socket. Confounders explain; nothing here suppresses an alert.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,6 +90,11 @@ class Deviations:
         test = self._tests[name]
         changed, test.stopped = test.stopped == runs, not runs
         return self._raise(test, index) if changed else []
+
+    def impedance(self, index: int, leads: Sequence[Mapping[str, Any]]) -> list[Outgoing]:
+        """Electrodes were measured: a bad one may explain what is open."""
+        self.circumstances.impedance(index, leads)
+        return [m for test in self._tests.values() for m in self._otherwise(test, index)]
 
     def note(self, message: Outgoing) -> list[Outgoing]:
         """What else was told: measurements for their fixed rules, everything that explains."""
@@ -228,12 +233,17 @@ class Deviations:
         """Whether of an open alert something else is to be told by now: its cause, how much is gone."""
         if not self._open(test) or test.stopped or index - test.looked_at < AGAIN_S * self._rate_hz:
             return []
-        before = test.cause
         test.looked_at = index
         now = _ratios(self._fallen(test, index))
         moved = any(abs(ratio - test.told.get(name, math.inf)) > MOVED for name, ratio in now.items())
+        return self._raise(test, index) if moved else self._otherwise(test, index)
+
+    def _otherwise(self, test: _Test, index: int) -> list[Outgoing]:
+        """Told anew where something else is likely by now to be the cause of what is open."""
+        if not self._open(test):
+            return []
         _, _, found = self._attributed(test.since, index)
-        return self._raise(test, index) if moved or found.cause not in (before, "unknown") else []
+        return self._raise(test, index) if found.cause not in (test.cause, "unknown") else []
 
     def _ended(self, test: _Test, index: int) -> list[Outgoing]:
         """One response is back, or was never gone: told once all of the test's are."""

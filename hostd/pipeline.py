@@ -144,6 +144,9 @@ class Pipeline:
             if name == "leads":
                 off = [*args["off"], *args["railed"]]
                 self._timeline.now(index, len(self.tests), lambda: self._leads_off(index, off))
+            if name == "impedance.result":
+                heard = partial(self.deviations.impedance, index, args["leads"])
+                self._timeline.now(index, len(self.tests), heard)
             return self.leads.told(name, args, index)
         match name:
             case "stim.plan":

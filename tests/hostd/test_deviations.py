@@ -306,3 +306,19 @@ def test_an_alert_of_a_test_that_is_stopped_stays_and_says_so() -> None:
     (again,) = judge.running(750 * 200, "left_tibial", True)
     assert again.fields["evidence"]["watched"] and "nobody watches" not in again.fields["text"]
     assert losing(judge, [1.0] * 200, 201)[-1].fields["state"] == "cleared"
+
+
+@pytest.mark.parametrize(("ohm", "cause"), [(40e3, "technical"), (4e3, "focal")])
+def test_an_electrode_found_bad_explains_what_is_open(ohm: float, cause: str) -> None:
+    judge = Deviations(score_case(), RATE_HZ, Alerts())
+    for k in range(260):
+        left = 0.0 if k >= 100 else 1.0
+        for test, value in (("left_tibial", left), ("right_tibial", 1.0), ("left_median", 1.0)):
+            name = "N20" if "median" in test else "P37"
+            judge.see(Seen(750 * k, test, name, "lead", value, 1.0, version=1, error=0.05))
+    (alert,) = judge._alerts.open
+    assert alert.cause == "focal"
+    said = judge.impedance(750 * 261, [{"lead": "CPz+", "ohm": ohm}, {"lead": "CP3+", "ohm": None}])
+    (alert,) = judge._alerts.open
+    assert alert.cause == cause and bool(said) == (cause != "focal")
+    assert ("electrode CPz has 40 kOhm" in alert.evidence["suspects"]) == (cause == "technical")
