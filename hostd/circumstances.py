@@ -26,7 +26,7 @@ GONE_ODDS, BAD_ODDS, NOISY_ODDS, OFF_ODDS = 6.0, 8.0, 4.0, 6.0
 SUPPRESSED_PCT, SUPPRESSED_ODDS = 10.0, 2.5
 RELAXED, RELAXED_ODDS = 0.7, 3.0
 HIGH_OHM, HIGH_ODDS, WAS_HIGH_ODDS = 15_000.0, 5.0, 1.0
-"""Half as much again as a needle may have (facts/clinical.md 1.G); measured since the change, or before it."""
+"""Half as much again as a needle may have (facts/clinical.md 1.G); measured since the change, or before."""
 LEAST_STIMULI = 4
 
 
@@ -160,10 +160,10 @@ class Circumstances:
             off = self.off(test, since, index)
             if off:
                 found.append(Suspect(f"electrode {', '.join(off)} is off", reached, OFF_ODDS))
-            for name, (at, ohm) in self._ohm.items():
-                if ohm >= HIGH_OHM and at <= index and name in self._wanted(test):
-                    odds = HIGH_ODDS if at >= since else WAS_HIGH_ODDS
-                    found.append(Suspect(f"electrode {name} has {ohm / 1e3:.0f} kOhm", reached, odds))
+            for lead, (measured, ohm) in self._ohm.items():
+                if ohm >= HIGH_OHM and measured <= index and lead in self._wanted(test):
+                    odds = HIGH_ODDS if measured >= since else WAS_HIGH_ODDS
+                    found.append(Suspect(f"electrode {lead} has {ohm / 1e3:.0f} kOhm", reached, odds))
         if noisy:
             at = ", ".join(self.blamed(loud)[:3])
             name = f"noise at {at}" if at else "noise at electrodes"
