@@ -120,9 +120,11 @@ def _stands(row: dict[str, Any]) -> str:
     """What a rule says of one muscle; nothing while all is steady, or before it ever answered."""
     if row["baseline_uv"] is None or row["state"] == "steady":
         return ""
+    left = "absent" if not row["present"] else f"{row['amplitude_uv'] / row['baseline_uv']:.0%} of baseline"
+    if not row["beyond"]:
+        return f"{row['name']} is back, {left}: repeat to confirm"
     if row["state"] == "lost":
         return f"{row['name']} lost in {row['beyond']} repeats"
-    left = "absent" if not row["present"] else f"{row['amplitude_uv'] / row['baseline_uv']:.0%} of baseline"
     if row["state"] == "suspect":
         return f"{row['name']} {left}: repeat to confirm"
     return f"{row['name']} {left} in {row['beyond']} repeats"

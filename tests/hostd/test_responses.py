@@ -7,6 +7,7 @@ from hostd import casefile, schema
 from hostd.case import Case
 from hostd.errors import CaseFileError
 from hostd.outgoing import Outgoing
+from hostd.response_fields import sentence
 from hostd.score.bedside import Shot, monitored
 from hw.model.anatomy import Lesion
 from hw.model.scenario import Electrosurgery, NoiseChange, Scenario, Threshold
@@ -64,6 +65,12 @@ def test_a_baseline_sets_itself_and_a_loss_is_suspected_then_confirmed() -> None
     (event,) = [one for one in of(messages, "event") if one["kind"] == "baseline"]
     assert event["text"] == "baseline of left hemisphere set by itself: 3 answers"
     assert told[2]["responses"][0]["baseline_uv"] > 100.0
+
+
+def test_a_lost_muscle_that_answers_again_is_said_to_be_back() -> None:
+    row = {"name": "TAR", "present": True, "spread": None, "baseline_uv": 200.0, "amplitude_uv": 150.0}
+    said = sentence("left hemisphere", [row | {"state": "lost", "beyond": 0}], "", None, None, False)
+    assert said == "left hemisphere: present; TAR is back, 75% of baseline: repeat to confirm"
 
 
 def test_absent_is_told_with_what_it_was_judged_against() -> None:
