@@ -6,6 +6,7 @@ baseline itself is corrected for. Refuses a baseline that does not stand clear o
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -72,10 +73,18 @@ class Projection:
         return t_probability(away / spread, freedom)
 
 
-def template(mean: ArrayLike, null: ArrayLike, span: slice, cosines: int | None = None) -> Template | None:
+def template(
+    mean: ArrayLike,
+    null: ArrayLike,
+    span: slice,
+    cosines: int | None = None,
+    tails: Sequence[float] = (),
+) -> Template | None:
     """The template of a baseline `mean` (time,) and its noise-only averages `null` (pattern, time).
 
-    `span` is the response's rows. With b its rows less their mean, n_k the null averages', M a metric:
+    `span` is the response's rows. With b its rows less their mean, n_k the null averages', M a metric, each
+    less what `tails` make up too: decays from the span's first row on, of so many rows' time constant (what a
+    stimulus' artifact leaves behind its blanking; it stays when the response is lost):
 
         D = b'M b - mean_k n_k'M n_k        energy of the response alone (errors in variables: Fuller 1987)
         Q = mean_k (b'M n_k)^2 + (1 + 2/K) mean_{j<>k} (n_j'M n_k)^2        variance of what is divided by
@@ -86,11 +95,14 @@ def template(mean: ArrayLike, null: ArrayLike, span: slice, cosines: int | None 
     baseline is not finite or not clear of its noise. Raises ValueError for shapes and spans that cannot be.
     """
     mean_uv, null_uv = np.asarray(mean, np.float64), np.asarray(null, np.float64)
-    _check(mean_uv, null_uv, span, cosines)
+    _check(mean_uv, null_uv, span, cosines, tails)
     if not (_usable(mean_uv[span]) and _usable(null_uv[:, span])):
         return None
     b = mean_uv[span] - mean_uv[span].mean()
     noise = null_uv[:, span] - null_uv[:, span].mean(axis=1, keepdims=True)
+    if tails:
+        decays = _decays(len(b), tails)
+        b, noise = b - b @ decays @ decays.T, noise - noise @ decays @ decays.T
     raw, noise_raw = _metric(b, noise, cosines)
     k = len(noise)
     gram = np.einsum("ir,jr->ij", noise_raw, noise)
@@ -210,6 +222,12 @@ def _metric(b: Floats, noise: Floats, cosines: int | None) -> tuple[Floats, Floa
     return raw, (power * shares) @ waves
 
 
+def _decays(rows: int, tails: Sequence[float]) -> Floats:
+    """The tails beside an offset as orthonormal columns (row, tail)."""
+    decays = np.exp(-np.arange(rows)[:, None] / np.asarray(tails))
+    return np.asarray(np.linalg.qr(decays - decays.mean(axis=0))[0])
+
+
 def _half_white(power: Floats) -> Floats:
     """1 / root of the noise power (cosine,), smoothed on a log scale; ones when there is no noise to tell.
 
@@ -229,7 +247,7 @@ def _usable(values: Floats) -> bool:
     return bool((np.abs(values) < HUGE_UV).all())
 
 
-def _check(mean: Floats, null: Floats, span: slice, cosines: int | None) -> None:
+def _check(mean: Floats, null: Floats, span: slice, cosines: int | None, tails: Sequence[float]) -> None:
     if mean.ndim != 1 or null.ndim != 2 or null.shape[1] != len(mean):
         raise ValueError(f"mean {mean.shape} and null {null.shape} are not (time,) and (pattern, time)")
     if len(null) < 2:
@@ -239,6 +257,8 @@ def _check(mean: Floats, null: Floats, span: slice, cosines: int | None) -> None
         raise ValueError(f"{span} is not a span of 4 rows or more of {len(mean)}")
     if cosines is not None and not 2 <= cosines < stop - start:
         raise ValueError(f"{cosines} cosines do not fit into {stop - start} rows")
+    if tails and (cosines is not None or len(tails) > stop - start - 4 or not min(tails) > 0.0):
+        raise ValueError(f"tails {tuple(tails)} do not go with {stop - start} rows and {cosines} cosines")
 
 
 def t_quantile(probability: float, freedom: float) -> float:

@@ -18,16 +18,22 @@ from hostd.outgoing import finite
 
 ROLLING_S = 1200.0
 """A baseline that follows forgets in so long."""
+TAILS, LEAST_EARLY = (0.09, 0.26), 8
+"""Time constants, as shares of the span (half a millisecond and one and a half of the fossa's), that together
+leave 3 % of the model's artifact and half of a halved response; in fewer rows nothing would be left."""
 _LEAST_ERROR = 1e-3
 UNKNOWN = Normal()
 
 
 def comparison(
-    average: Average, baseline: Measurement, row: int, span: slice, stimulus_hz: float
+    average: Average, baseline: Measurement, row: int, span: slice, stimulus_hz: float, early: bool = False
 ) -> "Comparison | None":
     """What later sweeps and averages of derivation `row` are compared with; None where the baseline `average`
-    does not stand clear of its noise over the rows `span`. `baseline` is its leading peak there."""
-    made = template(average.mean_uv[:, row], average.null_uv[:, :, row], span)
+    does not stand clear of its noise over the rows `span`. `baseline` is its leading peak there. `early`: so
+    soon behind the stimulus that its artifact's tail must not pass for a response."""
+    rows = span.stop - span.start
+    tails = tuple(share * rows for share in TAILS) if early and rows >= LEAST_EARLY else ()
+    made = template(average.mean_uv[:, row], average.null_uv[:, :, row], span, tails=tails)
     return None if made is None else Comparison(made, baseline, row, stimulus_hz)
 
 

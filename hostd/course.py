@@ -99,7 +99,7 @@ class Course:
         if self._plan.control is not None and self._control_span is not None:
             proof = measured[self._plan.control]
             row = self._plan.peaks[self._plan.control].derivation
-            self._control = comparison(average, proof, row, self._control_span, 0.0)
+            self._control = comparison(average, proof, row, self._control_span, 0.0, early=True)
         if self._leading is None or self._choosing is None:
             return
         hz, span = self._plan.stimulus_hz, self._choosing.span

@@ -130,6 +130,23 @@ def test_an_offset_does_not_count() -> None:
     assert a.standard_error == pytest.approx(b.standard_error, rel=1e-8)
 
 
+def test_an_artifact_s_tail_does_not_count_where_it_is_said_to_be_one() -> None:
+    """What decays from the span's beginning on stays when the response is gone, and must not stand in."""
+    n = 0.005 * noise("pink", 1, 5)[0]
+    decay = np.exp(-np.arange(len(TIMES_MS)) / 8.0) * math.exp(SPAN.start / 8.0)
+    here = RESPONSE + 1.5 * decay
+    plain, blind = template(here + n[0], n[1:16], SPAN), template(here + n[0], n[1:16], SPAN, tails=(8.0,))
+    assert plain is not None and blind is not None
+    for left in (0.0, 0.4, 1.0):
+        now = left * RESPONSE + 1.5 * decay + n[16]
+        told, wrong = project(blind, now, n[17:]), project(plain, now, n[17:])
+        assert told is not None and wrong is not None
+        assert told.ratio == pytest.approx(left, abs=0.06)
+        assert wrong.ratio > left + 0.1 or left == 1.0
+    assert abs(np.ones(46) @ blind.weights) + abs(decay[SPAN] @ blind.weights) < 1e-9
+    assert plain.variance < blind.variance < 4.0 * plain.variance, "what is shared with a tail is given up"
+
+
 def test_single_sweeps_average_to_the_average() -> None:
     n = noise("pink", 1, 6)[0]
     made = template(RESPONSE + 0.1 * n[0], 0.1 * n[1:16], SPAN)
@@ -228,6 +245,12 @@ def test_what_cannot_be_built_is_refused(
 ) -> None:
     with pytest.raises(ValueError):
         template(mean, null, span, cosines)
+
+
+@pytest.mark.parametrize(("tails", "cosines"), [((0.0,), None), ((4.0,), 6), (tuple(range(2, 46)), None)])
+def test_tails_that_cannot_be_are_refused(tails: tuple[float, ...], cosines: int | None) -> None:
+    with pytest.raises(ValueError, match="tails"):
+        template(np.zeros(130), np.zeros((15, 130)), SPAN, cosines, tails)
 
 
 def test_student_s_t() -> None:
