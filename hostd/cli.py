@@ -5,16 +5,16 @@ stderr, never a traceback.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hostd import keys_command, options
+from hostd import ctl_command, keys_command, options
 from hostd.endpoints import parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
+from hostd.score import command as score_command
 from hostd.signals import stop_event
 
 Command = Callable[[argparse.Namespace], int]
@@ -72,11 +72,7 @@ def _parser() -> options.Parser:
     options.client_keys_options(web)
     options.http_option(web)
     web.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
-    ctl = add("ctl", _ctl, "one control request, reply as JSON")
-    ctl.add_argument("request", metavar="COMMAND")
-    ctl.add_argument("args", nargs="*", metavar="key=value")
-    options.bus_option(ctl)
-    options.client_keys_options(ctl)
+    ctl_command.add_options(add("ctl", _ctl, "one control request, reply as JSON"))
     keys_command.add_options(add("keys", _keys, "CURVE keys and roles of the bus"))
     doctor = add("doctor", _doctor, "is this machine fit: kernel, clocks, devices, permissions, disk, time")
     doctor.add_argument("--json", type=Path, metavar="FILE", help="write the findings there too")
@@ -91,14 +87,7 @@ def _parser() -> options.Parser:
     rates.add_argument("--mains", type=int, metavar="50|60", help="Hz of the grid; both without it")
     rates.add_argument("--rate-hz", type=float, default=4000.0, metavar="SPS", help="of the converter")
     score = add("score", _score, "the detection scoreboard on seeded stories, beside the fixed rules")
-    score.add_argument("--json", metavar="FILE", help="write every number there, - for standard output")
-    score.add_argument("--stories", type=int, default=240, metavar="N", help="how many (default 240)")
-    score.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other stories")
-    score.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: processors)")
-    score.add_argument("--no-vitals", action="store_true", help="nobody posts vitals")
-    score.add_argument(
-        "--write", type=Path, metavar="DIR", help="write the recordings and truths there instead"
-    )
+    score_command.add_options(score)
     repair = add("repair", _repair, "make a killed recording whole again")
     repair.add_argument("case", type=Path, metavar="DIR", help="the case's directory")
     audit = add("audit", _audit, "is a case's record whole: its audit chain, its pulses one to one")
@@ -220,34 +209,11 @@ def _web(args: argparse.Namespace) -> int:
 
 
 def _ctl(args: argparse.Namespace) -> int:
-    from hostd.client import request
-
-    words: dict[str, Any] = {}
-    for word in args.args:
-        key, value = _key_value(word)
-        name, dot, inner = key.partition(".")
-        if dot:  # values.map_mmhg=62
-            words.setdefault(name, {})[inner] = value
-        else:
-            words[key] = value
-    reply = request(args.bus, args.request, words, key=options.client_key(args))
-    sys.stdout.write(json.dumps(reply, default=_jsonable) + "\n")
-    return 0 if reply.get("ok") else 1
+    return ctl_command.run(args)
 
 
 def _keys(args: argparse.Namespace) -> int:
     return keys_command.run(args, sys.stdout)
-
-
-def _key_value(word: str) -> tuple[str, Any]:
-    key, equals, value = word.partition("=")
-    if not equals or not key:
-        raise UsageError(f"{word!r} is not key=value")
-    return key, value
-
-
-def _jsonable(value: Any) -> str:
-    return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
 
 
 def _doctor(args: argparse.Namespace) -> int:
@@ -297,36 +263,7 @@ def _rates(args: argparse.Namespace) -> int:
 
 
 def _score(args: argparse.Namespace) -> int:
-    import os
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from hostd.score import board
-
-    if args.stories < 1 or args.seed < 0 or args.workers < 0:
-        raise UsageError("--stories is 1 or more, --seed and --workers are 0 or more")
-    if args.json not in (None, "-"):
-        options.writable(Path(args.json))  # before an hour of work
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("stories", total=args.stories)
-        if args.write is not None:
-            for number in range(args.stories):
-                board.write(number, args.seed, args.write)
-                progress.advance(task)
-            return 0
-        workers = args.workers or os.cpu_count() or 1
-        played = board.played(
-            args.stories, args.seed, workers, not args.no_vitals, lambda: progress.advance(task)
-        )
-    found = board.board(played, args.seed)
-    if args.json == "-":
-        sys.stdout.write(board.as_json(found) + "\n")
-    else:
-        sys.stdout.write(board.as_text(found) + "\n")
-        if args.json is not None:
-            options.written(Path(args.json), board.as_json(found))
-    return 0 if found.ok else 1
+    return score_command.run(args)
 
 
 def _repair(args: argparse.Namespace) -> int:
@@ -361,7 +298,7 @@ def _export(args: argparse.Namespace) -> int:
 def _identity(args: argparse.Namespace) -> int:
     from hostd.export import identity
 
-    known = identity.write(args.case, dict(_key_value(word) for word in args.fields))
+    known = identity.write(args.case, dict(ctl_command.key_value(word) for word in args.fields))
     sys.stdout.write(f"{args.case / identity.NAME}: {', '.join(k for k, _ in known.fields()) or 'nothing'}\n")
     return 0
 
