@@ -172,7 +172,8 @@ class SimulatedSource:
         n, has = len(channels), len(info.lsb_uv)
         self._stimulator = stimulator = SimulatedStimulator(wanted, self._scenario)
         electrodes = {name: k for k, name in enumerate(channels) if k not in stimulator.places}
-        leads = ContactLeads(box.board, electrodes, wanted.rate_hz, self._scenario.electrode)
+        lie, plugs = self._scenario.electrode, self._scenario.plugs
+        leads = ContactLeads(box.board, electrodes, wanted.rate_hz, lie, plugs)
         box.board.body = WiredBody(self._patient(wanted, stimulator), stimulator, has, leads)
         box.board.pulsed = stimulator.fire
         front_end.start()

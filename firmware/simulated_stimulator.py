@@ -24,6 +24,9 @@ class SimulatedStimulator:
         self._rate_hz = wanted.rate_hz
         self._scenario = scenario
         self._set: set[int] = set()
+        self._sites = wanted.lines
+        self.site = ""
+        """Where the line that rose last is plugged in."""
         self.fired: Delivery | None = None
         """What the line that rose last delivers; None where nobody said."""
         ma_per_mv, v_per_mv = wanted.monitor_scales or (1.0, 4.0)
@@ -45,6 +48,8 @@ class SimulatedStimulator:
     def fire(self, at_samples: float, line: int) -> None:
         """The trigger of `line` rises `at_samples` after conversion 0."""
         self.fired = None
+        reached = self._scenario.line_at(at_samples / self._rate_hz, line)
+        self.site = self._sites[reached - 1] if reached <= len(self._sites) else ""
         if line not in self._set:
             return
         condition = self._scenario.stimulator_at(at_samples / self._rate_hz, line)
@@ -81,8 +86,10 @@ class WiredBody:
         return volts + self._open if self._open else volts
 
     def stimulate(self, at: float, site: str) -> None:
-        """The patient answers to what is delivered."""
-        fired = self._stimulator.fired
+        """The patient answers to what is delivered, where it is delivered: `site` is the line's own."""
+        fired, site = self._stimulator.fired, self._stimulator.site
+        if not site:
+            return
         if fired is None:
             self._patient.stimulate(at, site)
         else:

@@ -212,7 +212,9 @@ class _Room:
             ma, us = 0.0, us if us else 1.0
         elif lead.condition == "loss" and ma is not None:
             ma *= 1.0 - lead.lost
-        self._patient.stimulate(at, self._sites[pulse.line], ma, us)
+        site = self._sites.get(self._patient.scenario.line_at(at / self._rate_hz, pulse.line))
+        if site:
+            self._patient.stimulate(at, site, ma, us)
 
 
 class _Pulses:

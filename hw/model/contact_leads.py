@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from hw.model.board import BoardModel
 from hw.model.contacts import REFERENCE, Contact, ElectrodeChange
 from hw.model.electrodes import Electrode
+from hw.model.plugs import Plugs, other, plugs_at
 
 ELECTRODES: Mapping[Contact, Electrode] = {
     "ok": Electrode(),
@@ -29,8 +30,10 @@ class ContactLeads:
         places: Mapping[str, int],
         rate_hz: float,
         changes: Sequence[ElectrodeChange],
+        plugs: Sequence[Plugs] = (),
     ) -> None:
         self._board, self._places = board, dict(places)
+        changes = in_sockets(changes, plugs, tuple(places)) if plugs else changes
         wanted = [one for one in changes if one.name == REFERENCE or one.name in self._places]
         # Of two at once the later in the file holds, as for the samples.
         waiting = sorted(wanted, key=lambda one: one.at_s)
@@ -45,3 +48,21 @@ class ContactLeads:
                 self._board.set_reference_electrode(electrode)
             else:
                 self._board.set_electrode(self._places[change.name], "p", electrode)
+
+
+def in_sockets(
+    changes: Sequence[ElectrodeChange], plugs: Sequence[Plugs], channels: tuple[str, ...]
+) -> list[ElectrodeChange]:
+    """`changes` as the sockets of `channels` see them: each has the contact of the electrode that is in it."""
+    told = [one for one in changes if one.name == REFERENCE]
+    lies: dict[str, Contact] = {}
+    before: dict[str, Contact] = {}
+    for at_s in sorted({one.at_s for one in (*changes, *plugs)}):
+        lies |= {one.name: one.condition for one in changes if one.at_s == at_s}
+        pairs = plugs_at(plugs, at_s).electrodes
+        for channel in channels:
+            now = lies.get(other(pairs, channel), "ok")
+            if now != before.get(channel, "ok"):
+                told.append(ElectrodeChange(at_s, channel, now))
+            before[channel] = now
+    return told

@@ -18,6 +18,7 @@ from hw.model.motor import Emission, Responder
 from hw.model.motor_units import Firing
 from hw.model.muscles import MOTOR
 from hw.model.pathways import MOTOR_ONLY, SILENT_WAY, WAYS
+from hw.model.plugs import Plugs, on_the_patient, sources
 from hw.model.scenario import NO_CHANGE, Scenario
 from hw.model.sites import find
 from hw.model.sources import Background
@@ -61,8 +62,10 @@ class Patient:
         self.rate_hz = rate_hz
         self.delay_samples = delay_samples
         self.scenario = scenario
+        self._plugs: list[Plugs] = sorted(scenario.plugs, key=lambda one: one.at_s)
+        self._on_it = on_the_patient(self._plugs, electrodes)
         self._background = Background(
-            electrodes,
+            self._on_it,
             rate_hz,
             seed,
             delay_samples=delay_samples,
@@ -78,7 +81,7 @@ class Patient:
         self._seed = seed
         self._limbs: dict[str, _Limb] = {}
         self._pending: list[tuple[int, Floats]] = []
-        self._chunk = np.empty((0, len(electrodes)))
+        self._chunk = np.empty((0, len(self._on_it)))
         self._touching: Floats | None = None
         self._rows: list[list[float]] | None = None
         self._first = 0
@@ -93,7 +96,7 @@ class Patient:
             self._advance(index)
         self._last = index
         if self._rows is None:
-            self._rows = self._chunk.tolist()
+            self._rows = self._shown(0, len(self._chunk)).tolist()
         return self._rows[index - self._first]
 
     def read_block(self, first: int, count: int) -> Floats:
@@ -106,7 +109,7 @@ class Patient:
             if at >= self._end:
                 self._advance(at)
             end = min(first + count, self._end)
-            volts[at - first : end - first] = self._chunk[at - self._first : end - self._first]
+            volts[at - first : end - first] = self._shown(at - self._first, end - self._first)
             at = end
         self._last = first + count - 1
         return volts
@@ -145,7 +148,7 @@ class Patient:
                 changed = min(changed, self._emit(responder, emission, at_samples))
         if changed < self._end and self._rows is not None:
             here = changed - self._first
-            self._rows[here:] = self._chunk[here:].tolist()
+            self._rows[here:] = self._shown(here, len(self._chunk)).tolist()
 
     def _emit(self, responder: Responder, emission: Emission, at_samples: float) -> int:
         """Add what a muscle does; the first row changed."""
@@ -201,7 +204,7 @@ class Patient:
         """The site's own state, made when it is first stimulated."""
         site = f"{side} {nerve}"
         if site not in self._limbs:
-            self._limbs[site] = _Limb(side, nerve, self.electrodes, self._seed)
+            self._limbs[site] = _Limb(side, nerve, self._on_it, self._seed)
         return self._limbs[site]
 
     def _advance(self, index: int) -> None:
@@ -216,6 +219,19 @@ class Patient:
         for first, response in self._pending:
             self._add(first, response)
         self._rows = None
+
+    def _shown(self, start: int, end: int) -> Floats:
+        """Rows of the chunk as the channels show them: each its own electrode, or the one in its socket."""
+        if not self._plugs:
+            return self._chunk[start:end]
+        shown = np.array(self._chunk[start:end, : len(self.electrodes)])
+        for plugs in self._plugs:
+            # What is so from 0 s on is so in the rows before it too, whose input lies before index 0.
+            at = plugs.at_s * self.rate_hz + self.delay_samples if plugs.at_s > 0.0 else 0.0
+            begin = min(max(math.ceil(at) - self._first, start), end)
+            places = sources(plugs, self.electrodes, self._on_it)
+            shown[begin - start :] = self._chunk[begin:end, places]
+        return shown
 
     def _add(self, first: int, response: Floats) -> int:
         """Add what of `response` falls into the chunk; the first row it changed, or the chunk's end."""

@@ -15,6 +15,7 @@ from hw.model.discharges import Discharge
 from hw.model.evoked import Level
 from hw.model.heart import Heart
 from hw.model.interference import Interference
+from hw.model.plugs import Plugs, other, plugs_at
 from hw.model.sites import SITES
 from hw.model.state import Anaesthesia
 from hw.model.stimulator import Condition
@@ -146,11 +147,17 @@ class Scenario:
     electrode: tuple[ElectrodeChange, ...] = ()
     interference: tuple[Interference, ...] = ()
     heart: tuple[Heart, ...] = ()
+    plugs: tuple[Plugs, ...] = ()
 
     def stimulator_at(self, at_s: float, line: int) -> StimulatorChange:
         """The condition of the stimulator of `line` at `at_s`."""
         of_line = [c for c in self.stimulator if c.line in (0, line) and c.at_s <= at_s]
         return max(of_line, key=lambda change: change.at_s, default=SOUND)
+
+    def line_at(self, at_s: float, line: int) -> int:
+        """The line whose site a pulse on `line` reaches at `at_s`."""
+        reached: int = other(plugs_at(self.plugs, at_s).lines, line)
+        return reached
 
     def contact_at(self, name: str, at_s: float) -> Contact:
         """How the electrode `name` (or "reference") lies at `at_s`."""
@@ -199,6 +206,7 @@ KINDS = {
     "electrode": ElectrodeChange,
     "interference": Interference,
     "heart": Heart,
+    "plugs": Plugs,
 }
 """The record of each table."""
 TABLES = tuple(KINDS)

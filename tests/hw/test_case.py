@@ -70,6 +70,9 @@ for_s = 3
 kind = "warmer"
 [[heart]]
 at_s = 0
+[[plugs]]
+at_s = 1.3
+electrodes = [["VLL1", "VLL2"], ["CP3", "CP4"]]
 """
 DOCUMENT = tomllib.loads(TEXT)
 PULSES = [
