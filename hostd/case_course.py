@@ -12,33 +12,50 @@ from hostd.alarm_signals import AlarmSignals
 from hostd.alerts import Alerts
 from hostd.ledger import KINDS, Ledger
 from hostd.outgoing import Outgoing
-from hostd.phases import RECOVERY_S, CaseStand, Happened, step
+from hostd.phases import RECOVERY_S, WAITING, CaseStand, Happened, step
 from hostd.timeline import Timeline
 
 
 class CaseCourse:
-    """Of a case at `rate_hz` whose tests `compared` want baselines; `last` is the order of what is the whole
-    case's, behind all tests."""
+    """Of a case at `rate_hz` whose tests `compared` want baselines, and whose `plugged` ones a check of their
+    plugs; `last` is the order of what is the whole case's, behind all tests."""
 
     def __init__(
-        self, rate_hz: float, compared: Collection[str], alerts: Alerts, timeline: Timeline, last: int
+        self,
+        rate_hz: float,
+        compared: Collection[str],
+        alerts: Alerts,
+        timeline: Timeline,
+        last: int,
+        plugged: Collection[str] = (),
     ) -> None:
         self._compared = frozenset(compared)
         self._alerts, self._timeline, self._last = alerts, timeline, last
         self._ledger = Ledger(rate_hz)
         self._signals = AlarmSignals(rate_hz)
         self._recovery = round(RECOVERY_S * rate_hz)
-        self._stand = CaseStand()
+        self._stand = CaseStand(
+            plugs=tuple((name, WAITING) for name in plugged),
+            grades=tuple((name, WAITING) for name in compared),
+        )
 
     def test(self, index: int, name: str, runs: bool) -> None:
         """A test was started or stopped."""
         if name in self._compared:
             self._later(index, "started" if runs else "stopped", name)
 
-    def baseline(self, index: int, order: int, name: str, there: bool) -> None:
-        """A test has a baseline, or has none any more."""
-        thing = partial(self._happened, Happened("based" if there else "unbased", index, name), "")
+    def baseline(self, index: int, order: int, name: str, grade: str) -> None:
+        """A test has a baseline of this grade, or ("") has none any more."""
+        thing = partial(self._happened, Happened("based" if grade else "unbased", index, name, grade), "")
         self._timeline.put(index, order, thing)
+
+    def measured(self, index: int) -> None:
+        """The electrodes were measured."""
+        self._later(index, "measured", "")
+
+    def plugs(self, index: int, name: str, said: str) -> list[Outgoing]:
+        """What the check says of a test's plugs, in its place of the timeline."""
+        return self._happened(Happened("plugs", index, name, said), "")
 
     def critical(self, index: int, on: bool, text: str) -> None:
         """Somebody says that a critical step begins, or is over."""
@@ -96,8 +113,8 @@ class CaseCourse:
         if now.recovers is not None and now.recovers != before.recovers:
             over = partial(self._happened, Happened("passed", now.recovers), "")
             self._timeline.put(now.recovers, self._last, over)
-        shown = (before.phase, before.running - before.based, before.open, before.critical)
-        if shown == (now.phase, now.running - now.based, now.open, now.critical):
+        shown = (before.phase, before.running - before.based, before.open, before.critical, before.steps)
+        if shown == (now.phase, now.running - now.based, now.open, now.critical, now.steps):
             return []
         fields = {
             "phase": now.phase,
@@ -105,6 +122,7 @@ class CaseCourse:
             "critical": now.critical,
             "waiting": sorted(now.running - now.based),
             "alerts": sorted(now.open),
+            "steps": [{"step": what, "test": test, "state": said} for what, test, said in now.steps],
             "text": text,
         }
         return [Outgoing("case", event.index, fields)]

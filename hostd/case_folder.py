@@ -176,7 +176,7 @@ class CaseFolder:
                 row = (p["name"], p["derivation"], p["present"], p["latency_ms"], *latency)
                 row += (p["amplitude_uv"], *amplitude, p["change_pct"])
                 self._store.put("measurements", test, message.index, *row)
-        elif message.topic in READINGS or kind == "response":
+        elif message.topic in READINGS or kind in ("response", "plugs"):
             header = json.dumps(f)
             self._store.put("readings", message.topic, message.index, utc_ns, f["text"], header)
         elif kind == "baseline" or (kind == "average" and f["final"]):

@@ -108,6 +108,13 @@ class SignalArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     author: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
+class PlugsArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Check the plugs of a test, or ("") of all that can be."""
+
+    test: str = ""
+    author: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
 class ImpedanceArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Measure electrodes: which current, at which frequency (0: the part's usual one), which inputs (`auto`:
     those with an electrode of their own); `phantom`: no person is connected."""
@@ -146,6 +153,7 @@ COMMANDS: dict[str, type[msgspec.Struct]] = {
     "impedance.start": ImpedanceArgs,
     "impedance.stop": NoArgs,
     "leads.watch": WatchArgs,
+    "plugs.check": PlugsArgs,
 }
 
 
@@ -171,6 +179,7 @@ DOES: dict[str, str] = {
     "impedance.start": "Measure the electrodes; no test may run. The answer is topic `impedance`.",
     "impedance.stop": "End that early.",
     "leads.watch": "Watch for open leads, or no longer; `status.leads` has the result.",
+    "plugs.check": "Look anew where a test's responses are, or all tests'; `plugs.TEST` has the result.",
 }
 
 

@@ -24,6 +24,7 @@ from hostd.lead_desk import LeadDesk, refused_current
 from hostd.link_watch import LinkWatch
 from hostd.outcome import Outcome
 from hostd.peers import LOCAL, Peer
+from hostd.plug_watch import COMMAND as PLUGS_CHECK
 from hostd.processing import Command, Processing
 from hostd.rate_guard import RateGuard
 from hostd.reception import Answer, Reception
@@ -184,6 +185,7 @@ class ControlDesk:
                 | "alert.note"
                 | "alarm.signal"
                 | "case.critical"
+                | "plugs.check"
             ):
                 self._in_pipeline(request, answer, actor)
             case _:
@@ -212,11 +214,19 @@ class ControlDesk:
             answer(error_reply(request.id, "bad_state", "the case is closed"))
             return
         watched = {watch.name for watch in self._case.watches}
-        if (test := request.args.get("test")) is not None and test not in self._plans and test not in watched:
+        test = request.args.get("test")
+        every = request.command == PLUGS_CHECK and not test
+        if test is not None and not every and test not in self._plans and test not in watched:
             answer(self._no_such_test(request, test))
             return
         args = {"author": ""} | request.args
-        if request.command in ("alert.acknowledge", "alert.note", "alarm.signal", "case.critical"):
+        if request.command in (
+            "alert.acknowledge",
+            "alert.note",
+            "alarm.signal",
+            "case.critical",
+            PLUGS_CHECK,
+        ):
             args["author"] = actor
 
         def done(error: str | None) -> None:

@@ -136,6 +136,16 @@ class Course:
         followed = self._best or self._standard
         return None if followed is None else followed.error
 
+    def replicates(self, average: Average) -> float | None:
+        """Correlation of the average's halves over the response, in the derivation that is followed; None
+        where there are no halves, or no response to look at."""
+        if self._choosing is None or average.halves_uv is None:
+            return None
+        one, other = average.halves_uv[:, self._choosing.span, self._choosing.row].astype(np.float64)
+        one, other = one - one.mean(), other - other.mean()
+        size = float(np.sqrt(np.sum(one * one) * np.sum(other * other)))
+        return float(np.sum(one * other)) / size if 0.0 < size < np.inf else None
+
     def add(self, sweep: Sweep) -> list[Seen]:
         """One more sweep of the test; what it says of each response that has a baseline."""
         index, weights = sweep.trigger.index, tuple(sweep.weights.tolist())

@@ -174,7 +174,8 @@ class Evoked(OfSweeps):
     ) -> list[Outgoing]:
         fields = self._average_fields(average)
         self._course.set_baseline(average, measured)
-        fields |= baseline_fields(self._course.version, self._course.baseline_error)
+        replicates = self._course.replicates(average)
+        fields |= baseline_fields(self._course.version, self._course.baseline_error, replicates)
         self.baseline = Baseline(index, fields, measured)
         return [Outgoing(f"baseline.{self.plan.name}", index, fields)]
 

@@ -13,7 +13,7 @@ from dsp import kernels
 from dsp.electrosurgery import Change
 from dsp.nouns import Trigger
 from dsp.stream import Scale
-from hostd import link_watch, storage
+from hostd import link_watch, plug_watch, storage
 from hostd.alerts import Alerts
 from hostd.artifact import ArtifactWatch
 from hostd.case import Case
@@ -24,6 +24,7 @@ from hostd.leads import COMMANDS as LEAD_COMMANDS
 from hostd.leads import REASON, Leads
 from hostd.mains import MainsWatch
 from hostd.outgoing import Outgoing, event
+from hostd.plug_watch import PlugWatch
 from hostd.pulses import Pulses
 from hostd.responses import Responses
 from hostd.running import RunningTest
@@ -90,7 +91,10 @@ class Pipeline:
         self.deviations = Deviations(case, rate_hz, self.alerts)
         compared = [p.name for p in case.tests if p.kind != "tof" and (p.peaks or p.response)]
         last = len(case.tests)
-        self._course = CaseCourse(rate_hz, compared, self.alerts, self._timeline, last)
+        self._plugs = PlugWatch(case, description, self.alerts, self._timeline, last + 1)
+        plugged = self._plugs.names
+        self._course = CaseCourse(rate_hz, compared, self.alerts, self._timeline, last, plugged)
+        self._plugs.heard = self._course.plugs
         self.next_index: int | None = None
         self.samples = self.lost_samples = self.gaps = 0
 
@@ -115,6 +119,7 @@ class Pipeline:
             for order, test in enumerate(self.tests.values()):
                 messages += self._told(order, test.restart(block.first_index), test)
             messages += self._told(len(self.tests), self.watches.restart(block.first_index))
+            self._plugs.restart(block.first_index)
         triggers = self._pulses.find(block)
         cuts = self._looked_at(block, triggers)
         start = 0
@@ -147,11 +152,13 @@ class Pipeline:
             if name == "impedance.result":
                 heard = partial(self.deviations.impedance, index, args["leads"])
                 self._timeline.now(index, len(self.tests), heard)
+                self._course.measured(index)
             return self.leads.told(name, args, index)
         match name:
             case "stim.plan":
                 self._pulses.planned(args)
                 self.tests[args["test"]].planned(args)
+                self._plugs.planned(args)
                 return []
             case "stim.fault":
                 return self._fault(index, args)
@@ -165,6 +172,9 @@ class Pipeline:
                 return self._course.note(index, args)
             case "alarm.signal":
                 return self._course.signal(index, args)
+            case plug_watch.COMMAND:
+                self._plugs.check(index, args["test"])
+                return [_event(index, name, args)]
             case "case.critical":
                 self._course.critical(index, args["on"], args["text"])
                 text = "critical step" if args["on"] else "critical step is over"
@@ -178,9 +188,11 @@ class Pipeline:
         match name:
             case "test.start":
                 test.start()
+                self._plugs.start(index, args["test"])
                 self._watched(index, args["test"], True)
             case "test.stop":
                 test.stop()
+                self._plugs.stop(args["test"])
                 self._watched(index, args["test"], False)
             case "test.rate":
                 messages = test.change_rate(args["rate_hz"], index)
@@ -213,6 +225,7 @@ class Pipeline:
             messages += self._told(order, test.append(rows, inside), test)
             if isinstance(test, Tof):
                 self._hold_gates(test)
+        self._plugs.append(rows, inside)
         return messages + self._told(len(self.tests), self.watches.append(rows, inside))
 
     def _hold_gates(self, of: Tof) -> None:
@@ -253,6 +266,7 @@ class Pipeline:
     def _exclude(self, first: int, end: int | None, reason: str) -> None:
         for test in self.tests.values():
             test.exclude(first, end, reason)
+        self._plugs.exclude(first, end, reason)
         self.watches.exclude(first, end, reason)
 
     def _keep_from_averages(self, trigger: Trigger) -> None:
@@ -264,6 +278,7 @@ class Pipeline:
         for test in self.tests.values():
             if test.plan.kind == "average" and test.plan.line != trigger.line:
                 test.exclude(trigger.index, end, TRANSCRANIAL)
+        self._plugs.exclude(trigger.index, end, TRANSCRANIAL, trigger.line)
 
     def _fault(self, index: int, args: dict[str, Any]) -> list[Outgoing]:
         """The edge found a fault of a stimulus: sweeps that see it are rejected, and it is an alert."""
@@ -301,7 +316,9 @@ class Pipeline:
             if family in _HEEDED:
                 self._heed(index, order, message)
             elif family == "baseline":
-                self._course.baseline(message.index, order, name, bool(message.fields["n_sweeps"]))
+                grade = message.fields["grade"] if message.fields["n_sweeps"] else ""
+                self._course.baseline(message.index, order, name, grade)
+                self._plugs.baseline(message.index, name, bool(grade))
         for seen in () if test is None else test.take_seen():
             self._timeline.put(seen.index, order, partial(self.deviations.see, seen))
         return [m for m in messages if m.topic not in _SHARED]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from hostd.schema_alerts import Alarms, Alert, CaseNow, Ledger
+from hostd.schema_alerts import Alarms, Alert, CaseNow, Ledger, Plugs
 from hostd.schema_course import (
     Change,
     Choice,
@@ -185,11 +185,14 @@ class Baseline(Average, kw_only=True):
 
     `version` counts the test's baselines (0: cleared); each is bound to rate, band and derivations as they
     stand here. `error` is its relative standard error in the derivation that is followed, null where it
-    does not stand clear of its noise; `grade` that in a word: good to 0.1, fair to 0.2.
+    does not stand clear of its noise; `grade` that in a word: good to 0.1, fair to 0.2. `replicates`: the
+    correlation of its two halves over the response there, null for answers to single stimuli; below 0.5 they
+    are none, and the grade is poor at best.
     """
 
     version: int
     error: float | None
+    replicates: float | None
     grade: Literal["good", "fair", "poor", "none"]
 
 
@@ -268,6 +271,7 @@ TOPICS: dict[str, tuple[str, type[Header]]] = {
     "ledger": ("events", Ledger),
     "alarms": ("events", Alarms),
     "case": ("events", CaseNow),
+    "plugs.TEST": ("events", Plugs),
     "response.TEST": ("events", Response),
     "tof": ("events", Tof),
     "emg": ("events", Emg),

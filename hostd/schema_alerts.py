@@ -16,8 +16,8 @@ class Alert(Header, kw_only=True):
     tract, in a dangerous band), `eeg` (a hemisphere without blood), `noise` and
     `yield` (electrodes, sweeps that are no good), `stimulus` (a fault at the edge, everything was stopped),
     `delivery` (a current that is not what was commanded), `storage` (the recording's disk is slow or fails),
-    `link` (a display that wants to be missed has fallen silent, `hello` with `watch_s`); the last two are of
-    no test.
+    `link` (a display that wants to be missed has fallen silent, `hello` with `watch_s`), `plugs` (plugs that
+    are exchanged, see `plugs.TEST`); the last three are of no test.
 
     The first cause stands (`first_cause`, `first_index`) until it is shown to be well again; of `change` and
     `drift` what is known better is told anew under the same `id`. `likelihood` of every cause; `cause` is
@@ -157,14 +157,52 @@ class Alarms(Header, kw_only=True):
     open: list[OpenAlert]
 
 
+class SetUpStep(msgspec.Struct):
+    """One step of set-up: `impedance` ("measured", "not measured"), `plugs` of a test (the `state` of
+    `plugs.TEST`), `baseline` of a test ("waiting", or its grade). `test` "" is of none."""
+
+    step: Literal["impedance", "plugs", "baseline"]
+    test: str
+    state: str
+
+
 class CaseNow(Header, kw_only=True):
-    """On change: where the case stands. `setup` until a test runs, `baseline` until all that run have one,
-    `monitoring`, `critical` while somebody says so (`case.critical`), `alert` while one about the patient is
-    open, `recovery` for two minutes after the last was cleared, `closed`. `waiting`: without a baseline."""
+    """On change: where the case stands. `setup` until a test runs, and while plugs of one without a baseline
+    are being checked, `baseline` until all that run have one, `monitoring`, `critical` while somebody says so
+    (`case.critical`), `alert` while one about the patient is open, `recovery` for two minutes after the last
+    was cleared, `closed`. `waiting`: without a baseline. `steps`: what set-up wants, in order; none of them
+    bars another."""
 
     phase: Literal["setup", "baseline", "monitoring", "critical", "alert", "recovery", "closed"]
     before: str
     critical: bool
     waiting: list[str]
     alerts: list[str]
+    steps: list[SetUpStep]
+    text: str
+
+
+PlugVerdict = Literal["waiting", "ok", "reversed", "swapped sides", "wrong jack", "nothing", "unsure"]
+
+
+class PlugFinding(msgspec.Struct):
+    """One peak or muscle: the `derivation` where it should be, and where it was `found` (null: nowhere)."""
+
+    response: str
+    derivation: str
+    found: str | None
+    verdict: PlugVerdict
+    text: str
+
+
+class Plugs(Header, kw_only=True):
+    """Whether a test's plugs are where they belong, by what its stimulus evokes and where: on change, from
+    its first start or `plugs.check` until it is judged. `reversed`: upside down; `swapped sides`: on the
+    other side; `wrong jack`: in place of another; `nothing`: found nowhere; `unsure`: not to be told.
+    `sweeps`: of how many (trains, of muscles). The sign of muscles is not judged."""
+
+    test: str
+    state: PlugVerdict
+    findings: list[PlugFinding]
+    sweeps: int
     text: str
