@@ -19,8 +19,9 @@ from dsp.limits import SUB_AVERAGES
 from dsp.measure import Measurer
 from dsp.muscle import Response, ResponseMeter
 from dsp.nouns import Average, Derivation, Measurement, Sweep, Trigger
-from dsp.presence import T_PRESENT, Evidence
+from dsp.presence import T_PRESENT, Z_95, Evidence
 from dsp.stream import Scale
+from dsp.weights import NoiseWeights
 from hostd.case import TestPlan
 from hostd.plug_exchanges import Asked
 from hostd.plug_judge import Found, Look, Reading, There
@@ -84,6 +85,37 @@ class _Sweeps:
         return self.sweeping.cutter.cut(self.sweeping.stream)
 
 
+class _Mixed:
+    """Derivations of single electrodes: of each (electrode's column, weight)."""
+
+    def __init__(self, parts: list[list[tuple[int, float]]]) -> None:
+        self._parts = [[(at, np.float32(w)) for at, w in of] for of in parts]
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def of(self, uv: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(time, electrode) as (time, derivation); no matrix product: its last digits hang on threads."""
+        made = np.zeros((len(uv), len(self._parts)), np.float32)
+        for k, parts in enumerate(self._parts):
+            for at, weight in parts:
+                made[:, k] += weight * uv[:, at]
+        return made
+
+
+class _MixedWeights(NoiseWeights):
+    """The weights of sweeps in these derivations, as a test of them would have."""
+
+    def __init__(self, mixed: _Mixed, band_hz: tuple[float, float] | None, rate_hz: float) -> None:
+        low_hz, high_hz = band_hz or (None, None)
+        super().__init__(len(mixed), low_hz, rate_hz, high_hz)
+        self._mixed = mixed
+
+    def weigh(self, *intervals: NDArray[np.floating]) -> NDArray[np.float64] | None:
+        """As `NoiseWeights`, between intervals of electrodes."""
+        return super().weigh(*(self._mixed.of(rows) for rows in intervals))
+
+
 class Averaged(_Sweeps):
     """Of a test with peaks. Raises ValueError for a plan that does not fit the stream."""
 
@@ -103,9 +135,12 @@ class Averaged(_Sweeps):
         single = tuple(Derivation(channels[k], tuple(map(float, np.eye(len(channels))[k]))) for k in alone)
         bare = replace(plan, derivations=single, peaks=(), mains="leave", droop="leave", reject_uv=None)
         measured_ms = max(end for p in plan.peaks for _, end in (p.window_ms, p.to_ms or p.window_ms))
-        sweeping = Sweeping(bare, rate_hz, scale, offset_samples, measured_ms)
+        self._mixed = _Mixed(
+            [[(alone.index(k), w) for k, w in enumerate(d.weights) if w] for d in self._made]
+        )
+        noise = _MixedWeights(self._mixed, plan.band_hz, rate_hz)
+        sweeping = Sweeping(bare, rate_hz, scale, offset_samples, measured_ms, noise)
         super().__init__(plan, sweeping, index)
-        self._parts = [[(alone.index(k), w) for k, w in enumerate(d.weights) if w] for d in self._made]
         self._bound = max(plan.sweeps, LEAST_BOUND)
         self._averager = Averager(sweeping.rows, len(self._made), self._bound)
         self._measurers = [self._measurer(one) for one in asked]
@@ -129,22 +164,15 @@ class Averaged(_Sweeps):
         return looks
 
     def _derived(self, sweep: Sweep) -> Sweep:
-        """A sweep of electrodes as one of derivations, each weighed by the noise of what it is made of."""
+        """A sweep of electrodes as one of derivations."""
+        n = len(self._made)
         if not sweep.accepted:
-            return replace(
-                sweep, uv=np.empty((0, len(self._made)), np.float32), weights=np.zeros(len(self._made))
-            )
-        uv = np.empty((len(sweep.uv), len(self._made)), np.float32)
-        weights = np.zeros(len(self._made))
-        for k, parts in enumerate(self._parts):
-            uv[:, k] = sum((np.float32(w) * sweep.uv[:, at] for at, w in parts), np.float32(0.0))
-            noise = sum(abs(w) / sweep.weights[at] if sweep.weights[at] > 0.0 else np.inf for at, w in parts)
-            weights[k] = 1.0 / noise
+            return replace(sweep, uv=np.empty((0, n), np.float32), weights=np.zeros(n))
+        uv = self._mixed.of(sweep.uv)
+        weights = sweep.weights if len(sweep.weights) == n else np.ones(n)
         if self.plan.reject_uv is not None:
-            weights[np.abs(uv).max(axis=0, initial=0.0) > self.plan.reject_uv] = 0.0
-        if not weights.any():
-            return replace(sweep, uv=uv, weights=weights, reason="amplitude")
-        return replace(sweep, uv=uv, weights=weights)
+            weights = np.where(np.abs(uv).max(axis=0) > self.plan.reject_uv, 0.0, weights)
+        return replace(sweep, uv=uv, weights=weights, reason="" if weights.any() else "amplitude")
 
     def _measurer(self, one: Asked) -> tuple[Measurer, list[int]]:
         """What measures a peak in every derivation in which it may be, the own one first."""
@@ -231,14 +259,16 @@ def _found(one: Asked, read: dict[Derivation, Reading]) -> Found:
     under = {h: There(d.name, read[d], d.weights == over) for h, d in one.under}
     own, muscle = read[one.own], one.peak is None
     place = one.own.name, one.electrodes, one.active
-    return Found(one.response, *place, own, under, one.usual_uv, one.sided, muscle)
+    matters = one.sided or one.leads
+    return Found(one.response, *place, own, under, one.usual_uv, one.sided, matters, muscle)
 
 
 def _of_peak(m: Measurement, evidence: Evidence) -> Reading:
     limit = None if evidence.error_uv is None else LIMIT_SDS * evidence.error_uv
-    if not m.present or m.amplitude_ci_uv is None:
+    if not m.present or m.amplitude_uv is None or evidence.error_uv is None:
         return Reading(False, None, 0.0, 0.0, limit)
-    return Reading(True, m.latency_ms, m.amplitude_ci_uv[0], m.amplitude_ci_uv[1], limit)
+    off_uv = Z_95 * evidence.error_uv
+    return Reading(True, m.latency_ms, m.amplitude_uv - off_uv, m.amplitude_uv + off_uv, limit)
 
 
 def _of_muscle(trains: Sequence[Response]) -> Reading:

@@ -43,7 +43,8 @@ class Exchange:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One response of a test (`peak` None: of a muscle), the derivation where it should be, and for every
-    exchange that would move it the one where it would be. `usual_uv`: how large it is as a rule."""
+    exchange that would move it the one where it would be. `usual_uv`: how large it is as a rule; `leads`:
+    trends show it."""
 
     response: str
     peak: Peak | None
@@ -52,6 +53,7 @@ class Asked:
     active: frozenset[str]
     under: tuple[tuple[Exchange, Derivation], ...]
     usual_uv: float
+    leads: bool
 
     @property
     def sided(self) -> bool:
@@ -91,6 +93,7 @@ def asked_of(case: Case) -> dict[str, tuple[Asked, ...]]:
                 _active(own, case.channels),
                 _under(plan, used, own, every, case.channels),
                 usual,
+                plan.leading is not None and plan.peaks[plan.leading] == peak,
             )
             for name, peak, own, used, usual in wanted[plan.name]
         )

@@ -57,7 +57,7 @@ class There:
 @dataclass(frozen=True, slots=True)
 class Found:
     """One response where it should be, and where exchanges would have it. `sided`: an electrode of one side
-    shows it, so that it tells the sides apart."""
+    shows it, so that it tells the sides apart. `matters`: it does, or is what the test is followed by."""
 
     response: str
     derivation: str
@@ -67,6 +67,7 @@ class Found:
     under: Mapping[Exchange, There]
     usual_uv: float = 0.0
     sided: bool = False
+    matters: bool = False
     muscle: bool = False
 
 
@@ -114,7 +115,7 @@ class Finding:
     found: str | None
     verdict: State
     text: str
-    sided: bool = False
+    matters: bool = False
 
 
 def judge(looks: Iterable[Look]) -> list[Fault]:
@@ -146,9 +147,9 @@ def findings(look: Look, faults: Iterable[Fault]) -> tuple[Finding, ...]:
 
 
 def state_of(found: tuple[Finding, ...]) -> State:
-    """The word on a test: the gravest; what cannot be judged counts where it would tell the sides apart."""
+    """The word on a test: the gravest; what cannot be judged counts where it matters."""
     verdicts = [one.verdict for one in found]
-    if any(one.sided and one.verdict == "unsure" for one in found):
+    if any(one.matters and one.verdict == "unsure" for one in found):
         verdicts = [word for word in verdicts if word != "ok"]
     order: tuple[State, ...] = (*FAULTS, "waiting", "nothing", "ok")
     return next((word for word in order if word in verdicts), "unsure")
@@ -320,10 +321,10 @@ def _finding(look: Look, one: Found, faults: Iterable[Fault], alone: bool) -> Fi
         return Finding(one.response, one.derivation, None, "waiting", text)
     if any(_moves(one, h) for h in one.under):
         text = f"{one.response} of {look.site} is not in {one.derivation}; more than one exchange explains it"
-        return Finding(one.response, one.derivation, None, "unsure", text, one.sided)
+        return Finding(one.response, one.derivation, None, "unsure", text, one.matters)
     if one.own.limit_uv is not None and one.own.limit_uv <= one.usual_uv * (1.0 if alone else LEAST_SHARE):
         text = f"{one.response} of {look.site} is found nowhere; look at the stimulator, its leads"
         text += f" and {one.derivation}"
         return Finding(one.response, one.derivation, None, "nothing", text)
     text = f"{one.response} of {look.site} cannot be judged: the noise hides it"
-    return Finding(one.response, one.derivation, None, "unsure", text, one.sided)
+    return Finding(one.response, one.derivation, None, "unsure", text, one.matters)

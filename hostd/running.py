@@ -78,11 +78,18 @@ class RunningTest(Protocol):
 class Sweeping:
     """From samples to the sweeps of one test. Raises ValueError for a plan that does not fit the stream.
 
-    `t0_ms` and `dt_ms` are the rows' times, `rows` how many, `stream` and `cutter` their parts.
+    `t0_ms` and `dt_ms` are the rows' times, `rows` how many, `stream` and `cutter` their parts. `noise`: what
+    weighs the sweeps, where it is not the plan's derivations by themselves.
     """
 
     def __init__(
-        self, plan: TestPlan, rate_hz: float, scale: Scale, offset_samples: float, measured_ms: float | None
+        self,
+        plan: TestPlan,
+        rate_hz: float,
+        scale: Scale,
+        offset_samples: float,
+        measured_ms: float | None,
+        noise: NoiseWeights | None = None,
     ) -> None:
         self.plan = plan
         self.names = tuple(d.name for d in plan.derivations)
@@ -96,7 +103,7 @@ class Sweeping:
         self.reach = g.post + g.tail + history
         self.stream = Stream(plan.derivations, scale, sos, blank, history, math.ceil(MOST_S * rate_hz))
         low_hz, high_hz = plan.band_hz or (None, None)
-        noise = NoiseWeights(len(self.names), low_hz, rate_hz, high_hz)
+        noise = noise or NoiseWeights(len(self.names), low_hz, rate_hz, high_hz)
         weights = noise if plan.weighting == "noise" else None
         self.lines = tuple(filter(None, (plan.line, plan.stimulus.alternate_line)))
         self.cutter = SweepCutter(g, sos, len(self.names), self.lines, plan.reject_uv, weights)

@@ -108,7 +108,7 @@ def test_the_lists_of_what_stimulates_hold_every_command_that_does() -> None:
     assert set(ON_THE_CART) == CURRENTS | CART
     assert set(COMMANDS) - set(ON_THE_CART) == MAY | {
         *("test.stop", "baseline.set", "baseline.clear", "alert.acknowledge", "impedance.stop"),
-        *("alert.note", "case.critical"),
+        *("alert.note", "case.critical", "plugs.check"),
     }, "a new command needs its place in this table"
 
 

@@ -86,7 +86,7 @@ def test_the_case_is_told_when_it_changes_and_recovery_ends_at_its_sample() -> N
     course = CaseCourse(RATE_HZ, ["a"], alerts, timeline, 3)
     course.test(0, "a", True)
     course.test(0, "tof", True)
-    course.baseline(100, 0, "a", True)
+    course.baseline(100, 0, "a", "good")
     told = timeline.due(200)
     evidence = {"index": 300, "since_index": 250}
     told += course.with_alerts(alerts.raise_(300, "a", "change", "high", "down", evidence, "focal"))

@@ -224,7 +224,7 @@ def test_any_splits_give_the_same_bits(seed: int, mean_samples: int) -> None:
 def test_the_reference_itself_has_everything_in_it() -> None:
     wanted = reference(True, True)
     families = {topic.partition(".")[0] for topic in wanted}
-    assert families == {"stim", "sweep", "average", "measure", "event", "baseline", "mains", "case"}
+    assert families == {"stim", "sweep", "average", "measure", "event", "baseline", "mains", "case", "plugs"}
     assert len(wanted[f"average.{LEFT}"]) > 15 and len(wanted[f"average.{RIGHT}"]) > 35
     assert len(wanted["stim"]) > 80
     lossless = by_topic(simulate(SECONDS, CASE, 1, CALM_BODY))

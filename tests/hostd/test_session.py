@@ -52,7 +52,8 @@ def test_it_ends_well_and_says_little(live: Live) -> None:
 
 def test_every_topic_is_heard_on_its_endpoint(live: Live) -> None:
     traces = {f"{kind}.{test}" for kind in ("sweep", "average", "baseline") for test in TESTS}
-    events = {"beat", "status", "stim", "event", "mains", "case", *(f"measure.{test}" for test in TESTS)}
+    events = {f"{kind}.{test}" for kind in ("measure", "plugs") for test in TESTS}
+    events |= {"beat", "status", "stim", "event", "mains", "case"}
     wanted = {t: {"traces"} for t in traces} | {t: {"events"} for t in events} | {"raw": {"raw"}}
     assert live.endpoint_of == wanted
 

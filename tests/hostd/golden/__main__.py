@@ -46,6 +46,7 @@ ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("alert.note", {"id": "change-1", "step": "told", "text": "surgeon", "author": "tech"}),
     ("alarm.signal", {"what": "audio", "state": "paused", "seconds": 60, "author": "tech"}),
     ("case.critical", {"on": True, "text": "distraction", "author": "tech"}),
+    ("plugs.check", {}),
     ("impedance.start", {"current_na": 24}),
     ("impedance.stop", {}),
     ("leads.watch", {"current_na": 0}),
@@ -66,6 +67,7 @@ def best(messages: Iterable[Outgoing]) -> dict[str, Outgoing]:
         dull = (topic == "tof" and f["count"] is None) or (topic == "event" and f["kind"] != "surgeon")
         dull |= topic == "alert" and (f["state"] != "confirmed" or f["kind"] != "change")
         dull |= topic == "case" and f["phase"] != "alert"
+        dull |= topic == "plugs.TEST" and f["state"] == "waiting"
         dull |= topic in ("eeg", "spectrum") and any(f["artifact"])
         if not dull:
             found[topic] = message
@@ -123,7 +125,7 @@ def main() -> int:
     """Write what is missing."""
     with tempfile.TemporaryDirectory() as folder:
         messages = [
-            *(m for m in hurt_early(1024) if m.topic in OF_AN_INJURY),
+            *(m for m in hurt_early(1024) if m.topic in OF_AN_INJURY or m.topic.startswith("plugs.")),
             *record(Path(folder), new_case_id())[1],
         ]
     frames = {topic: frames_of(message) for topic, message in best(messages).items()}
