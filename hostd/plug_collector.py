@@ -31,6 +31,8 @@ FIRST_SWEEPS, EVERY_SWEEPS, LEAST_BOUND = 32, 16, 64
 FIRST_TRAINS, LAST_TRAINS = 3, 10
 SEEN_SHARE, ABSENT_SHARE = 0.3, 0.1
 """Of trains that a muscle answers: it is seen; it does not answer."""
+LEAST_ANSWERS, LEAST_ONSETS = 2, 3
+"""One answer is chance; an onset is that of so many, and of half the trains."""
 LIMIT_SDS = T_PRESENT + 1.0
 """A response that stands so many standard errors high is seen five times of six."""
 MUSCLE_TIMES = 2.0
@@ -279,11 +281,11 @@ def _of_muscle(trains: Sequence[Response]) -> Reading:
     answers = [one for one in known if one.present and one.amplitude_uv is not None]
     limit = median(one.limit_uv for one in known if one.limit_uv is not None)
     share = len(answers) / len(known)
-    if share < SEEN_SHARE:
+    if share < SEEN_SHARE or len(answers) < LEAST_ANSWERS:
         return Reading(False, None, 0.0, 0.0, limit if share <= ABSENT_SHARE else None)
     size = median(one.amplitude_uv for one in answers if one.amplitude_uv is not None)
     onsets = [one.onset_ms for one in answers if one.onset_ms is not None]
-    onset = median(onsets) if onsets else None
+    onset = median(onsets) if len(onsets) >= max(LEAST_ONSETS, len(known) / 2) else None
     return Reading(True, onset, size / MUSCLE_TIMES, size * MUSCLE_TIMES, limit)
 
 

@@ -14,8 +14,9 @@ from hostd.plug_exchanges import Exchange, Verdict, on_scalp
 
 State = Literal["waiting", "ok", "reversed", "swapped sides", "wrong jack", "nothing", "unsure"]
 FAULTS: tuple[State, ...] = ("swapped sides", "reversed", "wrong jack")
-TIMES_LARGER, EARLIER_MS = 2.0, 2.0
-"""A response that is seen in two places is where it is so many times larger; of two signs the earlier."""
+TIMES_LARGER, EARLIER_MS, SHOULDER_SHARE = 2.0, 2.0, 0.75
+"""A response that is seen in two places is where it is so many times larger; of two signs it has the one that
+comes so much earlier, if that wave is not a shoulder of less than so much of the other."""
 CLEAR_SHARE, MISSED_SHARE = 0.5, 0.75
 """Shares of the limit by which a response must stand: to be clear, the right way up or upside down, since it
 cannot be both; and to say that it would not have been missed in its own place."""
@@ -172,7 +173,7 @@ class _Case:
 
 def _case(h: Exchange, looks: list[Look]) -> _Case | None:
     """What `h` brings back; None where it brings nothing, or contradicts a response that is in its place."""
-    moved = [(look.test, f) for look in looks for f in look.found if h in f.under]
+    moved = [(look.test, f) for look in looks for f in look.found if h in f.under and _tells(f, h)]
     if any(_contradicts(f, h) for _, f in moved):
         return None
     mine = [(test, f) for test, f in moved if _moves(f, h)]
@@ -194,10 +195,10 @@ def _gains(own: Reading, there: Reading, upside_down: bool) -> bool:
         return False
     if upside_down:
         clear = _stands(there, CLEAR_SHARE)
-        return clear and (not _stands(own, CLEAR_SHARE) or _earlier(there, own) or _larger(there, own))
+        return clear and (not _stands(own, CLEAR_SHARE) or _first_wave(there, own))
     if not own.seen:
         return own.limit_uv is not None and there.low_uv > MISSED_SHARE * own.limit_uv
-    return _larger(there, own)
+    return there.low_uv > own.high_uv * TIMES_LARGER
 
 
 def _earlier(one: Reading, other: Reading) -> bool:
@@ -205,32 +206,39 @@ def _earlier(one: Reading, other: Reading) -> bool:
     return known and (other.latency_ms or 0.0) - (one.latency_ms or 0.0) >= EARLIER_MS
 
 
-def _larger(one: Reading, other: Reading) -> bool:
-    return one.low_uv > other.high_uv * TIMES_LARGER
+def _first_wave(one: Reading, other: Reading) -> bool:
+    """Of two signs of one trace, whether `one` is the response: the earlier, unless the later is much larger
+    and what comes before it is its shoulder."""
+    size, other_size = one.low_uv + one.high_uv, other.low_uv + other.high_uv
+    if _earlier(one, other) and size > SHOULDER_SHARE * other_size:
+        return True
+    shoulder = not _earlier(other, one) or other_size <= SHOULDER_SHARE * size
+    return shoulder and one.low_uv > other.high_uv
 
 
 def in_place(f: Found, last: bool) -> bool:
     """The response is seen where it should be, the right way up, and clearly so unless this is the `last`
     look."""
-    doubted = any(there.upside_down and _earlier(there.reading, f.own) for there in f.under.values())
+    over = (there.reading for there in f.under.values() if there.upside_down)
+    doubted = any(reading.seen and _first_wave(reading, f.own) for reading in over)
     return f.own.seen and not doubted and (last or _stands(f.own, CLEAR_SHARE))
 
 
+def _tells(f: Found, h: Exchange) -> bool:
+    """Whether `h` moves what is active: another reference loses no response."""
+    return f.sided if h.what == "lines" else bool(f.active & {name for pair in h.pairs for name in pair})
+
+
 def _moves(f: Found, h: Exchange) -> bool:
-    """Whether `h` brings the response back. Another reference loses none: but for sides, an exchange moves
-    what is active."""
+    """Whether `h` brings the response back."""
     there = f.under[h]
-    if h.verdict != "swapped sides" and not f.active & {name for pair in h.pairs for name in pair}:
-        return False
     return _gains(f.own, there.reading, there.upside_down)
 
 
 def _contradicts(f: Found, h: Exchange) -> bool:
     """Whether the response is in its place, and would not be where `h` has it."""
     there = f.under[h]
-    if _gains(there.reading, f.own, there.upside_down):
-        return True
-    return f.own.seen and there.reading.seen and f.own.low_uv > there.reading.high_uv
+    return _gains(there.reading, f.own, there.upside_down)
 
 
 def _both_ways(h: Exchange, looks: list[Look]) -> bool:
@@ -239,7 +247,7 @@ def _both_ways(h: Exchange, looks: list[Look]) -> bool:
     always."""
     ((a, b),) = h.pairs
     for one, other in ((a, b), (b, a)):
-        mine = [f for k in looks for f in k.found if one in f.electrodes and other not in f.electrodes]
+        mine = [f for k in looks for f in k.found if one in f.active and other not in f.electrodes]
         better = [f for f in mine if h in f.under and _better(f, h)]
         if not better and (mine or on_scalp(a) or on_scalp(b)):
             return False
@@ -319,7 +327,7 @@ def _finding(look: Look, one: Found, faults: Iterable[Fault], alone: bool) -> Fi
     if not look.last:
         text = f"{one.response} of {look.site} is not seen yet"
         return Finding(one.response, one.derivation, None, "waiting", text)
-    if any(_moves(one, h) for h in one.under):
+    if any(_tells(one, h) and _moves(one, h) for h in one.under):
         text = f"{one.response} of {look.site} is not in {one.derivation}; more than one exchange explains it"
         return Finding(one.response, one.derivation, None, "unsure", text, one.matters)
     if one.own.limit_uv is not None and one.own.limit_uv <= one.usual_uv * (1.0 if alone else LEAST_SHARE):

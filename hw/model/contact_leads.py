@@ -53,11 +53,11 @@ class ContactLeads:
 def in_sockets(
     changes: Sequence[ElectrodeChange], plugs: Sequence[Plugs], channels: tuple[str, ...]
 ) -> list[ElectrodeChange]:
-    """`changes` as the sockets of `channels` see them: each has the contact of the electrode that is in it."""
+    """`changes` as the sockets of `channels` see them: each as the electrode that is in it lies."""
     told = [one for one in changes if one.name == REFERENCE]
     lies: dict[str, Contact] = {}
     before: dict[str, Contact] = {}
-    for at_s in sorted({one.at_s for one in (*changes, *plugs)}):
+    for at_s in sorted({one.at_s for one in changes} | {one.at_s for one in plugs}):
         lies |= {one.name: one.condition for one in changes if one.at_s == at_s}
         pairs = plugs_at(plugs, at_s).electrodes
         for channel in channels:
