@@ -134,7 +134,7 @@ class Pipeline:
         self.samples += len(block.counts)
         self.next_index = block.end_index
         self._pulses.passed(block.end_index)
-        return self._course.with_alerts(messages + self._timeline.due(block.end_index))
+        return messages + self._due(block.end_index)
 
     def command(self, name: str, args: dict[str, Any]) -> list[Outgoing]:
         """Carry out one command now, between two samples. Raises ValueError when it cannot be."""
@@ -212,7 +212,7 @@ class Pipeline:
             ended += self._told(order, test.finish(), test)
         ended += self._told(len(self.tests), self.watches.finish())
         self._course.close(self.next_index or 0)
-        return self._course.with_alerts(ended + self._timeline.due(None))
+        return ended + self._due(None)
 
     def _feed_rows(self, block: SampleBlock, start: int, end: int, triggers: list[Trigger]) -> list[Outgoing]:
         first, last = block.first_index + start, block.first_index + end
@@ -261,7 +261,11 @@ class Pipeline:
             self._exclude(*span, ELECTROSURGERY)
         if not text:
             return []
-        return [*self._timeline.due(seen.index), event(seen.index, text, ELECTROSURGERY, "auto")]
+        return [*self._due(seen.index), event(seen.index, text, ELECTROSURGERY, "auto")]
+
+    def _due(self, fed: int | None) -> list[Outgoing]:
+        """What many tests share, as far as it is known, with what each alert means behind it."""
+        return self._timeline.due(fed, self._course.with_alerts)
 
     def _exclude(self, first: int, end: int | None, reason: str) -> None:
         for test in self.tests.values():

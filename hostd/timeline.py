@@ -12,6 +12,8 @@ from hostd.outgoing import Outgoing
 Thing = Outgoing | Callable[[], list[Outgoing]]
 """A message, or something to decide that makes messages."""
 
+After = Callable[[list[Outgoing]], list[Outgoing]]
+
 
 class Timeline:
     """Holds things until nothing earlier can come any more: `delay` samples behind what was fed."""
@@ -35,10 +37,11 @@ class Timeline:
         """Something that is known with sample `index`, and told in its place among what is known then."""
         self.put(index - self._delay, order, thing)
 
-    def due(self, fed: int | None) -> list[Outgoing]:
-        """All that is due with the samples before `fed` (None: everything), by sample, then source."""
+    def due(self, fed: int | None, after: After = list) -> list[Outgoing]:
+        """All that is due with the samples before `fed` (None: everything), by sample, then source. The
+        messages of each go through `after` before the next is taken up: what follows from them comes first."""
         messages: list[Outgoing] = []
         while self._waiting and (fed is None or self._waiting[0][0] <= fed - self._delay):
             thing = heappop(self._waiting)[3]
-            messages += [thing] if isinstance(thing, Outgoing) else thing()
+            messages += after([thing] if isinstance(thing, Outgoing) else thing())
         return messages
