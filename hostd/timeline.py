@@ -39,7 +39,7 @@ class Timeline:
 
     def due(self, fed: int | None, after: After = list) -> list[Outgoing]:
         """All that is due with the samples before `fed` (None: everything), by sample, then source. The
-        messages of each go through `after` before the next is taken up: what follows from them comes first."""
+        messages of each go through `after` before the next is taken up: what follows from them is first."""
         messages: list[Outgoing] = []
         while self._waiting and (fed is None or self._waiting[0][0] <= fed - self._delay):
             thing = heappop(self._waiting)[3]

@@ -23,6 +23,7 @@ from hw.link import (
     Stimulus,
 )
 from hw.model.contacts import ElectrodeChange
+from hw.model.plugs import Plugs
 from hw.model.scenario import Scenario
 from hw.samples import SampleBlock
 from tests.support.links import tiles
@@ -118,6 +119,19 @@ def test_a_stimulus_reaches_the_patient() -> None:
     assert still.counts.shape == pulsed.counts.shape
     assert 50 < changed[0] <= 53
     assert len(changed) > 40
+
+
+def test_an_output_in_the_others_site_stimulates_there() -> None:
+    def counts(line: int, lines: tuple[tuple[int, int], ...] = ()) -> np.ndarray:
+        source = SimulatedSource(None, 0.1, 1, Scenario(plugs=(Plugs(0.0, lines=lines),)))
+        source.configure(wanted())
+        return Ran(source, *armed(plan(1, line=line, period=4000, phase=50))).counts
+
+    left, right = counts(1), counts(2)
+    assert not np.array_equal(left, right)
+    assert np.array_equal(counts(1, ((1, 2),)), right) and np.array_equal(counts(2, ((1, 2),)), left)
+    # Nothing is plugged into line 3 of this box, so that nobody is stimulated.
+    assert np.array_equal(counts(1, ((1, 3),)), simulate(0.1).counts)
 
 
 def test_commands_are_answered_among_the_samples() -> None:

@@ -152,7 +152,8 @@ def test_everything_is_what_the_schema_declares() -> None:
 def test_the_case_goes_from_baseline_to_alert_and_says_how_good_its_baselines_are() -> None:
     messages = happened("legs")
     phases = [m.fields["phase"] for m in messages if m.topic == "case"]
-    assert phases[0] == "baseline" and "monitoring" in phases and phases[-1] == "closed"
+    assert phases[0] == "setup" and "monitoring" in phases and phases[-1] == "closed"
+    assert phases.index("setup") < phases.index("baseline") < phases.index("monitoring")
     assert phases.index("monitoring") < phases.index("alert")
     baselines = {m.topic: m.fields for m in messages if m.topic.startswith("baseline.")}
     assert {f["version"] for f in baselines.values()} == {1}

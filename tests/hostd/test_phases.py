@@ -81,6 +81,64 @@ def test_an_open_alert_is_always_the_phase_and_a_closed_case_stays(
     assert step(closed, Happened("raised", 101, "a"), 50).phase == "closed"
 
 
+def test_set_up_lasts_while_plugs_of_a_test_without_a_baseline_are_judged() -> None:
+    plugs, grades = (("a", "waiting"), ("b", "waiting")), (("a", "waiting"), ("b", "waiting"))
+    stand, phases = CaseStand(plugs=plugs, grades=grades), []
+    events = [
+        Happened("started", 1, "a"),
+        Happened("plugs", 2, "a", "swapped sides"),
+        Happened("started", 3, "b"),
+        Happened("based", 4, "b", "fair"),
+        Happened("based", 5, "a", "poor"),
+        Happened("plugs", 6, "a", "waiting"),
+        Happened("unbased", 7, "b"),
+        Happened("plugs", 8, "b", "unsure"),
+    ]
+    for event in events:
+        stand = step(stand, event, 50)
+        phases.append(stand.phase)
+    assert phases == [
+        "setup",
+        "baseline",
+        "setup",
+        "baseline",
+        "monitoring",
+        "monitoring",
+        "setup",
+        "baseline",
+    ]
+
+
+def test_steps_say_in_order_what_set_up_wants() -> None:
+    stand = CaseStand(plugs=(("a", "waiting"), ("b", "waiting")), grades=(("a", "waiting"),))
+    assert stand.steps == (
+        ("impedance", "", "not measured"),
+        ("plugs", "a", "waiting"),
+        ("plugs", "b", "waiting"),
+        ("baseline", "a", "waiting"),
+    )
+    for event in (
+        Happened("based", 1, "a", "good"),
+        Happened("plugs", 1, "b", "ok"),
+        Happened("measured", 2),
+        Happened("based", 3, "a", "poor"),
+    ):
+        stand = step(stand, event, 50)
+    assert [said for _, _, said in stand.steps] == ["measured", "waiting", "ok", "poor"]
+    assert [said for _, _, said in step(stand, Happened("unbased", 4, "a"), 50).steps][-1] == "waiting"
+
+
+def test_a_step_alone_is_told_and_the_same_again_is_not() -> None:
+    alerts, timeline = Alerts(), Timeline(10)
+    course = CaseCourse(RATE_HZ, ["a"], alerts, timeline, 3, ["a"])
+    course.measured(5)
+    course.measured(6)
+    (told,) = timeline.due(None)
+    assert told.fields["steps"][0] == {"step": "impedance", "test": "", "state": "measured"}
+    assert [m.fields["phase"] for m in course.plugs(9, "a", "ok")] == ["setup"]
+    assert course.plugs(9, "a", "ok") == []
+
+
 def test_the_case_is_told_when_it_changes_and_recovery_ends_at_its_sample() -> None:
     alerts, timeline = Alerts(), Timeline(10)
     course = CaseCourse(RATE_HZ, ["a"], alerts, timeline, 3)

@@ -1,5 +1,7 @@
 """The timeline: what happened first is taken up first, and the same however samples are cut."""
 
+from functools import partial
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,3 +52,21 @@ def test_what_is_decided_is_decided_in_its_turn() -> None:
     timeline.now(30, 1, said(30, 1, "now"))
     assert timeline.due(29) == []
     assert [m.index for m in timeline.due(30)] == [30], "what is known now is told now"
+
+
+def test_what_follows_from_a_message_is_taken_up_before_the_next_thing() -> None:
+    timeline = Timeline(5)
+    order: list[str] = []
+
+    def thing(index: int) -> list[Outgoing]:
+        order.append(f"{index}")
+        return [said(index, 0, "")]
+
+    def after(messages: list[Outgoing]) -> list[Outgoing]:
+        order.extend(f"after {m.index}" for m in messages)
+        return messages
+
+    for index in (3, 4):
+        timeline.put(index, 0, partial(thing, index))
+    assert [m.index for m in timeline.due(None, after)] == [3, 4]
+    assert order == ["3", "after 3", "4", "after 4"]
