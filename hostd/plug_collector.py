@@ -24,7 +24,7 @@ from dsp.stream import Scale
 from dsp.weights import NoiseWeights
 from hostd.case import TestPlan
 from hostd.plug_exchanges import Asked
-from hostd.plug_judge import Found, Look, Reading, There
+from hostd.plug_readings import Found, Look, Reading, There
 from hostd.running import Sweeping
 
 FIRST_SWEEPS, EVERY_SWEEPS, LEAST_BOUND = 32, 16, 64

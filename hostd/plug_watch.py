@@ -21,7 +21,8 @@ from hostd.case import Case
 from hostd.outgoing import Outgoing, event
 from hostd.plug_collector import Bench, Collector
 from hostd.plug_exchanges import Asked, asked_of, judged_tests
-from hostd.plug_judge import FAULTS, Fault, Finding, Look, State, findings, judge, state_of
+from hostd.plug_judge import FAULTS, Fault, Finding, State, findings, judge, state_of
+from hostd.plug_readings import Look
 from hostd.timeline import Timeline
 from hw.link import Description
 

@@ -11,14 +11,18 @@ import pytest
 
 from dsp.stream import Scale
 from hostd import casefile, plug_collector, schema
+from hostd.alerts import Alerts
 from hostd.evoked import Evoked
 from hostd.grading import grade
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hostd.plug_exchanges import Exchange, asked_of, mirrored
-from hostd.plug_judge import Found, Look, Reading, There, findings, judge, state_of
+from hostd.plug_judge import findings, judge, state_of
+from hostd.plug_readings import Found, Look, Reading, There
+from hostd.plug_watch import PlugWatch
 from hostd.schema_header import Header
 from hostd.score.bedside import Shot, describe, monitored, recording
+from hostd.timeline import Timeline
 from hw.model.contacts import ElectrodeChange
 from hw.model.patient import Patient
 from hw.model.plugs import Plugs
@@ -360,6 +364,38 @@ def test_a_wrong_jack_shows_both_ways() -> None:
     assert judge([look(n9, silent)]) == [], "an electrode that is off gives its response to nobody"
     reference = found("N9", GONE, {JACK: SEEN}, "EPR EPL", over=False)
     assert judge([look(reference)]) == [], "another reference loses no response"
+
+
+def test_what_one_look_says_is_believed_when_the_next_says_it_too() -> None:
+    case = case_of("median")
+    watch = PlugWatch(case, describe(case), Alerts(), Timeline(0), 3)
+    name = "left_median"
+    gone = replace(look(found("N9", GONE, {SIDES: SEEN})), test=name)
+    fine = replace(look(found("N9", SEEN, {SIDES: GONE})), test=name)
+    hidden = replace(look(found("N9", NOISY, {SIDES: NOISY})), test=name)
+
+    def said(*looks: Look) -> Iterator[str]:
+        watch._tests[name].check += 1
+        watch._tests[name].state, watch._tests[name].suspected = "waiting", None
+        for k, one in enumerate(looks):
+            watch._take(10 * k, watch._tests[name].check, one)
+            yield watch._tests[name].state
+
+    assert list(said(gone, gone)) == ["waiting", "swapped sides"]
+    assert list(said(fine, fine)) == ["waiting", "ok"]
+    assert list(said(gone, hidden, gone, fine, fine)) == ["waiting"] * 4 + ["ok"]
+    last = replace(gone, last=True)
+    assert list(said(hidden, last)) == ["waiting", "unsure"], "one look alone accuses nobody"
+
+
+def test_samples_that_hold_no_body_are_not_looked_at() -> None:
+    room = Room("median", Scenario(), 17.0)
+    room.ask("test.start", test="left_median")
+    room.ask("impedance.span", first_index=0, end_index=7_000)
+    list(room.play(17))
+    told = [m for m in room.said if m.topic == "plugs.left_median"]
+    assert told[0].fields["sweeps"] == 0
+    assert told[1].index > 7_000 + 31 * 1000 / 4.3, "32 good sweeps take their time"
 
 
 def muscles(**onsets: float | None) -> Look:
