@@ -47,7 +47,7 @@ class Fault:
         moved = {
             (look.test, f.response)
             for f in look.found
-            if any(h in f.under for h in self.exchanges) and not in_place(f, True)
+            if any(h in f.under and tells(f, h) for h in self.exchanges) and not in_place(f, True)
         }
         return Fault(self.exchanges, self.explains | moved, self.verdict)
 
@@ -122,10 +122,16 @@ def _case(h: Exchange, looks: list[Look]) -> _Case | None:
     if any(contradicts(f, h) for _, f in moved):
         return None
     mine = [(test, f) for test, f in moved if moves(f, h)]
-    over = any(f.under[h].upside_down for _, f in mine)
+    over = any(_turned(f, h) for _, f in mine)
     if not mine or (h.verdict != "swapped sides" and not over and not _both_ways(h, looks)):
         return None
     return _Case(h, frozenset((test, f.response) for test, f in mine), over)
+
+
+def _turned(f: Found, h: Exchange) -> bool:
+    """Upside down and of the usual size: what a reference shows alone, its electrode being off, is small."""
+    there = f.under[h]
+    return there.upside_down and there.reading.low_uv + there.reading.high_uv >= 2.0 * f.usual_uv
 
 
 def _both_ways(h: Exchange, looks: list[Look]) -> bool:

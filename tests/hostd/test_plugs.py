@@ -398,6 +398,14 @@ def test_samples_that_hold_no_body_are_not_looked_at() -> None:
     assert told[1].index > 7_000 + 31 * 1000 / 4.3, "32 good sweeps take their time"
 
 
+def test_what_a_reference_shows_alone_is_no_reversal() -> None:
+    turned = Exchange("electrodes", (("C5S", "Fpz"),), "reversed", "the plugs of C5S and Fpz")
+    (fault,) = judge([look(found("N13", GONE, {turned: SEEN}, "C5S Fpz"))])
+    assert fault.verdict == "reversed"
+    small = replace(SEEN, low_uv=1.1, high_uv=1.9)  # usual are 2 uV
+    assert judge([look(found("N13", GONE, {turned: small}, "C5S Fpz"))]) == []
+
+
 def muscles(**onsets: float | None) -> Look:
     def one(name: str, ms: float | None) -> Found:
         reading = GONE if ms is None else replace(SEEN, latency_ms=ms)
