@@ -35,6 +35,8 @@ LEAST_ANSWERS, LEAST_ONSETS = 2, 3
 """One answer is chance; an onset is that of so many, and of half the trains."""
 LIMIT_SDS = T_PRESENT + 1.0
 """A response that stands so many standard errors high is seen five times of six."""
+LOUD_TIMES = 8.0
+"""Noise that hides so many times the usual response is no body's: nothing is read in it."""
 MUSCLE_TIMES = 2.0
 """A muscle's answers vary by so much and more from train to train."""
 BLIND = Reading(False, None, 0.0, 0.0, None)
@@ -191,15 +193,17 @@ class Averaged(_Sweeps):
         average = self._averager.average() if n >= SUB_AVERAGES else None
         found = []
         for one, (measurer, at) in zip(self._asked, self._measurers, strict=True):
-            read = self._read(average, measurer, at)
+            read = self._read(average, measurer, at, LOUD_TIMES * one.usual_uv)
             found.append(_found(one, {self._made[k]: reading for k, reading in read.items()}))
         return Look(self.plan.name, self.plan.site, n, last, tuple(found))
 
-    def _read(self, average: Average | None, measurer: Measurer, at: list[int]) -> dict[int, Reading]:
+    def _read(
+        self, average: Average | None, measurer: Measurer, at: list[int], loud_uv: float
+    ) -> dict[int, Reading]:
         if average is None:
             return dict.fromkeys(at, BLIND)
         pairs = zip(at, measurer.measure(average), measurer.evidence(average), strict=True)
-        return {k: _of_peak(found, evidence) for k, found, evidence in pairs}
+        return {k: _of_peak(found, evidence, loud_uv) for k, found, evidence in pairs}
 
 
 class Answered(_Sweeps):
@@ -265,8 +269,11 @@ def _found(one: Asked, read: dict[Derivation, Reading]) -> Found:
     return Found(one.response, *place, own, under, one.usual_uv, one.sided, matters, muscle)
 
 
-def _of_peak(m: Measurement, evidence: Evidence) -> Reading:
+def _of_peak(m: Measurement, evidence: Evidence, loud_uv: float) -> Reading:
+    """A peak as it was measured; nothing where the noise would hide `loud_uv`: what floats looks like one."""
     limit = None if evidence.error_uv is None else LIMIT_SDS * evidence.error_uv
+    if limit is None or limit > loud_uv:
+        return BLIND
     if not m.present or m.amplitude_uv is None or evidence.error_uv is None:
         return Reading(False, None, 0.0, 0.0, limit)
     off_uv = Z_95 * evidence.error_uv

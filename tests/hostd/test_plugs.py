@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from dsp.nouns import Measurement
+from dsp.presence import Evidence
 from dsp.stream import Scale
 from hostd import casefile, plug_collector, schema
 from hostd.alerts import Alerts
@@ -287,6 +289,13 @@ def test_a_look_is_as_sharp_as_the_test_itself() -> None:
         k, at = plan.derivations.index(one.own), collector._made.index(one.own)
         assert made.noise_uv[at] == pytest.approx(own.noise_uv[k], rel=1e-3)
         assert np.allclose(made.mean_uv[:, at], own.mean_uv[:, k], atol=1e-3)
+
+
+@pytest.mark.parametrize(("error_uv", "seen"), [(0.5, True), (1.7, True), (1.8, False), (None, False)])
+def test_noise_that_hides_many_times_the_response_shows_none(error_uv: float | None, seen: bool) -> None:
+    peak = Measurement("N13", "C5S-Fpz", True, 13.0, (12.8, 13.2), 30.0, (20.0, 40.0), 1.0)
+    reading = plug_collector._of_peak(peak, Evidence(5.0, 30.0, error_uv), 10.0)
+    assert reading.seen is seen and (reading.limit_uv is not None) is seen
 
 
 def test_names_have_their_other_side() -> None:
