@@ -5,9 +5,15 @@ alarm: who promises nothing is not watched, and a promise is taken back by anoth
 """
 
 from dataclasses import dataclass
+from typing import Any
+
+from hostd.alerts import Alerts
+from hostd.outgoing import Outgoing
 
 MOST = 64
 LOST, BACK = "link.lost", "link.back"
+LINK = "link"
+"""The kind of the alert."""
 
 
 @dataclass(slots=True)
@@ -54,3 +60,24 @@ class LinkWatch:
             if not one.within_ns:
                 del self._promises[name]
         return told
+
+
+class LinkAlerts:
+    """Those that are silent as one alert. Pipeline's thread only."""
+
+    def __init__(self, alerts: Alerts) -> None:
+        self._alerts = alerts
+        self._silent: set[str] = set()
+
+    def told(self, index: int, what: str, client: str) -> list[Outgoing]:
+        """A display that promised to be there has fallen silent (`what` is LOST), or is heard again."""
+        self._silent.discard(client)
+        if what == LOST:
+            self._silent.add(client)
+        if not self._silent:
+            return self._alerts.clear(index + 1, LINK, "")
+        names = ", ".join(sorted(self._silent))
+        evidence: dict[str, Any] = {"rule": "a display or reader has fallen silent", "index": index}
+        evidence["clients"] = sorted(self._silent)
+        text = f"nobody is heard of at {names}: who watches there?"
+        return self._alerts.raise_(index, "", LINK, "medium", text, evidence, anew=True)

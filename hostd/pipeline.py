@@ -4,7 +4,6 @@ Owns the tests of a case and the order in which they and what judges them hear o
 no file and no clock; `feed` and `command` are called by one thread in order of sample index.
 """
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from hostd.case import Case
 from hostd.case_course import CaseCourse
 from hostd.deviations import Deviations
 from hostd.evoked import Evoked
+from hostd.hearing import Hearing
 from hostd.leads import COMMANDS as LEAD_COMMANDS
 from hostd.leads import REASON, Leads
 from hostd.mains import MainsWatch
@@ -38,7 +38,6 @@ from hw.samples import SampleBlock
 
 STIMULUS_FAULT = "stimulus fault"
 TRANSCRANIAL = "transcranial stimulus"
-LINK = "link"
 _KINDS: dict[str, type[Evoked] | type[Responses] | type[Tof]] = {
     "average": Evoked,
     "response": Responses,
@@ -87,10 +86,10 @@ class Pipeline:
         self._timeline = Timeline(max((t.reach for t in self.tests.values()), default=0))
         self._pulses = Pulses(case, description, self.alerts, self._timeline)
         self._artifacts = ArtifactWatch(rate_hz, len(self._body))
-        self._silent: set[str] = set()
-        self.deviations = Deviations(case, rate_hz, self.alerts)
-        compared = [p.name for p in case.tests if p.kind != "tof" and (p.peaks or p.response)]
+        self._links = link_watch.LinkAlerts(self.alerts)
         last = len(case.tests)
+        self._hearing = Hearing(Deviations(case, rate_hz, self.alerts), self._timeline, last)
+        compared = [p.name for p in case.tests if p.kind != "tof" and (p.peaks or p.response)]
         self._plugs = PlugWatch(case, description, self.alerts, self._timeline, last + 1)
         plugged = self._plugs.names
         self._course = CaseCourse(rate_hz, compared, self.alerts, self._timeline, last, plugged)
@@ -141,17 +140,15 @@ class Pipeline:
         index = self.next_index or 0
         if name == "mark":
             values = args.get("values") or {}
-            self._timeline.now(index, len(self.tests), lambda: self._posted(index, values))
+            self._hearing.posted(index, values)
             return [event(index, args["text"], args["kind"], args["author"], values=values)]
         if name in LEAD_COMMANDS:
             if name == "impedance.span":
                 self._exclude(args["first_index"], args["end_index"], REASON)
             if name == "leads":
-                off = [*args["off"], *args["railed"]]
-                self._timeline.now(index, len(self.tests), lambda: self._leads_off(index, off))
+                self._hearing.leads_off(index, [*args["off"], *args["railed"]])
             if name == "impedance.result":
-                heard = partial(self.deviations.impedance, index, args["leads"])
-                self._timeline.now(index, len(self.tests), heard)
+                self._hearing.impedance(index, args["leads"])
                 self._course.measured(index)
             return self.leads.told(name, args, index)
         match name:
@@ -163,7 +160,7 @@ class Pipeline:
             case "stim.fault":
                 return self._fault(index, args)
             case link_watch.LOST | link_watch.BACK:
-                return self._course.with_alerts(self._missed(index, name, args["client"]))
+                return self._course.with_alerts(self._links.told(index, name, args["client"]))
             case storage.COMMAND:
                 return self._course.with_alerts(storage.told(self.alerts, index, args))
             case "alert.acknowledge":
@@ -246,7 +243,8 @@ class Pipeline:
         for message in mains:
             self._timeline.put(message.index, len(self.tests), message)
         for trigger, ratio in self._artifacts.append(body_uv, triggers):
-            self._artifact(trigger, ratio)
+            if (plan := self._pulses.by_line.get(trigger.line)) is not None:
+                self._hearing.artifact(trigger.index, plan.name, ratio)
         seen: list[Change | Outgoing] = [*mains, *self._surgery.append(block.first_index, body_uv)]
         return sorted(seen, key=lambda one: one.index)
 
@@ -295,19 +293,6 @@ class Pipeline:
         raised = self.alerts.raise_(index, name, "stimulus", "high", args["text"], evidence)
         return self._course.with_alerts(raised)
 
-    def _missed(self, index: int, what: str, client: str) -> list[Outgoing]:
-        """A display that promised to be there has fallen silent, or is heard again."""
-        self._silent.discard(client)
-        if what == link_watch.LOST:
-            self._silent.add(client)
-        if not self._silent:
-            return self.alerts.clear(index + 1, LINK, "")
-        names = ", ".join(sorted(self._silent))
-        evidence = {"rule": "a display or reader has fallen silent", "index": index}
-        evidence["clients"] = sorted(self._silent)
-        text = f"nobody is heard of at {names}: who watches there?"
-        return self.alerts.raise_(index, "", LINK, "medium", text, evidence, anew=True)
-
     def _told(self, order: int, messages: list[Outgoing], test: RunningTest | None = None) -> list[Outgoing]:
         """`messages` of one test without those of shared topics, which wait their turn, as does what the
         judge of deviations hears of it."""
@@ -318,48 +303,25 @@ class Pipeline:
             if message.topic in _SHARED:
                 self._timeline.put(index, order, message)
             if family in _HEEDED:
-                self._heed(index, order, message)
+                self._hearing.message(index, order, message)
             elif family == "baseline":
                 grade = message.fields["grade"] if message.fields["n_sweeps"] else ""
                 self._course.baseline(message.index, order, name, grade)
                 self._plugs.baseline(message.index, name, bool(grade))
         for seen in () if test is None else test.take_seen():
-            self._timeline.put(seen.index, order, partial(self.deviations.see, seen))
+            self._hearing.sweep(order, seen)
         return [m for m in messages if m.topic not in _SHARED]
 
     def _heard(self, stims: list[Outgoing]) -> list[Outgoing]:
         """`stim` messages, of which the judge hears too."""
         for message in stims:
-            self._heed(message.index, len(self.tests), message)
+            self._hearing.message(message.index, len(self.tests), message)
         return stims
-
-    def _heed(self, index: int, order: int, message: Outgoing) -> None:
-        self._timeline.put(index, order, partial(self.deviations.note, message))
 
     def _watched(self, index: int, name: str, runs: bool) -> None:
         """A test was started or stopped."""
         self._course.test(index, name, runs)
-        heard = partial(self.deviations.running, index, name, runs)
-        self._timeline.put(index, list(self.tests).index(name), heard)
-
-    def _artifact(self, trigger: Trigger, ratio: float) -> None:
-        plan = self._pulses.by_line.get(trigger.line)
-        if plan is not None:
-            name = plan.name
-
-            def told() -> list[Outgoing]:
-                self.deviations.circumstances.artifact(trigger.index, name, ratio)
-                return []
-
-            self._timeline.put(trigger.index, len(self.tests), told)
-
-    def _posted(self, index: int, values: dict[str, float]) -> list[Outgoing]:
-        self.deviations.circumstances.vitals.post(index, values)
-        return []
-
-    def _leads_off(self, index: int, leads: list[str]) -> list[Outgoing]:
-        self.deviations.circumstances.leads_off(index, leads)
-        return []
+        self._hearing.running(index, list(self.tests).index(name), name, runs)
 
 
 def _event(index: int, name: str, args: dict[str, Any]) -> Outgoing:
