@@ -327,4 +327,5 @@ class Pipeline:
 def _event(index: int, name: str, args: dict[str, Any]) -> Outgoing:
     """A command that was carried out, as displays are told of it."""
     rate = f" {args['rate_hz']:.4f} Hz" if name == "test.rate" else ""
-    return event(index, f"{name} {args['test']}{rate}", name, args["author"], test=args["test"])
+    text = f"{name} {args['test'] or 'of all tests'}{rate}"
+    return event(index, text, name, args["author"], test=args["test"])

@@ -172,7 +172,7 @@ def _past(database: Path, case: Case, known: set[str] | None) -> Past:
         for plan, command, number, line, commanded, seen, nth in read_rows(database, query)
     )
     names = {t.name for t in case.tests}
-    kept = tuple(c for c in commands if c[2].get("test") is None or c[2]["test"] in names)
+    kept = tuple(c for c in commands if not c[2].get("test") or c[2]["test"] in names)
     if known is not None:
         kept = _starts(case, known or {c[2].get("test", "") for c in commands}) + kept
     return Past(kept, stimuli, past_time(database))

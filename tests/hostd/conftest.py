@@ -72,6 +72,7 @@ def operate(bus: str, ear: Ear) -> dict[str, Any]:
     do("baseline.set", test="left_median")
     do("test.stop", test="right_median")
     do("mark", text="clip on; \N{GREEK SMALL LETTER MU}V \n second line", kind="surgeon")
+    do("plugs.check", test="")
     when("left_median", 24)
     do("test.start", test="right_median")
     do("hello")

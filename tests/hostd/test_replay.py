@@ -28,7 +28,7 @@ CASE = casefile.procedure("median_ssep")
 TESTS = [t.name for t in CASE.tests]
 OF_THE_DAY = {"boot", "case", "t_ns", "utc_ns"}  # of that start, not of the samples
 FAMILIES = (
-    *("average", "measure", "sweep", "baseline", "stim", "event", "mains", "case"),
+    *("average", "measure", "sweep", "baseline", "stim", "event", "mains", "case", "plugs"),
     *("alert", "impedance", "ledger", "alarms"),  # on occasion
 )
 

@@ -163,6 +163,7 @@ def test_what_was_done_is_told_and_kept(live: Live) -> None:
         "baseline.set",
         "test.stop",
         "mark",
+        "plugs.check",
         "test.start",
         "stim.plan",
         "baseline.set",
