@@ -69,7 +69,8 @@ class Combined:
 
     def add(self, sweep: Sweep) -> None:
         """One more accepted sweep, which `followed` has had."""
-        uv = sweep.uv[:, self._rows] @ self._weights
+        # No matrix product: its last digits hang on how many threads there are.
+        uv = np.einsum("td,d->t", sweep.uv[:, self._rows], self._weights)
         ratio = float(project_sweeps(self._template, uv[None])[0])
         with np.errstate(divide="ignore"):
             noise = float(np.sum(self._weights**2 / sweep.weights[self._rows]))
