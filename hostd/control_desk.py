@@ -7,10 +7,8 @@ Who may ask for what, and the record of it, is the reception's.
 import contextlib
 import time
 from dataclasses import asdict
-from importlib import metadata
 from typing import Any
 
-from hostd import control, wire
 from hostd.bus import Bus
 from hostd.case import Case, TestPlan
 from hostd.case_folder import CaseFolder
@@ -19,6 +17,7 @@ from hostd.control import Request, error_reply, ok_reply
 from hostd.control_pulse import ControlPulses
 from hostd.edge_events import SELF, EdgeEvents
 from hostd.errors import LinkError
+from hostd.greeting import Greeting
 from hostd.intake import Intake
 from hostd.lead_desk import LeadDesk, refused_current
 from hostd.link_watch import LinkWatch
@@ -53,12 +52,15 @@ class ControlDesk:
     ) -> None:
         self._case, self._description, self._bus = case, description, bus
         self._intake, self._processing = intake, processing
-        self._folder, self._boot, self._case_id = folder, boot, case_id
+        self._folder, self._case_id = folder, case_id
         self._plans: dict[str, TestPlan] = {t.name: t for t in case.tests}
         self._stimulation = Stimulation(case, description, intake.send, self._planned)
         self._clients = Clients()
         self._reception = Reception(folder, self._clients, lambda: self._index)
         self._links = LinkWatch()
+        sites = {name: plan.site for name, plan in self._plans.items()}
+        of = (boot, case_id, description.source, bus.addresses, sites)
+        self._greeting = Greeting(*of, self._clients, self._links)
         self._rates = RateGuard(case, description.rate_hz)
         self.stimuli = StimStatus(case, description.rate_hz)
         self.state: CaseState = initial(
@@ -145,21 +147,13 @@ class ControlDesk:
         self._links.heard(self._clients.name(peer), time.monotonic_ns())
         match request.command:
             case "hello":
-                self._greet(request, answer, peer)
+                self._greeting.greet(request, answer, peer)
             case "snapshot":
                 answer(ok_reply(request.id, {"messages": self._bus.snapshot()}))
             case "config.get":
                 answer(ok_reply(request.id, {"case": self._case_id, "toml": self._case.text}))
             case _:
                 self._change(request, answer, asked.actor, asked.role)
-
-    def _greet(self, request: Request, answer: Answer, peer: Peer) -> None:
-        role = self._clients.greet(peer, request.args["name"], request.args["role"])
-        watch_s = request.args["watch_s"]
-        if refusal := self._links.promise(self._clients.name(peer), watch_s, time.monotonic_ns()):
-            answer(error_reply(request.id, "bad_request", f"hello: {refusal}"))
-        else:
-            answer(ok_reply(request.id, self._hello(role, peer)))
 
     @property
     def _index(self) -> int:
@@ -190,23 +184,6 @@ class ControlDesk:
                 self._in_pipeline(request, answer, actor)
             case _:
                 self._do(request, answer, actor, role)
-
-    def _hello(self, role: Role, peer: Peer) -> dict[str, Any]:
-        key = peer.key
-        return {
-            "evokd": metadata.version("evokd"),
-            "schema": wire.SCHEMA_VERSION,
-            "boot": self._boot,
-            "case": self._case_id,
-            "source": self._description.source,
-            "role": role,
-            "key": None if key is None else {"name": key.name, "role": key.role},
-            "here": peer.here,
-            "may": self._clients.may(peer),
-            "endpoints": self._bus.addresses,
-            "commands": list(control.COMMANDS),
-            "tests": {name: plan.site for name, plan in self._plans.items()},
-        }
 
     def _in_pipeline(self, request: Request, answer: Answer, actor: str) -> None:
         """A command that belongs between two samples."""
