@@ -89,6 +89,11 @@ class _Sweeps:
         return self.sweeping.cutter.cut(self.sweeping.stream)
 
 
+def _places(asked: Sequence[Asked]) -> list[Derivation]:
+    """Every derivation in which one of these responses may be, once."""
+    return list(dict.fromkeys(d for one in asked for d in (one.own, *(d for _, d in one.under))))
+
+
 class _Mixed:
     """Derivations of single electrodes: of each (electrode's column, weight)."""
 
@@ -134,7 +139,7 @@ class Averaged(_Sweeps):
         index: int,
     ) -> None:
         self._asked = asked
-        self._made = list(dict.fromkeys(d for one in asked for d in (one.own, *(d for _, d in one.under))))
+        self._made = _places(asked)
         alone = [k for k in range(len(channels)) if any(d.weights[k] for d in self._made)]
         single = tuple(Derivation(channels[k], tuple(map(float, np.eye(len(channels))[k]))) for k in alone)
         bare = replace(plan, derivations=single, peaks=(), mains="leave", droop="leave", reject_uv=None)
@@ -219,7 +224,7 @@ class Answered(_Sweeps):
         index: int,
     ) -> None:
         self._asked = asked
-        self._made = list(dict.fromkeys(d for one in asked for d in (one.own, *(d for _, d in one.under))))
+        self._made = _places(asked)
         s = Sweeping(replace(plan, derivations=tuple(self._made)), rate_hz, scale, offset_samples, None)
         super().__init__(plan, s, index)
         how = plan.response
