@@ -8,6 +8,9 @@ from pathlib import Path
 from hostd import options
 from hostd.errors import UsageError
 
+TOLD_EVERY = 10
+"""Into a log goes a line of progress every so many stories; a terminal has a bar."""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `evokd score`."""
@@ -32,17 +35,24 @@ def run(args: argparse.Namespace) -> int:
 
     from hostd.score import board
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("stories", total=args.stories)
+
+        def one_more() -> None:
+            progress.advance(task)
+            done = round(progress.tasks[task].completed)
+            if not console.is_terminal and done % TOLD_EVERY == 0:
+                sys.stderr.write(f"{done} of {args.stories} stories\n")
+                sys.stderr.flush()
+
         if args.write is not None:
             for number in range(args.stories):
                 board.write(number, args.seed, args.write)
-                progress.advance(task)
+                one_more()
             return 0
         workers = args.workers or os.cpu_count() or 1
-        played = board.played(
-            args.stories, args.seed, workers, not args.no_vitals, lambda: progress.advance(task)
-        )
+        played = board.played(args.stories, args.seed, workers, not args.no_vitals, one_more)
     found = board.board(played, args.seed)
     if args.json == "-":
         sys.stdout.write(board.as_json(found) + "\n")

@@ -188,3 +188,11 @@ def test_a_story_is_written_for_another_system(tmp_path: Path, monkeypatch: pyte
 def test_bad_options_are_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", *words]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_log_is_told_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(board, "write", lambda number, seed, folder: folder)
+    assert main(["score", "--stories", "25", "--write", str(tmp_path)]) == 0
+    assert capsys.readouterr().err.split("\n") == ["10 of 25 stories", "20 of 25 stories", ""]
