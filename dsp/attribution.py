@@ -6,8 +6,8 @@ sites do not bear: where chance explains them as well, the cause is unknown.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -85,40 +85,97 @@ class Attribution:
     where: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way it may have been: cause, place, the log of its weight, and the sites (site,) that it moves."""
+
+    cause: Cause
+    where: str
+    log: float
+    moves: NDArray[np.bool_]
+
+
 def attribute(
-    sites: Sequence[Site], suspects: Sequence[Suspect] = (), log_odds: Mapping[Cause, float] | None = None
+    sites: Sequence[Site],
+    suspects: Sequence[Suspect] = (),
+    log_odds: Mapping[Cause, float] | None = None,
+    about: Collection[str] | None = None,
 ) -> Attribution:
-    """The causes of what `sites` show; `log_odds` is what confounders say for or against a cause."""
-    said = _Said(sites)
-    found: list[tuple[Cause, str, float]] = [("unknown", "", _log(PRIOR["unknown"]) + said.steady.sum())]
-    found += [("focal", *one) for one in _focal(said)]
-    found += [("systemic", *one) for one in _systemic(said)]
-    found += [("peripheral", *one) for one in _peripheral(said)]
-    found += [("technical", *one) for one in _technical(said, suspects)]
-    odds = log_odds or {}
-    weighed = [(cause, where, log + odds.get(cause, 0.0)) for cause, where, log in found]
-    top = max(log for _, _, log in weighed)
+    """The causes of what the sites named in `about` show (None: of all of them), by what every site shows;
+    `log_odds` is what confounders say for or against a cause. A technical fault may come with something else:
+    it is the cause of what it reaches, and neither speaks against the other where they do not meet."""
+    asked = np.array([about is None or site.name in about for site in sites], np.bool_)
+    found = list(_ways(sites, suspects, asked, log_odds or {}))
+    top = max(way.log for way in found)
     share = dict.fromkeys(CAUSES, 0.0)
-    for cause, _, log in weighed:
-        share[cause] += math.exp(log - top)
+    for way in found:
+        share[way.cause] += math.exp(way.log - top)
     whole = sum(share.values())
     likelihood: dict[Cause, float] = {cause: value / whole for cause, value in share.items()}
     best = max(CAUSES, key=lambda cause: likelihood[cause])
     best = best if likelihood[best] >= CERTAIN else "unknown"
-    places = [(log, where) for cause, where, log in weighed if cause == best]
+    places = [(way.log, way.where) for way in found if way.cause == best]
     return Attribution(best, likelihood, max(places)[1] if places else "")
 
 
-class _Said:
-    """What the sites say: log likelihoods (site,) of being steady, fallen, anything; (site, grid) of all."""
+def _ways(
+    sites: Sequence[Site], suspects: Sequence[Suspect], asked: NDArray[np.bool_], odds: Mapping[Cause, float]
+) -> Iterator[_Way]:
+    """How what is asked about came to be: by chance, by a cause that moves some of it, by a suspect that
+    reaches it while something else may happen elsewhere."""
+    reached = [np.array([site.name in one.sites for site in sites], np.bool_) for one in suspects]
+    own = [k for k, sites_ in enumerate(reached) if (sites_ & asked).any()]
+    foreign = [k for k in range(len(suspects)) if k not in own]
+    each = np.array([_likelihood(site) for site in sites]).reshape(len(sites), len(GRID))
+    yield from (
+        way
+        for way in _causes(_Said(sites, each, _excused(reached, suspects, foreign)), odds)
+        if way.cause == "unknown" or (way.moves & asked).any()
+    )
+    for k in own:
+        others = [one for one in range(len(suspects)) if one != k]
+        excused = np.where(reached[k], 1.0, _excused(reached, suspects, others))
+        log = math.log(_odds(suspects[k]))
+        for way in _causes(_Said(sites, each, excused), odds):
+            if (way.moves & asked & ~reached[k]).any():
+                yield replace(way, log=way.log + log)
+            elif way.cause == "unknown" or (way.moves & ~reached[k]).any():
+                yield _Way("technical", suspects[k].name, way.log + log, reached[k])
 
-    def __init__(self, sites: Sequence[Site]) -> None:
+
+def _odds(suspect: Suspect) -> float:
+    """That it is so, beside that it is not."""
+    return PRIOR["technical"] / PRIOR["unknown"] * math.exp(suspect.log_odds)
+
+
+def _excused(
+    reached: Sequence[NDArray[np.bool_]], suspects: Sequence[Suspect], which: Sequence[int]
+) -> Floats:
+    """How likely one of these has reached each site (site,)."""
+    odds = sum((_odds(suspects[k]) * reached[k] for k in which), np.zeros(1))
+    return np.asarray(odds / (1.0 + odds))
+
+
+def _causes(said: "_Said", odds: Mapping[Cause, float]) -> list[_Way]:
+    """What may have happened to the patient, or nothing."""
+    nowhere = np.zeros(len(said.sites), np.bool_)
+    found = [_Way("unknown", "", _log(PRIOR["unknown"]) + float(said.steady.sum()), nowhere)]
+    found += _focal(said) + _systemic(said) + _peripheral(said)
+    return [replace(way, log=way.log + odds.get(way.cause, 0.0)) for way in found]
+
+
+class _Said:
+    """What the sites say, of their likelihood at `each` change (site, grid): log likelihoods (site,) of being
+    steady or fallen. `excused` (site,): how likely a technical fault has reached each; it may show anything
+    then."""
+
+    def __init__(self, sites: Sequence[Site], each: Floats, excused: Floats) -> None:
         self.sites = tuple(sites)
-        self.each = np.array([_likelihood(site) for site in sites]).reshape(len(sites), len(GRID))
+        share = excused.reshape(-1, 1)
+        self.each = (1.0 - share) * each + share * each.mean(axis=1, keepdims=True)
         self.steady = np.log(self.each @ _normal(0.0, STEADY_SD))
         fallen = ((GRID >= GRAVEST) & (GRID <= MILDEST)).astype(np.float64)
         self.fallen = np.log(self.each @ (fallen / fallen.sum()))
-        self.anything = np.log(self.each.mean(axis=1)) if len(sites) else np.empty(0)
 
     def where(self, *conditions: Mapping[str, object]) -> NDArray[np.bool_]:
         """Sites (site,) that have all attributes of one of the conditions."""
@@ -151,7 +208,7 @@ def _normal(mean: float, sd: float) -> Floats:
     return np.asarray(share / share.sum())
 
 
-def _focal(said: _Said) -> list[tuple[str, float]]:
+def _focal(said: _Said) -> list[_Way]:
     """One lesion: a limb, both of a kind, a side, or all below a place; by one tract or both."""
     places: list[tuple[str, float, list[dict[str, object]]]] = []
     for side in ("left", "right"):
@@ -161,29 +218,26 @@ def _focal(said: _Said) -> list[tuple[str, float]]:
     places += [(f"both {limb}s", 0.15, [{"limb": limb}]) for limb in ("arm", "leg")]
     places.append(("all limbs", 0.04, [{"limb": "arm"}, {"limb": "leg"}]))
     tracts: tuple[tuple[str, ...], ...] = (("sensory", "motor"), ("sensory",), ("motor",))
-    found: dict[bytes, tuple[str, float]] = {}
+    found: dict[bytes, _Way] = {}
+
+    def add(named: str, prior: float, moves: NDArray[np.bool_]) -> None:
+        log = said.only(moves) + _log(PRIOR["focal"] * prior)
+        before = found.get(moves.tobytes(), _Way("focal", named, -math.inf, moves))
+        found[moves.tobytes()] = replace(before, log=float(np.logaddexp(before.log, log)))
+
     for place, prior, conditions in places:
         for tract in tracts:
-            wanted = [c | {"tract": t, "control": False} for c in conditions for t in tract]
-            affected = said.where(*wanted)
-            if not affected.any():
-                continue
-            named = place if len(tract) == 2 else f"{place}, {tract[0]}"
-            log = said.only(affected) + _log(PRIOR["focal"] * prior / 3.0)
-            key = affected.tobytes()
-            name, before = found.get(key, (named, -math.inf))
-            found[key] = (name, float(np.logaddexp(before, log)))
+            moves = said.where(*(c | {"tract": t, "control": False} for c in conditions for t in tract))
+            if moves.any():
+                add(place if len(tract) == 2 else f"{place}, {tract[0]}", prior / 3.0, moves)
     # A lesion may spare what lies beside it: any one response by itself.
     alone = [k for k, site in enumerate(said.sites) if not site.control]
     for k in alone:
-        affected = np.arange(len(said.sites)) == k
-        named, before = found.get(affected.tobytes(), (said.sites[k].name, -math.inf))
-        log = said.only(affected) + _log(PRIOR["focal"] * 0.1 / len(alone))
-        found[affected.tobytes()] = (named, float(np.logaddexp(before, log)))
+        add(said.sites[k].name, 0.1 / len(alone), np.arange(len(said.sites)) == k)
     return list(found.values())
 
 
-def _systemic(said: _Said) -> list[tuple[str, float]]:
+def _systemic(said: _Said) -> list[_Way]:
     """One change common to all: of cortex and motor cells, or of motor responses alone (fade, relaxant)."""
     sensory = said.where({"tract": "sensory", "control": False})
     motor = said.where({"tract": "motor", "control": False})
@@ -194,42 +248,30 @@ def _systemic(said: _Said) -> list[tuple[str, float]]:
     if motor.any():
         kinds.append(("motor responses", 0.3, motor, 1.0))
     found = []
-    for name, prior, affected, gain in kinds:
-        limbs = {site.limb for site, hit in zip(said.sites, affected, strict=True) if hit}
-        if affected.sum() < 2:  # what is common to one alone is not known to be common
+    for name, prior, moves, gain in kinds:
+        limbs = {site.limb for site, hit in zip(said.sites, moves, strict=True) if hit}
+        if moves.sum() < 2:  # what is common to one alone is not known to be common
             continue
-        sides = {site.side for site, hit in zip(said.sites, affected, strict=True) if hit}
+        sides = {site.side for site, hit in zip(said.sites, moves, strict=True) if hit}
         prior *= 1.0 if len(limbs) > 1 and len(sides) > 1 else ONE_KIND
-        logs = []
-        for fall in falls:
-            log = said.steady[~affected].sum()
-            for k in np.flatnonzero(affected):
-                log += math.log(said.each[k] @ _normal(fall * (gain if motor[k] else 1.0), COMMON_SD))
-            logs.append(log)
+        logs = np.full(len(falls), said.steady[~moves].sum())
+        for those, by in ((moves & ~motor, 1.0), (moves & motor, gain)):
+            common = np.stack([_normal(fall * by, COMMON_SD) for fall in falls], axis=1)
+            logs += np.log(said.each[those] @ common).sum(axis=0)
         whole = float(np.logaddexp.reduce(logs)) - math.log(len(falls))
-        found.append((name, whole + _log(PRIOR["systemic"] * prior)))
+        found.append(_Way("systemic", name, whole + _log(PRIOR["systemic"] * prior), moves))
     return found
 
 
-def _peripheral(said: _Said) -> list[tuple[str, float]]:
+def _peripheral(said: _Said) -> list[_Way]:
     """A limb: what it sends falls with its control; what is sent to its muscles falls too, or does not."""
-    found = []
     limbs = sorted({(site.limb, site.side) for site in said.sites if site.control})
+    found = []
     for limb, side in limbs:
         here: dict[str, object] = {"limb": limb, "side": side}
-        sensory, both = said.where(here | {"tract": "sensory"}), said.where(here)
-        log = float(np.logaddexp(said.only(sensory), said.only(both))) - math.log(2.0)
-        found.append((f"{side} {limb}", log + _log(PRIOR["peripheral"] / len(limbs))))
-    return found
-
-
-def _technical(said: _Said, suspects: Sequence[Suspect]) -> list[tuple[str, float]]:
-    """What somebody has reason to suspect: the sites that it reaches may show anything."""
-    found = []
-    for suspect in suspects:
-        reached = np.array([site.name in suspect.sites for site in said.sites], np.bool_)
-        log = float(np.where(reached, said.anything, said.steady).sum())
-        found.append((suspect.name, log + _log(PRIOR["technical"]) + suspect.log_odds))
+        for moves in (said.where(here | {"tract": "sensory"}), said.where(here)):
+            log = said.only(moves) + _log(PRIOR["peripheral"] / len(limbs) / 2.0)
+            found.append(_Way("peripheral", f"{side} {limb}", log, moves))
     return found
 
 

@@ -16,7 +16,7 @@ from hostd.case import Case, TestPlan
 from hostd.circumstances import Circumstances
 from hostd.evidence import Fallen, packet, sentence
 from hostd.outgoing import Outgoing, event
-from hostd.places import place_of
+from hostd.places import limb_of, place_of
 from hostd.seen import Seen
 from hostd.series import Series
 from hostd.signal_watch import SignalWatch
@@ -156,7 +156,7 @@ class Deviations:
             return []
         since = min(one.series.since or index for one in fallen)
         confirmed = any(one.series.stand == "confirmed" for one in fallen)
-        sites, suspects, found = self._attributed(since, index)
+        sites, suspects, found = self._attributed(test, since, index)
         test.cause, test.looked_at, test.since = found.cause, index, since
         evidence = packet(
             index,
@@ -187,14 +187,23 @@ class Deviations:
             anew=True,
         )
 
-    def _attributed(self, since: int, index: int) -> tuple[list[Site], list[Suspect], Attribution]:
-        """All responses, what is suspected technically, and what a change since then is due to."""
+    def _attributed(
+        self, test: _Test, since: int, index: int
+    ) -> tuple[list[Site], list[Suspect], Attribution]:
+        """All responses, what is suspected technically, and what a change of `test` since then is due to."""
         sites = self._sites(self._late(since, index))
         names: dict[str, list[str]] = {}
         for site in sites:
             names.setdefault(site.name.partition(" ")[0], []).append(site.name)
         suspects = self.circumstances.suspects(names, since, index)
-        return sites, suspects, attribute(sites, suspects, self.circumstances.odds(since, index))
+        odds = self.circumstances.odds(since, index)
+        return sites, suspects, attribute(sites, suspects, odds, self._about(test, sites))
+
+    def _about(self, test: _Test, sites: Sequence[Site]) -> set[str]:
+        """The sites that are the responses of `test` where it has fallen."""
+        limbs = {limb_of(test.plan, one.name) for one in self._open(test)}
+        mine = (one for one in sites if one.name.partition(" ")[0] == test.plan.name and not one.control)
+        return {one.name for one in mine if (one.side, one.limb) in limbs}
 
     def _sites(self, since: int) -> list[Site]:
         """Every response of the case, since sample `since` beside what it was before."""
@@ -242,7 +251,7 @@ class Deviations:
         """Told anew where something else is likely by now to be the cause of what is open."""
         if not self._open(test):
             return []
-        _, _, found = self._attributed(test.since, index)
+        _, _, found = self._attributed(test, test.since, index)
         return self._raise(test, index) if found.cause not in (test.cause, "unknown") else []
 
     def _ended(self, test: _Test, index: int) -> list[Outgoing]:

@@ -83,7 +83,7 @@ def _how_much(one: Fallen) -> str:
     if reading.at_most:
         return f"{name} gone"
     low, high = reading.interval
-    fall = 100.0 * (1.0 - reading.ratio)
+    fall = 100.0 * (1.0 - max(reading.ratio, 0.0))
     return f"{name} down {fall:.0f} % ({100 * (1 - high):.0f} to {100 * (1 - max(low, 0.0)):.0f} %)"
 
 

@@ -15,6 +15,7 @@ from hostd.seen import Seen
 ARMS = ("median", "ulnar", "C5", "C6", "C7", "C8", "T1")
 LEGS = ("tibial", "peroneal", "L2", "L3", "L4", "L5", "S1")
 ARM_MUSCLES = ("APB", "ADM", "DEL", "BIC", "TRI")
+LIMBS: tuple[Limb, ...] = ("arm", "leg", "head")
 LEG_MUSCLES = ("TA", "AH", "VL", "GAS", "AS", "ADD", "SOL")
 MOTOR_MODALITIES = ("tcmep", "comep", "d_wave", "cortical_mapping", "subcortical_mapping")
 ALIKE = 0.3
@@ -51,12 +52,20 @@ def place_of(plan: TestPlan, derivation: str) -> Place:
     return Place(tract, "head", side)
 
 
+def limb_of(plan: TestPlan, response: str) -> tuple[str, str]:
+    """Side and limb of a response: of one derivation, or of a whole limb's mean (`pooled`)."""
+    side, _, limb = response.partition(" ")
+    if limb in LIMBS:
+        return side, limb
+    place = place_of(plan, response)
+    return place.side, place.limb
+
+
 def pooled(plan: TestPlan, seen: Sequence[Seen]) -> list[Seen]:
     """The mean of the answers of each limb that has several, beside the mean of their baselines."""
     limbs: dict[str, list[Seen]] = {}
     for one in seen:
-        place = place_of(plan, one.name)
-        limbs.setdefault(f"{place.side} {place.limb}", []).append(one)
+        limbs.setdefault(" ".join(limb_of(plan, one.name)), []).append(one)
     return [_mean(name, of) for name, of in limbs.items() if len(of) > 1]
 
 

@@ -86,6 +86,20 @@ def test_a_stimulus_that_is_gone_is_technical_and_without_a_suspicion_it_is_not(
     assert attribute(sites).cause == "peripheral"
 
 
+def test_a_cause_is_of_what_is_asked_about_and_a_fault_elsewhere_excuses_only_what_it_reaches() -> None:
+    sites = [*sensory(left_arm=0.02, right_leg=0.2), *controls(left_arm=0.02), *motor(right_leg=0.2)]
+    reached = frozenset({"left_arm cortex", "left_arm nerve"})
+    lead = [Suspect("stimulus of left_arm", reached, 6.0)]
+    leg = attribute(sites, lead, about=("right_leg muscle",))
+    assert (leg.cause, leg.where) == ("focal", "right leg") and leg.likelihood["technical"] == 0.0
+    arm = attribute(sites, lead, about=("left_arm cortex",))
+    assert (arm.cause, arm.where) == ("technical", "stimulus of left_arm")
+    stands = [*sensory(left_arm=0.02), *controls(left_arm=0.02), *motor()]
+    nothing = attribute(stands, lead, about=("right_leg muscle",))
+    assert nothing.cause == "unknown", "another limb's trouble is no cause of what stands"
+    assert attribute(sites, lead, about=()).cause == "unknown", "nothing is known of what is asked about"
+
+
 def test_confounders_move_what_the_sites_leave_open() -> None:
     # Legs alone were looked at: both down may be the cord, or the patient.
     legs = [s for s in sensory(0.2, left_leg=0.45, right_leg=0.45) if s.limb == "leg"]

@@ -46,6 +46,7 @@ def happened(what: str, block: int = 1024) -> tuple[Outgoing, ...]:
         "stimulator": {"stimulator": (StimulatorChange(ONSET_S, "open", line=2),)},
         "electrode": {"electrode": (ElectrodeChange(ONSET_S, "CPz", "off"),)},
     }
+    happens["two"] = happens["legs"] | happens["stimulator"]
     case = casefile.parse(case_text(), "t.toml")
     shots = [Shot(4.0 + 3.0 * k, "left_mep") for k in range(6)]
     shots += [Shot(5.5 + 3.0 * k, "right_mep") for k in range(6)]
@@ -104,6 +105,12 @@ def test_a_stimulator_without_a_lead_is_technical() -> None:
     assert told and told[-1]["cause"] == "technical"
     assert "artifact" in told[-1]["evidence"]["where"]
     assert told[-1]["evidence"]["stimulus"]["artifact_ratio"] < 0.2
+
+
+def test_a_lead_off_one_arm_does_not_explain_what_happens_to_the_legs() -> None:
+    causes = {a["test"]: a["cause"] for a in alerts(happened("two")) if a["state"] == "confirmed"}
+    assert causes["left_tibial"] == causes["right_tibial"] == "focal"
+    assert causes["left_median"] == "technical"
 
 
 def test_an_electrode_that_floats_is_noise_and_no_injury() -> None:
