@@ -79,6 +79,7 @@ def template(
     span: slice,
     cosines: int | None = None,
     tails: Sequence[float] = (),
+    clearance: float = MIN_CLEARANCE,
 ) -> Template | None:
     """The template of a baseline `mean` (time,) and its noise-only averages `null` (pattern, time).
 
@@ -92,7 +93,8 @@ def template(
 
     M is the identity, or, with `cosines`, the lowest so many half cosines of the span (2 x its seconds x the
     highest Hz of the response), each divided by the root of its noise power (half whitening). None when the
-    baseline is not finite or not clear of its noise. Raises ValueError for shapes and spans that cannot be.
+    baseline is not finite or not `clearance` of its standard errors above nothing (below 3 no ratio to it
+    means anything, only a ratio of ratios). Raises ValueError for shapes and spans that cannot be.
     """
     mean_uv, null_uv = np.asarray(mean, np.float64), np.asarray(null, np.float64)
     _check(mean_uv, null_uv, span, cosines, tails)
@@ -112,7 +114,7 @@ def template(
     along = float(np.mean((noise @ raw) ** 2)) / energy**2
     across = float(np.mean(gram[~np.eye(k, dtype=bool)] ** 2)) / energy**2
     variance = along + (1.0 + 2.0 / k) * across
-    if not variance * MIN_CLEARANCE**2 < 1.0:
+    if not variance * clearance**2 < 1.0:
         return None
     gain = 1.0 + 2.0 * along
     return Template(span, raw / (energy * gain), gain, variance, k)

@@ -27,7 +27,8 @@ SUPPRESSED_PCT, SUPPRESSED_ODDS = 10.0, 2.5
 RELAXED, RELAXED_ODDS = 0.7, 3.0
 HIGH_OHM, HIGH_ODDS, WAS_HIGH_ODDS = 15_000.0, 5.0, 1.0
 """Half as much again as a needle may have (facts/clinical.md 1.G); measured since the change, or before."""
-LEAST_STIMULI = 4
+LEAST_STIMULI, NOTHING = 4, 0.1
+"""Artifacts that tell a stimulus; a train's over the head is so large that one which is not there does."""
 
 
 class Circumstances:
@@ -37,6 +38,7 @@ class Circumstances:
         self.vitals = Vitals(rate_hz)
         self._rate_hz = rate_hz
         self._electrodes = {t.name: {d.name: _parts(d.name) for d in t.derivations} for t in case.tests}
+        self._trains = {t.name for t in case.tests if t.stimulus.kind == "transcranial"}
         self._artifacts: dict[str, deque[tuple[int, float]]] = {}
         self._delivered: dict[str, deque[tuple[int, str]]] = {}
         self._suppressed: deque[tuple[int, float]] = deque(maxlen=KEPT)
@@ -133,7 +135,8 @@ class Circumstances:
         """What proves the stimulus: the artifact's ratio, deliveries that were not as commanded."""
         ratios = [one for at, one in self._artifacts.get(test, ()) if since <= at <= index]
         wrong = [one for at, one in self._delivered.get(test, ()) if since <= at <= index and one != "ok"]
-        mean = sum(ratios) / len(ratios) if len(ratios) >= LEAST_STIMULI else None
+        nothing = test in self._trains and max(ratios, default=1.0) < NOTHING
+        mean = sum(ratios) / len(ratios) if nothing or len(ratios) >= LEAST_STIMULI else None
         unknown = [one for one in wrong if one == "unknown"]
         return {
             "artifact_ratio": mean,

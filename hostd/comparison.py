@@ -12,7 +12,16 @@ import numpy as np
 from dsp.change import Change, Cusum, CusumState, Latency, Rolling, change
 from dsp.nouns import Average, Measurement, Sweep
 from dsp.presence import PATTERNS, t_quantile
-from dsp.projection import Projection, SweepNoise, Template, against, project, project_sweeps, template
+from dsp.projection import (
+    MIN_CLEARANCE,
+    Projection,
+    SweepNoise,
+    Template,
+    against,
+    project,
+    project_sweeps,
+    template,
+)
 from hostd.case import Normal
 from hostd.outgoing import finite
 
@@ -21,6 +30,8 @@ ROLLING_S = 1200.0
 TAILS, LEAST_EARLY = (0.09, 0.26), 8
 """Time constants, as shares of the span (half a millisecond and one and a half of the fossa's), that together
 leave 3 % of the model's artifact and half of a halved response; in fewer rows nothing would be left."""
+EARLY_CLEARANCE = 1.5
+"""Enough for what is compared with its own sweeps of before, not with the baseline (`Series.beside`)."""
 _LEAST_ERROR = 1e-3
 UNKNOWN = Normal()
 
@@ -33,7 +44,8 @@ def comparison(
     soon behind the stimulus that its artifact's tail must not pass for a response."""
     rows = span.stop - span.start
     tails = tuple(share * rows for share in TAILS) if early and rows >= LEAST_EARLY else ()
-    made = template(average.mean_uv[:, row], average.null_uv[:, :, row], span, tails=tails)
+    clearance = EARLY_CLEARANCE if early else MIN_CLEARANCE
+    made = template(average.mean_uv[:, row], average.null_uv[:, :, row], span, None, tails, clearance)
     return None if made is None else Comparison(made, baseline, row, stimulus_hz)
 
 

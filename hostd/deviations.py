@@ -18,7 +18,7 @@ from hostd.evidence import Fallen, packet, sentence
 from hostd.outgoing import Outgoing, event
 from hostd.places import limb_of, place_of
 from hostd.seen import Seen
-from hostd.series import Series
+from hostd.series import Reading, Series
 from hostd.signal_watch import SignalWatch
 from hostd.threshold_alerts import ThresholdAlerts
 from hostd.watch_alerts import WatchAlerts
@@ -29,6 +29,8 @@ AGAIN_S = 10.0
 MOVED = 0.15
 """It is told anew where a ratio is so far from the one told, or another response has joined."""
 LONG_S, ANSWERED_S = 30.0, 15.0
+CONTROL_S = 300.0, 10.0
+"""A control is compared with what it was from so long to so long before the change."""
 STOPPED = " The test has been stopped since: nobody watches whether it comes back."
 DRIFTED, BACK = 0.6, 0.75
 """A level that has crept below this share of the first baseline is told, and no longer above that."""
@@ -191,7 +193,7 @@ class Deviations:
         self, test: _Test, since: int, index: int
     ) -> tuple[list[Site], list[Suspect], Attribution]:
         """All responses, what is suspected technically, and what a change of `test` since then is due to."""
-        sites = self._sites(self._late(since, index))
+        sites = self._sites(since, self._late(since, index))
         names: dict[str, list[str]] = {}
         for site in sites:
             names.setdefault(site.name.partition(" ")[0], []).append(site.name)
@@ -205,16 +207,14 @@ class Deviations:
         mine = (one for one in sites if one.name.partition(" ")[0] == test.plan.name and not one.control)
         return {one.name for one in mine if (one.side, one.limb) in limbs}
 
-    def _sites(self, since: int) -> list[Site]:
-        """Every response of the case, since sample `since` beside what it was before."""
+    def _sites(self, since: int, late: int) -> list[Site]:
+        """Every response of the case, from sample `late` on beside what it was before `since`."""
         sites = []
         for test in self._tests.values():
             for series in test.series.values():
                 if series.role == "pooled":
                     continue
-                level = series.level if series.stand != "quiet" else None
-                early = round(ANSWERED_S * self._rate_hz) if series.answered else 0
-                reading = series.reading(since - early, level)
+                reading = self._reading(series, since, late)
                 if reading is None or not reading.ratio > (0.0 if reading.in_logs else -10.0):
                     continue
                 place = place_of(test.plan, series.name)
@@ -232,6 +232,18 @@ class Deviations:
                     )
                 )
         return sites
+
+    def _reading(self, series: Series, since: int, late: int) -> Reading | None:
+        if series.role == "control":
+            first, end = (since - round(s * self._rate_hz) for s in CONTROL_S)
+            return series.beside(first, end, late)
+        level = series.level if series.stand != "quiet" else None
+        if not series.answered:
+            return series.reading(late, level)
+        early = round(
+            ANSWERED_S * self._rate_hz
+        )  # answers are rare: those that there are since then, at least
+        return series.reading(late - early, level) or series.reading(since - early, level)
 
     def _late(self, since: int, index: int) -> int:
         """From where on sites are read: what changes slowly shows best in the later half."""

@@ -13,6 +13,9 @@ from hostd.outgoing import Outgoing
 from hostd.seen import Seen
 from hostd.timeline import Timeline
 
+FIRST = -1
+"""The order of what is known of a stimulus before its response is."""
+
 
 class Hearing:
     """Between the pipeline and `judge`; `last` is the order of what is the whole case's, behind all tests."""
@@ -33,9 +36,9 @@ class Hearing:
         self._timeline.put(index, order, partial(self._judge.running, index, name, runs))
 
     def artifact(self, index: int, test: str, ratio: float) -> None:
-        """The artifact of a stimulus, as a ratio to its usual one."""
+        """The artifact of a stimulus, as a ratio to its usual one; before what its sweep says."""
         told = partial(self._judge.circumstances.artifact, index, test, ratio)
-        self._timeline.put(index, self._last, partial(_silently, told))
+        self._timeline.put(index, FIRST, partial(_silently, told))
 
     def posted(self, index: int, values: Mapping[str, float]) -> None:
         """Vitals or doses, from a client."""

@@ -6,6 +6,7 @@ the tests are dsp's. A suspicion is confirmed by sweeps that did not give rise t
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,8 @@ Turn = Literal["suspected", "raised", "confirmed", "refuted", "recovered"]
 KEPT = 4096
 LEAST_SWEEPS = 8
 LEAST_ERROR = 1e-3
+CLEAR = 2.5
+"""Standard errors by which a control must have stood above nothing to be compared with."""
 SUSPECTED = 0.5
 """Share of the threshold from which a fall is suspected: what comes after is the replicate."""
 SUSPECTED_ANSWERS = 0.35
@@ -65,6 +68,7 @@ class Series:
     def __init__(self, first: Seen, stimulus_hz: float, family: int) -> None:
         self.test, self.name, self.role = first.test, first.name, first.role
         self.version = first.version
+        self._error = max(first.error, LEAST_ERROR)
         self.stand: Stand = "quiet"
         self.since: int | None = None
         self.suspected_at: int | None = None
@@ -73,18 +77,19 @@ class Series:
         self._suspected_with, self._asked = 0.0, 0
         self._seen: deque[Seen] = deque(maxlen=KEPT)
         self._more = math.log(max(1.0, family / FAMILY_PER_H))
+        self._replicated = REPLICATED_ANSWERS if first.role in ("answer", "pooled") else REPLICATED
         self._answers: Answers | None = None
         self._rolling: Rolling | None = None
+        if first.role == "control":
+            return
         if first.role in ("answer", "pooled"):
             usual = USUAL_SD * math.sqrt(ALIKE + (1.0 - ALIKE) / first.muscles)
             most = MOST_TOGETHER if first.muscles > 1 else MOST_ALONE
             self._answers = Answers(first.error, max(1, first.count), usual, most)
         else:
             hz = stimulus_hz or 1.0
-            error = max(first.error, LEAST_ERROR)
-            self._rolling = Rolling(Cusum(sweeps_per_s=hz), max(1.0, ROLLING_S * hz), error)
+            self._rolling = Rolling(Cusum(sweeps_per_s=hz), max(1.0, ROLLING_S * hz), self._error)
         self._more *= FAMILY_OF_ANSWERS if self._answers is not None else 1.0
-        self._replicated = REPLICATED_ANSWERS if self._answers is not None else REPLICATED
 
     @property
     def answered(self) -> bool:
@@ -157,11 +162,43 @@ class Series:
             error = self._answers.sd * math.sqrt(1.0 / len(late) + 0.1)
             all_absent = all(one.absent for one in late)
             return Reading(math.exp(mean) / against, error, len(late), True, all_absent)
-        weighed = [(one.value, 1.0 / one.variance) for one in late if 0.0 < one.variance < math.inf]
-        weight = sum(w for _, w in weighed)
-        if len(weighed) < LEAST_SWEEPS or against <= 0.0:
+        now = _mean(late)
+        if now is None or against <= 0.0:
             return None
-        ratio = sum(p * w for p, w in weighed) / weight / against
-        level_se = self._rolling.level_se / against if self._rolling is not None else 0.0
-        error = math.hypot(1.0 / math.sqrt(weight) / against, ratio * level_se)
-        return Reading(ratio, max(error, LEAST_ERROR), len(weighed))
+        return _ratio(now, against, self._rolling.level_se if self._rolling is not None else 0.0)
+
+    def beside(self, first: int, end: int, late: int) -> Reading | None:
+        """Of a control, which no rule follows, so that its baseline may be poor: the sweeps from sample `late`
+        on as a ratio to those from `first` to `end`, or to the baseline where that says more. None where it was
+        not clear of nothing."""
+        before = _mean([one for one in self._seen if first <= one.index < end])
+        now = _mean([one for one in self._seen if one.index >= late])
+        if before is None or before.value * self._error < before.error:
+            before = _Mean(1.0, self._error, 0)
+        if now is None or before.value < CLEAR * before.error:
+            return None
+        return _ratio(now, before.value, before.error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mean:
+    """The weighted mean of sweeps, its standard error, how many they are."""
+
+    value: float
+    error: float
+    n: int
+
+
+def _mean(sweeps: Sequence[Seen]) -> _Mean | None:
+    """Of those that say something, if enough."""
+    weighed = [(one.value, 1.0 / one.variance) for one in sweeps if 0.0 < one.variance < math.inf]
+    weight = sum(w for _, w in weighed)
+    if len(weighed) < LEAST_SWEEPS:
+        return None
+    return _Mean(sum(p * w for p, w in weighed) / weight, 1.0 / math.sqrt(weight), len(weighed))
+
+
+def _ratio(now: _Mean, against: float, against_se: float) -> Reading:
+    ratio = now.value / against
+    error = math.hypot(now.error / against, ratio * against_se / against)
+    return Reading(ratio, max(error, LEAST_ERROR), now.n)
