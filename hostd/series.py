@@ -168,9 +168,9 @@ class Series:
         return _ratio(now, against, self._rolling.level_se if self._rolling is not None else 0.0)
 
     def beside(self, first: int, end: int, late: int) -> Reading | None:
-        """Of a control, which no rule follows, so that its baseline may be poor: the sweeps from sample `late`
-        on as a ratio to those from `first` to `end`, or to the baseline where that says more. None where it was
-        not clear of nothing."""
+        """Of a control, which no rule follows, so that its baseline may be poor: the sweeps from sample
+        `late` on as a ratio to those from `first` to `end`, or to the baseline where that says more. None
+        where it was not clear of nothing."""
         before = _mean([one for one in self._seen if first <= one.index < end])
         now = _mean([one for one in self._seen if one.index >= late])
         if before is None or before.value * self._error < before.error:

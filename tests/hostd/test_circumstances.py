@@ -177,3 +177,15 @@ def test_a_gap_takes_what_was_not_whole() -> None:
     watch.restart(5000)
     later = [replace(triggers[0], index=5100)]
     assert watch.append(uv[:300], later) == [], "learned, not judged, and the first one is forgotten"
+
+
+def test_one_train_without_an_artifact_did_not_arrive_and_one_pulse_of_an_average_says_nothing() -> None:
+    about = Circumstances(score_case(), RATE_HZ)
+    about.artifact(100, "left_mep", 0.01)
+    about.artifact(100, "left_median", 0.01)
+    about.artifact(100, "right_mep", 0.4)
+    assert about.stimulus("left_mep", 0, 200)["artifact_ratio"] == 0.01
+    assert about.stimulus("left_median", 0, 200)["artifact_ratio"] is None
+    assert about.stimulus("right_mep", 0, 200)["artifact_ratio"] is None, "a lower current may be meant"
+    (found,) = about.suspects({"left_mep": ["left_mep TA"]}, 0, 200)
+    assert found.name == "stimulus of left_mep: its artifact is gone"

@@ -206,7 +206,7 @@ def test_a_slow_drift_is_told_low_and_is_no_alarm() -> None:
 def test_a_test_whose_sweeps_are_all_rejected_is_told_after_two_minutes() -> None:
     judge = Deviations(score_case(), RATE_HZ, Alerts())
     plan = next(t for t in score_case().tests if t.name == "left_tibial")
-    said = []
+    said: list[Outgoing] = []
     for k in range(600):
         bad = Seen(743 * k, "left_tibial", "", "sweep", weights=(0.0,) * len(plan.derivations), reason="gap")
         said += [m for m in judge.see(bad) if m.topic == "alert"]
@@ -249,7 +249,7 @@ def test_what_the_fixed_rules_say_of_single_answers_stands_beside_an_alert() -> 
     judge = Deviations(score_case(), RATE_HZ, Alerts())
     row = {"name": "TAL1-TAL2", "state": "lost", "noise_uv": 3.0}
     response = {"responses": [row], "accepted": True, "threshold": None}
-    said = []
+    said: list[Outgoing] = []
     for k in range(12):
         value = 0.0 if k < 8 else -3.0
         seen = Seen(1000 * k, "right_mep", "TAL1-TAL2", "answer", value, version=1, error=0.3, count=8)
@@ -277,7 +277,7 @@ def test_an_alert_ends_with_its_response_though_the_control_stays_down() -> None
 
 def losing(judge: Deviations, values: list[float], first: int = 0) -> list[Outgoing]:
     """Sweeps of the left leg's P37 with these ratios; what is said of them."""
-    said = []
+    said: list[Outgoing] = []
     for k, value in enumerate(values, first):
         seen = Seen(750 * k, "left_tibial", "P37", "lead", value, 1.0, version=1, error=0.05)
         beside = Seen(750 * k, "left_tibial", "", "sweep", weights=(1.0,) * 4)
@@ -327,3 +327,30 @@ def test_an_electrode_found_bad_explains_what_is_open(ohm: float, cause: str) ->
     (alert,) = judge._alerts.open
     assert alert.cause == cause and bool(said) == (cause != "focal")
     assert ("electrode CPz has 40 kOhm" in alert.evidence["suspects"]) == (cause == "technical")
+
+
+def test_what_the_other_hemisphere_answered_before_the_later_half_still_speaks() -> None:
+    """Answers are rare: with none in the later half of a long span the other side is not unknown."""
+    judge = Deviations(score_case(), RATE_HZ, Alerts())
+    said: list[Outgoing] = []
+
+    def answer(at_s: float, test: str, value: float) -> None:
+        side = "L" if test == "right_mep" else "R"
+        for muscle in ("APB", "TA", "AH"):
+            name = f"{muscle}{side}1-{muscle}{side}2"
+            about = {"version": 1, "error": 0.2, "count": 8}
+            seen = Seen(round(at_s * RATE_HZ), test, name, "answer", value, **about)  # type: ignore[arg-type]
+            said.extend(m for m in judge.see(seen) if m.topic == "alert")
+
+    for k in range(8):
+        answer(20.0 * k, "left_mep", 0.0)
+        answer(20.0 * k + 5.0, "right_mep", 0.0)
+    for at_s, test, value in ((180, "left_mep", 0.0), (185, "right_mep", -2.0), (188, "right_mep", -2.0)):
+        answer(at_s, test, value)
+    for k in range(300):  # sweeps of another test go on
+        at = round((190 + k / 4) * RATE_HZ)
+        seen = Seen(at, "left_median", "N20", "lead", 1.0, 1.0, version=1, error=0.05)
+        beside = Seen(at, "left_median", "", "sweep", weights=(1.0,) * 4)
+        said.extend(m for one in (seen, beside) for m in judge.see(one) if m.topic == "alert")
+    told = [m.fields["cause"] for m in said if m.fields["test"] == "right_mep"]
+    assert told and set(told) == {"focal"}

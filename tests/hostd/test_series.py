@@ -51,6 +51,33 @@ def test_more_tests_need_more_evidence_each() -> None:
     assert alone["confirmed"] <= among["confirmed"] and alone != among
 
 
+def control(values: list[float], error: float) -> Series:
+    seen = [
+        Seen(100 * k, "left", "N9", "control", v, 4.0, version=1, error=error) for k, v in enumerate(values)
+    ]
+    series = Series(seen[0], HZ, 4)
+    assert [turn for one in seen if (turn := series.add(one))] == [], "no rule follows it"
+    return series
+
+
+def test_a_control_is_what_it_is_beside_its_own_sweeps_whatever_its_baseline_said() -> None:
+    before = noisy(0.4, 800, 4, 2.0)
+    stands = control(before + noisy(0.4, 400, 5, 2.0), 0.6).beside(0, 80_000, 80_000)
+    gone = control(before + noisy(0.0, 400, 6, 2.0), 0.6).beside(0, 80_000, 80_000)
+    assert stands is not None and gone is not None
+    assert stands.interval[0] < 1.0 < stands.interval[1] and stands.error < 0.35
+    assert gone.interval[0] < 0.0 < gone.interval[1] < 0.8
+
+
+def test_a_control_that_was_never_there_is_no_control_and_soon_after_its_baseline_that_is_what_counts() -> (
+    None
+):
+    assert control(noisy(0.0, 1200, 7, 2.0), 0.6).beside(0, 80_000, 80_000) is None
+    soon = control(noisy(1.0, 10, 8, 2.0) + noisy(0.0, 400, 9, 2.0), 0.1).beside(0, 1_000, 1_000)
+    assert soon is not None and abs(soon.ratio) < 0.3 and soon.n == 400
+    assert control(noisy(1.0, 10, 8, 2.0), 0.1).beside(0, 500, 500) is None, "too few since then"
+
+
 def answers(values: list[float], absent: bool = False) -> list[Seen]:
     return [
         Seen(1000 * k, "mep", "TA", "answer", v, absent=absent, version=1, error=0.3, count=5)
