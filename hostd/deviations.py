@@ -173,8 +173,7 @@ class Deviations:
         )
         evidence["watched"] = not test.stopped
         test.told = _ratios(fallen)
-        minutes = (index - since) / self._rate_hz / 60.0
-        text = sentence(test.plan.site, fallen, found, confirmed, minutes, _steady(sites, test))
+        text = sentence(test.plan.site, fallen, found, confirmed, since / self._rate_hz, _steady(sites, test))
         text += STOPPED if test.stopped else ""
         return self._alerts.raise_(
             index,

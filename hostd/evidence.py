@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsp.attribution import Attribution, Cause, Site
+from hostd.case_clock import case_clock
 from hostd.series import Reading, Series
 from hostd.vitals import Confounder
 
@@ -63,17 +64,17 @@ class Fallen:
 
 
 def sentence(
-    site: str, fallen: Sequence[Fallen], found: Attribution, confirmed: bool, minutes: float, steady: str
+    site: str, fallen: Sequence[Fallen], found: Attribution, confirmed: bool, since_s: float, steady: str
 ) -> str:
-    """What, how much, since when, how sure, and what it is thought to be."""
+    """What, how much, since when (a moment of the case: the sentence stays true), how sure, and what it is
+    thought to be."""
     parts = " and ".join(_how_much(one) for one in fallen[:3]) + (", and others" if len(fallen) > 3 else "")
     sure = "confirmed by a replicate" if confirmed else "not confirmed yet"
-    when = "now" if minutes < 0.5 else f"for {minutes:.0f} min"
     cause = CAUSE_WORDS[found.cause]
     if found.cause != "unknown":
         cause = f"{cause}, {found.likelihood[found.cause]:.0%}" + (f": {found.where}" if found.where else "")
     beside = f" {steady}." if steady else ""
-    return f"{site}: {parts} {when}, {sure}; likely cause: {cause}.{beside}"
+    return f"{site}: {parts} since {case_clock(since_s)}, {sure}; likely cause: {cause}.{beside}"
 
 
 def _how_much(one: Fallen) -> str:

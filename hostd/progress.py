@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from hostd.case_clock import case_clock
 from hostd.client import Subscription
 from hostd.fingerprint import closed_line
 from hostd.keys import Secret
@@ -71,7 +72,7 @@ class Progress:
         lost = self._status.get("lost_samples", 0)
         warnings = "".join(f"{text} | " for text, _ in self._warnings())
         said = "".join(f"; {text}" for text in self._said.values())
-        return f"{_clock(self._seconds())} lost {lost} | {warnings}{tests or 'waiting for sweeps'}{said}"
+        return f"{case_clock(self._seconds())} lost {lost} | {warnings}{tests or 'waiting for sweeps'}{said}"
 
     def _warnings(self) -> list[tuple[str, str]]:
         """Open alerts and what locks stimulation, each with its style."""
@@ -107,7 +108,7 @@ class Progress:
         head = Text.assemble(
             ("evokd ", "bold"),
             f"{s.get('name', '')}  ",
-            (_clock(self._seconds()), "bold"),
+            (case_clock(self._seconds()), "bold"),
             f"  {s.get('source', '')} {s.get('rate_hz', 0):g} Hz{_clock_error(s)}  lost ",
             (str(s.get("lost_samples", 0)), "bold red" if s.get("lost_samples") else "green"),
             f"  recorded {recording.get('bytes', 0) / 1e6:.1f} MB",
@@ -137,11 +138,6 @@ class Progress:
 def _printable(text: str) -> str:
     """Whatever somebody sent, without what moves a cursor."""
     return "".join(c if c.isprintable() else " " for c in text)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes:02d}:{rest:02d}"
 
 
 def _clock_error(status: dict[str, Any]) -> str:

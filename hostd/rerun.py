@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hostd.case import Case
+from hostd.case_clock import case_clock
 from hostd.errors import RecordingError, UsageError
 from hostd.fingerprint import Fingerprint
 from hostd.outgoing import Outgoing
@@ -221,10 +222,8 @@ def _columns(rows: list[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _alert(raised: Raised) -> str:
-    minutes, seconds = divmod(int(raised.first_s), 60)
-    return (
-        f"{raised.count} {raised.kind} of {raised.test or 'the box'} (first at {minutes:02d}:{seconds:02d})"
-    )
+    of = raised.test or "the box"
+    return f"{raised.count} {raised.kind} of {of} (first at {case_clock(raised.first_s)})"
 
 
 def _sealed(fingerprint: Fingerprint) -> dict[str, Any]:

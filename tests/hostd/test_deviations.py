@@ -82,6 +82,7 @@ def test_a_hurt_cord_is_raised_confirmed_and_placed() -> None:
     since_s = last["evidence"]["since_index"] / RATE_HZ
     assert abs(since_s - ONSET_S) < 6.0
     assert "P37 down" in last["text"] and "confirmed by a replicate" in last["text"]
+    assert f"since 00:{int(since_s)}," in last["text"], "a moment of the case, which does not age"
     assert last["evidence"]["checklist"][0].startswith("Surgeon")
 
 

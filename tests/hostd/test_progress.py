@@ -100,7 +100,7 @@ def test_a_line_tells_time_sweeps_and_the_leading_peak() -> None:
     assert view.line() == "02:05 lost 0 | left 120 sweeps (3 rejected) N20 20.03±0.10 ms 2.71±0.20 uV"
     view.take(average("arm", 7, 0))
     view.take(status(samples=14_400_000, lost_samples=12))
-    assert view.line().startswith("60:00 lost 12 | arm 7 sweeps (0 rejected) ; left 120 sweeps")
+    assert view.line().startswith("1:00:00 lost 12 | arm 7 sweeps (0 rejected) ; left 120 sweeps")
 
 
 @pytest.mark.parametrize(
