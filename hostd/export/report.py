@@ -143,7 +143,7 @@ def _alerts(record: Record, alerts: list[Alert], numbers: dict[str, int]) -> Ite
         )
         tones.append(_TONE.get(priority, "plain") if last.state in ("raised", "confirmed") else "plain")
     columns = ("No.", "When", "Test", "Priority", "States", "Sentence and evidence")
-    yield Table(columns, tuple(rows), (4, 14, 11, 8, 15, 48), "rlllll", tuple(tones))
+    yield Table(columns, tuple(rows), (4, 13, 14, 10, 15, 44), "rlllll", tuple(tones))
 
 
 def _evidence(record: Record, alert: Alert) -> str:
