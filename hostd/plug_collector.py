@@ -105,11 +105,13 @@ class _Mixed:
 
     def of(self, uv: NDArray[np.floating]) -> NDArray[np.float32]:
         """(time, electrode) as (time, derivation); no matrix product: its last digits hang on threads."""
-        made = np.zeros((len(uv), len(self._parts)), np.float32)
-        for k, parts in enumerate(self._parts):
-            for at, weight in parts:
-                made[:, k] += weight * uv[:, at]
-        return made
+        of = np.ascontiguousarray(uv.T)
+        made = np.empty((len(self._parts), len(uv)), np.float32)
+        for row, ((first, weight), *rest) in zip(made, self._parts, strict=True):
+            np.multiply(of[first], weight, out=row, casting="same_kind")
+            for at, weight in rest:
+                row += weight * of[at]
+        return np.ascontiguousarray(made.T)
 
 
 class _MixedWeights(NoiseWeights):

@@ -1,7 +1,9 @@
 """Replay speed: recordings through `evokd replay`'s code on one core, as multiples of real time."""
 
 import io
+import math
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -14,8 +16,10 @@ from hostd.daemon import configure_message
 from hostd.replay import Replay, write_lines
 from tests.support.lockstep import simulate
 
-SECONDS = 60.0
+SECONDS, MINUTE_S, JUDGED_S = 180.0, 60.0, 120.0
+"""The first minute, in which plugs are being checked, and the last, in which they are judged."""
 ROUNDS = 3
+INDEX = re.compile(r'"index":(\d+)')
 FOUR = """
 name = "four SSEPs on 16 channels"
 [acquisition]
@@ -45,14 +49,37 @@ line = 4
 
 def measure() -> dict[str, float]:
     """Multiples of real time, medians over some rounds, messages as JSON lines included: the default case
-    ("median"), and four SSEP tests on 16 channels at 8 kSPS ("four")."""
-    return {
-        "median": _speed(casefile.procedure("median_ssep")),
-        "four": _speed(casefile.parse(FOUR, "bench")),
-    }
+    ("median"), and four SSEP tests on 16 channels at 8 kSPS ("four"), each in its first minute and
+    ("… judged") once its plugs are judged."""
+    found = {}
+    for name, case in (
+        ("median", casefile.procedure("median_ssep")),
+        ("four", casefile.parse(FOUR, "bench")),
+    ):
+        found[name], found[f"{name} judged"] = _speeds(case)
+    return found
 
 
-def _speed(case: Case) -> float:
+class _Stamped(io.TextIOBase):
+    """Lines that are thrown away, but for when those of two moments came."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self._at = {round(s * rate_hz): math.nan for s in (MINUTE_S, JUDGED_S)}
+
+    def write(self, line: str) -> int:
+        """Take a line; its sample is looked at while a moment is waited for."""
+        waiting = [index for index, came_s in self._at.items() if math.isnan(came_s)]
+        if waiting and (told := INDEX.search(line)) and int(told[1]) >= waiting[0]:
+            self._at[waiting[0]] = time.perf_counter()
+        return len(line)
+
+    @property
+    def came_s(self) -> tuple[float, ...]:
+        """When each moment came."""
+        return tuple(self._at.values())
+
+
+def _speeds(case: Case) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         description = SimulatedSource(None, 1.0, 1).configure(configure_message(case))
         record = CaseFolder(Path(folder), "bench", case, description)
@@ -61,11 +88,15 @@ def _speed(case: Case) -> float:
         (Path(folder) / "bench" / "case.sqlite").unlink()
         cores = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {min(cores)})
-        times = []
+        first, last = [], []
         for _ in range(ROUNDS + 1):
             start = time.perf_counter()
             with Replay(Path(folder) / "bench") as replay:
-                write_lines(replay, io.StringIO())
-            times.append(time.perf_counter() - start)
+                out = _Stamped(replay.case.rate_hz)
+                write_lines(replay, out)
+            minute_s, judged_s = out.came_s
+            first.append(minute_s - start)
+            last.append(time.perf_counter() - judged_s)
         os.sched_setaffinity(0, cores)
-    return SECONDS / sorted(times[1:])[ROUNDS // 2]
+    middle = ROUNDS // 2
+    return MINUTE_S / sorted(first[1:])[middle], (SECONDS - JUDGED_S) / sorted(last[1:])[middle]
