@@ -15,8 +15,8 @@ from hostd.seen import Seen
 ARMS = ("median", "ulnar", "C5", "C6", "C7", "C8", "T1")
 LEGS = ("tibial", "peroneal", "L2", "L3", "L4", "L5", "S1")
 ARM_MUSCLES = ("APB", "ADM", "DEL", "BIC", "TRI")
-LIMBS: tuple[Limb, ...] = ("arm", "leg", "head")
 LEG_MUSCLES = ("TA", "AH", "VL", "GAS", "AS", "ADD", "SOL")
+LIMBS: tuple[Limb, ...] = ("arm", "leg", "head")
 MOTOR_MODALITIES = ("tcmep", "comep", "d_wave", "cortical_mapping", "subcortical_mapping")
 ALIKE = 0.3
 """Correlation of the scatter of muscles that one train moves: what they share is not averaged away."""

@@ -94,6 +94,10 @@ def test_a_cause_is_of_what_is_asked_about_and_a_fault_elsewhere_excuses_only_wh
     assert (leg.cause, leg.where) == ("focal", "right leg") and leg.likelihood["technical"] == 0.0
     arm = attribute(sites, lead, about=("left_arm cortex",))
     assert (arm.cause, arm.where) == ("technical", "stimulus of left_arm")
+    three = sensory(left_arm=0.1, left_leg=0.25, right_leg=0.3)
+    legs = attribute(three, lead, about=("left_leg cortex", "right_leg cortex"))
+    assert (legs.cause, legs.where) == ("focal", "both legs"), "three of four limbs, but one has its reason"
+    assert attribute(three).cause != "focal"
     stands = [*sensory(left_arm=0.02), *controls(left_arm=0.02), *motor()]
     nothing = attribute(stands, lead, about=("right_leg muscle",))
     assert nothing.cause == "unknown", "another limb's trouble is no cause of what stands"

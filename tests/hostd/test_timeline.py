@@ -2,10 +2,16 @@
 
 from functools import partial
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hostd.alerts import Alerts
+from hostd.deviations import Deviations
+from hostd.hearing import Hearing
 from hostd.outgoing import Outgoing
+from hostd.score.stories import score_case
+from hostd.seen import Seen
 from hostd.timeline import Timeline
 
 
@@ -70,3 +76,21 @@ def test_what_follows_from_a_message_is_taken_up_before_the_next_thing() -> None
         timeline.put(index, 0, partial(thing, index))
     assert [m.index for m in timeline.due(None, after)] == [3, 4]
     assert order == ["3", "after 3", "4", "after 4"]
+
+
+def test_whether_a_stimulus_arrived_is_known_before_what_its_sweep_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Told in the other order the first word on an answer that is gone would be an injury."""
+    judge, timeline, heard = Deviations(score_case(), 2000.0, Alerts()), Timeline(0), list[float | None]()
+
+    def see(seen: Seen) -> list[Outgoing]:
+        heard.append(judge.circumstances.stimulus(seen.test, seen.index, seen.index)["artifact_ratio"])
+        return []
+
+    monkeypatch.setattr(judge, "see", see)
+    hearing = Hearing(judge, timeline, 9)
+    hearing.sweep(1, Seen(5000, "right_mep", "TAL1-TAL2", "answer", -4.0, version=1, error=0.2, count=8))
+    hearing.artifact(5000, "right_mep", 0.0)
+    timeline.due(5000)
+    assert heard == [0.0]

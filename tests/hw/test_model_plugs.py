@@ -47,9 +47,8 @@ def test_read_one_by_one_is_the_same_and_late_stimuli_count() -> None:
 def test_a_channel_can_show_an_electrode_that_no_channel_is_named_after() -> None:
     scenario = Scenario(plugs=(Plugs(0.0, (("EPL", "EPR"),)),))
     (shown,) = recorded(scenario, ("EPL",)).T
-    (wanted,) = recorded(
-        Scenario(), ("EPR",)
-    ).T  # a sum of one electrode fewer: other last digits on some CPUs
+    # A sum over other electrodes: its last digit is another one on some CPUs.
+    (wanted,) = recorded(Scenario(), ("EPR",)).T
     assert np.abs(shown - wanted).max() < 1e-12 * np.ptp(wanted)
 
 
