@@ -71,6 +71,7 @@ def _parser() -> options.Parser:
     options.bus_option(web)
     options.client_keys_options(web)
     options.http_option(web)
+    options.web_options(web)
     web.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     ctl_command.add_options(add("ctl", _ctl, "one control request, reply as JSON"))
     keys_command.add_options(add("keys", _keys, "CURVE keys and roles of the bus"))
@@ -202,9 +203,14 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _web(args: argparse.Namespace) -> int:
-    from hostd.web.gateway import serve
+    from hostd.web.gateway import WebOptions, serve
 
-    serve(args.bus, args.http, stop=stop_event(args.supervised), key=options.client_key(args))
+    if not 1 <= args.raw_mb <= 16_384:
+        raise UsageError(f"--raw-mb {args.raw_mb} is not from 1 to 16384")
+    tls = None if args.tls is None else (args.tls[0], args.tls[1])
+    key, raw_bytes = options.client_key(args), args.raw_mb << 20
+    web = WebOptions(options.boxes(args), args.http, key, tls, tuple(args.name), raw_bytes)
+    serve(web, stop=stop_event(args.supervised))
     return 0
 
 

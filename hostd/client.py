@@ -58,6 +58,12 @@ class Subscription:
             self._sockets.append(socket)
             self._poller.register(socket, zmq.POLLIN)
 
+    def subscribe(self, topics: Iterable[str]) -> None:
+        """Hear these topics too from now on."""
+        for topic in topics:
+            for socket in self._sockets:
+                socket.subscribe(topic)
+
     def connected(self, timeout_ms: int) -> bool:
         """Wait for every endpoint: True when a snapshot asked for from now on joins without a hole.
 
@@ -182,27 +188,63 @@ class Joined:
         self.close()
 
 
+class Control:
+    """A control connection that stays open, so that the box knows whose requests are one client's.
+
+    A reply that comes after its time is dropped. Not thread-safe.
+    """
+
+    def __init__(self, bus: str, key: Secret | None = None) -> None:
+        self._address = parse_bus(bus).control
+        self._key = key
+        self._asked = 0
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        socket.linger, socket.ipv6 = 0, is_ipv6(self._address)
+        if key is not None:
+            key.apply(socket)
+        self._socket = socket
+        self._monitor: zmq.Socket[bytes] = socket.get_monitor_socket(_REFUSED)
+        socket.connect(self._address)
+
+    def send(self, command: str, args: dict[str, Any], timeout_ms: int = ANSWER_MS) -> int:
+        """Send one request, wait for nothing; its id. The box answers requests in order."""
+        self._asked += 1
+        self._socket.sndtimeo = timeout_ms  # a connection that was refused takes nothing any more
+        body = wire.encode_map({"id": self._asked, "command": command, "args": args})
+        with contextlib.suppress(zmq.Again):
+            self._socket.send_multipart([b"", body])
+        return self._asked
+
+    def ask(self, command: str, args: dict[str, Any], timeout_ms: int = ANSWER_MS) -> dict[str, Any]:
+        """Send one request, return the reply map. Raises BusError when nobody answers in time."""
+        asked = self.send(command, args, timeout_ms)
+        deadline_ns = time.monotonic_ns() + timeout_ms * 1_000_000
+        while self._socket.poll(max(0, (deadline_ns - time.monotonic_ns()) // 1_000_000)):
+            reply = wire.decode_map(self._socket.recv_multipart()[-1])
+            if reply.get("id") == asked:
+                return reply
+        raise BusError(f"{self._address} does not answer {command!r}; {_reason(self._monitor, self._key)}")
+
+    def close(self) -> None:
+        """Close the connection; what was sent and not delivered is dropped."""
+        self._socket.disable_monitor()
+        self._socket.close(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 def request(
     bus: str, command: str, args: dict[str, Any], timeout_ms: int = ANSWER_MS, *, key: Secret | None = None
 ) -> dict[str, Any]:
     """Send one control request, return the reply map. Raises BusError when nobody answers in time."""
-    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
-    socket.linger, socket.sndtimeo = 0, timeout_ms  # a connection that was refused takes nothing any more
-    address = parse_bus(bus).control
-    socket.ipv6 = is_ipv6(address)
-    if key is not None:
-        key.apply(socket)
-    monitor = socket.get_monitor_socket(_REFUSED)
-    try:
-        socket.connect(address)
-        with contextlib.suppress(zmq.Again):
-            socket.send_multipart([b"", wire.encode_map({"id": 1, "command": command, "args": args})])
-        if not socket.poll(timeout_ms):
-            raise BusError(f"{address} does not answer {command!r}; {_reason(monitor, key)}")
-        return wire.decode_map(socket.recv_multipart()[-1])
-    finally:
-        socket.disable_monitor()
-        socket.close(0)
+    with Control(bus, key) as control:
+        return control.ask(command, args, timeout_ms)
 
 
 def _reason(monitor: "zmq.Socket[bytes]", key: Secret | None) -> str:

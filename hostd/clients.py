@@ -25,7 +25,7 @@ Refusal = tuple[Code, str]
 class _Client:
     """What a connection said of itself."""
 
-    observes: bool = False
+    wants: str = "operator"
     name: str = ""
 
 
@@ -47,10 +47,12 @@ class Clients:
         self._budgets: OrderedDict[tuple[bytes, bytes], _Budget] = OrderedDict()
 
     def greet(self, peer: Peer, name: str, wanted: str) -> Role:
-        """Take down how a client calls itself, and whether it only wants to observe; the role that it has."""
+        """Take down how a client calls itself, and whether it wants less than it may; the role that it has.
+
+        A program that asks for somebody elsewhere (a gateway, for a browser) wants `remote`."""
         client = self._of(peer)
         client.name = " ".join(name.split())[:64]
-        client.observes = wanted == "observer"
+        client.wants = wanted
         return self.role(peer)
 
     def name(self, peer: Peer) -> str:
@@ -59,13 +61,10 @@ class Clients:
 
     def role(self, peer: Peer) -> Role:
         """What a client may do, by its key and its place."""
-        if self._of(peer).observes:
+        wants = self._of(peer).wants
+        if wants == "observer" or (peer.key.role == "observer" if peer.key else not peer.here):
             return "observer"
-        if peer.key is None:
-            return "operator" if peer.here else "observer"
-        if peer.key.role == "observer":
-            return "observer"
-        return "operator" if peer.here else "remote"
+        return "operator" if peer.here and wants != "remote" else "remote"
 
     def may(self, peer: Peer) -> list[str]:
         """The commands that a client may ask for."""

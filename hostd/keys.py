@@ -132,6 +132,14 @@ def client_secret(where: Path, name: str | None = None) -> Secret:
     return Secret(**{field: said[field] for field in ("name", "role", "public", "secret", "server")})
 
 
+def shown_secret(text: str) -> Secret:
+    """A client's own pair from the text of its `.secret` file, as somebody shows it. Raises UsageError."""
+    fields = ("name", "role", "public", "secret", "server")
+    said = _parsed(text, "this key", fields)
+    _check_pair(said, "this key")
+    return Secret(**{field: said[field] for field in fields})
+
+
 def own_display(folder: Path) -> Secret:
     """The observer's key that `evokd run` gives its own displays, made when there is none."""
     for name in ("display", *(f"display-{k}" for k in range(2, 100))):
@@ -238,20 +246,32 @@ def _read(path: Path, fields: tuple[str, ...]) -> dict[str, str]:
     """The fields of a key file, all of them text. Raises UsageError."""
     try:
         with path.open("rb") as file:
-            said: dict[str, Any] = tomllib.loads(file.read(_MOST_BYTES).decode("utf-8"))
+            text = file.read(_MOST_BYTES).decode("utf-8", "surrogateescape")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is no key file: {' '.join(str(error).split())}; make it again") from None
+    return _parsed(text, str(path), fields)
+
+
+def _parsed(text: str, where: str, fields: tuple[str, ...]) -> dict[str, str]:
+    """The fields of a key file's text; others may be there too. Raises UsageError, naming `where`."""
+    try:
+        said: dict[str, Any] = tomllib.loads(text[:_MOST_BYTES])
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where} is no key file: {' '.join(str(error).split())}; make it again") from None
     for field in fields:
         if not isinstance(said.get(field), str):
-            raise UsageError(f"{path} has no text {field!r}; make it again with evokd keys")
+            raise UsageError(f"{where} has no text {field!r}; make it again with evokd keys")
     for field in ("public", "secret", "server"):
         if field in fields and not _is_key(said[field]):
             raise UsageError(
-                f"{path}: {field!r} is no key of 40 characters in Z85; make it again with evokd keys"
+                f"{where}: {field!r} is no key of 40 characters in Z85; make it again with evokd keys"
             )
     return said
+
+
+def _check_pair(said: Mapping[str, str], where: str) -> None:
+    if zmq.curve_public(said["secret"].encode()).decode() != said["public"]:
+        raise UsageError(f"{where}: 'public' is not the key that belongs to 'secret'; make it again")
 
 
 def _is_key(text: str) -> bool:
@@ -271,8 +291,7 @@ def _read_secret(path: Path, fields: tuple[str, ...]) -> dict[str, str]:
     if mode & 0o077:
         raise UsageError(f"{path} may be read by others and is no secret any more; cure: chmod 600 {path}")
     said = _read(path, fields)
-    if zmq.curve_public(said["secret"].encode()).decode() != said["public"]:
-        raise UsageError(f"{path}: 'public' is not the key that belongs to 'secret'; make it again")
+    _check_pair(said, str(path))
     return said
 
 

@@ -1,30 +1,36 @@
 """Browsers: one bounded outbox and one sender each, so that a slow or dead one delays nobody else.
 
-Averages are replaced by newer ones when a browser cannot keep up; events are never dropped: a browser that
+Pictures are replaced by newer ones when a browser cannot keep up; events are never dropped: a browser that
 falls too far behind with those is cut off and gets the whole state when it comes back.
 """
 
 import asyncio
-import json
-import math
 import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
 EVENTS_QUEUED = 4000
 PER_TOPIC_QUEUED = 2
+SCROLLING_QUEUED = 20
 SEND_TIMEOUT_S = 10.0
+MOST_BYTES_SAID = 1 << 14
 # A deep kernel buffer would hold seconds of data that is old when a slow network delivers it.
 SOCKET_BUFFER_BYTES = 1 << 17
-REPLACEABLE = ("sweep.", "average.", "gateway")
+REPLACEABLE = ("sweep.", "average.", "gateway", "wall", "reading.", "reference.", "spectrum")
+SCROLLING = ("wave.", "emg.audio")
+"""Each is a piece of what went before: of two seconds of them the oldest go, which the page sees."""
+ASKED_FOR = ("emg.audio", "halves")
+"""What a browser gets only if it says so."""
 
 
 class Outbox:
-    """Frames waiting for one browser. One thread (the event loop's)."""
+    """Frames waiting for one browser, and what it asked for beside the usual. One thread (the loop's)."""
 
     def __init__(self, events_queued: int = EVENTS_QUEUED) -> None:
+        self.wants: frozenset[str] = frozenset()
         self._frames: deque[tuple[str, bytes]] = deque()
         self._waiting: Counter[str] = Counter()
         self._limit = events_queued
@@ -35,16 +41,22 @@ class Outbox:
     def put(self, topic: str, frame: bytes) -> None:
         """Queue `frame`; over its limit a replaceable topic drops its oldest, any other overflows."""
         if topic.startswith(REPLACEABLE):
-            if self._waiting[topic] >= PER_TOPIC_QUEUED:
-                del self._frames[next(k for k, queued in enumerate(self._frames) if queued[0] == topic)]
-                self._waiting[topic] -= 1
-                self.dropped += 1
+            self._make_room(topic, PER_TOPIC_QUEUED)
+        elif topic.startswith(SCROLLING):
+            self._make_room(topic, SCROLLING_QUEUED)
         elif len(self._frames) >= self._limit:
             self.overflowed = True
         if not self.overflowed:
             self._frames.append((topic, frame))
             self._waiting[topic] += 1
         self._filled.set()
+
+    def _make_room(self, topic: str, most: int) -> None:
+        if self._waiting[topic] < most:
+            return
+        del self._frames[next(k for k, queued in enumerate(self._frames) if queued[0] == topic)]
+        self._waiting[topic] -= 1
+        self.dropped += 1
 
     async def get(self) -> bytes | None:
         """The next frame, or None once the outbox has overflowed."""
@@ -58,24 +70,34 @@ class Outbox:
         return frame
 
 
+class Visitor(Protocol):
+    """Who is at the other end: hears what the browser says, and that it is gone."""
+
+    async def said(self, text: str) -> None:
+        """One message of the browser, of at most MOST_BYTES_SAID."""
+
+    def close(self) -> None:
+        """It is gone."""
+
+
 class Clients:
-    """All connected browsers. One thread (the event loop's)."""
+    """All browsers that look at one thing. One thread (the event loop's)."""
 
     def __init__(self) -> None:
-        self._outboxes: set[Outbox] = set()
+        self.outboxes: set[Outbox] = set()
         self._transports: set[asyncio.Transport] = set()
 
     def __len__(self) -> int:
-        return len(self._outboxes)
+        return len(self.outboxes)
 
     @property
     def dropped(self) -> int:
         """Frames dropped for the browsers that are connected now."""
-        return sum(outbox.dropped for outbox in self._outboxes)
+        return sum(outbox.dropped for outbox in self.outboxes)
 
     def put(self, topic: str, frame: bytes) -> None:
         """Queue `frame` for every browser."""
-        for outbox in self._outboxes:
+        for outbox in self.outboxes:
             outbox.put(topic, frame)
 
     def cut(self) -> None:
@@ -87,10 +109,10 @@ class Clients:
         self,
         request: web.Request,
         first: Callable[[], Iterable[bytes]],
-        answer: Callable[[float | None], bytes],
+        meet: Callable[[Outbox], Visitor],
     ) -> web.StreamResponse:
-        """One browser's life: the `first` frames, then all that is put, and an `answer` to each ping."""
-        ws = web.WebSocketResponse(compress=False, max_msg_size=1024, heartbeat=5.0)
+        """One browser's life: the `first` frames, then all that is put; its visitor hears what it says."""
+        ws = web.WebSocketResponse(compress=False, max_msg_size=MOST_BYTES_SAID, heartbeat=5.0)
         await ws.prepare(request)
         transport = request.transport
         if transport is None:
@@ -98,20 +120,20 @@ class Clients:
         _shrink_send_buffer(transport)
         outbox = Outbox()
         # No await between these lines: nothing can be published between the state and the first update.
-        outbox.put("gateway", answer(None))
+        visitor = meet(outbox)
         for frame in first():
             outbox.put("state", frame)
-        self._outboxes.add(outbox)
+        self.outboxes.add(outbox)
         self._transports.add(transport)
         sender = asyncio.create_task(_send_all(ws, outbox, transport))
         try:
             async for said in ws:
-                ping = _ping(said.data) if said.type is WSMsgType.TEXT else None
-                if ping is not None:
-                    outbox.put("gateway", answer(ping))
+                if said.type is WSMsgType.TEXT:
+                    await visitor.said(said.data)
         finally:
-            self._outboxes.discard(outbox)
+            self.outboxes.discard(outbox)
             self._transports.discard(transport)
+            visitor.close()
             sender.cancel()
         return ws
 
@@ -126,15 +148,6 @@ async def _send_all(ws: web.WebSocketResponse, outbox: Outbox, transport: asynci
         pass
     finally:
         transport.abort()
-
-
-def _ping(text: str) -> float | None:
-    """The browser's clock in `{"ping": ms}`; None for anything else."""
-    try:
-        ping = json.loads(text)["ping"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return ping if isinstance(ping, int | float) and math.isfinite(ping) else None
 
 
 def _shrink_send_buffer(transport: asyncio.Transport) -> None:

@@ -13,8 +13,14 @@ from hostd.errors import BusError
 from hostd.keys import Secret
 from hostd.wire import Message
 
-# `sweep.*`, `spectrum` and the like are not shown by the page, so they are not even asked for.
-TOPICS = ("beat", "status", "stim", "event", "alert", "measure.", "average.", "baseline.", "impedance", "tof")
+# What no page shows (`sweep.*`) is not even asked for.
+OVERVIEW = ("beat", "status", "event", "alert", "alarms", "case", "measure.", "response.", "tof", "mains")
+"""What a wall of boxes shows of each."""
+ALL = (
+    *OVERVIEW,
+    *("stim", "average.", "baseline.", "impedance", "emg", "wave.", "spectrum", "eeg", "plugs.", "ledger"),
+)
+"""What the pages of one box show; `emg` is its sound too."""
 RECEIVE_MS = 100
 SNAPSHOT_MS = 1000
 
@@ -24,8 +30,16 @@ Heard = Callable[[list[Message]], None]
 class Feed:
     """Reads the bus until `stop`; hands every batch to `heard`, called in the feed's thread."""
 
-    def __init__(self, bus: str, heard: Heard, stop: threading.Event, key: Secret | None = None) -> None:
+    def __init__(
+        self,
+        bus: str,
+        heard: Heard,
+        stop: threading.Event,
+        key: Secret | None = None,
+        topics: tuple[str, ...] = ALL,
+    ) -> None:
         self._bus, self._key = bus, key
+        self._topics = topics
         self._heard = heard
         self._stop = stop
         self._wanted = threading.Event()
@@ -35,15 +49,24 @@ class Feed:
         """Ask the daemon for its latest messages as soon as it answers. Any thread."""
         self._wanted.set()
 
+    def want(self, topics: tuple[str, ...]) -> None:
+        """Hear these too from now on, beginning with the latest of each. Any thread."""
+        if not set(topics) <= set(self._topics):
+            self._topics = (*self._topics, *(topic for topic in topics if topic not in self._topics))
+            self._wanted.set()
+
     def run(self) -> None:
         """Read until `stop`. Raises UsageError for a malformed bus address."""
         # Subscribe first, ask then: nothing published between the two can be missed.
         with (
-            Subscription(self._bus, TOPICS, key=self._key) as subscription,
+            Subscription(self._bus, heard := self._topics, key=self._key) as subscription,
             ThreadPoolExecutor(1, "snapshot") as asker,
         ):
             asking: Future[list[Message]] | None = None
             while not self._stop.is_set():
+                if heard is not self._topics:
+                    subscription.subscribe(topic for topic in self._topics if topic not in heard)
+                    heard = self._topics
                 batch = subscription.receive(RECEIVE_MS)
                 if asking is not None and asking.done():
                     # After the live ones, so that no event is taken for older than the snapshot's latest.
@@ -59,7 +82,7 @@ class Feed:
         """The snapshot's messages; none when the daemon is away or answers nonsense, then asked again."""
         try:
             messages = asking.result()
-            return [m for m in messages if _well_formed(m)]
+            return [m for m in messages if _well_formed(m, self._topics)]
         except BusError:
             self._wanted.set()
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -68,12 +91,12 @@ class Feed:
         return []
 
 
-def _well_formed(message: Message) -> bool:
+def _well_formed(message: Message, topics: tuple[str, ...]) -> bool:
     """False for what a foreign or broken daemon may have put into its snapshot, and for topics not shown."""
     topic: object = message.topic
     return (
         isinstance(topic, str)
-        and topic.startswith(TOPICS)
+        and topic.startswith(topics)
         and isinstance(message.header, dict)
         and isinstance(message.parts, list)
         and all(isinstance(part, bytes) for part in message.parts)

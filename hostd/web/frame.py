@@ -9,7 +9,7 @@ import json
 import math
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hostd.wire import Message
@@ -18,16 +18,22 @@ ALIGNMENT = 8
 PLAIN_DTYPE = re.compile(r"[<|][iu]1|<[iu][248]|<f[48]")
 
 
-def pack_frame(message: Message, past: bool = False) -> bytes:
+def pack_frame(message: Message, past: bool = False, without: Collection[str] = ()) -> bytes:
     """The frame of `message`; `past` marks history that must not pass for the present state.
 
-    An array whose description and buffer disagree is sent as null.
+    An array whose description and buffer disagree is sent as null; so is one of the fields `without`, and its
+    buffer is left out.
     """
+    empty = {_part_of(message.header.get(key)) for key in without}
+    parts = [b"" if k in empty else part for k, part in enumerate(message.parts)]
     offsets, at = [], 0
-    for part in message.parts:
+    for part in parts:
         offsets.append(at)
         at += _padded(len(part))
-    header = {str(key): _field(message, str(key), value, offsets) for key, value in message.header.items()}
+    header = {
+        str(key): None if key in without else _field(message, str(key), value, offsets)
+        for key, value in message.header.items()
+    }
     said: dict[str, Any] = {"topic": message.topic, "header": header}
     if past:
         said["past"] = True
@@ -36,13 +42,17 @@ def pack_frame(message: Message, past: bool = False) -> bytes:
     struct.pack_into("<I", out, 0, len(text))
     out[4 : 4 + len(text)] = text
     start = len(out) - at
-    for offset, part in zip(offsets, message.parts, strict=True):
+    for offset, part in zip(offsets, parts, strict=True):
         out[start + offset : start + offset + len(part)] = part
     return bytes(out)
 
 
 def _padded(length: int) -> int:
     return -(-length // ALIGNMENT) * ALIGNMENT
+
+
+def _part_of(value: object) -> object:
+    return value.get("part") if isinstance(value, Mapping) else None
 
 
 def _field(message: Message, key: str, value: object, offsets: list[int]) -> Any:

@@ -1,161 +1,169 @@
-"""The web gateway: a plain bus client that serves one page and forwards messages to browsers on `/ws`.
+"""The web gateway: a plain bus client that serves the pages and forwards messages to browsers.
 
-Uses no private door into the daemon and takes no commands from browsers. Refuses to make old data look live:
-every answer to the page carries how long the bus has been silent.
+Uses no private door into the daemon; what a browser asks for goes the way of every client's requests. Owns
+HTTP: which path is what, who is let in. Refuses other origins, names that are not this machine's, and files
+that are not ours.
 """
 
 import asyncio
+import contextlib
 import os
+import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 from aiohttp import web
 
 from hostd.endpoints import parse_bus, parse_http
-from hostd.errors import BusError
+from hostd.errors import BusError, UsageError
 from hostd.keys import Secret
-from hostd.web.board import Board
+from hostd.peers import Peer
+from hostd.web.box import Box
 from hostd.web.clients import Clients
-from hostd.web.feed import Feed
-from hostd.web.frame import pack_frame
-from hostd.wire import Message
+from hostd.web.guard import HEADERS, known_host, own_names, same_origin
+from hostd.web.pages import pages
+from hostd.web.visitor import At
+from hostd.web.wall import Wall
 
 MAX_CLIENTS = 64
 ALIVE_MS = 3000
-STATIC = Path(__file__).with_name("static")
-CONTENT_TYPES = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-}
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-    ),
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+RAW_BYTES = 128 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """What to serve where: boxes by name with their buses, `http` "HOST:PORT" (port 0 takes a free one).
+
+    `tls` (certificate, key) makes it https; `names`: other names of this machine that browsers may use;
+    `raw_bytes`: samples of each box that are kept for readers.
+    """
+
+    boxes: Mapping[str, str]
+    http: str
+    key: Secret | None = None
+    tls: tuple[Path, Path] | None = None
+    names: tuple[str, ...] = ()
+    raw_bytes: int = RAW_BYTES
+    known: frozenset[str] = field(default_factory=own_names)
 
 
 def serve(
-    bus: str,
-    http: str,
+    options: WebOptions,
     ready: Callable[[int], None] | None = None,
     stop: threading.Event | None = None,
-    key: Secret | None = None,
 ) -> None:
-    """Serve the page at `http` ("HOST:PORT", port 0 takes a free one) from the daemon at `bus` until `stop`.
+    """Serve until `stop`. `ready` is called with the port once browsers can connect.
 
-    `ready` is called with the port once browsers can connect. The daemon may come, go and come back. Blocks;
-    raises UsageError for a malformed address, BusError when the port cannot be had.
+    The daemons may come, go and come back. Blocks; raises UsageError for a malformed address or a bad
+    certificate, BusError when the port cannot be had.
     """
-    parse_bus(bus)
-    host, port = parse_http(http)
-    asyncio.run(_Gateway(bus, stop or threading.Event(), key).run(host, port, ready))
+    for bus in options.boxes.values():
+        parse_bus(bus)
+    parse_http(options.http)
+    asyncio.run(_Gateway(options, stop or threading.Event()).run(ready))
 
 
 class _Gateway:
-    """Board, browsers and HTTP, all in one event loop; the feed's thread only posts batches into it."""
+    """Boxes, browsers and HTTP, all in one event loop; the feeds' threads only post batches into it."""
 
-    def __init__(self, bus: str, stop: threading.Event, key: Secret | None) -> None:
-        self._bus = bus
-        self._stop = stop
-        self._board = Board()
-        self._clients = Clients()
-        self._feed = Feed(bus, self._post, stop, key)
-        self._files = _static()
-        self._heard_s: float | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+    def __init__(self, options: WebOptions, stop: threading.Event) -> None:
+        self._options, self._stop = options, stop
+        self._tls = None if options.tls is None else _context(*options.tls)
+        self._names = options.known | {name.lower() for name in options.names}
+        self.boxes: dict[str, Box] = {}
+        self._wall = Wall(self.boxes)
+        whole = len(options.boxes) == 1  # of many boxes only what the wall shows, until somebody opens one
+        for name, bus in options.boxes.items():
+            self.boxes[name] = Box(name, bus, options.key, options.raw_bytes, stop, self._wall.told, whole)
+        self._pages = pages()
 
-    async def run(self, host: str, port: int, ready: Callable[[int], None] | None) -> None:
-        self._loop = asyncio.get_running_loop()
+    async def run(self, ready: Callable[[int], None] | None) -> None:
         runner = web.AppRunner(_app(self), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            bound = await _listen(runner, host, port)
-            feed = asyncio.create_task(asyncio.to_thread(self._feed.run))
+            bound = await _listen(runner, *parse_http(self._options.http), self._tls)
+            running = [asyncio.create_task(box.run()) for box in self.boxes.values()]
+            walling = asyncio.create_task(self._wall.run())
             if ready is not None:
                 ready(bound)
-            await feed
+            try:
+                await asyncio.gather(*running)
+            finally:
+                walling.cancel()
         finally:
             self._stop.set()
-            self._clients.cut()
+            for clients in (self._wall.clients, *(box.clients for box in self.boxes.values())):
+                clients.cut()
             await runner.cleanup()
 
-    def _post(self, batch: list[Message]) -> None:
-        """Called in the feed's thread."""
-        if self._loop is not None and not self._stop.is_set():
-            self._loop.call_soon_threadsafe(self._publish, batch)
-
-    def _publish(self, batch: list[Message]) -> None:
-        for message in batch:
-            before = self._board.boot
-            if not self._board.accept(message):
-                continue
-            self._heard_s = self._now_s()
-            if self._board.boot != before:
-                self._feed.want_snapshot()
-            self._clients.put(message.topic, pack_frame(message))
-
-    def _now_s(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def _bus_age_ms(self) -> float | None:
-        """Milliseconds since the bus last said something; None when it never did."""
-        return None if self._heard_s is None else round((self._now_s() - self._heard_s) * 1e3, 1)
-
-    def _answer(self, ping: float | None) -> bytes:
-        """Frame `gateway`: the silence of the bus, and the browser's own clock back so it can add the way."""
-        said = {
-            "boot": self._board.boot,
-            "bus_age_ms": self._bus_age_ms(),
-            "ping": ping,
-            "clients": len(self._clients),
-        }
-        return pack_frame(Message("gateway", said))
-
-    def _first(self) -> Iterator[bytes]:
-        return self._board.frames()
-
     async def page(self, request: web.Request) -> web.Response:
-        found = self._files.get(request.match_info.get("name", "index.html"))
+        found = self._pages.get(request.match_info.get("name", "") or self._start())
         if found is None:
-            raise web.HTTPNotFound(text="not here; the page is at /\n")
+            raise web.HTTPNotFound(text="not here; the pages are /, /reader and /wall\n")
         body, content_type = found
         return web.Response(body=body, content_type=content_type, charset="utf-8")
 
+    def _start(self) -> str:
+        return "index.html" if len(self.boxes) == 1 else "wall.html"
+
     async def health(self, request: web.Request) -> web.Response:
-        age_ms = self._bus_age_ms()
-        return web.json_response(
-            {
-                "ok": age_ms is not None and age_ms < ALIVE_MS,
-                "bus": self._bus,
-                "bus_age_ms": age_ms,
-                "boot": self._board.boot,
-                "clients": len(self._clients),
-                "dropped": self._clients.dropped,
-                "refused": self._board.refused,
-            }
-        )
+        each = {name: self._health(box) for name, box in self.boxes.items()}
+        whole = next(iter(each.values())) if len(each) == 1 else {"boxes": each}
+        ok = all(one["ok"] for one in each.values())
+        return web.json_response({**whole, "ok": ok, "walls": len(self._wall.clients)})
+
+    def _health(self, box: Box) -> dict[str, Any]:
+        age_ms = box.bus_age_ms
+        return {
+            "ok": age_ms is not None and age_ms < ALIVE_MS,
+            "bus": box.bus,
+            "bus_age_ms": age_ms,
+            "boot": box.board.boot,
+            "clients": len(box.clients),
+            "dropped": box.clients.dropped,
+            "refused": box.board.refused + box.refused,
+        }
 
     async def ws(self, request: web.Request) -> web.StreamResponse:
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
+        if not same_origin(origin, request.host):
             raise web.HTTPForbidden(
                 text=f"origin {origin} is not this host; open the page from {request.host}\n"
             )
-        if len(self._clients) >= MAX_CLIENTS:
+        name = request.query.get("box", next(iter(self.boxes)))
+        box = self.boxes.get(name)
+        wall = request.query.get("view") == "wall"
+        if box is None:
+            raise web.HTTPNotFound(text=f"no box {name[:40]!r} here; there are {', '.join(self.boxes)}\n")
+        if sum(len(one) for one in self._everybody()) >= MAX_CLIENTS:
             raise web.HTTPServiceUnavailable(text=f"{MAX_CLIENTS} displays are connected; close one\n")
-        return await self._clients.serve(request, self._first, self._answer)
+        if wall:
+            return await self._wall.clients.serve(request, self._wall.first, self._wall.meet)
+        at = _at(request)
+        return await box.clients.serve(request, box.first, lambda outbox: box.meet(outbox, at))
+
+    def _everybody(self) -> list[Clients]:
+        return [self._wall.clients, *(box.clients for box in self.boxes.values())]
+
+    @web.middleware
+    async def guarded(
+        self, request: web.Request, handler: Callable[[web.Request], Any]
+    ) -> web.StreamResponse:
+        """Answers only under names of this machine: another's name for it is somebody's trick."""
+        if not known_host(request.host, self._names):
+            cure = "use its address, or start it with --name"
+            raise web.HTTPMisdirectedRequest(
+                text=f"{request.host[:80]!r} is no name of this machine; {cure}\n"
+            )
+        response: web.StreamResponse = await handler(request)
+        return response
 
 
 def _app(gateway: _Gateway) -> web.Application:
-    app = web.Application()
+    app = web.Application(middlewares=[gateway.guarded], client_max_size=1 << 16)
     app.router.add_get("/", gateway.page)
     app.router.add_get("/healthz", gateway.health)
     app.router.add_get("/ws", gateway.ws, allow_head=False)
@@ -168,24 +176,36 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     response.headers.update(HEADERS)
 
 
-def _static() -> dict[str, tuple[bytes, str]]:
-    """Name -> (content, type) of every file that may be served; nothing else has a path to it."""
-    return {
-        path.name: (path.read_bytes(), CONTENT_TYPES[path.suffix])
-        for path in STATIC.iterdir()
-        if path.suffix in CONTENT_TYPES
-    }
+def _at(request: web.Request) -> At:
+    """Where a browser is. A proxy on this machine would make every browser one of this machine's: none that
+    says that it speaks for others is taken for the cart."""
+    address = request.remote or ""
+    forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"))
+    return At(address, not forwarded and Peer(b"", address).here, request.secure)
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> int:
+def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        why = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
+        raise UsageError(f"--tls {certificate} {key}: {why}; give a PEM certificate and its key") from None
+    return context
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int, tls: ssl.SSLContext | None) -> int:
     """The port that is listened on. Raises BusError when it cannot be had."""
-    site = web.TCPSite(runner, host, port)
+    site = web.TCPSite(runner, host, port, ssl_context=tls)
     try:
         await site.start()
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise BusError(
             f"--http {host}:{port}: {why}; stop the program that uses it or choose another, "
             f"e.g. --http {host}:{port + 1 if port < 65535 else 0}"
         ) from None
-    return int(runner.addresses[0][1])
+    with contextlib.suppress(IndexError):
+        return int(runner.addresses[0][1])
+    return port

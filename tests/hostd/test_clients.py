@@ -92,10 +92,12 @@ def test_what_each_key_may_ask_for_on_the_cart_and_elsewhere(command: str, role:
     allowed = command in MAY
     if role != "observer":
         allowed = allowed or here or command not in CURRENTS | CART
-    for wanted in ("operator", "engineer", "observer"):  # whatever it says of itself
+    for wanted in ("operator", "engineer", "remote", "observer"):  # whatever it says of itself
         clients = Clients()
         peer = Peer(b"x", address, KEYS[role])
         clients.greet(peer, "", wanted)
+        if wanted == "remote":
+            allowed = allowed and command not in CURRENTS | CART
         if wanted == "observer":
             allowed = command in MAY
         refusal = clients.refusal(peer, command)

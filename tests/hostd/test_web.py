@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hostd.errors import BusError, UsageError
-from hostd.web.gateway import serve
+from hostd.web.gateway import WebOptions, serve
 from hostd.wire import SCHEMA_VERSION, encode
 from tests.support.fakebus import FakeBus, average_fields, median_ssep, peak_fields, status_fields
 from tests.support.webclient import Browser, array, browser, gateway, health, run
@@ -122,7 +122,7 @@ def test_a_browser_that_never_reads_delays_nobody() -> None:
     async def scenario(port: int, bus: FakeBus) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         writer.write(
-            b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
         await reader.readline()
@@ -148,14 +148,14 @@ def test_a_busy_port_is_one_line_with_its_cure() -> None:
         holder.listen()
         port = holder.getsockname()[1]
         with pytest.raises(BusError, match=rf"--http 127.0.0.1:{port}: .*in use; .*choose another") as caught:
-            serve("tcp://127.0.0.1:5750", f"127.0.0.1:{port}")
+            serve(WebOptions({"box": "tcp://127.0.0.1:5750"}, f"127.0.0.1:{port}"))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("bus", "http"), [("nonsense", "127.0.0.1:0"), ("tcp://127.0.0.1:5750", "nonsense")])
 def test_a_malformed_address_is_a_usage_error(bus: str, http: str) -> None:
     with pytest.raises(UsageError, match="nonsense"):
-        serve(bus, http)
+        serve(WebOptions({"box": bus}, http))
 
 
 def test_headers_are_strict_and_foreign_origins_stay_out() -> None:

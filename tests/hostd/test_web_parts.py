@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostd import wire
-from hostd.web.board import MAX_TOPICS, Board, Trend
+from hostd.web.board import MAX_TOPICS, Board
 from hostd.web.clients import PER_TOPIC_QUEUED, Outbox
 from hostd.web.frame import pack_frame
+from hostd.web.history import Trend
 from hostd.wire import Message
 from tests.support.webclient import array, unframe
 

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from hostd.web.gateway import serve
+from hostd.web.gateway import WebOptions, serve
 
 
 def refuse(constant: str) -> None:
@@ -42,11 +42,13 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
 
 
 @contextmanager
-def gateway(bus: str) -> Iterator[int]:
-    """A gateway in a thread; yields its port and joins the thread, whatever happened."""
+def gateway(bus: str | dict[str, str], **more: Any) -> Iterator[int]:
+    """A gateway in a thread, of one box or of several by name; yields its port and joins the thread, whatever
+    happened."""
     port: queue.SimpleQueue[int] = queue.SimpleQueue()
     stop = threading.Event()
-    thread = threading.Thread(target=serve, args=(bus, "127.0.0.1:0", port.put, stop), daemon=True)
+    options = WebOptions(bus if isinstance(bus, dict) else {"box": bus}, "127.0.0.1:0", **more)
+    thread = threading.Thread(target=serve, args=(options, port.put, stop), daemon=True)
     thread.start()
     try:
         yield port.get(timeout=10)

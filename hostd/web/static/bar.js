@@ -1,14 +1,17 @@
 // The top bar and the big word on silence: what is running, what was lost, and whether this is live.
 
+import { by } from "./dom.js";
 import { put } from "./panel.js";
-import { bytes, clock, NONE, wall } from "./text.js";
-
-const by = (id) => document.getElementById(id);
+import { bytes, clock, fixed, micro, NONE, wall } from "./text.js";
 
 export function drawBar(state) {
   const status = state.latest.status;
-  put(by("case"), status?.case ?? NONE);
-  put(by("state"), status?.state ?? NONE);
+  put(by("case"), status?.name ?? status?.case ?? NONE);
+  by("case").title = status?.case ?? "";
+  const phase = state.latest.case;
+  put(by("state"), phase?.phase ?? status?.state ?? NONE);
+  by("state-field").dataset.phase = phase?.phase ?? "";
+  by("state-field").title = steps(phase);
   put(by("source"), sourceOf(status?.source));
   put(by("running"), status ? clock(status.samples / status.rate_hz) : NONE);
   by("running").title = status ? `${status.samples} samples at ${status.rate_hz} per second` : "";
@@ -16,14 +19,56 @@ export function drawBar(state) {
   const gaps = Array.isArray(status?.gaps) ? status.gaps.length : status?.gaps;
   put(by("lost"), lost > 0 ? `${lost} in ${gaps} gap${gaps === 1 ? "" : "s"}` : lost === 0 ? "0" : NONE);
   by("lost-field").classList.toggle("bad", lost > 0);
+  drawRecording(status);
+  drawMains(state.latest.mains);
+  drawLeads(state.latest.impedance, status?.leads);
+  drawStimulation(status);
+}
+
+function drawRecording(status) {
   const recording = status?.recording?.path ? status.recording : null;
   const trouble = ["slow", "failing"].includes(recording?.state) ? `, disk ${recording.state}` : "";
   put(by("recording"), !status ? NONE : recording ? bytes(recording.bytes) + trouble : "off");
   const missing = recording?.lost_samples > 0;
-  by("recording-field").classList.toggle("warn", Boolean(status) && (!recording || recording.state === "slow"));
-  by("recording-field").classList.toggle("bad", recording?.state === "failing" || missing);
-  by("recording-field").classList.toggle("on", Boolean(recording));
+  const field = by("recording-field").classList;
+  field.toggle("warn", Boolean(status) && (!recording || recording.state === "slow"));
+  field.toggle("bad", recording?.state === "failing" || missing);
+  field.toggle("on", Boolean(recording));
   by("recording-field").title = (recording?.path ?? "") + (missing ? `, ${recording.lost_samples} samples missing` : "");
+}
+
+function drawMains(mains) {
+  const level = mains?.amplitude_uv?.[0];
+  put(by("mains"), !mains ? NONE : mains.hz == null ? "none seen" : `${micro(level)} µV`);
+  const worst = Object.entries(mains?.tests ?? {}).filter(([, one]) => one.locked).map(([test]) => test);
+  by("mains-field").classList.toggle("warn", worst.length > 0);
+  by("mains-field").title = mains?.hz ? `${fixed(mains.hz, 3)} Hz${worst.length ? `; rate locked: ${worst.join(", ")}` : ""}` : "";
+}
+
+function drawLeads(impedance, leads) {
+  const off = [...(leads?.off ?? []), ...(leads?.railed ?? [])];
+  const ohms = (impedance?.leads ?? []).map((lead) => lead.ohm).filter((ohm) => typeof ohm === "number");
+  const worst = ohms.length ? `≤ ${fixed(Math.max(...ohms) / 1000, 1)} kΩ` : "not measured";
+  put(by("leads"), leads?.measuring ? "measuring" : off.length ? `${off.length} off` : impedance ? worst : leads ? "not measured" : NONE);
+  by("leads-field").classList.toggle("bad", off.length > 0);
+  by("leads-field").title = off.length ? `off: ${off.join(", ")}` : "click for every electrode";
+}
+
+function drawStimulation(status) {
+  const stimulation = status?.stimulation;
+  const running = Object.entries(status?.tests ?? {}).filter(([, one]) => one === "running").length;
+  const armed = Object.keys(stimulation?.armed_s ?? {}).length;
+  const locks = stimulation?.locks ?? [];
+  const said = locks.length ? `locked: ${locks.join(", ")}` : armed ? `${armed} armed` : running ? `${running} running` : "stopped";
+  put(by("stimulation"), status ? said : NONE);
+  by("stimulation-field").classList.toggle("warn", locks.length > 0 || armed > 0);
+  by("stimulation-field").classList.toggle("bad", stimulation?.never_seen > 0);
+  by("stimulation-field").title = stimulation?.never_seen > 0 ? `${stimulation.never_seen} pulses never came back in the samples` : "";
+}
+
+function steps(phase) {
+  const open = (phase?.steps ?? []).filter((one) => ["waiting", "not measured", "nothing"].includes(one.state));
+  return open.length ? `set-up still wants: ${open.map((one) => `${one.step} ${one.test}`.trim()).join(", ")}` : "";
 }
 
 function sourceOf(source) {
@@ -37,10 +82,16 @@ export function drawSilence(state, stale, age_ms, connected) {
   const seconds = age_ms === null ? null : Math.floor(age_ms / 1000);
   put(by("badge-word"), stale ? "No data" : "Live");
   put(by("badge-age"), age_ms === null ? "" : stale ? `for ${seconds} s` : `${Math.max(age_ms / 1000, 0).toFixed(1)} s`);
-  document.title = stale ? "No data – evokd" : "evokd";
+  document.title = stale ? "No data – evokd" : titleOf(state);
   if (!stale) return;
   put(by("silence-word"), age_ms === null ? "No data yet" : `No data for ${seconds} s`);
-  const why = connected ? "The acquisition is silent." : "No connection to the gateway.";
+  const why = !connected ? "No connection to the gateway; trying again."
+    : state.latest.status?.state === "closed" ? "The case is closed." : "The acquisition is silent: is evokd running?";
   const newest = Math.max(0, ...Object.values(state.latest).map((header) => header.utc_ns || 0));
   put(by("silence-why"), newest ? `${why} What you see is from ${wall(newest)} and not live.` : why);
+}
+
+function titleOf(state) {
+  const worst = state.activeAlerts()[0];
+  return worst && ["high", "medium"].includes(worst.priority) ? `${worst.priority === "high" ? "!!!" : "!!"} ${worst.test} – evokd` : "evokd";
 }

@@ -6,6 +6,7 @@ const named = (name) => style.getPropertyValue(`--${name}`).trim();
 export const ink = {
   trace: named("trace"), noise: named("noise"), base: named("base"), grid: named("grid"), axis: named("axis"),
   text: named("text"), dim: named("dim"), stim: named("stim"), alarm: named("alarm"), panel: named("panel"),
+  faint: named("faint"), faded: named("faded"), warn: named("warn"), ok: named("ok"), low: named("low"),
 };
 export const FONT = named("font");
 

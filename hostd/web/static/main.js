@@ -1,12 +1,19 @@
-// The composition: link -> state -> panels, bar and rail. Draws once per animation frame and only what changed.
-// `window.evokd` shows the page's state to tests and to the curious.
+// The cart's composition: link -> state -> panels, watches, bar and rail. Draws once per animation frame and only
+// what changed. `window.evokd` shows the page's state to tests and to the curious.
 
+import { Alarm } from "./alarm.js";
+import { MuscleSound } from "./audio.js";
 import { drawBar, drawSilence } from "./bar.js";
+import { Dialogs } from "./dialogs.js";
+import { by } from "./dom.js";
+import { keys } from "./keys.js";
 import { Link } from "./link.js";
-import { drawAlerts, drawLog } from "./log.js";
-import { Panel } from "./panel.js";
+import { Alerts } from "./log.js";
+import { Panel, put } from "./panel.js";
+import { Rights } from "./rights.js";
 import { Gains } from "./scale.js";
 import { pairOf, State } from "./state.js";
+import { Watch } from "./watch.js";
 import { need_uv } from "./waves.js";
 
 // Beats come at 10 Hz; twenty missed ones are a silence, and the eye must know within 3 s.
@@ -16,67 +23,102 @@ const LOOK_MS = 200;
 const state = new State();
 const gains = new Gains();
 const panels = new Map();
-const view = { negativeUp: true, baseline: true, noise: true, alone: 0, ...remembered() };
+const watches = new Map();
+const view = { negativeUp: true, baseline: true, noise: true, replicates: false, fall: false, alone: 0, ...remembered() };
 const dirty = new Set(["all"]);
+const alarm = new Alarm();
 let frame = 0;
 let stale = true;
-const link = new Link((message) => mark(state.apply(message)));
+let wasLive = false;
+
+const link = new Link(take, {
+  rights: (header) => rights.take(header),
+  "emg.audio": (header) => sound.take(header),
+});
+const sound = new MuscleSound(link);
+const rights = new Rights(link, () => mark("rights"));
+const alerts = new Alerts(rights);
+const dialogs = new Dialogs(rights);
 
 window.evokd = {
-  redraws: 0, redraw_ms: 0, redraw_ms_max: 0, view,
+  redraws: 0, redraw_ms: 0, redraw_ms_max: 0, frames: 0, view, alarm, sound, rights, link, scrolled: null,
   get latest() { return state.latest; },
   get boot() { return state.boot; },
   get stale() { return stale; },
   get age_ms() { return link.age(); },
+  get state() { return state; },
   // Where a time and a voltage are on a test's waveform canvas, in CSS pixels of that canvas.
   locate(test, row, ms, uv) {
     const at = panels.get(test)?.at;
-    return at ? { x: at.x(ms), y: at.y(row, uv), step_uv: at.steps[row], division: at.division } : null;
+    return at ? { x: at.x(ms), y: at.y(row, uv), step_uv: at.steps[at.shown[row]], division: at.division } : null;
   },
 };
 
+function take(message) {
+  const what = state.apply(message);
+  if (message.topic.startsWith("wave.") && what) watches.get(message.topic.slice(5))?.push(message.header);
+  mark(what);
+}
+
 function mark(what) {
-  if (!what) return;
-  dirty.add(what);
-  if (!frame) frame = requestAnimationFrame(draw);
+  if (what) dirty.add(what);
+  if (what && !frame) frame = requestAnimationFrame(draw);
 }
 
 function draw() {
   frame = 0;
   const began = performance.now();
-  const all = dirty.has("all") || dirty.has("view");
+  const all = dirty.has("all") || dirty.has("view") || dirty.has("rights");
   if (all || dirty.has("bar")) drawBar(state);
-  if (all || dirty.has("log")) drawLog(state);
-  else if (dirty.has("bar")) drawAlerts(state);
+  if (all || dirty.has("log") || dirty.has("bar")) {
+    alerts.draw(state);
+    sayState();
+  }
   if (arrange() || all) for (const panel of panels.values()) panel.dirty = true;
   const steps = scale();
   for (const [test, panel] of panels) {
-    if (panel.dirty || dirty.has("log") || dirty.has(`test:${test}`)) panel.draw(state, view, steps.get(test));
+    if (panel.root.hidden) continue;
+    if (panel.dirty || dirty.has("log") || dirty.has("bar") || dirty.has(`test:${test}`)) panel.draw(state, view, steps.get(test));
     else if (dirty.has(`stim:${test}`)) panel.sayAges(state);
   }
+  if (all || dirty.has("watch") || dirty.has("log") || dirty.has("bar")) for (const watch of watches.values()) watch.show(state);
   dirty.clear();
-  const evokd = window.evokd;
+  const { evokd } = window;
   evokd.redraws += 1;
   evokd.redraw_ms = performance.now() - began;
   evokd.redraw_ms_max = Math.max(evokd.redraw_ms_max, evokd.redraw_ms);
 }
 
-// Makes and orders the panels that the tests need; true when anything changed.
+// The pens of the scrolling traces move every frame.
+function run() {
+  window.evokd.frames += 1;
+  if (!stale) for (const watch of watches.values()) watch.scroll?.draw();
+  requestAnimationFrame(run);
+}
+
+// Makes and orders the panels and watches that the case needs; true when anything changed.
 function arrange() {
-  const tests = state.tests();
-  const root = document.getElementById("panels");
-  const same = tests.length === panels.size && [...panels.keys()].every((test, k) => test === tests[k]);
+  const tests = state.tests(), seen = state.watches();
+  const same = tests.join() === [...panels.keys()].join() && seen.join() === [...watches.keys()].join();
   if (!same) {
-    const kept = new Map(panels);
-    panels.clear();
-    tests.forEach((test, k) => panels.set(test, kept.get(test) ?? new Panel(test, k + 1, () => mark("resize"))));
-    root.replaceChildren(...[...panels.values()].map((panel) => panel.root));
-    root.dataset.count = String(Math.min(tests.length, 5));
+    keep(panels, tests, (test, k) => new Panel(test, k + 1, () => mark("resize"), rights), by("panels"));
+    keep(watches, seen, (name) => new Watch(name, () => mark("watch"), rights, (header) => { window.evokd.scrolled = header; }), by("watches"));
+    by("panels").dataset.count = String(Math.min(tests.length, 9));
+    by("watches").dataset.count = String(seen.length);
   }
   const alone = tests[view.alone - 1];
   for (const [test, panel] of panels) panel.root.hidden = alone !== undefined && test !== alone;
-  root.classList.toggle("alone", alone !== undefined);
+  by("panels").classList.toggle("alone", alone !== undefined);
+  by("panels").classList.toggle("falling", view.fall);
+  by("watches").hidden = seen.length === 0;
   return !same;
+}
+
+function keep(map, names, create, root) {
+  const kept = new Map(map);
+  map.clear();
+  names.forEach((name, k) => map.set(name, kept.get(name) ?? create(name, k)));
+  root.replaceChildren(...[...map.values()].map((one) => one.root));
 }
 
 // Microvolts per division for every test; rows of a left and right pair share theirs.
@@ -106,17 +148,35 @@ function scale() {
   return steps;
 }
 
+// Buttons that say a state of the case, and those that this browser may not press.
+function sayState() {
+  const signals = state.latest.alarms;
+  const paused = signals?.audio && signals.audio !== "on";
+  by("key-l").setAttribute("aria-pressed", String(Boolean(paused)));
+  put(by("pause"), paused ? `Sound ${signals.audio}` : "Pause sound");
+  by("key-c").setAttribute("aria-pressed", String(state.latest.case?.critical === true));
+  for (const one of document.querySelectorAll("[data-needs]")) one.hidden = !rights.may.has(one.dataset.needs);
+  by("to-reader").href = `reader${location.search}`;
+}
+
 function look() {
   const age = link.age();
   stale = age === null || age > STALE_MS;
+  if (!stale) wasLive = true;
   drawSilence(state, stale, age, link.connected);
-  for (const panel of panels.values()) panel.sayAges(state);
+  // A lost link is an alarm of this display's own: nobody else can tell that it has gone blind.
+  const closed = state.latest.status?.state === "closed";
+  alarm.set(stale ? (wasLive && !closed ? "medium" : null) : state.latest.alarms?.sounding ?? null);
+  const blocked = alarm.on && alarm.blocked;
+  put(by("sound"), `Alarms: ${!alarm.on ? "mute" : blocked ? "click" : "heard"}`);
+  by("key-s").setAttribute("aria-pressed", String(alarm.on && !blocked));
+  for (const panel of panels.values()) if (!panel.root.hidden) panel.sayAges(state);
 }
 
 function remembered() {
   try {
-    const { negativeUp = true, baseline = true, noise = true } = JSON.parse(localStorage.getItem("evokd.view") ?? "{}");
-    return { negativeUp, baseline, noise };
+    const held = JSON.parse(localStorage.getItem("evokd.view") ?? "{}");
+    return Object.fromEntries(["negativeUp", "baseline", "noise", "fall"].filter((key) => typeof held[key] === "boolean").map((key) => [key, held[key]]));
   } catch {
     return {};
   }
@@ -124,37 +184,34 @@ function remembered() {
 
 function choose(change) {
   Object.assign(view, change);
-  const press = (id, on) => document.getElementById(id).setAttribute("aria-pressed", String(on));
+  const press = (id, on) => by(id).setAttribute("aria-pressed", String(on));
   press("key-p", view.negativeUp);
   press("key-b", view.baseline);
   press("key-n", view.noise);
+  press("key-r", view.replicates);
+  press("key-w", view.fall);
   press("key-0", view.alone > 0);
-  document.getElementById("polarity").textContent = view.negativeUp ? "Negative up" : "Positive up";
+  put(by("polarity"), view.negativeUp ? "Negative up" : "Positive up");
+  if (change.replicates !== undefined) link.want("halves", view.replicates);
   try {
-    localStorage.setItem("evokd.view", JSON.stringify({ negativeUp: view.negativeUp, baseline: view.baseline, noise: view.noise }));
+    const { negativeUp, baseline, noise, fall } = view;
+    localStorage.setItem("evokd.view", JSON.stringify({ negativeUp, baseline, noise, fall }));
   } catch {
     // A browser without storage only forgets the choice.
   }
   mark("view");
 }
 
-const KEYS = {
-  p: () => choose({ negativeUp: !view.negativeUp }),
-  b: () => choose({ baseline: !view.baseline }),
-  n: () => choose({ noise: !view.noise }),
-  0: () => choose({ alone: 0 }),
-  escape: () => choose({ alone: 0 }),
-};
+function pickRow(by_) {
+  const test = state.tests()[view.alone - 1];
+  if (test) panels.get(test).choose(state.latest[`average.${test}`], by_);
+  mark("view");
+}
 
-addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
-  const key = event.key.toLowerCase();
-  if (KEYS[key]) KEYS[key]();
-  else if (/^[1-9]$/.test(key)) choose({ alone: view.alone === Number(key) ? 0 : Number(key) });
-});
-for (const key of ["p", "b", "n"]) document.getElementById(`key-${key}`).addEventListener("click", KEYS[key]);
-document.getElementById("key-0").addEventListener("click", () => choose({ alone: (view.alone + 1) % (panels.size + 1) }));
-
+keys({ view, panels, choose, pickRow, alerts, dialogs, rights, alarm, sound, state });
+addEventListener("pointerdown", () => alarm.unlock(), { capture: true });
+addEventListener("keydown", () => alarm.unlock(), { capture: true });
 choose({});
 look();
 setInterval(look, LOOK_MS);
+requestAnimationFrame(run);

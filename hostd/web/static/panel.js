@@ -1,31 +1,43 @@
-// One test on the page: heading, progress, waveforms, table of peaks, trend. Owns its DOM and nothing else.
+// One test on the page: heading, controls, progress, waveforms, waterfall, table of peaks, trends. Owns its DOM
+// and nothing else.
 
 import { Surface } from "./canvas.js";
+import { Controls } from "./controls.js";
 import { numbers } from "./frame.js";
+import { buildPanel } from "./panel_dom.js";
+import { peakRow } from "./peak_table.js";
 import { leadingPeak, unjudged } from "./state.js";
 import { drawEmpty, drawWaves, layout } from "./waves.js";
-import { drawTrend } from "./trendplot.js";
-import { ago, derivation, fixed, micro, NONE, signed, spread, title } from "./text.js";
+import { Trends } from "./trends.js";
+import { drawFall, lineOf } from "./waterfall.js";
+import { ago, fixed, micro, NONE, title } from "./text.js";
 
 const STIM_RECENT_MS = 5000;
+const ROWS_WHEN_SMALL = 4;
+const ROWS_OF_ANSWERS = 12;
+const SMALL = 320;
 
 export class Panel {
-  constructor(test, number, onResize) {
+  // `asks` does what a button wants (see controls.js).
+  constructor(test, number, onResize, asks) {
     this.test = test;
     this.at = null;
     this.dirty = true;
     this.drawnTrend = "";
-    this.root = build(test, number);
+    this.chosen = null; // derivation of the waterfall, null for the leading peak's
+    this.root = buildPanel(test, number);
     this.find = (name) => this.root.querySelector(`.${name}`);
     const resized = () => {
       this.dirty = true;
       onResize();
     };
     this.waves = new Surface(this.find("waves canvas"), resized);
-    this.trend = new Surface(this.find("trend canvas"), resized);
+    this.fall = new Surface(this.find("fall canvas"), resized);
+    this.trends = new Trends(this.find("trend"));
+    this.controls = new Controls(this.find("controls"), test, asks);
   }
 
-  // Redraws both canvases and the texts from `state`; `steps` are the pair's microvolts per division.
+  // Redraws from `state`; `steps` are the pair's microvolts per division.
   // A message that cannot be drawn blanks this panel and says so: an old picture must not stay behind.
   draw(state, view, steps) {
     this.dirty = false;
@@ -42,47 +54,83 @@ export class Panel {
 
   drawAll(state, view, steps) {
     const model = {
-      average: shown(state.latest[`average.${this.test}`]),
-      baseline: state.baselineOf(this.test),
+      average: drawable(state.latest[`average.${this.test}`]),
+      baseline: drawable(state.baselineOf(this.test)),
       measure: state.latest[`measure.${this.test}`] ?? null,
     };
     this.say(state, model);
     const c = this.waves.begin();
     if (c && model.average) {
-      this.at = layout(this.waves.width, this.waves.height, model.average, steps, view.negativeUp);
+      const shown = this.rows(model, view);
+      this.at = layout(this.waves.width, this.waves.height, model.average, steps, view.negativeUp, shown);
       drawWaves(c, this.at, model, view);
     } else if (c) {
       this.at = null;
       drawEmpty(c, this.waves.width, this.waves.height, "No average yet");
     }
-    this.drawTrend(state, leadingPeak(model.measure));
+    if (view.fall || view.alone) this.drawFall(state, view, model, steps);
+    this.drawTrends(state, leadingPeak(model.measure));
+  }
+
+  // Which derivations: all that fit, else those that peaks are measured in and the one that is followed.
+  rows({ average, measure }, view) {
+    const all = average.derivations.map((_, k) => k);
+    const most = average.stack_uv ? ROWS_OF_ANSWERS : ROWS_WHEN_SMALL;
+    if (view.alone || this.waves.height > SMALL || all.length <= most) return all;
+    const named = new Set((measure?.peaks ?? []).map((peak) => peak.derivation));
+    if (measure?.choice?.followed) named.add(measure.choice.followed);
+    const wanted = all.filter((k) => named.has(average.derivations[k]));
+    return (wanted.length ? wanted : all).slice(0, most);
+  }
+
+  drawFall(state, view, { average, baseline, measure }, steps) {
+    const c = this.fall.begin();
+    if (!c || !average) return;
+    const leading = leadingPeak(measure)?.derivation;
+    const name = [this.chosen, leading].find((one) => average.derivations.includes(one)) ?? average.derivations[0];
+    drawFall(c, this.fall.width, this.fall.height, {
+      average, name, fall: state.history.fall(this.test), baseline: view.baseline ? lineOf(baseline, name) : null,
+      step_uv: steps[average.derivations.indexOf(name)], negativeUp: view.negativeUp,
+      seconds: (t_ns) => state.caseSeconds(t_ns),
+    });
+  }
+
+  // Another derivation for the waterfall: the next, or the one before.
+  choose(average, by) {
+    const names = average?.derivations ?? [];
+    if (!names.length) return;
+    const at = Math.max(0, names.indexOf(this.chosen));
+    this.chosen = names[(at + by + names.length) % names.length];
+    this.dirty = true;
   }
 
   // Only when it has new points: most redraws are of the waveforms alone.
-  drawTrend(state, first) {
-    const marks = state.log.filter((entry) => entry.topic === "event").map((entry) => entry.header.t_ns);
-    const rows = state.trend(this.test).rows;
-    const key = [state.boot, Boolean(state.latest.status), rows.length, rows.at(-1)?.[0], marks.length, marks[0],
-      this.trend.width, this.trend.height, window.devicePixelRatio].join(" ");
-    if (key === this.drawnTrend) return;
-    const t = this.trend.begin();
-    if (!t) return;
+  drawTrends(state, first) {
+    const marks = state.log.filter(isMark).map((entry) => entry.header.t_ns);
+    const trend = state.history.trend(this.test);
+    const key = [state.boot, Boolean(state.latest.status), trend.rows.length, trend.rows.at(-1)?.[0], marks.length, marks[0],
+      first?.baseline_amplitude_uv, first?.baseline_latency_ms].join(" ");
+    if (key === this.drawnTrend || this.root.hidden) return;
     this.drawnTrend = key;
-    drawTrend(t, this.trend.width, this.trend.height, state.trend(this.test), first, marks, (t_ns) => state.caseSeconds(t_ns));
+    this.trends.show(trend, first, marks.map((t_ns) => state.caseSeconds(t_ns)), (t_ns) => state.caseSeconds(t_ns));
   }
 
   say(state, { average, baseline, measure }) {
     const testing = state.latest.status?.tests?.[this.test];
-    put(this.find("site"), average?.site ?? "");
+    put(this.find("site"), average?.site && average.site !== title(this.test).toLowerCase() ? average.site : "");
     put(this.find("pill"), typeof testing === "string" ? testing : "");
-    this.root.classList.toggle("alarmed", state.activeAlerts().some((a) => a.test === this.test && a.priority === "high"));
-    this.sayProgress(average);
+    const worst = state.activeAlerts().find((a) => a.test === this.test);
+    this.root.dataset.alarm = worst?.priority ?? "";
+    this.sayProgress(average, measure);
     this.sayAges(state);
     this.find("peaks").replaceChildren(...(measure?.peaks ?? []).map((peak) => peakRow(peak, average)));
     this.find("waves canvas").setAttribute("aria-label", describe(this.test, average, baseline, measure));
+    const plugs = state.latest[`plugs.${this.test}`];
+    const trouble = plugs && !["waiting", "ok", "unsure"].includes(plugs.state);
+    put(this.find("notice"), trouble ? plugs.text : measure?.control?.present === false ? measure.control.text : "");
   }
 
-  sayProgress(average) {
+  sayProgress(average, measure) {
     const bar = this.find("progress");
     bar.max = average?.sweeps_target > 0 ? average.sweeps_target : 1;
     bar.value = average?.sweeps_target > 0 ? Math.min(average.n_sweeps, average.sweeps_target) : 0;
@@ -92,6 +140,7 @@ export class Panel {
     put(this.find("effective"), average ? effective(average.n_effective) : NONE);
     const band = numbers(average?.band_hz);
     put(this.find("band"), band ? `${band[0]}–${band[1]} Hz` : average ? "unfiltered" : NONE);
+    put(this.find("verdict-in"), untilVerdict(measure?.verdict));
   }
 
   // How old the average and the last proven stimulus are, in acquisition time.
@@ -102,44 +151,32 @@ export class Panel {
     const recent = missing_ms < STIM_RECENT_MS;
     proof.dataset.ok = recent ? String(stim.verified === true) : "";
     put(proof, !stim ? "no stimulus seen" : !recent ? `no stimulus for ${ago(missing_ms)}`
-      : stim.verified === true ? "stimulus proven" : "stimulus NOT proven");
+      : stim.verified === true ? `stimulus proven${strength(stim)}` : "stimulus NOT proven");
     const header = state.latest[`average.${this.test}`];
     const age_ms = header ? Math.max(0, (state.newest_ns - header.t_ns) / 1e6) : NaN;
     put(this.find("age"), header ? `${header.final === true ? "complete, " : ""}${ago(age_ms)} old` : NONE);
+    this.controls.show(state);
   }
 }
 
-function build(test, number) {
-  const root = document.createElement("section");
-  root.className = "panel";
-  root.tabIndex = 0;
-  root.dataset.test = test;
-  root.setAttribute("aria-label", title(test));
-  root.innerHTML = `
-    <header>
-      <h2><span class="name"></span> <span class="site"></span></h2>
-      <span class="proof" data-ok=""></span><span class="pill"></span>
-    </header>
-    <progress class="progress" max="1" value="0"></progress>
-    <p class="facts"><span><b class="sweeps"></b><span class="target"></span> sweeps</span>
-      <span><b class="rejected"></b> rejected</span><span><b class="effective"></b> effective</span>
-      <span class="band"></span><span class="age"></span></p>
-    <div class="waves"><canvas role="img"></canvas></div>
-    <table>
-      <thead><tr><th scope="col">Peak</th><th scope="col">Latency ms</th><th scope="col">Amplitude µV</th>
-        <th scope="col" title="latency against the baseline">Δ ms</th><th scope="col" title="amplitude against the baseline">Δ %</th>
-        <th scope="col">State</th></tr></thead>
-      <tbody class="peaks"></tbody>
-    </table>
-    <div class="trend"><canvas role="img" aria-label="Trend of the leading peak"></canvas></div>`;
-  root.querySelector(".name").textContent = title(test);
-  root.querySelector("h2").title = `${test}: press ${number} to enlarge`;
-  root.querySelector(".progress").setAttribute("aria-label", `Sweeps of ${title(test)}`);
-  return root;
+// What people noted and when alerts began: a line each in the trends.
+function isMark({ topic, header }) {
+  if (topic === "alert") return header.state === "raised" || header.state === "confirmed";
+  return topic === "event" && header.author !== "auto" && !/^(test|stim|baseline|checklist)/.test(header.kind ?? "");
+}
+
+function strength(stim) {
+  const ma = stim.current_ma ?? stim.commanded_ma;
+  return ma == null ? "" : `, ${micro(ma)} mA`;
+}
+
+function untilVerdict(verdict) {
+  if (!verdict || verdict.done || verdict.seconds_left == null) return verdict ? `verdict: ${verdict.decision}` : "";
+  return `verdict in ${Math.ceil(verdict.seconds_left)} s`;
 }
 
 // Only an average whose array came through whole can be drawn.
-function shown(average) {
+export function drawable(average) {
   return average && average.mean_uv && average.mean_uv.shape.length === 2
     && average.mean_uv.shape[1] === average.derivations.length && average.mean_uv.shape[0] > 1 ? average : null;
 }
@@ -149,42 +186,6 @@ function effective(field) {
   if (!list.length) return NONE;
   const lo = Math.round(Math.min(...list)), hi = Math.round(Math.max(...list));
   return lo === hi ? `${lo}` : `${lo}–${hi}`;
-}
-
-function peakRow(peak, average) {
-  const row = document.createElement("tr");
-  const cell = (said, small, name) => {
-    const td = document.createElement("td");
-    td.append(said);
-    if (small) {
-      td.append(" ", document.createElement("small"));
-      td.lastChild.textContent = small;
-    }
-    if (name) td.className = name;
-    row.append(td);
-    return td;
-  };
-  cell(peak.name, derivation(peak.derivation), "peak");
-  if (peak.present) {
-    const shift_ms = peak.latency_ms != null && peak.baseline_latency_ms != null ? peak.latency_ms - peak.baseline_latency_ms : NaN;
-    cell(fixed(peak.latency_ms, 2), spread(peak.latency_ms, numbers(peak.latency_ci_ms)));
-    cell(micro(peak.amplitude_uv), spread(peak.amplitude_uv, numbers(peak.amplitude_ci_uv)));
-    cell(signed(shift_ms, 2));
-    cell(signed(peak.change_pct, 0));
-    cell("present", "", "verdict");
-    return row;
-  }
-  if (unjudged(peak)) {
-    cell(`needs 16 sweeps`, "", "against").colSpan = 4;
-    cell("open", "", "verdict");
-    return row;
-  }
-  row.className = peak.baseline_amplitude_uv == null ? "unseen" : "absent";  // lost is red, not yet seen is not
-  const noise = peak.noise_uv ?? (numbers(average?.noise_uv) ?? [])[average?.derivations.indexOf(peak.derivation) ?? -1];
-  const was = peak.baseline_amplitude_uv == null ? "" : `, was ${micro(peak.baseline_amplitude_uv)} µV`;
-  cell(`against noise ${micro(noise)} µV${was}`, "", "against").colSpan = 4;
-  cell("absent", "", "verdict");
-  return row;
 }
 
 function describe(test, average, baseline, measure) {

@@ -14,7 +14,7 @@ export function drawPeaks(c, at, model, view, taken) {
   const peaks = model.measure?.peaks ?? [];
   for (const peak of peaks) taken.push(...markerBox(at, model, peak));
   for (const peak of peaks) {
-    const row = model.average.derivations.indexOf(peak.derivation);
+    const row = at.names.indexOf(peak.derivation);
     if (row < 0) continue;
     if (view.baseline && model.baseline && peak.baseline_latency_ms != null) {
       drawBaselinePeak(c, at, model.baseline, peak, row);
@@ -26,7 +26,7 @@ export function drawPeaks(c, at, model, view, taken) {
 
 // What a peak's mark covers, the present one's or its baseline's: no label may hide it.
 function markerBox(at, model, peak) {
-  const row = model.average.derivations.indexOf(peak.derivation);
+  const row = at.names.indexOf(peak.derivation);
   const traces = peak.present ? model.average : model.baseline;
   const ms = peak.present ? peak.latency_ms : peak.baseline_latency_ms;
   if (row < 0 || !traces || ms == null) return [];
@@ -68,7 +68,7 @@ function drawPresent(c, at, average, peak, row, taken) {
   c.arc(x, y, 3.2, 0, 2 * Math.PI);
   c.fill();
   const out = y <= at.y(row, 0) ? -1 : 1;
-  label(c, at, taken, x, y, out, peak.name, fixed(peak.latency_ms, 1), ink.text);
+  label(c, at, taken, x, y, out, nameOf(peak), fixed(peak.latency_ms, 1), ink.text);
 }
 
 function drawAbsent(c, at, average, peak, row, taken) {
@@ -82,7 +82,12 @@ function drawAbsent(c, at, average, peak, row, taken) {
   c.arc(x, y, 8, 0, 2 * Math.PI);
   c.stroke();
   c.setLineDash([]);
-  label(c, at, taken, x, y + 8, 1, peak.name, "absent", ink.alarm);
+  label(c, at, taken, x, y + 8, 1, nameOf(peak), "absent", ink.alarm);
+}
+
+// A muscle's answer has the name of its row, which stands beside it already.
+function nameOf(peak) {
+  return peak.name === peak.derivation ? "" : peak.name;
 }
 
 // Only where it is apart from the present one: a pair of marks on one spot says less than one.
@@ -104,7 +109,7 @@ function drawBaselinePeak(c, at, baseline, peak, row) {
 // Beyond the peak if there is room, else beside it, else on its other side.
 function label(c, at, taken, x, y, out, name, said, colour) {
   c.font = font(13, 700);
-  const bold = c.measureText(name).width;
+  const bold = name ? c.measureText(name).width : -5;
   c.font = font(12);
   const wide = bold + 5 + c.measureText(said).width;
   const beyond = out < 0 ? y - 8 - LABEL_HIGH : y + 8;

@@ -63,6 +63,12 @@ export function title(name) {
   return spaced.charAt(0).toUpperCase() + spaced.slice(1);
 }
 
+// A pair of electrodes over one muscle by the muscle alone: TAR1-TAR2 is TAR.
+export function muscle(name) {
+  const pair = /^(.{2,})1-\12$/.exec(name);
+  return pair ? pair[1] : derivation(name);
+}
+
 // A derivation with a real minus sign between its electrodes.
 export function derivation(name) {
   return name.replace(/-/g, MINUS);

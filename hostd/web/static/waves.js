@@ -5,17 +5,18 @@ import { FONT, font, ink } from "./canvas.js";
 import { numbers } from "./frame.js";
 import { drawPeaks } from "./peaks.js";
 import { ticks } from "./scale.js";
-import { derivation, micro } from "./text.js";
+import { micro, muscle } from "./text.js";
 
-const MARGIN = { left: 10, right: 58, top: 8, bottom: 24 };
+const MARGIN = { left: 74, right: 64, top: 8, bottom: 22 };
 // What lies this close to the stimulus is artifact and must not decide the gain.
 const ARTIFACT_MS = [-1, 3];
 // A division's share of its row; the scale bar is one division long.
 const DIVISION = 0.3;
 
-// Geometry: x(ms), y(row, uv) and their limits; `steps` are microvolts per division.
-export function layout(width, height, average, steps, negativeUp) {
-  const rows = average.derivations.length;
+// Geometry: x(ms), y(row, uv) and their limits. Row `k` is derivation `shown[k]`; `steps` are microvolts per
+// division of every derivation.
+export function layout(width, height, average, steps, negativeUp, shown) {
+  const rows = shown.length;
   const count = average.mean_uv.shape[0];
   const from = average.t0_ms;
   const to = from + Math.max(count - 1, 1) * average.dt_ms;
@@ -23,9 +24,10 @@ export function layout(width, height, average, steps, negativeUp) {
   const tall = (bottom - top) / rows;
   const sense = negativeUp ? 1 : -1;
   return {
-    rows, from, to, left, right, top, bottom, tall, steps, sense, division: DIVISION * tall,
+    rows, shown, from, to, left, right, top, bottom, tall, steps, sense, division: DIVISION * tall,
+    names: shown.map((column) => average.derivations[column]),
     x: (ms) => left + ((ms - from) / (to - from)) * (right - left),
-    y: (row, uv) => top + (row + 0.5) * tall + (sense * uv * DIVISION * tall) / steps[row],
+    y: (row, uv) => top + (row + 0.5) * tall + (sense * uv * DIVISION * tall) / steps[shown[row]],
   };
 }
 
@@ -34,10 +36,11 @@ export function need_uv(traces, row) {
   if (!traces || !traces.mean_uv) return 0;
   const [count, rows] = traces.mean_uv.shape;
   const values = traces.mean_uv.values;
+  const artifactEnd = Math.max(ARTIFACT_MS[1], (numbers(traces.blanked_ms)?.[1] ?? 0) + 0.5);
   let largest = 0;
   for (let k = 0; k < count; k++) {
     const ms = traces.t0_ms + k * traces.dt_ms;
-    if (ms >= ARTIFACT_MS[0] && ms <= ARTIFACT_MS[1]) continue;
+    if (ms >= ARTIFACT_MS[0] && ms <= artifactEnd) continue;
     const size = Math.abs(values[k * rows + row]);
     if (size > largest) largest = size;
   }
@@ -52,9 +55,12 @@ export function drawWaves(c, at, model, view) {
   c.clip();
   c.lineJoin = "round";
   const noise = numbers(model.average.noise_uv) ?? [];
+  const stack = pieces(model.average, "stack_uv");
+  const halves = view.replicates ? pieces(model.average, "halves_uv") : [];
   for (let row = 0; row < at.rows; row++) {
-    if (view.noise && noise[row] > 0) drawBand(c, at, model.average, row, 2 * noise[row]);
-    const same = model.baseline ? model.baseline.derivations.indexOf(model.average.derivations[row]) : -1;
+    const column = at.shown[row];
+    if (view.noise && noise[column] > 0 && !stack.length) drawBand(c, at, model.average, column, row, 2 * noise[column]);
+    const same = model.baseline ? model.baseline.derivations.indexOf(at.names[row]) : -1;
     if (view.baseline && same >= 0) {
       c.strokeStyle = ink.base;
       c.lineWidth = 1.25;
@@ -62,15 +68,33 @@ export function drawWaves(c, at, model, view) {
       drawTrace(c, at, model.baseline, same, row);
       c.setLineDash([]);
     }
+    c.lineWidth = 1;
+    c.strokeStyle = ink.faint;
+    for (const older of stack.slice(0, -1)) drawTrace(c, at, older, column, row);
     c.strokeStyle = ink.trace;
+    for (const half of halves) drawTrace(c, at, half, column, row);
     c.lineWidth = 2;
-    drawTrace(c, at, model.average, row, row);
+    if (!halves.length) drawTrace(c, at, stack.at(-1) ?? model.average, column, row);
   }
   c.restore();
   drawStimulus(c, at);
   const taken = drawLabels(c, at, model.average, noise);
   drawScales(c, at);
-  drawPeaks(c, at, model, view, taken);
+  drawPeaks(c, at, { ...model, average: newest(model.average) }, view, taken);
+}
+
+// Of single responses the last one, which the marks belong to; else the average itself.
+export function newest(average) {
+  return pieces(average, "stack_uv").at(-1) ?? average;
+}
+
+// A field (piece, time, derivation) as traces that can be drawn like the mean; [] where there is none.
+function pieces(average, key) {
+  const field = average[key];
+  if (!field || field.shape.length !== 3) return [];
+  const [count, rows, columns] = field.shape;
+  const part = (k) => field.values.subarray(k * rows * columns, (k + 1) * rows * columns);
+  return Array.from({ length: count }, (_, k) => ({ ...average, mean_uv: { shape: [rows, columns], values: part(k) } }));
 }
 
 function drawGrid(c, at) {
@@ -134,15 +158,15 @@ function drawTrace(c, at, traces, from, row) {
 }
 
 // Mean +- `half_uv` as one wide stroke would bulge at steep flanks; as an area it is right everywhere.
-function drawBand(c, at, traces, row, half_uv) {
+function drawBand(c, at, traces, column, row, half_uv) {
   const [count, rows] = traces.mean_uv.shape;
   const values = traces.mean_uv.values;
   const { left, perRow, middle, perUv } = mapping(at, traces, row);
   const half = half_uv * perUv;
   c.fillStyle = ink.noise;
   c.beginPath();
-  for (let k = 0, i = row; k < count; k++, i += rows) c.lineTo(left + k * perRow, middle + (values[i] || 0) * perUv + half);
-  for (let k = count - 1, i = k * rows + row; k >= 0; k--, i -= rows) c.lineTo(left + k * perRow, middle + (values[i] || 0) * perUv - half);
+  for (let k = 0, i = column; k < count; k++, i += rows) c.lineTo(left + k * perRow, middle + (values[i] || 0) * perUv + half);
+  for (let k = count - 1, i = k * rows + column; k >= 0; k--, i -= rows) c.lineTo(left + k * perRow, middle + (values[i] || 0) * perUv - half);
   c.fill();
 }
 
@@ -158,21 +182,23 @@ function drawStimulus(c, at) {
   c.fill();
 }
 
-// Names on the left, noise on the right, where responses seldom are. Returns the boxes that they take, so that
+// Names in the margin, noise on the right, where responses seldom are. Returns the boxes that they take, so that
 // the peaks' labels keep clear of them.
 function drawLabels(c, at, average, noise) {
   const taken = [];
   c.textBaseline = "middle";
   for (let row = 0; row < at.rows; row++) {
     const top = at.top + row * at.tall + 4;
-    c.font = font(13, 600);
+    c.font = font(Math.min(13, Math.max(9, at.tall - 2)), 600);
     c.fillStyle = ink.text;
     c.textAlign = "left";
-    taken.push(said(c, derivation(average.derivations[row]), at.left + 3, top, 0));
+    c.fillText(muscle(at.names[row]), 2, at.y(row, 0), MARGIN.left - 6);
+    if (average.stack_uv || at.tall < 44) continue;
+    const noise_uv = noise[at.shown[row]];
     c.font = font(11);
     c.fillStyle = ink.dim;
     c.textAlign = "right";
-    taken.push(said(c, noise[row] > 0 ? `noise ${micro(noise[row])} µV` : "noise unknown", at.right - 3, top, 1));
+    taken.push(said(c, noise_uv > 0 ? `noise ${micro(noise_uv)} µV` : "noise unknown", at.right - 3, top, 1));
   }
   return taken;
 }
@@ -205,7 +231,8 @@ function drawScales(c, at) {
     c.fillRect(x, head, 6, 2);
     c.fillRect(x, foot - 2, 6, 2);
     c.font = font(11, 600);
-    c.fillText(`${Number(at.steps[row].toPrecision(2))} µV`, x + 9, (head + foot) / 2);
+    c.fillText(`${Number(at.steps[at.shown[row]].toPrecision(2))} µV`, x + 9, (head + foot) / 2);
+    if (at.tall < 44) continue;
     c.fillStyle = ink.dim;
     c.font = font(12);
     c.fillText(at.sense > 0 ? "\u2212" : "+", x - 2, head - 8);

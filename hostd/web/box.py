@@ -1,0 +1,123 @@
+"""One box as the gateway knows it: its board, the browsers that look at it, and who reads or asks there.
+
+Refuses to make old data look live: every answer to a page carries how long the bus has been silent.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hostd.keys import Secret
+from hostd.web.board import LEFT_OUT, Board
+from hostd.web.clients import ASKED_FOR, Clients, Outbox
+from hostd.web.feed import ALL, OVERVIEW, Feed
+from hostd.web.frame import pack_frame
+from hostd.web.readers import Readers
+from hostd.web.visitor import At, Visitor
+from hostd.wire import Message
+
+
+class Box:
+    """A box at `bus`. All in the event loop's thread, but for the feed's, which only posts batches into it.
+
+    `told` is called after every batch, with whether an alert was in it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        bus: str,
+        key: Secret | None,
+        raw_bytes: int,
+        stop: threading.Event,
+        told: Callable[[bool], None],
+        whole: bool = True,
+    ) -> None:
+        self.name, self.bus, self.key = name, bus, key
+        self.board = Board()
+        self.clients = Clients()
+        self.refused = 0
+        self._stop, self._told = stop, told
+        self._feed = Feed(bus, self._post, stop, key, ALL if whole else OVERVIEW)
+        self._readers = Readers(bus, raw_bytes, stop)
+        self._visitors: set[Visitor] = set()
+        self._heard_s: float | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self) -> None:
+        """Hear the bus until the gateway stops."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            await asyncio.to_thread(self._feed.run)
+        finally:
+            self._readers.close()
+
+    @property
+    def bus_age_ms(self) -> float | None:
+        """Milliseconds since the bus last said something; None when it never did."""
+        if self._heard_s is None or self._loop is None:
+            return None
+        return round((self._loop.time() - self._heard_s) * 1e3, 1)
+
+    def meet(self, outbox: Outbox, at: At) -> Visitor:
+        """A browser has come."""
+        self._feed.want(ALL)
+        visitor = Visitor(self, outbox, at, self._visitors.discard)
+        self._visitors.add(visitor)
+        return visitor
+
+    def first(self) -> Iterator[bytes]:
+        """What a browser that comes now must be told first."""
+        return self.board.frames()
+
+    def answer(self, ping: float | None) -> bytes:
+        """Frame `gateway`: the silence of the bus, and the browser's own clock back so it can add the way."""
+        said = {
+            "boot": self.board.boot,
+            "box": self.name,
+            "bus_age_ms": self.bus_age_ms,
+            "ping": ping,
+            "clients": len(self.clients),
+        }
+        return pack_frame(Message("gateway", said))
+
+    def read(self, outbox: Outbox, wanted: dict[str, Any], key: Secret | None) -> None:
+        """As `visitor.BoxDoor`."""
+        self._readers.begin(outbox, wanted, self.board.latest.get("status"), key)
+
+    def cut(self) -> None:
+        """Cut every browser off."""
+        self.clients.cut()
+
+    def _post(self, batch: list[Message]) -> None:
+        """Called in the feed's thread."""
+        if self._loop is not None and not self._stop.is_set():
+            self._loop.call_soon_threadsafe(self._publish, batch)
+
+    def _publish(self, batch: list[Message]) -> None:
+        alert = False
+        for message in batch:
+            before = self.board.boot
+            if not self.board.accept(message):
+                continue
+            self._heard_s = asyncio.get_running_loop().time()
+            alert = alert or message.topic in ("alert", "alarms")
+            if self.board.boot != before:
+                self._feed.want_snapshot()
+                self._readers.listen(self.key)
+                for visitor in self._visitors:
+                    visitor.greet()
+            self._forward(message)
+        self._told(alert)
+
+    def _forward(self, message: Message) -> None:
+        """To every browser what it wants of a message, packed once for all who want the same."""
+        packed: dict[bool, bytes] = {}
+        for outbox in self.clients.outboxes:
+            if message.topic in ASKED_FOR and message.topic not in outbox.wants:
+                continue
+            whole = "halves" in outbox.wants
+            if whole not in packed:
+                packed[whole] = pack_frame(message, without=() if whole else LEFT_OUT)
+            outbox.put(message.topic, packed[whole])
