@@ -114,7 +114,7 @@ def _montage(plan: TestPlan, names: Sequence[str], channels: tuple[str, ...]) ->
         "derivations": tuple(found),
         "peaks": tuple(peaks),
         "normals": tuple(plan.normals[k] for k in places) if len(plan.normals) == len(plan.peaks) else (),
-        "leading": None if plan.leading is None else places.get(plan.leading),
+        "leading": places.get(plan.leading, 0 if peaks else None) if plan.leading is not None else None,
         "control": None if plan.control is None else places.get(plan.control),
         "analysis": "peaks",
     }

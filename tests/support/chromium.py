@@ -4,6 +4,7 @@ Waits are conditions evaluated inside the page, never fixed sleeps. Loopback onl
 """
 
 import asyncio
+import base64
 import itertools
 import json
 import shutil
@@ -134,7 +135,12 @@ class Page:
             " if (held) return held; await new Promise((done) => setTimeout(done, 20)); } })()"
         )
 
-    async def press(self, key: str) -> None:
+    async def press(self, key: str, shift: bool = False) -> None:
         """Press one key."""
-        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
+        typed = {"text": key} if len(key) == 1 else {}
+        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, modifiers=8 * shift, **typed)
         await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    async def picture(self) -> bytes:
+        """A PNG of what is seen."""
+        return base64.b64decode((await self.call("Page.captureScreenshot", format="png"))["data"])

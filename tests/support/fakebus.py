@@ -17,8 +17,9 @@ import zmq
 
 from hostd import wire
 
-EVENTS, CONTROL, TRACES = 0, 1, 2
-TRACE_TOPICS = ("average.", "baseline.", "sweep.", "spectrum", "wave.")
+EVENTS, CONTROL, TRACES, RAW = 0, 1, 2, 3
+TRACE_TOPICS = ("average.", "baseline.", "sweep.", "spectrum", "wave.", "emg.audio")
+OBSERVERS_MAY = ("hello", "snapshot", "config.get", "mark", "stim.stop")
 UTC_NS = 1_767_600_000_000_000_000
 
 
@@ -45,7 +46,7 @@ def free_block(count: int = 4) -> int:
 
 
 class FakeBus:
-    """Binds events, control and traces at `port`..`port` + 2. Use as a context manager, from one thread.
+    """Binds events, control, traces and raw at `port`..`port` + 3. Use as a context manager, from one thread.
 
     A second one on the same port, after the first was closed, is the daemon come back: give it another
     `boot`. `t_ns` is the acquisition time that goes into the headers; tests advance it as they like.
@@ -57,6 +58,11 @@ class FakeBus:
         self.boot = boot
         self.rate_hz = rate_hz
         self.t_ns = 0
+        self.asked: list[tuple[str, dict[str, Any]]] = []  # control requests but hello and snapshot, in order
+        self.may = OBSERVERS_MAY
+        self.hangs: set[str] = set()  # commands that are never answered
+        self.refusals: dict[str, str] = {}  # by command: what to answer in place of done
+        self.toml = ""
         self._seq: dict[str, int] = {}
         self._latest: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -64,6 +70,7 @@ class FakeBus:
         self._context = zmq.Context()
         self._events = self._bind(zmq.XPUB, EVENTS)
         self._traces = self._bind(zmq.XPUB, TRACES)
+        self._raw = self._bind(zmq.XPUB, RAW)
         self._control = self._bind(zmq.ROUTER, CONTROL)
         self._thread = threading.Thread(target=self._answer, name="fakebus-control", daemon=True)
         self._thread.start()
@@ -95,19 +102,20 @@ class FakeBus:
         }
         with self._lock:
             self._latest[topic] = {"topic": topic, "header": header, "parts": parts}
-        (self._traces if topic.startswith(TRACE_TOPICS) else self._events).send_multipart(
-            wire.encode(topic, header, parts)
-        )
+        at = self._raw if topic == "raw" else self._traces if topic.startswith(TRACE_TOPICS) else self._events
+        at.send_multipart(wire.encode(topic, header, parts))
         return wire.Message(topic, header, parts)
 
     def send_raw(self, frames: list[bytes], traces: bool = False) -> None:
         """Send anything at all, for instance garbage."""
         (self._traces if traces else self._events).send_multipart(frames)
 
-    def wait_subscribed(self, topic: str = "status", timeout_s: float = 5.0) -> None:
-        """Block until somebody has subscribed to `topic` on events and to `average.` on traces."""
+    def wait_subscribed(self, topic: str = "status", timeout_s: float = 5.0, raw: bool = False) -> None:
+        """Block until somebody has subscribed to `topic` on events and to `average.` on traces, or only to
+        `raw`."""
         deadline = time.monotonic() + timeout_s
-        for bound, wanted in ((self._events, topic), (self._traces, "average.")):
+        usual = ((self._events, topic), (self._traces, "average."))
+        for bound, wanted in ((self._raw, "raw"),) if raw else usual:
             while True:
                 if not bound.poll(max(0, int((deadline - time.monotonic()) * 1000))):
                     raise TimeoutError(f"nobody subscribed to {wanted!r} within {timeout_s} s")
@@ -121,12 +129,24 @@ class FakeBus:
                 continue
             *envelope, body = self._control.recv_multipart()
             asked = wire.decode_map(body)
-            with self._lock:
-                reply = {"id": asked["id"], "ok": True, "result": {"messages": list(self._latest.values())}}
-            if asked["command"] != "snapshot":
-                error = {"code": "unknown_command", "message": asked["command"]}
-                reply = {"id": asked["id"], "ok": False, "error": error}
+            if asked["command"] in self.hangs:
+                continue
+            reply = {"id": asked["id"], **self._reply(asked["command"], asked.get("args") or {})}
             self._control.send_multipart([*envelope, wire.encode_map(reply)])
+
+    def _reply(self, command: str, args: dict[str, Any]) -> dict[str, Any]:
+        """What a box would say, if it did everything that it is asked for."""
+        if command == "snapshot":
+            with self._lock:
+                return {"ok": True, "result": {"messages": list(self._latest.values())}}
+        if command == "hello":
+            role = args.get("role", "operator")
+            may = list(OBSERVERS_MAY if role == "observer" else self.may)
+            return {"ok": True, "result": {"role": role, "may": may, "key": None, "evokd": "0", "args": args}}
+        self.asked.append((command, args))
+        if command in self.refusals:
+            return {"ok": False, "error": {"code": "bad_state", "message": self.refusals[command]}}
+        return {"ok": True, "result": {"toml": self.toml} if command == "config.get" else {}}
 
     def close(self) -> None:
         """Stop answering and free the ports."""

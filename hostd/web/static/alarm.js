@@ -11,6 +11,7 @@ const BURSTS = {
 const HARMONICS = [1, 0.6, 0.45, 0.35, 0.25];
 const LOUDNESS = 0.18;
 const EDGE_S = 0.02;
+const JUST_MS = 300;
 
 // When each pulse of a burst begins, in seconds from its start.
 export function pulses(priority) {
@@ -31,14 +32,21 @@ export class Alarm {
     this.sounding = null;
     this.next = 0;
     this.bursts = 0;
+    this.unlockedAt = -Infinity;
     setInterval(() => this.tick(), 100);
   }
 
   // Called from a click or key: browsers allow sound from then on.
   unlock() {
     if (typeof AudioContext !== "function") return;
+    if (this.blocked) this.unlockedAt = performance.now();
     this.context ??= new AudioContext();
     if (this.context.state === "suspended") this.context.resume().catch(() => {});
+  }
+
+  // On or off; the act that first allowed sound only turns it on.
+  toggle() {
+    this.on = performance.now() - this.unlockedAt < JUST_MS ? true : !this.on;
   }
 
   get blocked() {

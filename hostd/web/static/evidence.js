@@ -59,7 +59,9 @@ function fallen(one) {
   if (typeof one?.ratio !== "number") return make("li", "", `${derivation(String(one?.name))}: changed`);
   const ci = list(one.ratio_ci);
   const range = ci.length === 2 ? ` (${percent(ci[0])} to ${percent(ci[1])})` : "";
-  return share(derivation(String(one.name)), one.ratio, `${percent(one.ratio)}${range} of before, ${one.sweeps} sweeps, ${one.replicates} after the suspicion`);
+  const row = share(derivation(String(one.name)), one.ratio, percent(one.ratio));
+  row.append(make("small", "", `${range ? `${range.trim()}, ` : ""}${one.sweeps} sweeps, ${one.replicates} after the suspicion`));
+  return row;
 }
 
 function site(one) {

@@ -3,6 +3,12 @@
 import { by } from "./dom.js";
 
 const PAUSE_S = 120;
+const TYPED = "input:not([type=checkbox]), textarea, select";
+
+// Whether a key is somebody's text; what has the focus in a window that was closed is nobody's.
+export function typing(event) {
+  return Boolean(event.target.matches?.(TYPED) && event.target.offsetParent);
+}
 
 export function keys({ view, panels, choose, pickRow, alerts, dialogs, rights, alarm, sound, state }) {
   const may = (command) => rights.may.has(command);
@@ -22,14 +28,14 @@ export function keys({ view, panels, choose, pickRow, alerts, dialogs, rights, a
     l: () => may("alarm.signal") && rights.ask("alarm.signal", state.latest.alarms?.audio === "paused"
       ? { what: "audio", state: "on", author: rights.name }
       : { what: "audio", state: "paused", seconds: PAUSE_S, author: rights.name }),
-    s: () => { alarm.on = alarm.blocked ? true : !alarm.on; },
+    s: () => alarm.toggle(),
     g: () => by("key-g").setAttribute("aria-pressed", String(sound.toggle())),
     arrowup: () => pickRow(-1),
     arrowdown: () => pickRow(1),
   };
   const stop = () => rights.ask("stim.stop", {});
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || typing(event)) return;
     const key = event.key.toLowerCase();
     if (key === "x" && event.shiftKey) return stop();
     if (dialogs.any || (event.shiftKey && key.length === 1)) return;

@@ -56,7 +56,8 @@ export class Alerts {
   }
 
   buttons(alert) {
-    const { may, ask } = this.asks;
+    const { may } = this.asks;
+    const ask = (command, args) => this.asks.ask(command, args);
     const shown = [button("Evidence (E)", () => this.show(alert.id))];
     if (may.has("alert.acknowledge") && alert.state !== "acknowledged") {
       shown.unshift(button("Acknowledge (A)", () => ask("alert.acknowledge", { id: alert.id }), "Seen: stops flash and sound", "main"));

@@ -3,6 +3,7 @@
 
 import { Surface } from "./canvas.js";
 import { by } from "./dom.js";
+import { typing } from "./keys.js";
 import { Link } from "./link.js";
 import { Alerts } from "./log.js";
 import { drawable, put } from "./panel.js";
@@ -173,7 +174,7 @@ const keys = {
   e: () => alerts.worst && alerts.show(alerts.worst.id),
 };
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || typing(event)) return;
   if (document.querySelector("dialog[open]") || !keys[event.key.toLowerCase()]) return;
   event.preventDefault();
   keys[event.key.toLowerCase()]();

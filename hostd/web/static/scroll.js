@@ -71,7 +71,7 @@ export class Scroll {
   gain() {
     // Of the last four seconds all but the largest fifth: a stimulus must not flatten the muscles.
     const sizes = this.largest.slice(-40).sort((a, b) => a - b);
-    const tallest = sizes[Math.floor((sizes.length - 1) * 0.8)] ?? 0;
+    const tallest = sizes[Math.floor((sizes.length - 1) * (sizes.length < 10 ? 0.3 : 0.8))] ?? 0;
     const floor = this.header.modality === "free_emg" ? 20 : 10;
     const wanted = step125(Math.max(tallest * 1.1, floor));
     if (wanted > this.step_uv || wanted < this.step_uv / 4) {

@@ -65,7 +65,7 @@ export function title(name) {
 
 // A pair of electrodes over one muscle by the muscle alone: TAR1-TAR2 is TAR.
 export function muscle(name) {
-  const pair = /^(.{2,})1-\12$/.exec(name);
+  const pair = /^(.{2,})1-(?:\1)2$/.exec(name);
   return pair ? pair[1] : derivation(name);
 }
 

@@ -161,6 +161,6 @@ class Plot {
 function hours(lo, hi, width) {
   const step = clockStep(hi - lo, width - AXIS, 62);
   const found = [];
-  for (let s = Math.ceil(lo / step) * step; s <= hi; s += step) found.push(s);
+  for (let s = Math.ceil(lo / step) * step; s <= hi - (hi - lo) * 0.04; s += step) found.push(s);
   return found;
 }

@@ -7,7 +7,7 @@ import { drawPeaks } from "./peaks.js";
 import { ticks } from "./scale.js";
 import { micro, muscle } from "./text.js";
 
-const MARGIN = { left: 74, right: 64, top: 8, bottom: 22 };
+const MARGIN = { left: 74, small: 60, right: 64, top: 8, bottom: 22 };
 // What lies this close to the stimulus is artifact and must not decide the gain.
 const ARTIFACT_MS = [-1, 3];
 // A division's share of its row; the scale bar is one division long.
@@ -20,7 +20,7 @@ export function layout(width, height, average, steps, negativeUp, shown) {
   const count = average.mean_uv.shape[0];
   const from = average.t0_ms;
   const to = from + Math.max(count - 1, 1) * average.dt_ms;
-  const left = MARGIN.left, right = width - MARGIN.right, top = MARGIN.top, bottom = height - MARGIN.bottom;
+  const left = width < 330 ? MARGIN.small : MARGIN.left, right = width - MARGIN.right, top = MARGIN.top, bottom = height - MARGIN.bottom;
   const tall = (bottom - top) / rows;
   const sense = negativeUp ? 1 : -1;
   return {
@@ -192,7 +192,7 @@ function drawLabels(c, at, average, noise) {
     c.font = font(Math.min(13, Math.max(9, at.tall - 2)), 600);
     c.fillStyle = ink.text;
     c.textAlign = "left";
-    c.fillText(muscle(at.names[row]), 2, at.y(row, 0), MARGIN.left - 6);
+    c.fillText(muscle(at.names[row]), 2, at.y(row, 0), at.left - 6);
     if (average.stack_uv || at.tall < 44) continue;
     const noise_uv = noise[at.shown[row]];
     c.font = font(11);

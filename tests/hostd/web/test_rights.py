@@ -1,0 +1,308 @@
+"""What a browser may ask of a box, from where, with which key; others' pages and names get nowhere."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+
+from hostd.web import desk
+from hostd.web.guard import known_host, own_names, same_origin
+from tests.hostd.web.test_reading import CHANNELS, TOML, blocks, raw
+from tests.support.fakebus import FakeBus, status_fields
+from tests.support.keys import NAMES, made
+from tests.support.session import LiveHost
+from tests.support.webclient import Browser, array, browser, gateway, health, run
+
+ALL = (*sorted(desk.ASKABLE), "hello", "snapshot")
+
+
+async def rights(page: Browser, **like: Any) -> dict[str, Any]:
+    """The next frame of rights whose fields are `like` that."""
+    said, _ = await page.until(lambda one: one["topic"] == "rights" and like.items() <= one["header"].items())
+    return said["header"]
+
+
+async def ask(page: Browser, number: int, command: str, **args: Any) -> dict[str, Any]:
+    await page.ws.send_json({"ask": {"id": number, "command": command, "args": args}})
+    said, _ = await page.until(lambda one: one["topic"] == "reply" and one["header"]["id"] == number)
+    return said["header"]
+
+
+def test_a_browser_here_may_what_the_gateway_may_and_the_box_hears_who_asks() -> None:
+    async def scenario(port: int, bus: FakeBus) -> None:
+        async with browser(port) as page:
+            told = await rights(page)
+            assert told["role"] == "operator" and set(told["may"]) == set(ALL) and told["here"] is True
+            assert (await ask(page, 1, "stim.arm", test="left"))["ok"] is True
+            assert (await ask(page, 2, "alert.acknowledge", id="change-1"))["ok"] is True
+            bus.refusals["stim.fire"] = "left is not armed"
+            refused = await ask(page, 3, "stim.fire", test="left")
+            assert refused["ok"] is False and refused["error"]["message"] == "left is not armed"
+            assert bus.asked == [
+                ("stim.arm", {"test": "left"}),
+                ("alert.acknowledge", {"id": "change-1"}),
+                ("stim.fire", {"test": "left"}),
+            ]
+            await page.ws.send_json({"sign_in": {"name": "  Ann \n B "}})
+            assert (await rights(page))["name"] == "Ann B"
+
+    with FakeBus() as bus, gateway(bus.address) as port:
+        bus.may = ALL
+        bus.wait_subscribed()
+        run(scenario(port, bus))
+
+
+@pytest.mark.parametrize("command", ["snapshot", "hello", "case.start", "no.such", ""])
+def test_what_no_button_asks_for_never_leaves_the_gateway(command: str) -> None:
+    async def scenario(port: int) -> None:
+        async with browser(port) as page:
+            reply = await ask(page, 1, command)
+            assert reply["ok"] is False and reply["error"]["code"] == "unknown_command"
+
+    with FakeBus() as bus, gateway(bus.address) as port:
+        run(scenario(port))
+        assert bus.asked == []
+
+
+def test_a_browser_elsewhere_observes_and_its_key_does_not_travel_in_the_open() -> None:
+    async def scenario(port: int) -> None:
+        at = f"http://127.0.0.1:{port}/ws"
+        for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"):
+            async with (
+                aiohttp.ClientSession() as session,
+                session.ws_connect(at, headers={header: "10.0.0.9"}) as ws,
+            ):
+                page = Browser(ws)
+                told = await rights(page)
+                assert told["role"] == "observer" and told["here"] is False and "stim.fire" not in told["may"]
+                await ws.send_json({"sign_in": {"name": "Eve", "key": "name = 'anna'"}})
+                assert "travel in the open" in (await rights(page))["error"]
+
+    with FakeBus() as bus, gateway(bus.address) as port:
+        bus.may = ALL
+        bus.wait_subscribed()
+        run(scenario(port))
+
+
+def test_keys_are_shown_to_the_box_and_what_is_none_is_said_in_a_line(tmp_path: Path) -> None:
+    keys = made(tmp_path / "keys")
+    text = {role: (tmp_path / "keys" / f"{key.name}.secret").read_text() for role, key in keys.items()}
+    made(tmp_path / "others")
+    stranger = (tmp_path / "others" / "anna.secret").read_text()
+
+    async def scenario(port: int) -> None:
+        async with browser(port) as page:
+            await rights(page, role="observer", key={"name": "olli", "role": "observer"})  # the gateway's own
+            for role, may in (
+                ("technologist", "operator"),
+                ("engineer", "operator"),
+                ("observer", "observer"),
+            ):
+                await page.ws.send_json({"sign_in": {"name": "Ann", "key": text[role]}})
+                told = await rights(page, role=may, key={"name": NAMES[role], "role": role})
+                assert told["error"] == ""
+                assert ("stim.fire" in told["may"]) is (may == "operator")
+                reply = await ask(page, 1, "case.critical", on=True)
+                assert reply["ok"] is (may == "operator")
+            for wrong in ("nonsense", "x = 1", "[" * 4000, text["engineer"].replace("secret", "sacred")):
+                await page.ws.send_json({"sign_in": {"name": "", "key": wrong}})
+                assert "this key" in (await rights(page))["error"]
+            await page.ws.send_json({"sign_in": {"name": "", "key": stranger}})
+            told = await rights(page)
+            assert "another" in told["error"] or "not the one that this key was made for" in told["error"]
+            await page.ws.send_json({"sign_in": {"name": "", "key": ""}})
+            assert (await rights(page))["role"] == "observer"
+
+    with (
+        LiveHost(keys=tmp_path / "keys", asks=keys["engineer"]) as host,
+        gateway(host.bus, key=keys["observer"]) as port,
+    ):
+        run(scenario(port))
+
+
+def test_a_stop_waits_behind_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(port: int, bus: FakeBus) -> None:
+        async with browser(port) as page:
+            await rights(page)
+            bus.hangs.add("stim.arm")
+            for number in range(1, 12):
+                await page.ws.send_json(
+                    {"ask": {"id": number, "command": "stim.arm", "args": {"test": "left"}}}
+                )
+            said, _ = await page.until(lambda one: one["topic"] == "reply")
+            assert said["header"]["error"]["code"] == "busy", "so many wait for the box already"
+            reply = await ask(page, 99, "stim.stop")
+            assert reply["ok"] is True and not any(
+                one["topic"] == "reply" and one["header"].get("ok") for one in page.seen[:-1]
+            )
+
+    monkeypatch.setattr(desk, "ANSWER_MS", 300)
+    with FakeBus() as bus, gateway(bus.address) as port:
+        bus.may = ALL
+        bus.wait_subscribed()
+        run(scenario(port, bus))
+
+
+def test_a_box_that_is_away_is_said_and_asked_again_when_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(port: int, address: int) -> None:
+        async with browser(port) as page:
+            assert "does not answer" in (await rights(page))["error"]
+            reply = await ask(page, 1, "mark", text="x")
+            assert reply["ok"] is False and "does not answer" in reply["error"]["message"]
+            with FakeBus(address) as bus:
+                bus.wait_subscribed()
+                bus.publish("status", status_fields({}))
+                assert (await rights(page))["role"] == "operator"
+
+    monkeypatch.setattr(desk, "ANSWER_MS", 200)
+    with FakeBus() as bus:
+        address = bus.port
+    with gateway(f"tcp://127.0.0.1:{address}") as port:
+        run(scenario(port, address))
+
+
+def test_names_that_are_not_this_machines_are_refused() -> None:
+    async def scenario(port: int) -> None:
+        async with aiohttp.ClientSession() as session:
+            for name, status in (
+                ("evil.example", 421),
+                (f"evil.example:{port}", 421),
+                ("theatre.example", 200),
+            ):
+                at = f"http://127.0.0.1:{port}/"
+                async with session.get(at, headers={"Host": name}) as answer:
+                    assert answer.status == status, name
+            with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                away = {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"}
+                await session.ws_connect(f"http://127.0.0.1:{port}/ws", headers=away)
+            assert caught.value.status == 421, "rebinding: origin and host agree, and are not ours"
+
+    with FakeBus() as bus, gateway(bus.address, names=("Theatre.example",)) as port:
+        run(scenario(port))
+
+
+def test_hosts_and_origins() -> None:
+    names = own_names()
+    assert all(known_host(h, names) for h in ("127.0.0.1", "10.1.2.3:5780", "[::1]:5780", "localhost:5780"))
+    assert not any(known_host(h, names) for h in ("evil.example", "127.0.0.1.evil.example", "", "[", "a:b:c"))
+    assert same_origin(None, "h:1") and same_origin("https://H:1", "h:1") and same_origin("http://h:1", "h:1")
+    assert not any(same_origin(o, "h:1") for o in ("null", "http://h:2", "ftp://h:1", "http://h:1.evil", ""))
+
+
+def test_sound_and_halves_come_to_who_asks_for_them() -> None:
+    async def scenario(port: int, bus: FakeBus) -> None:
+        async with browser(port) as plain, browser(port) as keen:
+            for page in (plain, keen):
+                await rights(page)
+            await keen.ws.send_json({"want": ["emg.audio", "halves", "everything"]})
+            await keen.ws.send_json({"ping": 1})
+            await keen.until(lambda one: one["header"].get("ping") == 1)
+            halves = np.ones((2, 5, 1), np.float32)
+            bus.publish(
+                "emg.audio", {"samples": np.zeros(160, np.int16), "rate_hz": 8000.0, "first_index": 0}
+            )
+            bus.publish("average.a", {"mean_uv": np.zeros((5, 1), np.float32), "halves_uv": halves})
+            said, buffers = await keen.topic("average.a")
+            assert array(said, buffers, "halves_uv").tobytes() == halves.tobytes()
+            said, buffers = await plain.topic("average.a")
+            assert said["header"]["halves_uv"] is None and len(buffers) == 24, "nor its bytes"
+            assert array(said, buffers, "mean_uv").shape == (5, 1)
+            bus.publish("event", {"text": "after"})
+            for page, heard in ((plain, False), (keen, True)):
+                await page.topic("event")
+                assert any(one["topic"] == "emg.audio" for one in page.seen) is heard
+
+    with FakeBus() as bus, gateway(bus.address) as port:
+        bus.wait_subscribed()
+        run(scenario(port, bus))
+
+
+def test_a_reader_averages_by_the_gateway_what_the_box_sends_raw() -> None:
+    async def scenario(port: int, bus: FakeBus) -> None:
+        async with browser(port) as page:
+            await rights(page)
+            await page.ws.send_json({"read": {"test": "nowhere"}})
+            said, _ = await page.until(lambda one: one["topic"] == "reading.error")
+            assert "has not said yet what it records" in said["header"]["text"]
+            fields = status_fields({"left": "running"}) | {"channels": list(CHANNELS)}
+            bus.publish("status", fields | {"timebase": {"filter_delay_samples": 1.5}})
+            await page.topic("status")
+            bus.wait_subscribed(raw=True)
+            for block in blocks(800):
+                bus.publish("raw", {k: v for k, v in raw_fields(block).items() if k != "boot"})
+            await page.ws.send_json({"read": {"test": "left", "derivations": ["CP4-Fpz"]}})
+            said, buffers = await page.until(
+                lambda one: one["topic"] == "reading.average" and one["header"]["n_sweeps"] > 60
+            )
+            assert said["header"]["derivations"] == ["CP4-Fpz"] and said["header"]["test"] == "left"
+            assert array(said, buffers, "mean_uv").min() < -1.2
+            await page.ws.send_json({"read": {"test": "left", "derivations": ["CP4-XX"]}})
+            said, _ = await page.until(lambda one: one["topic"] == "reading.error")
+            assert "no channel XX" in said["header"]["text"]
+            assert not any(one["topic"] == "average.left" for one in page.seen), "the cart sees nothing of it"
+            assert [command for command, _ in bus.asked] == ["config.get"]
+
+    with FakeBus() as bus, gateway(bus.address) as port:
+        bus.toml = TOML
+        bus.wait_subscribed()
+        run(scenario(port, bus))
+
+
+def raw_fields(block: Any) -> dict[str, Any]:
+    message = raw(block)
+    arrays = {key: message.array(key) for key in ("counts", "trigger_bits")}
+    return {**message.header, **arrays}
+
+
+def test_raw_samples_are_not_for_who_only_observes() -> None:
+    async def scenario(port: int) -> None:
+        at = f"http://127.0.0.1:{port}/ws"
+        async with aiohttp.ClientSession() as session, session.ws_connect(at, headers={"Via": "x"}) as ws:
+            page = Browser(ws)
+            await rights(page)
+            await ws.send_json({"read": {"test": "left"}})
+            said, _ = await page.until(lambda one: one["topic"] == "reading.error")
+            assert "not for observers" in said["header"]["text"]
+
+    with FakeBus() as bus, gateway(bus.address) as port:
+        bus.wait_subscribed()
+        run(scenario(port))
+
+
+def test_nonsense_and_huge_bodies_of_a_browser_cost_only_itself() -> None:
+    async def scenario(port: int, bus: FakeBus) -> None:
+        async with browser(port) as good:
+            await rights(good)
+            async with browser(port) as page:
+                for nonsense in (
+                    '{"ask": 3}',
+                    '{"ask": {"id": "x"}}',
+                    '{"sign_in": []}',
+                    '{"eval": "1"}',
+                    "[]",
+                    "\x00",
+                ):
+                    await page.ws.send_str(nonsense)
+                await page.ws.send_bytes(b"\xff" * 100)
+                await page.ws.send_json({"ping": 5})
+                await page.until(lambda one: one["header"].get("ping") == 5)
+                assert (await health(port))["refused"] == 6
+                await page.ws.send_str('{"ping": 1' + " " * 20_000 + "}")
+                async with asyncio.timeout(10):
+                    while (await page.ws.receive()).type not in (
+                        aiohttp.WSMsgType.CLOSE,
+                        aiohttp.WSMsgType.CLOSED,
+                    ):
+                        pass
+            at = f"http://127.0.0.1:{port}/"
+            async with aiohttp.ClientSession() as session, session.post(at, data=b"x" * 200_000) as answer:
+                assert answer.status == 405
+            bus.publish("event", {"text": "still here"})
+            await good.topic("event")
+
+    with FakeBus() as bus, gateway(bus.address) as port:
+        bus.wait_subscribed()
+        run(scenario(port, bus))
