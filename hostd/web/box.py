@@ -6,6 +6,7 @@ Refuses to make old data look live: every answer to a page carries how long the 
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from hostd.keys import Secret
@@ -48,10 +49,13 @@ class Box:
     async def run(self) -> None:
         """Hear the bus until the gateway stops."""
         self._loop = asyncio.get_running_loop()
-        try:
-            await asyncio.to_thread(self._feed.run)
-        finally:
-            self._readers.close()
+        # A thread of its own: the loop's pool has a handful, and a wall has more boxes than that.
+        with ThreadPoolExecutor(1, f"feed {self.name}") as ear:
+            try:
+                await self._loop.run_in_executor(ear, self._feed.run)
+            finally:
+                self._stop.set()
+                self._readers.close()
 
     @property
     def bus_age_ms(self) -> float | None:

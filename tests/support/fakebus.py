@@ -123,6 +123,11 @@ class FakeBus:
                 if said[:1] == b"\x01" and wanted.encode().startswith(said[1:]):
                     break
 
+    def wait_subscribed_any(self) -> None:
+        """Block until somebody has subscribed to anything on events, as a wall does."""
+        if not self._events.poll(5000):
+            raise TimeoutError("nobody subscribed")
+
     def _answer(self) -> None:
         while not self._stop.is_set():
             if not self._control.poll(50):

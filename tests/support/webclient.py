@@ -78,8 +78,9 @@ class Browser:
 
 
 @asynccontextmanager
-async def browser(port: int) -> AsyncIterator[Browser]:
-    async with aiohttp.ClientSession() as session, session.ws_connect(f"http://127.0.0.1:{port}/ws") as ws:
+async def browser(port: int, query: str = "") -> AsyncIterator[Browser]:
+    at = f"http://127.0.0.1:{port}/ws{query}"
+    async with aiohttp.ClientSession() as session, session.ws_connect(at) as ws:
         yield Browser(ws)
 
 
