@@ -1,4 +1,4 @@
-"""A daemon's bus without a daemon: the three endpoints that displays use, with CONTRACT.md's headers.
+"""A daemon's bus without a daemon: its four endpoints, with CONTRACT.md's headers.
 
 For tests of displays on loopback: real sockets, real bytes, no acquisition. `FakeBus` publishes what it is
 told to, and answers `snapshot` from what it published (as `hostd.wire.encode` would), in a thread of its own.
@@ -17,7 +17,7 @@ import zmq
 
 from hostd import wire
 
-EVENTS, CONTROL, TRACES = 0, 1, 2
+EVENTS, CONTROL, TRACES, RAW = 0, 1, 2, 3
 TRACE_TOPICS = ("average.", "baseline.", "sweep.", "spectrum", "wave.")
 UTC_NS = 1_767_600_000_000_000_000
 
@@ -45,7 +45,7 @@ def free_block(count: int = 4) -> int:
 
 
 class FakeBus:
-    """Binds events, control and traces at `port`..`port` + 2. Use as a context manager, from one thread.
+    """Binds events, control, traces and raw at `port`..`port` + 3. Use as a context manager, from one thread.
 
     A second one on the same port, after the first was closed, is the daemon come back: give it another
     `boot`. `t_ns` is the acquisition time that goes into the headers; tests advance it as they like.
@@ -64,6 +64,7 @@ class FakeBus:
         self._context = zmq.Context()
         self._events = self._bind(zmq.XPUB, EVENTS)
         self._traces = self._bind(zmq.XPUB, TRACES)
+        self._raw = self._bind(zmq.XPUB, RAW)
         self._control = self._bind(zmq.ROUTER, CONTROL)
         self._thread = threading.Thread(target=self._answer, name="fakebus-control", daemon=True)
         self._thread.start()
@@ -95,9 +96,10 @@ class FakeBus:
         }
         with self._lock:
             self._latest[topic] = {"topic": topic, "header": header, "parts": parts}
-        (self._traces if topic.startswith(TRACE_TOPICS) else self._events).send_multipart(
-            wire.encode(topic, header, parts)
+        bound = (
+            self._raw if topic == "raw" else self._traces if topic.startswith(TRACE_TOPICS) else self._events
         )
+        bound.send_multipart(wire.encode(topic, header, parts))
         return wire.Message(topic, header, parts)
 
     def send_raw(self, frames: list[bytes], traces: bool = False) -> None:
@@ -114,6 +116,16 @@ class FakeBus:
                 said = bound.recv()
                 if said[:1] == b"\x01" and wanted.encode().startswith(said[1:]):
                     break
+
+    def wait_raw(self, wanted: bool, timeout_s: float = 5.0) -> None:
+        """Block until somebody subscribes to `raw`, or unsubscribes."""
+        deadline = time.monotonic() + timeout_s
+        filters = {b"\x01raw", b"\x01"} if wanted else {b"\x00raw", b"\x00"}
+        while True:
+            if not self._raw.poll(max(0, int((deadline - time.monotonic()) * 1000))):
+                raise TimeoutError(f"raw is not {'' if wanted else 'un'}subscribed within {timeout_s} s")
+            if self._raw.recv() in filters:
+                return
 
     def _answer(self) -> None:
         while not self._stop.is_set():
