@@ -303,5 +303,5 @@ def test_without_liblsl_the_cure_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pa
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(__import__("sys").modules, "pylsl", raising=False)
-    with pytest.raises(UsageError, match="not found.*PYLSL_LIB"):
+    with pytest.raises(UsageError, match=r"not found.*PYLSL_LIB"):
         library()

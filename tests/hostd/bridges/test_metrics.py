@@ -1,4 +1,4 @@
-"""Metrics of a box: what Prometheus' own parser reads, what hostile names come to, and what a dead box says."""
+"""Metrics of a box: what Prometheus reads, what hostile names come to, and what a dead box says."""
 
 import math
 import socket
