@@ -30,6 +30,8 @@ TOPICS = ("beat", "status", "stim", "event", "alert", "average.", "raw")
 SILENT_S = 1.0
 RECEIVE_MS = 100
 HELLO_MS = 1000
+LINGER_S = 0.5
+"""Outlets that ended stay so long: liblsl drops what it has not sent when one goes, and cannot be asked."""
 MOST_EARLY = 2000
 """Messages that are kept until the first status says what they are about."""
 
@@ -62,6 +64,7 @@ def serve(options: LslOptions, stop: threading.Event, say: Say | None = None) ->
                 bridge.accept(message)
             bridge.watch()
     bridge.end()
+    threading.Event().wait(LINGER_S)
 
 
 def _greeted(options: LslOptions, say: Say) -> LslOptions:
@@ -88,6 +91,7 @@ class LslBridge:
         self._boot = ""
         self._old_boots: deque[str] = deque(maxlen=16)
         self._case: CaseStreams | None = None
+        self._ended: list[tuple[float, CaseStreams]] = []
         self._early: deque[Message] = deque(maxlen=MOST_EARLY)
         self._seq: dict[str, int] = {}
         self._heard_s: float | None = None
@@ -145,10 +149,12 @@ class LslBridge:
             self._tell("missed", told, f"{seq - before - 1} messages {topic} were missed")
 
     def watch(self) -> None:
-        """Tell when the box has fallen silent."""
+        """Tell when the box has fallen silent; let go of streams that have ended."""
+        now_s = self._lsl.local_clock()
+        self._ended = [(end_s, case) for end_s, case in self._ended if now_s - end_s < LINGER_S]
         if self._heard_s is None or self._silent:
             return
-        silent_s = self._lsl.local_clock() - self._heard_s
+        silent_s = now_s - self._heard_s
         if silent_s > SILENT_S:
             self._silent = True
             self._tell("silent", {"seconds": round(silent_s, 1)}, "the box is silent; streams stand still")
@@ -159,12 +165,13 @@ class LslBridge:
             self._case.mark_now(what, told)
 
     def end(self) -> None:
-        """End all streams."""
+        """End all streams: nothing more is pushed, and `watch` lets go of them."""
         if self._case is not None:
             lost = dict(self._case.lost)
             self._tell(
                 "end", {"lost_samples": lost}, f"streams end; samples lost while read: {_counted(lost)}"
             )
+            self._ended.append((self._lsl.local_clock(), self._case))
         self._case = None
         self._early.clear()
         self._seq.clear()

@@ -230,6 +230,7 @@ def test_a_new_start_of_the_daemon_ends_all_streams_and_makes_new_ones(
     assert any("started anew" in said for said in box.said)
     texts, _ = marks.read(1)
     assert str(texts[0][0]).startswith("bridge/end ")
+    assert marks.inlet.pull_chunk(timeout=0.0)[1].size == 0 and len(box.bridge._ended) == 1
     again = Reader(mne_lsl, "markers")
     assert again.info.source_id not in (before, marks.info.source_id) and ":b2:" in again.info.source_id
     box.boot = "b1"
@@ -237,6 +238,7 @@ def test_a_new_start_of_the_daemon_ends_all_streams_and_makes_new_ones(
     box.say("stim", {"test": "straggler", "line": 2})
     box.boot, box.seq = "b2", 7
     box.say("stim", {"test": "x", "line": 2})
+    until(lambda: box.bridge.watch() or not box.bridge._ended)
     labels = [str(row[0]).partition(" ")[0] for row in again.read(2)[0]]
     assert labels == ["bridge/missed", "stim/x"] and "6 messages stim were missed" in box.said[said]
 

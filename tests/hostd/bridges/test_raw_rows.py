@@ -37,6 +37,12 @@ def test_rows_are_microvolts_with_trigger_bits_and_their_own_times() -> None:
     assert rows.t_ns.tolist() == [1_750_000, 2_000_000, 2_250_000, 2_500_000]
 
 
+def test_the_offset_of_a_foreign_recording_is_in_the_microvolts() -> None:
+    fields = raw_fields(0, np.array([[3], [-3]]), lsb_uv=0.5, offset_uv=10.0)
+    rows = RawRows().take(published("raw", 1, fields), RATE_HZ)
+    assert rows is not None and rows.values[:, 0].tolist() == [11.5, 8.5]
+
+
 def test_a_hole_is_told_by_who_lost_it_and_not_filled() -> None:
     rows = RawRows()
     take(rows, 0)
