@@ -48,13 +48,16 @@ class LslOptions:
 
 
 def serve(options: LslOptions, stop: threading.Event, say: Say | None = None) -> None:
-    """Bridge until `stop`; the daemon may come, go and come back. Raises UsageError where LSL is missing or
-    the address is none."""
+    """Wait for the box, bridge until `stop`; the daemon may go and come back. Raises UsageError
+    where LSL is missing or the address is none."""
     say = say or _say
     parse_bus(options.bus)
     lsl = library()
     say(OPEN)
-    options = _greeted(options, say)
+    greeted = _greeted(options, stop, say)
+    if greeted is None:
+        return
+    options = greeted
     bridge = LslBridge(options, lsl, say)
     with Subscription(options.bus, TOPICS, "raw" in options.kinds, options.key) as subscription:
         while not stop.is_set():
@@ -67,18 +70,22 @@ def serve(options: LslOptions, stop: threading.Event, say: Say | None = None) ->
     threading.Event().wait(LINGER_S)
 
 
-def _greeted(options: LslOptions, say: Say) -> LslOptions:
-    """What the box lets us have, as far as it answers now."""
-    try:
-        told = request(options.bus, "hello", {"name": "LSL bridge"}, HELLO_MS, key=options.key).get(
-            "result", {}
-        )
-    except BusError as error:
-        say(f"waiting for the box: {error}")
-        return options
+def _greeted(options: LslOptions, stop: threading.Event, say: Say) -> LslOptions | None:
+    """What the box lets us have, once it answers; None when told to stop before."""
+    told, why = None, ""
+    while told is None:
+        if stop.is_set():
+            return None
+        try:
+            answer = request(options.bus, "hello", {"name": "LSL bridge"}, HELLO_MS, key=options.key)
+            told = answer.get("result", {})
+        except BusError as error:
+            if str(error) != why:
+                why = str(error)
+                say(f"waiting for the box: {why}")
     kinds, key = options.kinds, told.get("key")
     if "raw" in kinds and key is not None and key.get("role") not in READ_RAW:
-        say(f"no raw samples: the key {key.get('name')!r} is an observer's; averages and markers only")
+        say(f"no raw samples: the key {key.get('name')!r} is an observer's, who gets averages and markers")
         kinds = tuple(kind for kind in kinds if kind != "raw")
     return replace(options, kinds=kinds, here=told.get("here") is True)
 

@@ -16,7 +16,7 @@ import pytest
 from hostd.bridges import lsl
 from hostd.bridges.lsl import LslBridge, LslOptions
 from hostd.bridges.lsl_streams import library
-from hostd.errors import UsageError
+from hostd.errors import BusError, UsageError
 from tests.support.fakebus import FakeBus, average_fields, median_ssep
 from tests.support.raw_blocks import LSB_UV, lsl_status, published, raw_fields
 
@@ -267,6 +267,31 @@ def test_raw_is_asked_for_only_until_its_layout_is_known(pylsl: ModuleType) -> N
             stop.set()
             serving.join()
     assert said[0] == lsl.OPEN and "another clock" in " ".join(said)
+
+
+def test_an_observers_key_gets_no_raw_samples_and_a_box_that_is_away_is_waited_for(
+    pylsl: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    answers: list[dict[str, Any] | BusError] = [
+        BusError("away"),
+        BusError("away"),
+        {"ok": True, "result": {"here": True, "key": {"name": "ward", "role": "observer"}}},
+    ]
+
+    def request(*_: object, **__: object) -> dict[str, Any]:
+        answer = answers.pop(0)
+        if isinstance(answer, BusError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(lsl, "request", request)
+    got = lsl._greeted(LslOptions("tcp://127.0.0.1:5750", BOX, here=False), threading.Event(), said.append)
+    assert got is not None and got.kinds == ("averages", "markers") and got.here
+    assert len(said) == 2 and "away" in said[0] and "'ward' is an observer's" in said[1]
+    stopped = threading.Event()
+    stopped.set()
+    assert lsl._greeted(got, stopped, said.append) is None
 
 
 def test_silence_is_told_once_and_its_end(pylsl: ModuleType) -> None:

@@ -74,3 +74,11 @@ def test_the_offset_is_followed_slowly_unless_the_clock_was_set() -> None:
     assert clock.offset_s == pytest.approx(LSL_S + 0.020 - SLEW)
     clock.heard(60_000_000_000, LSL_S + 2.0)
     assert clock.steps == 1 and clock.offset_s == pytest.approx(LSL_S - 58.0) and STEP_S < 58
+
+
+def test_what_comes_late_when_ten_seconds_are_over_moves_nothing() -> None:
+    clock = LslClock(lambda: LSL_S, False)
+    clock.heard(0, LSL_S + 0.004)
+    for t_s in (10.1, 11.0, 12.0):
+        clock.heard(round(t_s * 1e9), LSL_S + t_s + 0.04)
+    assert clock.offset_s == pytest.approx(LSL_S + 0.004)

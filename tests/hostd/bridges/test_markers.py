@@ -8,7 +8,14 @@ from hostd.bridges import markers
 from hostd.bridges.raw_rows import Missing
 from hostd.wire import Message
 
-STIM = {"test": "left_median", "site": "left median", "line": 1, "verified": True, "number": 7, "index": 99}
+STIM = {
+    "test": "left_median",
+    "site": "left median",
+    "line": 1,
+    "verified": True,
+    "number": 7,
+    "lag_samples": 1,
+}
 ALERT = {"id": "change-3", "test": "right_tibial", "kind": "change", "priority": "high", "state": "confirmed"}
 
 
@@ -30,6 +37,7 @@ def test_the_label_is_told_apart_by_one_space(topic: str, header: dict[str, obje
     fields = json.loads(told)
     assert got == label and "\n" not in text and "author" not in fields
     assert all(fields[key] == header[key] for key in fields)
+    assert {*fields, "author", "test", "kind"} >= {*header}
 
 
 def test_other_topics_are_no_markers_and_long_texts_are_cut() -> None:
