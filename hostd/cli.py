@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hostd import ctl_command, keys_command, options
+from hostd.bridges import command as bridge_command
 from hostd.endpoints import parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
 from hostd.score import command as score_command
@@ -73,6 +74,9 @@ def _parser() -> options.Parser:
     options.http_option(web)
     options.web_options(web)
     web.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+    bridge_command.add_options(
+        add("bridge", _bridge, "the case in the words of other tools: LSL, Prometheus")
+    )
     ctl_command.add_options(add("ctl", _ctl, "one control request, reply as JSON"))
     keys_command.add_options(add("keys", _keys, "CURVE keys and roles of the bus"))
     doctor = add("doctor", _doctor, "is this machine fit: kernel, clocks, devices, permissions, disk, time")
@@ -212,6 +216,10 @@ def _web(args: argparse.Namespace) -> int:
     web = WebOptions(options.boxes(args), args.http, key, tls, tuple(args.name), raw_bytes)
     serve(web, stop=stop_event(args.supervised))
     return 0
+
+
+def _bridge(args: argparse.Namespace) -> int:
+    return bridge_command.run(args)
 
 
 def _ctl(args: argparse.Namespace) -> int:

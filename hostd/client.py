@@ -40,6 +40,7 @@ class Subscription:
     ) -> None:
         at = parse_bus(bus)
         self.refused = ""
+        self._topics, self._hears_raw = tuple(topics), raw
         self._poller = zmq.Poller()
         self._sockets: list[zmq.Socket[bytes]] = []
         self._waiting: list[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]] = []
@@ -50,7 +51,7 @@ class Subscription:
             socket.ipv6 = is_ipv6(address)
             if key is not None:
                 key.apply(socket)
-            for topic in topics:
+            for topic in self._topics:
                 socket.subscribe(topic)
             monitor = socket.get_monitor_socket(_SHAKEN)
             self._waiting.append((socket, monitor))
@@ -60,8 +61,10 @@ class Subscription:
 
     def subscribe(self, topics: Iterable[str]) -> None:
         """Hear these topics too from now on."""
-        for topic in topics:
-            for socket in self._sockets:
+        more = tuple(topics)
+        self._topics += more
+        for socket in self._sockets if self._hears_raw or len(self._sockets) < 3 else self._sockets[:2]:
+            for topic in more:
                 socket.subscribe(topic)
 
     def connected(self, timeout_ms: int) -> bool:
@@ -78,6 +81,17 @@ class Subscription:
             self._waiting.pop(0)
             socket.disable_monitor()
         return True
+
+    def hear_raw(self, wanted: bool) -> None:
+        """Subscribe to raw samples, or no longer: the box makes none while nobody does. Needs `raw`."""
+        if wanted == self._hears_raw:
+            return
+        self._hears_raw = wanted
+        for topic in self._topics:
+            if wanted:
+                self._sockets[-1].subscribe(topic)
+            else:
+                self._sockets[-1].unsubscribe(topic)
 
     def receive(self, timeout_ms: int) -> list[wire.Message]:
         """Everything that has arrived, waiting at most `timeout_ms` for the first; malformed is dropped."""
@@ -116,13 +130,19 @@ class Joined:
     """A late joiner: the latest message of every topic first, then all that follows, each once and in order.
 
     Subscribes, asks for the snapshot, drops what is not newer. After a hole (its own queue was full, or the
-    box was started anew) it asks again; `holes` counts the messages that it missed.
+    box was started anew) it asks again; `holes` counts the messages that it missed. `answer_ms`: how long an
+    answer is waited for.
     """
 
     def __init__(
-        self, bus: str, topics: tuple[str, ...] = ("",), raw: bool = False, key: Secret | None = None
+        self,
+        bus: str,
+        topics: tuple[str, ...] = ("",),
+        raw: bool = False,
+        key: Secret | None = None,
+        answer_ms: int = ANSWER_MS,
     ) -> None:
-        self._bus, self._topics, self._key = bus, topics, key
+        self._bus, self._topics, self._key, self._answer_ms = bus, topics, key, answer_ms
         self._subscription = Subscription(bus, topics, raw, key)
         self._boot = ""
         self._old_boots: deque[str] = deque(maxlen=16)
@@ -134,7 +154,7 @@ class Joined:
         """What is new, waiting `timeout_ms` at most. Raises BusError when nobody lets us in at first."""
         told: list[wire.Message] = []
         if self._ask:
-            told = self._joined(max(timeout_ms, ANSWER_MS))
+            told = self._joined(max(timeout_ms, self._answer_ms))
         return told + self._new(self._subscription.receive(0 if told else timeout_ms))
 
     def _joined(self, timeout_ms: int) -> list[wire.Message]:

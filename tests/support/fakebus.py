@@ -1,4 +1,4 @@
-"""A daemon's bus without a daemon: the three endpoints that displays use, with CONTRACT.md's headers.
+"""A daemon's bus without a daemon: its four endpoints, with CONTRACT.md's headers.
 
 For tests of displays on loopback: real sockets, real bytes, no acquisition. `FakeBus` publishes what it is
 told to, and answers `snapshot` from what it published (as `hostd.wire.encode` would), in a thread of its own.
@@ -110,12 +110,10 @@ class FakeBus:
         """Send anything at all, for instance garbage."""
         (self._traces if traces else self._events).send_multipart(frames)
 
-    def wait_subscribed(self, topic: str = "status", timeout_s: float = 5.0, raw: bool = False) -> None:
-        """Block until somebody has subscribed to `topic` on events and to `average.` on traces, or only to
-        `raw`."""
+    def wait_subscribed(self, topic: str = "status", timeout_s: float = 5.0) -> None:
+        """Block until somebody has subscribed to `topic` on events and to `average.` on traces."""
         deadline = time.monotonic() + timeout_s
-        usual = ((self._events, topic), (self._traces, "average."))
-        for bound, wanted in ((self._raw, "raw"),) if raw else usual:
+        for bound, wanted in ((self._events, topic), (self._traces, "average.")):
             while True:
                 if not bound.poll(max(0, int((deadline - time.monotonic()) * 1000))):
                     raise TimeoutError(f"nobody subscribed to {wanted!r} within {timeout_s} s")
@@ -127,6 +125,16 @@ class FakeBus:
         """Block until somebody has subscribed to anything on events, as a wall does."""
         if not self._events.poll(5000):
             raise TimeoutError("nobody subscribed")
+
+    def wait_raw(self, wanted: bool, timeout_s: float = 5.0) -> None:
+        """Block until somebody subscribes to `raw`, or unsubscribes."""
+        deadline = time.monotonic() + timeout_s
+        filters = {b"\x01raw", b"\x01"} if wanted else {b"\x00raw", b"\x00"}
+        while True:
+            if not self._raw.poll(max(0, int((deadline - time.monotonic()) * 1000))):
+                raise TimeoutError(f"raw is not {'' if wanted else 'un'}subscribed within {timeout_s} s")
+            if self._raw.recv() in filters:
+                return
 
     def _answer(self) -> None:
         while not self._stop.is_set():

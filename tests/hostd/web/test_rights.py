@@ -230,7 +230,7 @@ def test_a_reader_averages_by_the_gateway_what_the_box_sends_raw() -> None:
             fields = status_fields({"left": "running"}) | {"channels": list(CHANNELS)}
             bus.publish("status", fields | {"timebase": {"filter_delay_samples": 1.5}})
             await page.topic("status")
-            bus.wait_subscribed(raw=True)
+            bus.wait_raw(True)
             for block in blocks(800):
                 bus.publish("raw", {k: v for k, v in raw_fields(block).items() if k != "boot"})
             await page.ws.send_json({"read": {"test": "left", "derivations": ["CP4-Fpz"]}})

@@ -188,7 +188,7 @@ def test_the_reader_chooses_and_the_cart_is_not_disturbed(devtools: int) -> None
                 await page.ask("document.getElementById('derivations').value")
                 == "CP4-CP3\nCP4-Fpz\nC5S-Fpz\nEPL-EPR"
             )
-            bus.wait_subscribed(raw=True)
+            bus.wait_raw(True)
             for block in blocks(800):
                 bus.publish("raw", {k: v for k, v in raw_fields(block).items() if k != "boot"})
             choose = (
