@@ -14,6 +14,7 @@ from typing import Any
 from hostd import ctl_command, keys_command, options
 from hostd.endpoints import parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
+from hostd.fixture import command as fixture_command
 from hostd.score import command as score_command
 from hostd.signals import stop_event
 
@@ -67,6 +68,10 @@ def _parser() -> options.Parser:
     host.add_argument("--edge-starts", action="store_true", help=argparse.SUPPRESS)
     replay = add("replay", _replay, "run a recording through the same pipeline, as fast as it goes")
     options.replay_options(replay)
+    record_fixture = add("record-fixture", _record_fixture, "a file of bus messages, of a simulated case")
+    fixture_command.add_record_options(record_fixture)
+    play_fixture = add("play-fixture", _play_fixture, "serve a file of bus messages as a box would")
+    fixture_command.add_play_options(play_fixture)
     web = add("web", _web, "the web display, a bus client")
     options.bus_option(web)
     options.client_keys_options(web)
@@ -199,6 +204,14 @@ def _replay(args: argparse.Namespace) -> int:
     from hostd.replay_command import run
 
     return run(args)
+
+
+def _record_fixture(args: argparse.Namespace) -> int:
+    return fixture_command.record(args)
+
+
+def _play_fixture(args: argparse.Namespace) -> int:
+    return fixture_command.play(args, stop_event(supervised=False))
 
 
 def _web(args: argparse.Namespace) -> int:
