@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hostd import ctl_command, keys_command, options
+from hostd.client_check import command as client_check
 from hostd.endpoints import parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
 from hostd.fixture import command as fixture_command
@@ -72,6 +73,7 @@ def _parser() -> options.Parser:
     fixture_command.add_record_options(record_fixture)
     play_fixture = add("play-fixture", _play_fixture, "serve a file of bus messages as a box would")
     fixture_command.add_play_options(play_fixture)
+    client_check.add_options(add("client-check", _client_check, "does a display do what it should on a bus?"))
     web = add("web", _web, "the web display, a bus client")
     options.bus_option(web)
     options.client_keys_options(web)
@@ -212,6 +214,10 @@ def _record_fixture(args: argparse.Namespace) -> int:
 
 def _play_fixture(args: argparse.Namespace) -> int:
     return fixture_command.play(args, stop_event(supervised=False))
+
+
+def _client_check(args: argparse.Namespace) -> int:
+    return client_check.run(args, stop_event(supervised=False))
 
 
 def _web(args: argparse.Namespace) -> int:

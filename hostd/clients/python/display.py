@@ -106,7 +106,9 @@ class Display:
             if header["v"] != VERSION:
                 print(f"{topic}: schema version {header['v']}, this display reads {VERSION}", flush=True)
                 return
-            boot, seq = str(header["boot"]), int(header["seq"])
+            boot, seq = header["boot"], header["seq"]
+            if not isinstance(boot, str) or not isinstance(seq, int):
+                raise TypeError("boot and seq")
             described = {k: v for k, v in header.items() if isinstance(v, dict) and v.keys() == ARRAY}
             arrays = {k: (numbers(v, parts), v["shape"]) for k, v in described.items()}
             if boot not in self.old_boots and self.is_new(topic, boot, seq):
