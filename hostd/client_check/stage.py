@@ -114,8 +114,8 @@ class Stage:
     def _handle(self, body: bytes, answer: Answer, peer: Peer) -> None:
         try:
             asked = wire.decode_map(body)
-        except ValueError:
-            asked = {}
+        except ValueError as error:
+            asked, self.wrong = {}, f"a request of it cannot be read: {error}"
         if asked.get("command") == report.COMMAND:
             self._reported(asked, answer)
             return
@@ -146,4 +146,5 @@ class Stage:
             answer(error_reply(asked.get("id"), "bad_request", self.wrong))
             return
         self.reports += 1
+        self.wrong = ""
         answer(ok_reply(asked.get("id")))

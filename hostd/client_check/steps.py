@@ -80,7 +80,7 @@ class Check:
                 return Finding("connect", False, f"no topic begins with {stage.report.topics}")
             return Finding("connect", True, f"reports come; it reads {len(reads)} of {len(topics())} topics")
         if stage.wrong:
-            return Finding("connect", False, f"its report cannot be read: {stage.wrong}")
+            return Finding("connect", False, stage.wrong)
         if gone := self._gone():
             return Finding("connect", False, gone)
         cure = "send the request client.report four times a second (see hostd/clients/README.md, client-check)"
@@ -92,7 +92,7 @@ class Check:
         seen = self._stage.reports
         if self._stage.until(lambda: self._stage.reports > seen or bool(self._gone()), 2.0):
             return self._gone()
-        return "its reports have stopped"
+        return self._stage.wrong or "its reports have stopped"
 
     def _topic(self, name: str) -> str:
         return f"{self._family}.check_{name}" if self._tests else self._family
@@ -151,8 +151,9 @@ class Check:
         """Live messages that are newer, and older, than the snapshot."""
         if not self._stage.asked:
             return None, "no snapshot was asked for"
+        wrong = self._shows(_of(NEWER))
         self._settle()
-        if wrong := self._differs(_of(NEWER + OLDER)):
+        if wrong := wrong or self._differs(_of(NEWER + OLDER)):
             cure = "keep the seq of what is shown, and drop whatever is not newer, live or of the snapshot"
             return False, f"{wrong}; {cure}; and ask only once the subscriptions are connected"
         return True, "what is not newer is dropped, whichever way it came"

@@ -10,15 +10,15 @@ const TOPICS = ["beat", "status", "alert", "alarms", "measure.", "average."];
 const TYPES = {
   "<f4": Float32Array, "<f8": Float64Array, "<i2": Int16Array, "<i4": Int32Array, "<i8": BigInt64Array, "|u1": Uint8Array,
 };
-const STALE_MS = 2000, AGAIN_MS = 1000, REPORT_MS = 250;
+const STALE_MS = 2000, AGAIN_MS = 200, REPORT_MS = 250;
 
 const { values: options, positionals } = parseArgs({
   options: { report: { type: "boolean" }, key: { type: "string" } }, allowPositionals: true,
 });
 const [, host, port] = /^(.*):(\d+)$/.exec(positionals[0] ?? "tcp://127.0.0.1:5750");
 const utf8 = new TextDecoder("utf-8", { fatal: true });
-let boot = "", holes = 0, ask = true, asked = -Infinity, heard = performance.now(), stale = false;
-const oldBoots = new Set(), latest = new Map(), shown = new Map();
+let boot = "", holes = 0, ask = false, asked = -Infinity, heard = performance.now(), stale = false;
+const shaken = new Set(), oldBoots = new Set(), latest = new Map(), shown = new Map();
 
 // The numbers of one array, row by row; throws when it is none.
 function numbers({ dtype, shape, part }, parts) {
@@ -120,7 +120,10 @@ function request(command, args) {
 
 async function listen(offset) {
   const socket = new Subscriber({ linger: 0, receiveHighWaterMark: 10000, ...keyed() }); // never conflate: it aborts on multipart
-  socket.events.on("handshake", () => { ask = true; }); // subscribed anew: what was said before is in the snapshot
+  socket.events.on("handshake", () => { // subscribed anew: what was said before is in the snapshot
+    shaken.add(offset);
+    ask = shaken.size === 2;
+  });
   socket.subscribe(...TOPICS);
   socket.connect(`${host}:${+port + offset}`);
   for await (const [topic, head, ...parts] of socket) attempt(() => take(utf8.decode(topic), decode(head), parts, true));
@@ -130,8 +133,9 @@ async function answers() {
   for await (const frames of control) {
     attempt(() => {
       const reply = decode(frames.at(-1));
-      if (reply.id !== "snapshot" || !reply.ok) return;
-      for (const m of reply.result.messages) attempt(() => take(m.topic, m.header, m.parts, false));
+      if (reply.id !== "snapshot") return;
+      if (!reply.ok) ask = true; // it was busy
+      for (const m of reply.result?.messages ?? []) attempt(() => take(m.topic, m.header, m.parts, false));
     });
   }
 }

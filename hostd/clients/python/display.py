@@ -17,7 +17,7 @@ from zmq.utils.monitor import recv_monitor_message
 VERSION = 1
 TOPICS = ("beat", "status", "alert", "alarms", "measure.", "average.")
 TYPES = {"<f4": "f", "<f8": "d", "<i2": "h", "<i4": "i", "<i8": "q", "|u1": "B", "|b1": "?"}
-STALE_S, AGAIN_S, REPORT_S = 2.0, 1.0, 0.25
+STALE_S, AGAIN_S, REPORT_S = 2.0, 0.2, 0.25
 ARRAY = {"dtype", "shape", "part"}
 
 
@@ -49,7 +49,7 @@ class Display:
             self.poller.register(self.monitors[-1], zmq.POLLIN)
             self.connect(socket, f"{host}:{int(port) + offset}", key)
         self.boot, self.old_boots, self.latest, self.shown = "", set(), {}, {}
-        self.holes, self.ask, self.asked_s = 0, True, -math.inf
+        self.holes, self.ask, self.asked_s, self.shaken = 0, False, -math.inf, set()
         self.heard_s, self.stale, self.reported_s = time.monotonic(), False, -math.inf
 
     def connect(self, socket, address, key):
@@ -65,7 +65,8 @@ class Display:
             for socket, _ in self.poller.poll(50):
                 if socket in self.monitors:  # subscribed anew: what was said before is in the snapshot
                     recv_monitor_message(socket)
-                    self.ask = True
+                    self.shaken.add(socket)
+                    self.ask = len(self.shaken) == len(self.monitors)
                 elif socket is self.control:
                     self.answered(socket.recv_multipart()[-1])
                 else:
@@ -94,8 +95,11 @@ class Display:
     def answered(self, body):
         try:
             reply = msgpack.unpackb(body)
-            messages = reply["result"]["messages"] if reply["id"] == "snapshot" and reply["ok"] else []
+            if reply["id"] != "snapshot":
+                return
+            messages = reply["result"]["messages"]
         except (ValueError, TypeError, KeyError):
+            self.ask = True  # it was busy
             return
         for m in messages:
             self.received([m["topic"].encode(), msgpack.packb(m["header"]), *m["parts"]], live=False)
