@@ -1,4 +1,4 @@
-"""`evokd client-check [-- PROGRAM ...]`: its options, the program under check, and the verdict's exit code."""
+"""`evokd client-check [-- PROGRAM ...]`: its options, the program under check, the exit code."""
 
 import argparse
 import contextlib
@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 
-from hostd import options
 from hostd.endpoints import DEFAULT_BUS, must_have_keys
 from hostd.errors import UsageError
 
@@ -24,8 +23,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = f"for the client to come (default {WAIT_S:g})"
     parser.add_argument("--wait", type=float, default=WAIT_S, metavar="S", help=text)
     parser.add_argument("--show", action="store_true", help="what the program prints, too")
-    text = "the client, started with the bus's address as its last argument, or in place of {bus}; without " \
+    text = (
+        "the client, started with the bus's address as its last argument, or in place of {bus}; without "
         "one, start yours by hand"
+    )
     parser.add_argument("program", nargs=argparse.REMAINDER, metavar="-- PROGRAM", help=text)
 
 

@@ -37,7 +37,7 @@ class Shown:
 
 
 def digest(message: Message) -> tuple[float, float]:
-    """Of all arrays of a message: every finite number times its column (from 1), summed; and without signs."""
+    """Of all arrays: every finite number times its column (from 1), summed; and without signs."""
     total = scale = 0.0
     for key in arrays(message.header):
         values = message.array(key).astype(np.float64)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hostd import wire
-from hostd.bus import Bus
+from hostd.bus import NOT_KEPT, Bus
 from hostd.client_check import report
 from hostd.client_check.report import Report
 from hostd.client_check.script import TEST, Script, Shown, shown
@@ -51,7 +51,9 @@ class Stage:
 
     def _open(self) -> None:
         self.script = Script(secrets.token_hex(8), self._draw)
-        self._bus = Bus(self._at, self.script.boot, CASE_ID, lambda index: (time.monotonic_ns(), time.time_ns()))
+        self._bus = Bus(
+            self._at, self.script.boot, CASE_ID, lambda index: (time.monotonic_ns(), time.time_ns())
+        )
         self._desk = FixtureDesk(self._bus, self.script.boot, CASE_ID, "check", {TEST: "left median"}, "")
 
     def restart(self) -> None:
@@ -74,7 +76,8 @@ class Stage:
 
     def keep(self, message: Message) -> None:
         """It is in the snapshot, and the client is to show it."""
-        self._bus.keep(message.topic, dict(message.header), list(message.parts))
+        if message.topic not in NOT_KEPT:
+            self._bus.keep(message.topic, dict(message.header), list(message.parts))
         self.truth[message.topic] = shown(message)
 
     def send(self, message: Message) -> None:

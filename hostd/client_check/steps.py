@@ -5,46 +5,23 @@ told once. A step whose client is gone is left out.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import Any
 
 from hostd import wire
 from hostd.client_check import malformed
-from hostd.client_check.report import Report
-from hostd.client_check.script import Shown, odd_arrays, proving, topics
-from hostd.client_check.stage import Stage
+from hostd.client_check.judge import SETTLE_S, Finding, Judge
+from hostd.client_check.script import odd_arrays, proving, topics
 
-SETTLE_S = 4.0
-"""So long a client has to show what it was told."""
-SILENT_S, EARLY_S, LATEST_S = 3.2, 1.2, 3.0
+SILENT_S, EARLY_S = 3.2, 1.2
 BURST, AT_ONCE, CAUGHT_UP_S = 1000, 25, 8.0
-FEW = 3
 FAR = 9999
 NEWER, OLDER = ("average", "wave", "alarms", "eeg"), ("measure", "sweep", "case", "spectrum")
 """Topics of which something newer than the first snapshot comes before it, or something older behind it."""
 Verdict = tuple[bool | None, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Of one step; `ok` None: it was left out."""
-
-    name: str
-    ok: bool | None
-    text: str
-
-    @property
-    def line(self) -> str:
-        """As it is printed."""
-        return f"{'SKIP' if self.ok is None else 'PASS' if self.ok else 'FAIL'}  {self.name}: {self.text}"
-
-
-class Check:
+class Check(Judge):
     """Of one client on a `stage`; `gone` tells why the client is there no longer, or ""."""
-
-    def __init__(self, stage: Stage, gone: Callable[[], str] = lambda: "") -> None:
-        self._stage, self._gone = stage, gone
-        self._family, self._tests = "average", True
-        self._before = ""
 
     def run(self, wait_s: float) -> Iterator[Finding]:
         """Every finding, as it is made. The client has `wait_s` to come."""
@@ -83,19 +60,11 @@ class Check:
             return Finding("connect", False, stage.wrong)
         if gone := self._gone():
             return Finding("connect", False, gone)
-        cure = "send the request client.report four times a second (see hostd/clients/README.md, client-check)"
+        cure = (
+            "send the request client.report four times a second (see hostd/clients/README.md, client-check)"
+        )
         came = "it connects, but" if stage.clients or stage.asked else "nobody connects, and"
         return Finding("connect", False, f"{came} no report came within {wait_s:g} s; {cure}")
-
-    def _lost(self) -> str:
-        """Why the client cannot be asked any more; "" while it reports."""
-        seen = self._stage.reports
-        if self._stage.until(lambda: self._stage.reports > seen or bool(self._gone()), 2.0):
-            return self._gone()
-        return self._stage.wrong or "its reports have stopped"
-
-    def _topic(self, name: str) -> str:
-        return f"{self._family}.check_{name}" if self._tests else self._family
 
     def _while_asked(self) -> Callable[[], None]:
         """The first snapshot: on one topic something newer is said before the answer comes, on another
@@ -110,30 +79,6 @@ class Check:
                 stage.send(straggler)
 
         return behind
-
-    def _shows(self, wanted: list[str], seconds: float = SETTLE_S) -> str:
-        """Serve until the client shows what it is to show of `wanted`; else what it shows instead."""
-        stage, since = self._stage, self._stage.reports
-
-        def right() -> bool:
-            fresh = stage.report is not None and stage.reports > since
-            return bool(self._gone()) or (fresh and not self._differs(wanted))
-
-        if stage.until(right, seconds) and not self._gone():
-            return ""
-        return self._differs(wanted) or self._gone()
-
-    def _differs(self, wanted: list[str]) -> str:
-        report = self._stage.report
-        if report is None:
-            return "no report"
-        wrong = [
-            told
-            for topic in wanted
-            if report.reads(topic) and (told := _differs(topic, self._stage.truth[topic], report))
-        ]
-        more = f" (and {len(wrong) - FEW} more)" if len(wrong) > FEW else ""
-        return "; ".join(wrong[:FEW]) + more
 
     def snapshot(self) -> Verdict:
         """What was said before it came."""
@@ -177,7 +122,9 @@ class Check:
 
     def _odd(self, name: str, cure: str) -> Verdict:
         topic, array = self._topic(name), odd_arrays()[name]
-        key = {"average": "mean_uv", "sweep": "sweep_uv", "baseline": "mean_uv", "wave": "uv"}.get(self._family)
+        key = {"average": "mean_uv", "sweep": "sweep_uv", "baseline": "mean_uv", "wave": "uv"}.get(
+            self._family
+        )
         self._stage.say(topic, {} if key is None else {key: array})
         wrong = self._shows([topic])
         return (False, f"{wrong}; {cure}") if wrong else (True, "they do no harm")
@@ -187,7 +134,11 @@ class Check:
         stage, topic = self._stage, self._topic("unknown")
         strange = stage.script.message(topics()[0])
         stage.send_frames("future", wire.encode("future.left_median", strange.header, [b"\x00" * 7]))
-        more = {"unknown_key": {"deep": [1, None, {"x": [[]]}]}, "unknown_blob": b"\xff\x00", "unknown_none": None}
+        more: dict[str, Any] = {
+            "unknown_key": {"deep": [1, None, {"x": [[]]}]},
+            "unknown_blob": b"\xff\x00",
+            "unknown_none": None,
+        }
         stage.say(topic, more)
         if wrong := self._shows([topic]):
             return False, f"{wrong}; ignore topics and keys that you do not know: they are only added"
@@ -306,23 +257,6 @@ class Check:
             return False, f"{wrong}; remember the boots that are over and drop what still comes of them"
         return True, "messages of the boot before are dropped"
 
-    def _settle(self) -> None:
-        """Wait for two reports more."""
-        seen = self._stage.reports
-        self._stage.until(lambda: self._stage.reports >= seen + 2 or bool(self._gone()), SETTLE_S)
-
 
 def _of(families: tuple[str, ...]) -> list[str]:
     return [topic for topic in topics() if topic.partition(".")[0] in families]
-
-
-def _differs(topic: str, right: Shown, report: Report) -> str:
-    """What is wrong with what the client shows of `topic`."""
-    if topic not in report.latest:
-        return f"{topic}: nothing is shown, right is seq {right.seq}"
-    seq, digest = report.latest[topic]
-    if seq != right.seq:
-        return f"{topic}: seq {seq} is shown, right is {right.seq}"
-    if not right.is_(seq, digest):
-        return f"{topic}: the digest of seq {seq} is {digest:.9g}, right is {right.digest:.9g}"
-    return ""
