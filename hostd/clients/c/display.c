@@ -141,10 +141,10 @@ static bool is_old(const msgpack_object *boot) {
 /* Where a topic is shown when it is newer than what is; NULL when not. A hole or another boot asks again. */
 static Shown *newer(const char *topic, const msgpack_object *boot, int64_t seq) {
     if (!is(boot, now.boot)) { /* the box was started anew: everything known is of another case */
+        now.ask = now.ask || *now.boot;
         memcpy(now.old[now.n_old++ % 64], now.boot, NAME);
         snprintf(now.boot, NAME, "%.*s", STR(boot));
         now.n_shown = 0;
-        now.ask = true;
     }
     unsigned k = 0;
     while (k < now.n_shown && strcmp(now.shown[k].topic, topic)) k++;

@@ -47,9 +47,9 @@ function digest(arrays) {
 // Whether a message is newer than what is shown; a hole or another boot asks for the snapshot again.
 function isNew(topic, itsBoot, seq) {
   if (itsBoot !== boot) { // the box was started anew: everything known is of another case
+    ask ||= boot !== "";
     oldBoots.add(boot);
     boot = itsBoot;
-    ask = true;
     latest.clear();
     shown.clear();
   }

@@ -127,7 +127,7 @@ class Display:
     def is_new(self, topic, boot, seq):
         """Whether it is newer than what is shown; a hole or another boot asks for the snapshot again."""
         if boot != self.boot:  # the box was started anew: everything known is of another case
-            self.ask = True
+            self.ask = self.ask or self.boot != ""
             self.old_boots.add(self.boot)
             self.boot = boot
             self.latest.clear()
