@@ -1,4 +1,4 @@
-"""The displays of `hostd/clients`, each as the command that runs it; what is absent here skips with the reason."""
+"""The displays of `hostd/clients`, each as the command that runs it; skips, with the reason, what is absent."""
 
 import functools
 import shutil
