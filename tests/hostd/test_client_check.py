@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,7 +69,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, "Fu
     commands: dict[str, list[str]] = {}
     for language in LANGUAGES:
         try:
-            commands[language] = displays.command(language, tmp_path_factory.mktemp(language))
+            commands[language] = displays.command(language)
         except pytest.skip.Exception as why:
             commands[language] = ["", str(why)]
     source = displays.PYTHON.read_text("utf-8")
@@ -84,11 +83,9 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, "Fu
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_displays_pass(
-    language: str, findings: dict[str, "Future[list[Finding]]"], tmp_path: Path
-) -> None:
+def test_the_displays_pass(language: str, findings: dict[str, "Future[list[Finding]]"]) -> None:
     if language not in findings:
-        displays.command(language, tmp_path)  # skips, with the reason
+        displays.command(language)  # skips, with the reason
     found = findings[language].result()
     assert [f.line for f in found if not f.ok] == [] and len(found) == 14
 

@@ -1,4 +1,4 @@
-"""Fixtures: the same file from the same options, all that a bus says in it, and a bus that plays it as a box."""
+"""Fixtures: the same file from the same options, with all that a bus says, and a bus that plays it as a box."""
 
 import gzip
 import json
@@ -185,17 +185,20 @@ def test_another_start_is_another_boot_and_what_replay_wrote_is_played_too(tmp_p
     said = [{"topic": "event", "header": h | {"text": "t"}, "parts": []} for h in (head, later)]
     path.write_text("".join(json.dumps(line) + "\n" for line in said))
     bus, boots = free_bus(), []
-    player, stop = Player(path, bus, None), threading.Event()
     for _ in range(2):
-        ended = threading.Thread(target=player.play, args=(stop,))
-        ended.start()
-        ended.join(DEADLINE_S)
-    with played(path, bus, speed=0.2):
-        for _ in range(2):
+        with played(path, bus, speed=0.2):
             boots.append(request(bus, "hello", {})["result"]["boot"])
-        assert request(bus, "config.get", {})["error"]["code"] == "bad_state"
-        (only,) = request(bus, "snapshot", {})["result"]["messages"]
-    assert boots[0] == boots[1] and only["header"]["case"] == "replayed" and only["header"]["text"] == "t"
+            assert request(bus, "config.get", {})["error"]["code"] == "bad_state"
+            (only,) = request(bus, "snapshot", {})["result"]["messages"]
+            assert only["header"]["boot"] == boots[-1]
+            assert only["header"]["case"] == "replayed" and only["header"]["text"] == "t"
+    assert boots[0] != boots[1]
+
+
+def test_at_top_speed_it_ends_by_itself_and_says_all(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bus = free_bus()
+    assert main(["play-fixture", str(file), "--bus", bus, "--speed", "max"]) == 0
+    assert capsys.readouterr().out == f"{file} is played at {bus}; look: evokd web --bus {bus}\n"
 
 
 @pytest.mark.parametrize(
