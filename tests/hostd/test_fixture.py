@@ -1,4 +1,4 @@
-"""Fixtures: the same file from the same options, with all that a bus says, and a bus that plays it as a box."""
+"""Fixtures: the same file from the same options, with all that a bus says, played as by a box."""
 
 import gzip
 import json

@@ -15,7 +15,11 @@ const STALE_MS = 2000, AGAIN_MS = 200, REPORT_MS = 250;
 const { values: options, positionals } = parseArgs({
   options: { report: { type: "boolean" }, key: { type: "string" } }, allowPositionals: true,
 });
-const [, host, port] = /^(.*):(\d+)$/.exec(positionals[0] ?? "tcp://127.0.0.1:5750");
+const [, host, port] = /^(.*):(\d+)$/.exec(positionals[0] ?? "tcp://127.0.0.1:5750") ?? [];
+if (!host) {
+  console.error(`${positionals[0]}: write tcp://HOST:PORT`);
+  process.exit(2);
+}
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 let boot = "", holes = 0, ask = false, asked = -Infinity, heard = performance.now(), stale = false;
 const shaken = new Set(), oldBoots = new Set(), latest = new Map(), shown = new Map();

@@ -172,6 +172,8 @@ if __name__ == "__main__":
     parser.add_argument("--key", help="a .secret file of evokd keys")
     parser.add_argument("--report", action="store_true", help="tell evokd client-check what is shown")
     args = parser.parse_args()
+    if not args.bus.rpartition(":")[2].isdecimal():
+        parser.error(f"{args.bus}: write tcp://HOST:PORT")
     secret = None
     if args.key:
         with open(args.key, "rb") as file:
