@@ -209,7 +209,7 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _record_fixture(args: argparse.Namespace) -> int:
-    return fixture_command.record(args)
+    return fixture_command.record(args, stop_event(supervised=False))
 
 
 def _play_fixture(args: argparse.Namespace) -> int:

@@ -167,11 +167,8 @@ class Check(Judge):
             stage.send_frames(topic, frames)
         stage.say(topic)
         if wrong := self._shows([topic]):
-            return (
-                False,
-                f"{wrong}; check before use that boot is text, seq a whole number, and a buffer as long as its shape says; ",
-            )
-            "drop what is not"
+            types = "that boot is text, seq a whole number, and a buffer as long as its shape says"
+            return False, f"{wrong}; check before use {types}, and drop what is not"
         return True, "frames that are no messages are dropped"
 
     def burst(self) -> Verdict:

@@ -1,5 +1,6 @@
 """The guide for authors of displays is so: its code runs, its message is one, its commands are ours."""
 
+import json
 import re
 import struct
 import subprocess
@@ -73,6 +74,17 @@ def test_the_commands_are_ours() -> None:
         cli._parser().parse_args(words)
     for path in re.findall(r"(?:hostd|tests)/[\w/.-]+\.\w+", GUIDE):
         assert (ROOT / path).exists(), path
+
+
+def test_the_display_in_node_is_tried_with_the_modules_that_it_asks_for() -> None:
+    asked, tried = (
+        json.loads(path.read_text("utf-8"))["dependencies"]
+        for path in (
+            displays.CLIENTS / "javascript" / "package.json",
+            ROOT / "tests" / "node" / "package.json",
+        )
+    )
+    assert asked == tried
 
 
 def test_topics_and_requests_that_it_names_are_there() -> None:

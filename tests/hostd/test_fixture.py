@@ -21,7 +21,7 @@ from hostd.fixture.play import Player
 from hostd.fixture.record import write
 from hostd.outgoing import Outgoing
 from hostd.wire import Message
-from hw.model.scenario import parse_scenario
+from hw.model.scenario import NO_CHANGE, parse_scenario
 from tests.support.ports import free_bus
 from tests.support.session import DEADLINE_S, ROOT, until
 
@@ -114,9 +114,25 @@ def test_the_same_options_give_the_same_bytes(tmp_path: Path) -> None:
     case = casefile.parse((OWN / "case.toml").read_text("utf-8"), "case.toml")
     happens = parse_scenario(tomllib.loads((OWN / "scenario.toml").read_text("utf-8")))
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        write(Course(case, happens, 1.5, seed), case, tmp_path / name)
+        write(Course(case, happens, 1.5, seed), case, tmp_path / name, threading.Event())
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
+
+
+def test_a_recording_that_is_stopped_is_a_fixture(tmp_path: Path) -> None:
+    case, stop = casefile.parse(MEP, "mep.toml"), threading.Event()
+    course = Course(case, NO_CHANGE, 3600.0, 1)
+    said = course.messages()
+
+    def until_stopped() -> Iterator[tuple[float, Outgoing]]:
+        for number, one in enumerate(said):
+            if number == 20:
+                stop.set()
+            yield one
+
+    course.messages = until_stopped  # type: ignore[method-assign]
+    assert write(course, case, tmp_path / "early.jsonl", stop) == 20
+    assert len(list(lines.read(tmp_path / "early.jsonl"))) == 20
 
 
 def test_somebody_sees_the_alert_and_acts() -> None:
@@ -248,6 +264,7 @@ def test_a_torn_file_is_told_with_its_line(file: Path, tmp_path: Path) -> None:
         (["record-fixture", "--scenario", "/no/such", "--out", "OUT"], "--scenario /no/such: No such file"),
         (["record-fixture", "a.toml", "--procedure", "acdf", "--out", "OUT"], "exclude each other"),
         (["record-fixture", "--out", "/no/such/folder/file"], "choose another file"),
+        (["record-fixture", "--procedure", "mouse_abr", "--out", "OUT"], "'ABR' is not on the model patient"),
     ],
 )
 def test_bad_usage_is_one_line(
