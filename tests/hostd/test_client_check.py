@@ -17,7 +17,7 @@ from hostd.client_check.script import Script, digest, proving, shown, topics
 from hostd.client_check.stage import Stage
 from hostd.client_check.steps import Check
 from tests.support import displays
-from tests.support.ports import free_bus
+from tests.support.ports import free_block, free_bus
 
 LANGUAGES = ("python", "javascript", "c")
 WAIT_S = 30.0
@@ -47,9 +47,8 @@ FAULTS: dict[str, tuple[str, str, str]] = {
 """What a display has right, what is wrong with the one that is checked, and the step that must tell."""
 
 
-def checked(command: list[str]) -> list[Finding]:
-    """What the check finds of a client."""
-    bus = free_bus()
+def checked(command: list[str], bus: str) -> list[Finding]:
+    """What the check finds of a client on a bus of its own."""
     stage = Stage(bus, 1)
     process = subprocess.Popen(
         [*command, "--report", bus], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -79,7 +78,10 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, "Fu
         path.write_text(source.replace(right, wrong), "utf-8")
         commands[name] = [sys.executable, str(path)]
     with ThreadPoolExecutor(len(commands)) as pool:
-        yield {name: pool.submit(checked, command) for name, command in commands.items() if command[0]}
+        first = free_block(4 * len(commands))  # drawn one by one, two might be given the same
+        buses = {name: f"tcp://127.0.0.1:{first + 4 * k}" for k, name in enumerate(commands)}
+        here = {name: command for name, command in commands.items() if command[0]}
+        yield {name: pool.submit(checked, command, buses[name]) for name, command in here.items()}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
