@@ -43,7 +43,7 @@ class Stage:
         self.reports = self.asked = 0
         self.on_snapshot: Callable[[], Callable[[], None]] | None = None
         """Called once, when a snapshot is asked for: after the answer was made up, before it is given; what
-        it returns is called when it has been given."""
+        it returns is called when it has been given, and surely arrived."""
         self.beats = True
         self.last_beat_s = 0.0
         self._late: list[tuple[float, Callable[[], None]]] = []
@@ -87,6 +87,11 @@ class Stage:
     def send_frames(self, topic: str, frames: list[bytes]) -> None:
         """Frames as they are, where `topic` belongs."""
         self._bus.send_frames(topic, frames)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is still to be said late."""
+        return bool(self._late)
 
     @property
     def clients(self) -> int:
@@ -137,7 +142,8 @@ class Stage:
 
         def given() -> None:
             answer(reply)
-            after()
+            # A connection of its own: without waiting it might overtake the answer, and be no straggler.
+            self._late.append((time.monotonic() + HELD_S, after))
 
         self._late.append((time.monotonic() + HELD_S, given))
 

@@ -97,6 +97,7 @@ class Check(Judge):
         if not self._stage.asked:
             return None, "no snapshot was asked for"
         wrong = self._shows(_of(NEWER))
+        self._stage.until(lambda: not self._stage.waiting, SETTLE_S)
         self._settle()
         if wrong := wrong or self._differs(_of(NEWER + OLDER)):
             cure = "keep the seq of what is shown, and drop whatever is not newer, live or of the snapshot"
