@@ -107,7 +107,9 @@ def test_status_tells_what_a_box_would(read: list[lines.Line]) -> None:
     stimulation = last["stimulation"]
     assert stimulation["tests"]["left_median"]["fired"] > 30 and stimulation["never_seen"] == 0
     stims = [line.message.header for line in read if line.message.topic == "stim"]
-    assert stims and all(stim["verified"] for stim in stims)
+    assert stims and all(stim["verified"] and stim["lag_samples"] == 1 for stim in stims)
+    trains = [(stim["number"], stim["pulse"]) for stim in stims if stim["test"] == "left_mep"]
+    assert trains[:6] == [(1, 1), (1, 2), (1, 3), (1, 4), (1, 5), (2, 1)]
 
 
 def test_the_same_options_give_the_same_bytes(tmp_path: Path) -> None:
