@@ -148,15 +148,27 @@ class Bus:
             "t_ns": t_ns,
             "utc_ns": utc_ns,
         } | fields
+        self.send(topic, header, parts)
+        if topic not in NOT_KEPT:
+            self.keep(topic, header, parts)
+
+    def send(self, topic: str, header: dict[str, Any], parts: list[bytes]) -> None:
+        """Send one message that is numbered already, where its topic belongs. Serving thread only."""
+        self.send_frames(topic, wire.encode(topic, header, parts))
+
+    def send_frames(self, topic: str, frames: list[bytes]) -> None:
+        """Send frames as they are where `topic` belongs. Serving thread only."""
         if topic == "raw":
             socket = self._raw
         elif topic.startswith(TRACES):
             socket = self._traces
         else:
             socket = self._events
-        socket.send_multipart(wire.encode(topic, header, parts), copy=False)
-        if topic not in NOT_KEPT:
-            self._latest[topic] = (header, parts)
+        socket.send_multipart(frames, copy=False)
+
+    def keep(self, topic: str, header: dict[str, Any], parts: list[bytes]) -> None:
+        """Have a message in the snapshot. Serving thread only."""
+        self._latest[topic] = (header, parts)
 
     @property
     def clients(self) -> dict[str, int]:

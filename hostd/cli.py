@@ -13,8 +13,10 @@ from typing import Any
 
 from hostd import ctl_command, keys_command, options
 from hostd.bridges import command as bridge_command
+from hostd.client_check import command as client_check
 from hostd.endpoints import parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
+from hostd.fixture import command as fixture_command
 from hostd.score import command as score_command
 from hostd.signals import stop_event
 
@@ -68,6 +70,11 @@ def _parser() -> options.Parser:
     host.add_argument("--edge-starts", action="store_true", help=argparse.SUPPRESS)
     replay = add("replay", _replay, "run a recording through the same pipeline, as fast as it goes")
     options.replay_options(replay)
+    record_fixture = add("record-fixture", _record_fixture, "a file of bus messages, of a simulated case")
+    fixture_command.add_record_options(record_fixture)
+    play_fixture = add("play-fixture", _play_fixture, "serve a file of bus messages as a box would")
+    fixture_command.add_play_options(play_fixture)
+    client_check.add_options(add("client-check", _client_check, "does a display do what it should on a bus?"))
     web = add("web", _web, "the web display, a bus client")
     options.bus_option(web)
     options.client_keys_options(web)
@@ -204,6 +211,18 @@ def _replay(args: argparse.Namespace) -> int:
     from hostd.replay_command import run
 
     return run(args)
+
+
+def _record_fixture(args: argparse.Namespace) -> int:
+    return fixture_command.record(args, stop_event(supervised=False))
+
+
+def _play_fixture(args: argparse.Namespace) -> int:
+    return fixture_command.play(args, stop_event(supervised=False))
+
+
+def _client_check(args: argparse.Namespace) -> int:
+    return client_check.run(args, stop_event(supervised=False))
 
 
 def _web(args: argparse.Namespace) -> int:
