@@ -13,6 +13,8 @@ from hostd.outgoing import Outgoing
 What = Literal["audio", "alarm"]
 Signal = Literal["on", "paused", "off"]
 LONGEST_PAUSE_S = 120.0
+TOLD = ("id", "test", "kind", "priority", "state", "cause", "text")
+"""What is told of each open alert."""
 SIGNALLED: tuple[Priority, ...] = ("high", "medium", "low")
 
 
@@ -61,7 +63,7 @@ class AlarmSignals:
         if f["state"] == "cleared":
             self._open.pop(f["id"], None)
         else:
-            self._open[f["id"]] = {key: f[key] for key in ("id", "test", "kind", "priority", "state")}
+            self._open[f["id"]] = {key: f[key] for key in TOLD}
         return self.told(message.index)
 
     def told(self, index: int) -> list[Outgoing]:

@@ -8,6 +8,7 @@ from hostd.schema_header import Header
 
 Priority = Literal["high", "medium", "low", "info"]
 AlertState = Literal["raised", "confirmed", "acknowledged", "cleared"]
+Cause = Literal["focal", "systemic", "technical", "peripheral", "unknown"]
 
 
 class Alert(Header, kw_only=True):
@@ -31,7 +32,7 @@ class Alert(Header, kw_only=True):
     kind: str
     priority: Priority
     state: AlertState
-    cause: Literal["focal", "systemic", "technical", "peripheral", "unknown"]
+    cause: Cause
     likelihood: dict[str, float]
     text: str
     evidence: dict[str, Any]
@@ -133,13 +134,15 @@ class Ledger(Header, kw_only=True):
 
 
 class OpenAlert(msgspec.Struct):
-    """An alert that is open."""
+    """An alert that is open, as it was last told: who joins late has heard only the newest `alert` of all."""
 
     id: str
     test: str
     kind: str
     priority: Priority
     state: AlertState
+    cause: Cause = "unknown"
+    text: str = ""
 
 
 class Alarms(Header, kw_only=True):

@@ -5,7 +5,8 @@ old one are refused. Refuses malformed messages and whatever is not newer than w
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from hostd.web.frame import pack_frame
 from hostd.web.history import Spectra, Trend, Waterfall, leading_peak
@@ -75,8 +76,16 @@ class Board:
 
     @property
     def alerts(self) -> list[Message]:
-        """The newest of every alert of the case, cleared ones too."""
-        return list(self._alerts.values())
+        """The newest of every alert of the case, cleared ones too, and those open that were told before us."""
+        alarms = self.latest.get("alarms")
+        header: Mapping[str, Any] = {} if alarms is None else alarms.header
+        told = header.get("open")
+        earlier = [
+            Message("alert", {"t_ns": header.get("t_ns"), **one})
+            for one in (told if isinstance(told, list) else [])
+            if isinstance(one, Mapping) and one.get("id") not in self._alerts
+        ]
+        return [*self._alerts.values(), *earlier]
 
     def _past(self) -> Iterator[Message]:
         for test, trend in self._trends.items():

@@ -58,7 +58,7 @@ export class State {
     this.history.take(family, test, header);
     if (OF_TEST.has(family)) return `test:${test}`;
     if (OF_WATCH.has(family)) return "watch";
-    if (family === "alarms") return "log";
+    if (family === "alarms") return this.alarmed(header);
     return family === "beat" ? "" : "bar";
   }
 
@@ -78,6 +78,14 @@ export class State {
     const at = this.log.findIndex((entry) => entry.header.t_ns <= header.t_ns);
     this.log.splice(at < 0 ? this.log.length : at, 0, { topic, header });
     this.log.length = Math.min(this.log.length, LOG_ROWS);
+    return "log";
+  }
+
+  // Who comes late has heard the newest alert alone: the others that are open are told here, with less.
+  alarmed(header) {
+    for (const open of header.open ?? []) {
+      if (!this.alerts.has(open.id)) this.alerts.set(open.id, { ...open, seq: 0, t_ns: header.t_ns, utc_ns: header.utc_ns });
+    }
     return "log";
   }
 

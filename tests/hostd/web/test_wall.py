@@ -131,7 +131,7 @@ def test_twenty_boxes_on_one_wall_and_a_tile_opens_its_box(devtools: int) -> Non
                 bus.t_ns = 60 * S
                 bus.publish("status", status_fields({"left": "running"}, samples=240_000))
                 bus.publish("average.left", average_fields(median_ssep(0.1), 0.1, 300, "wrist"))
-                _, t_ns, fields = measured(0, True)
+                _, _, fields = measured(0, True)
                 bus.publish("measure.left", fields)
             run(beating(scenario(port, buses), buses))
 
