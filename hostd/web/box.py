@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from hostd.bridges.metrics import Metrics
 from hostd.keys import Secret
 from hostd.web.board import LEFT_OUT, Board
 from hostd.web.clients import ASKED_FOR, Clients, Outbox
@@ -38,6 +39,7 @@ class Box:
         self.name, self.bus, self.key = name, bus, key
         self.board = Board()
         self.clients = Clients()
+        self.metrics = Metrics()
         self.refused = 0
         self._stop, self._told = stop, told
         self._feed = Feed(bus, self._post, stop, key, ALL if whole else OVERVIEW)
@@ -106,6 +108,7 @@ class Box:
             if not self.board.accept(message):
                 continue
             self._heard_s = asyncio.get_running_loop().time()
+            self.metrics.accept(message)
             alert = alert or message.topic in ("alert", "alarms")
             if self.board.boot != before:
                 self._feed.want_snapshot()

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from hostd.bridges.metrics import exposition
 from hostd.endpoints import parse_bus, parse_http
 from hostd.errors import BusError, UsageError
 from hostd.keys import Secret
@@ -127,17 +129,24 @@ class _Gateway:
             "refused": box.board.refused + box.refused,
         }
 
+    async def metrics(self, request: web.Request) -> web.Response:
+        body = exposition(self._box(request).metrics)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def _box(self, request: web.Request) -> Box:
+        """The box that a request is about: the first where it names none."""
+        name = request.query.get("box", next(iter(self.boxes)))
+        if (box := self.boxes.get(name)) is None:
+            raise web.HTTPNotFound(text=f"no box {name[:40]!r} here; there are {', '.join(self.boxes)}\n")
+        return box
+
     async def ws(self, request: web.Request) -> web.StreamResponse:
         origin = request.headers.get("Origin")
         if not same_origin(origin, request.host):
             raise web.HTTPForbidden(
                 text=f"origin {origin} is not this host; open the page from {request.host}\n"
             )
-        name = request.query.get("box", next(iter(self.boxes)))
-        box = self.boxes.get(name)
-        wall = request.query.get("view") == "wall"
-        if box is None:
-            raise web.HTTPNotFound(text=f"no box {name[:40]!r} here; there are {', '.join(self.boxes)}\n")
+        box, wall = self._box(request), request.query.get("view") == "wall"
         if sum(len(one) for one in self._everybody()) >= MAX_CLIENTS:
             raise web.HTTPServiceUnavailable(text=f"{MAX_CLIENTS} displays are connected; close one\n")
         if wall:
@@ -166,6 +175,7 @@ def _app(gateway: _Gateway) -> web.Application:
     app = web.Application(middlewares=[gateway.guarded], client_max_size=1 << 16)
     app.router.add_get("/", gateway.page)
     app.router.add_get("/healthz", gateway.health)
+    app.router.add_get("/metrics", gateway.metrics)
     app.router.add_get("/ws", gateway.ws, allow_head=False)
     app.router.add_get("/{name}", gateway.page)
     app.on_response_prepare.append(_add_headers)

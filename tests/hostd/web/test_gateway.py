@@ -116,6 +116,26 @@ def test_the_gateway_runs_without_a_daemon_and_says_so() -> None:
         run(scenario(port))
 
 
+def test_prometheus_is_told_by_the_gateway_and_told_nothing_of_a_silent_box() -> None:
+    async def told(port: int, query: str = "") -> tuple[int, str]:
+        at = f"http://127.0.0.1:{port}/metrics{query}"
+        async with aiohttp.ClientSession() as session, session.get(at) as answer:
+            return answer.status, await answer.text()
+
+    async def scenario(port: int, bus: FakeBus) -> None:
+        assert "evokd_up 0.0" in (await told(port))[1]
+        async with browser(port) as page:
+            bus.publish("status", status_fields(TESTS, samples=123_456))
+            await page.topic("status")
+        status, text = await told(port)
+        assert status == 200 and "evokd_up 1.0" in text and "123456.0" in text
+        assert (await told(port, "?box=other"))[0] == 404
+
+    with FakeBus() as bus, gateway(bus.address) as port:
+        bus.wait_subscribed()
+        run(scenario(port, bus))
+
+
 def test_a_browser_that_never_reads_delays_nobody() -> None:
     wide = np.zeros((12_000, 2), np.float32)
 
