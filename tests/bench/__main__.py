@@ -13,7 +13,19 @@ import scipy
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import chain, edge, kernels, latency, loop, procedure, replay, rig, stimuli, subscribers
+from tests.bench import (
+    chain,
+    displays,
+    edge,
+    kernels,
+    latency,
+    loop,
+    procedure,
+    replay,
+    rig,
+    stimuli,
+    subscribers,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +83,7 @@ def rows(say: Console) -> list[Row]:
         Row("firmware.simulated_loop_per_frame", e["loop_us"], "us"),
         Row("hw.link_speed", e["link"], "x real time"),
         *_subscriber_rows(say),
+        *_display_rows(say),
         *_stimulus_rows(say),
         *_rig_rows(say),
     ]
@@ -110,6 +123,25 @@ def _subscriber_rows(say: Console) -> list[Row]:
         Row("hostd.asleep_p99_ratio", s["ratio"], "x, with against without", 1.2, "<="),
         Row("hostd.asleep_p99", s["p99"], "ms, of 90 that listen"),
         Row("hostd.asleep_lost", s["lost"], "messages, of 90 that listen", 0.0, "<="),
+    ]
+
+
+def _display_rows(say: Console) -> list[Row]:
+    """The web display in headless Chromium; only its weight where there is none."""
+    say.print("hostd: the web display, ten thousand updates ...")
+    d = displays.measure()
+    if d is None:
+        say.print("  left out: no Chromium")
+        return [Row("web.page_weight", displays.weight_kb(), "kB", 500.0, "<=")]
+    return [
+        Row("web.pixels_p50", d["pixels_p50"], "ms, bus message to last sample drawn"),
+        Row("web.pixels_p95", d["pixels_p95"], "ms, bus message to last sample drawn", 150.0, "<="),
+        Row("web.frames", d["frames"], "a second, 32 live channels", 30.0),
+        Row("web.frames_vs_idle", d["frames_vs_idle"], "of an empty page's", 0.5),
+        Row("web.redraw_max", d["redraw_ms_max"], "ms, averages and texts"),
+        Row("web.page_weight", d["weight_kb"], "kB", 500.0, "<="),
+        Row("web.heap_growth", d["heap"], "x, after 10,000 updates over 1,000", 1.2, "<="),
+        Row("web.tenth_browser_lost", d["tenth_lost"], f"messages of {displays.EVENTS}", 0.0, "<="),
     ]
 
 

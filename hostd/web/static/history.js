@@ -4,6 +4,7 @@
 import { numbers } from "./frame.js";
 
 const TREND_ROWS = 1024;
+const WIDTH = 8;
 const FALL_ROWS = 12;
 const SPECTRA = 900;
 
@@ -41,39 +42,49 @@ export function leadingPeak(header) {
 }
 
 // Rows [t_ns, latency, lo, hi, amplitude, lo, hi, present] of a test's leading peak, thinned like the gateway's;
-// present 1, absent 0, not judged yet 0.5.
+// present 1, absent 0, not judged yet 0.5. All the memory that a case will need is taken at once.
 class Trend {
   constructor() {
     this.name = "";
-    this.rows = [];
+    this.store = new Float64Array(TREND_ROWS * WIDTH);
+    this.length = 0;
     this.spacing_ns = 1e9;
   }
 
-  fill(header) {
-    if (!header.rows) return;
-    this.name = header.name;
-    this.rows = [];
-    const [count, width] = header.rows.shape;
-    for (let k = 0; k < count; k++) this.rows.push(Array.from(header.rows.values.subarray(k * width, (k + 1) * width)));
-    while (count > 2 && this.spacing_ns * TREND_ROWS < this.rows[count - 1][0] - this.rows[0][0]) this.spacing_ns *= 2;
+  at(row, column) {
+    return this.store[row * WIDTH + column];
+  }
+
+  get newest_ns() {
+    return this.length ? this.at(this.length - 1, 0) : -Infinity;
+  }
+
+  fill({ name, rows }) {
+    if (!rows || rows.shape[1] !== WIDTH || rows.shape[0] > TREND_ROWS) return;
+    this.name = name;
+    this.length = rows.shape[0];
+    this.store.set(rows.values);
+    while (this.length > 2 && this.spacing_ns * TREND_ROWS < this.newest_ns - this.at(0, 0)) this.spacing_ns *= 2;
   }
 
   add(header) {
     const peak = leadingPeak(header);
-    const newest = this.rows.length ? this.rows[this.rows.length - 1][0] : -Infinity;
-    if (!peak || header.t_ns <= newest) return;
+    if (!peak || header.t_ns <= this.newest_ns) return;
     this.name = peak.name;
     const [lo, hi] = numbers(peak.latency_ci_ms) ?? [NaN, NaN];
     const [low, high] = numbers(peak.amplitude_ci_uv) ?? [NaN, NaN];
     const present = peak.present ? 1 : peak.noise_uv === null ? 0.5 : 0;
-    const row = [header.t_ns, peak.latency_ms ?? NaN, lo, hi, peak.amplitude_uv ?? NaN, low, high, present];
-    const last = this.rows.length - 1;
-    if (last > 0 && header.t_ns - this.rows[last - 1][0] < this.spacing_ns) this.rows[last] = row;
-    else this.rows.push(row);
-    if (this.rows.length > TREND_ROWS) {
-      this.rows = this.rows.filter((_, k) => k % 2 === 0);
-      this.spacing_ns *= 2;
+    if (!(this.length > 1 && header.t_ns - this.at(this.length - 2, 0) < this.spacing_ns)) {
+      if (this.length === TREND_ROWS) this.thin();
+      this.length += 1;
     }
+    this.store.set([header.t_ns, peak.latency_ms ?? NaN, lo, hi, peak.amplitude_uv ?? NaN, low, high, present], (this.length - 1) * WIDTH);
+  }
+
+  thin() {
+    for (let row = 0; 2 * row < this.length; row++) this.store.copyWithin(row * WIDTH, 2 * row * WIDTH, (2 * row + 1) * WIDTH);
+    this.length = Math.ceil(this.length / 2);
+    this.spacing_ns *= 2;
   }
 }
 

@@ -108,7 +108,7 @@ export class Panel {
   drawTrends(state, first) {
     const marks = state.log.filter(isMark).map((entry) => entry.header.t_ns);
     const trend = state.history.trend(this.test);
-    const key = [state.boot, Boolean(state.latest.status), trend.rows.length, trend.rows.at(-1)?.[0], marks.length, marks[0],
+    const key = [state.boot, Boolean(state.latest.status), trend.length, trend.newest_ns, marks.length, marks[0],
       first?.baseline_amplitude_uv, first?.baseline_latency_ms].join(" ");
     if (key === this.drawnTrend || this.root.hidden) return;
     this.drawnTrend = key;

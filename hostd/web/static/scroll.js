@@ -9,7 +9,7 @@ import { muscle } from "./text.js";
 const SPAN_S = { free_emg: 10, eeg: 10 };
 const LEFT = 84, TOP = 4, BOTTOM = 4;
 const ERASE = 14;
-const CATCH_UP = 5; // frames in which what has arrived is on the screen
+const CATCH_UP = 4; // frames in which what has arrived is on the screen
 
 export class Scroll {
   constructor(canvas) {
@@ -18,6 +18,7 @@ export class Scroll {
     this.width = this.height = 0;
     this.waiting = [];
     this.backlog = 0;
+    this.pace = 1; // rows a frame
     this.frame = null;
     this.step_uv = 0;
     this.largest = [];
@@ -47,6 +48,7 @@ export class Scroll {
     const [rows] = header.uv.shape;
     this.waiting.push({ header, at: 0, rows });
     this.backlog += rows;
+    this.pace = Math.ceil(this.backlog / CATCH_UP);
     const most = this.span() * 2;
     while (this.backlog > most) this.backlog -= this.waiting.shift().rows;
   }
@@ -99,7 +101,7 @@ export class Scroll {
   // Draws a part of what waits; true when anything was drawn.
   draw() {
     if (!this.waiting.length || this.width < 120 || this.height < 24) return false;
-    let rows = Math.max(1, Math.ceil(this.backlog / CATCH_UP));
+    let rows = this.pace;
     if (this.waiting[0].at === 0) this.measure(this.waiting[0].header);
     if (!this.step_uv) this.gain();
     while (rows > 0 && this.waiting.length) {

@@ -8,6 +8,7 @@ import { clock, fixed, micro, muscle } from "./text.js";
 
 const SHORTEST_S = 300;
 const AXIS = 44;
+const DRAWN = 300;
 const KINDS = {
   latency: { column: 1, factor: 1.1, said: "+10 %", least: 2, unit: "ms", text: (value) => fixed(value, 1) },
   amplitude: { column: 4, factor: 0.5, said: "−50 %", least: 0.5, unit: "µV", text: micro },
@@ -30,8 +31,21 @@ export class Trends {
   }
 
   show(trend, peak, marks_s, seconds) {
-    for (const plot of this.plots) plot.show(trend, peak, marks_s, seconds);
+    const rows = thinned(trend);
+    const shared = { rows, x: rows.map((row) => seconds(trend.at(row, 0))), verdicts: rows.map((row) => trend.at(row, 7)) };
+    for (const plot of this.plots) plot.show(trend, shared, peak, marks_s);
   }
+}
+
+// Rows to draw: the newest and as many before it as a plot has pixels for; where a response went or came back, too.
+function thinned(trend) {
+  const every = Math.ceil(trend.length / DRAWN);
+  const rows = [];
+  for (let row = 0; row < trend.length; row++) {
+    const turns = row > 0 && trend.at(row, 7) !== trend.at(row - 1, 7);
+    if (turns || (trend.length - 1 - row) % every === 0) rows.push(row);
+  }
+  return rows;
 }
 
 class Plot {
@@ -96,15 +110,14 @@ class Plot {
     return [middle - half, middle + half];
   }
 
-  show(trend, peak, marks_s, seconds) {
+  show(trend, { rows, x, verdicts }, peak, marks_s) {
     const { column } = this.kind;
-    const shown = (row, k) => (row[7] === 1 && Number.isFinite(row[k]) ? row[k] : null);
-    const rows = trend.rows;
-    this.data = [rows.map((row) => seconds(row[0])), ...[0, 1, 2].map((k) => rows.map((row) => shown(row, column + k)))];
-    this.absent = rows.filter((row) => row[7] === 0).map((row) => seconds(row[0]));
+    const shown = (k) => rows.map((row) => (trend.at(row, 7) === 1 && Number.isFinite(trend.at(row, k)) ? trend.at(row, k) : null));
+    this.data = [x, shown(column), shown(column + 1), shown(column + 2)];
+    this.verdicts = verdicts;
+    this.absent = x.filter((_, k) => verdicts[k] === 0);
     this.base = (this.name === "latency" ? peak?.baseline_latency_ms : peak?.baseline_amplitude_uv) ?? null;
     this.marks = marks_s;
-    this.verdicts = rows.map((row) => row[7]);
     this.peakName = trend.name;
     this.plot.setData(this.data, !this.zoomed);
     if (this.zoomed) this.plot.redraw(true);

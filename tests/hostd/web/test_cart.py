@@ -330,7 +330,7 @@ def test_views_of_a_case_and_what_a_late_joiner_finds(devtools: int) -> None:
         async with Page(devtools, width=1600, height=1000) as page:
             await open_page(page, port)
             history = await page.ask(
-                "((h) => [h.fall('left_median').rows.length, h.trend('left_median').rows.length,"
+                "((h) => [h.fall('left_median').rows.length, h.trend('left_median').length,"
                 " h.spectra.rows.length, evokd.state.log.length])(evokd.state.history)"
             )
             assert history == [3, 3, 5, 1]
