@@ -15,6 +15,7 @@ from hostd import ctl_command, keys_command, options
 from hostd.endpoints import parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
 from hostd.score import command as score_command
+from hostd.show import command as show_command
 from hostd.signals import stop_event
 
 Command = Callable[[argparse.Namespace], int]
@@ -72,6 +73,7 @@ def _parser() -> options.Parser:
     options.client_keys_options(web)
     options.http_option(web)
     web.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+    show_command.add_options(add("show", _show, "the terminal display, a bus client"))
     ctl_command.add_options(add("ctl", _ctl, "one control request, reply as JSON"))
     keys_command.add_options(add("keys", _keys, "CURVE keys and roles of the bus"))
     doctor = add("doctor", _doctor, "is this machine fit: kernel, clocks, devices, permissions, disk, time")
@@ -206,6 +208,10 @@ def _web(args: argparse.Namespace) -> int:
 
     serve(args.bus, args.http, stop=stop_event(args.supervised), key=options.client_key(args))
     return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    return show_command.run(args)
 
 
 def _ctl(args: argparse.Namespace) -> int:
