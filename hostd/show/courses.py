@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostd.show.frames import array
-from hostd.show.words import interval, maps, number, strings, whole
+from hostd.show.words import interval, items, maps, number, strings, whole
 from hostd.wire import Message
 
 MOST_POINTS = 1024
@@ -87,6 +87,7 @@ class Courses:
         self.of: dict[tuple[str, str], Course] = {}
         self.waves: dict[str, Wave] = {}
         self.spectra: dict[str, Spectra] = {}
+        self._single: set[str] = set()
 
     def of_test(self, test: str) -> list[Course]:
         """The courses of one test, in the order in which they were first told."""
@@ -105,6 +106,9 @@ class Courses:
         elif family == "measure":
             self._peak(header, test, at_s)
         elif family == "response" and header.get("accepted") is True and header.get("control") is not True:
+            if test not in self._single and len(self._single) < MOST_COURSES:
+                self._single.add(test)  # every answer is followed: the mean of some of them is not, beside it
+                self.of = {key: course for key, course in self.of.items() if key[0] != test}
             for answer in maps(header.get("responses"))[:16]:
                 self._response(answer, test, at_s)
         elif family in ("tof", "eeg") and isinstance(name := header.get("test"), str):
@@ -123,7 +127,7 @@ class Courses:
 
     def _peak(self, header: Mapping[str, Any], test: str, at_s: float) -> None:
         peaks = maps(header.get("peaks"))
-        if not peaks:
+        if not peaks or test in self._single:
             return
         peak = next((p for p in peaks if p.get("name") == header.get("leading")), peaks[0])
         seen = peak.get("present") is True
@@ -145,7 +149,7 @@ class Courses:
             self._say(test, "twitches", "of 4", Point(at_s, number(header.get("count"))))
             return
         edges = header.get("sef95_hz")
-        for name, edge in zip(strings(header.get("derivations"))[:8], edges or (), strict=False):
+        for name, edge in zip(strings(header.get("derivations"))[:8], items(edges), strict=False):
             if isinstance(edge, list | tuple) and len(edge) == 3:
                 value, low, high = (number(one) for one in edge)
                 self._say(test, f"SEF95 {name}", "Hz", Point(at_s, value, low, high))

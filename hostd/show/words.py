@@ -4,7 +4,6 @@ What is no finite number is an en dash, never a zero. Texts come off the bus fro
 move a cursor, change a colour or reorder a line.
 """
 
-import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any
 NONE = "–"
 MINUS = "−"
 LONGEST = 2000
+MOST = 1e18
 _NEVER = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 
@@ -32,14 +32,10 @@ def title(name: object) -> str:
 
 
 def number(value: object) -> float | None:
-    """`value` as a finite number, None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    """`value` as a number that a measurement can be (within 1e18), None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST:
         return None
-    try:
-        as_float = float(value)
-    except OverflowError:
-        return None
-    return as_float if math.isfinite(as_float) else None
+    return float(value)
 
 
 def whole(value: object) -> int | None:
@@ -60,6 +56,11 @@ def interval(value: object) -> tuple[float, float] | None:
 def maps(value: object) -> list[Mapping[str, Any]]:
     """The maps in a list; nothing of what is neither."""
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list | tuple) else []
+
+
+def items(value: object) -> list[Any]:
+    """What a list holds; nothing of what is none."""
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def mapping(value: object) -> Mapping[str, Any]:

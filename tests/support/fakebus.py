@@ -48,7 +48,8 @@ class FakeBus:
     """Binds events, control and traces at `port`..`port` + 2. Use as a context manager, from one thread.
 
     A second one on the same port, after the first was closed, is the daemon come back: give it another
-    `boot`. `t_ns` is the acquisition time that goes into the headers; tests advance it as they like.
+    `boot`. `t_ns` is the acquisition time that goes into the headers; tests advance it as they like. `results`
+    are the answers to further commands, `asked` what was asked for besides `snapshot`.
     """
 
     def __init__(self, port: int | None = None, boot: str = "b00700", rate_hz: float = 4000.0) -> None:
@@ -57,6 +58,8 @@ class FakeBus:
         self.boot = boot
         self.rate_hz = rate_hz
         self.t_ns = 0
+        self.results: dict[str, dict[str, Any]] = {}
+        self.asked: list[tuple[str, dict[str, Any]]] = []
         self._seq: dict[str, int] = {}
         self._latest: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -123,8 +126,13 @@ class FakeBus:
             asked = wire.decode_map(body)
             with self._lock:
                 reply = {"id": asked["id"], "ok": True, "result": {"messages": list(self._latest.values())}}
-            if asked["command"] != "snapshot":
-                error = {"code": "unknown_command", "message": asked["command"]}
+            command = asked["command"]
+            if command != "snapshot":
+                self.asked.append((command, asked["args"]))
+            if command in self.results:
+                reply = {"id": asked["id"], "ok": True, "result": self.results[command]}
+            elif command != "snapshot":
+                error = {"code": "unknown_command", "message": command}
                 reply = {"id": asked["id"], "ok": False, "error": error}
             self._control.send_multipart([*envelope, wire.encode_map(reply)])
 
