@@ -65,10 +65,10 @@ def _style(name: str) -> Style:
 class Picture(Widget, can_focus=True):
     """Lines on the terminal; sends those that changed."""
 
-    def __init__(self, pressed: Callable[[str, str | None], None]) -> None:
+    def __init__(self, pressed: Callable[[str], None], resized: Callable[[], None]) -> None:
         super().__init__()
         self.lines: list[Line] = []
-        self._pressed = pressed
+        self._pressed, self._resized = pressed, resized
 
     def put(self, lines: list[Line]) -> None:
         """Show `lines`."""
@@ -90,7 +90,11 @@ class Picture(Widget, can_focus=True):
         """Keys are the view's."""
         event.stop()
         event.prevent_default()
-        self._pressed(event.key, event.character)
+        self._pressed(event.key)
+
+    def on_resize(self) -> None:
+        """Another size is another screen, at once."""
+        self._resized()
 
 
 class Show(App[None]):
@@ -122,7 +126,7 @@ class Show(App[None]):
         self._bus, self._clock, self._sounding = bus, clock, sounding
         self._note, self._note_ns = "", 0
         self._counted = 0
-        self._picture = Picture(self.pressed)
+        self._picture = Picture(self.pressed, self.draw)
         self._prompt = Input(placeholder="mark: what happened (map_mmhg=62 ... adds numbers); esc leaves")
 
     def compose(self) -> ComposeResult:
@@ -141,10 +145,6 @@ class Show(App[None]):
             except (RuntimeError, ValueError):  # not the main thread, as in tests
                 return
 
-    def on_resize(self) -> None:
-        """Another size is another screen, at once."""
-        self.draw()
-
     def tick(self) -> None:
         """Take up what was heard, and show it."""
         for message, at_ns in self._bus.drain():
@@ -161,13 +161,13 @@ class Show(App[None]):
         if self._note and now_ns - self._note_ns > NOTE_S * 1e9:
             self._note = ""
         at = Moment(now_ns, self._note, harmless(self._bus.why, 200), self._sounding())
-        size = (self.size.width, self.size.height)
+        size = (self._picture.size.width, self._picture.size.height)
         self._picture.put(screen(self.known, self.view, self._bus.rights, at, size))
 
     def _say(self, text: str) -> None:
         self._note, self._note_ns = text, self._clock()
 
-    def pressed(self, key: str, character: str | None) -> None:
+    def pressed(self, key: str) -> None:
         """One key, as Textual names it."""
         alerts = [(str(h.get("id")), h.get("state") == "acknowledged") for h in self.known.open_alerts()]
         paused = self.known.latest.get("alarms", {}).get("audio") == "paused"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hostd.show.bars import SIGN
+from hostd.show.banner import SIGN
 from hostd.show.known import Entry, Known
 from hostd.show.lines import Line, fit, padded, wrapped
 from hostd.show.view import Rights, View

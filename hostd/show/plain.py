@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from hostd.show import bars, tables
+from hostd.show import banner, tables
 from hostd.show.ear import Ear
 from hostd.show.known import STALE_S, Known
 from hostd.show.words import (
@@ -82,8 +82,8 @@ class Teller:
 
     def silence(self, now_ns: int, now_utc_ns: int, why: str) -> list[str]:
         """That nothing comes, or comes again; once each."""
-        age = bars.stale_s(self.known, now_ns)
-        closed = bars.closed(self.known)
+        age = banner.stale_s(self.known, now_ns)
+        closed = banner.closed(self.known)
         silent = age is not None and not closed
         if silent == self._silent:
             return []
@@ -120,7 +120,7 @@ class Teller:
 
     def _alert(self, h: Mapping[str, Any], _: str) -> list[str]:
         priority = h.get("priority")
-        sign = bars.SIGN.get(priority, "i") if isinstance(priority, str) else "i"
+        sign = banner.SIGN.get(priority, "i") if isinstance(priority, str) else "i"
         cause = h.get("cause")
         likely = mapping(h.get("likelihood")).get(cause) if isinstance(cause, str) else None
         said = f", cause {harmless(cause, 14)} {percent(likely)}" if number(likely) is not None else ""

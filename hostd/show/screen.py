@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hostd.show import bars, lists, tables, traces, trends, waves
+from hostd.show import banner, bars, lists, tables, traces, trends, waves
 from hostd.show.known import Known
 from hostd.show.lines import Line, apart, beside, fit, padded
 from hostd.show.theme import GREY_KEPT
@@ -35,17 +35,17 @@ class Moment:
 def screen(known: Known, view: View, rights: Rights, at: Moment, size: tuple[int, int]) -> list[Line]:
     """Exactly `size` (columns, rows) cells of it."""
     cells, rows = size
-    quiet = bars.silence(known, at.now_ns, at.why, cells)
+    quiet = banner.silence(known, at.now_ns, at.why, cells)
     notes = [("  ", "bar"), (at.sound, "bar warn" if at.sound != "♪" else "bar good")] if at.sound else []
     top = [bars.header(known, at.now_ns, cells, notes), *quiet]
-    top += bars.banner(known, view, rights, at.now_ns, cells, 4)
+    top += banner.banner(known, view, rights, at.now_ns, cells, 4)
     bottom = [bars.status_line(known, cells, at.note), bars.footer(known, rights, cells)]
     if cells < LEAST[0] or rows < LEAST[1]:
         bottom = [[(f"{cells} x {rows}: make the terminal 80 x 24 or larger", "warn")], bottom[-1]]
     body = _page(known, view, rights, cells, max(rows - len(top) - len(bottom), 0))
     lines = (top[: max(rows - 1, 0)] + body)[: max(rows - len(bottom), 0)] + bottom
     lines = [fit(line, cells) for line in padded(lines, rows)]
-    if bars.stale_s(known, at.now_ns) is not None:
+    if banner.stale_s(known, at.now_ns) is not None:
         lines = [[(text, style if style in GREY_KEPT else "grey") for text, style in line] for line in lines]
     return lines
 
@@ -169,7 +169,7 @@ def _all(known: Known, view: View, cells: int, height: int) -> list[Line]:
 
 def _panel(known: Known, view: View, test: str, number_: int, cells: int, height: int) -> list[Line]:
     """One test among all: a heading with its leading number, and its curves."""
-    worst = bars.alert_of(known, test)
+    worst = banner.alert_of(known, test)
     head = [
         (text, f"{worst} text" if worst else "title") for text, _ in bars.tab(known, test, number_, False)
     ]

@@ -48,8 +48,8 @@ class FakeBus:
     """Binds events, control and traces at `port`..`port` + 2. Use as a context manager, from one thread.
 
     A second one on the same port, after the first was closed, is the daemon come back: give it another
-    `boot`. `t_ns` is the acquisition time that goes into the headers; tests advance it as they like. `results`
-    are the answers to further commands, `asked` what was asked for besides `snapshot`.
+    `boot`. `t_ns` is the acquisition time that goes into the headers; tests advance it as they like.
+    `results` are the answers to further commands, `asked` what was asked for besides `snapshot`.
     """
 
     def __init__(self, port: int | None = None, boot: str = "b00700", rate_hz: float = 4000.0) -> None:

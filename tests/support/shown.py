@@ -1,4 +1,5 @@
-"""Messages as the terminal display gets them, without a bus: headers, arrays, and an ear that has heard them."""
+"""Messages as the terminal display gets them, without a bus: headers, arrays, and an ear that has heard
+them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,12 +67,20 @@ def case(said: Said, tests: Mapping[str, str] | None = None) -> list[wire.Messag
     uv = median_ssep(0.05)
     base = average_fields(median_ssep(0.05, seed=3), 0.05, 300, "left median")
     measured = [
-        peak_fields("N20", "CP4-CP3", 20.1, 2.4, baseline_latency_ms=19.8, baseline_amplitude_uv=4.9, change_pct=-51.0),
+        peak_fields(
+            "N20", "CP4-CP3", 20.1, 2.4, baseline_latency_ms=19.8, baseline_amplitude_uv=4.9, change_pct=-51.0
+        ),
         peak_fields("N13", "C5S-Fpz", 13.6, 1.1),
         peak_fields("N9", "EPL-EPR", None, None, noise_uv=0.2, baseline_amplitude_uv=2.2),
         peak_fields("P9", "CP4-Fpz", None, None, noise_uv=None),
     ]
-    verdict = {"decision": "undecided", "reason": "evidence", "n_sweeps": 120, "done": False, "seconds_left": 34.0}
+    verdict = {
+        "decision": "undecided",
+        "reason": "evidence",
+        "n_sweeps": 120,
+        "done": False,
+        "seconds_left": 34.0,
+    }
     return [
         said("status", status_fields(tests, int(said.at_s * RATE_HZ)), name="Scoliosis"),
         said("baseline.left_median", base, version=1),
@@ -89,7 +98,11 @@ def known(messages: list[wire.Message], at_ns: int = S) -> Known:
 
 
 def text(
-    of: Known, view: View | None = None, size: tuple[int, int] = (80, 24), now_ns: int = S, rights: Rights = OPERATOR
+    of: Known,
+    view: View | None = None,
+    size: tuple[int, int] = (80, 24),
+    now_ns: int = S,
+    rights: Rights = OPERATOR,
 ) -> str:
     """The screen without its colours; checks that it fits to the cell."""
     from hostd.show.lines import width_of

@@ -6,7 +6,16 @@ import pytest
 from hostd.show.canvas import BLANK, Canvas
 from hostd.show.lines import plain_text
 
-BITS = {(0, 0): 0x01, (1, 0): 0x02, (2, 0): 0x04, (0, 1): 0x08, (1, 1): 0x10, (2, 1): 0x20, (3, 0): 0x40, (3, 1): 0x80}
+BITS = {
+    (0, 0): 0x01,
+    (1, 0): 0x02,
+    (2, 0): 0x04,
+    (0, 1): 0x08,
+    (1, 1): 0x10,
+    (2, 1): 0x20,
+    (3, 0): 0x40,
+    (3, 1): 0x80,
+}
 
 
 def dots_of(canvas: Canvas) -> set[tuple[int, int]]:
@@ -90,7 +99,9 @@ def test_lines_and_bars_lie_where_they_are_put() -> None:
     canvas.vertical("a", 1, 1, 6, 2)
     canvas.vertical("a", 99, 0, 7)
     canvas.horizontal("a", -3, 0, 5)
-    canvas.bars("a", np.array([4.0, 4.0, np.nan, 40.0]), np.array([5.0, 2.0, 0, 0]), np.array([6.0, 2.0, 1, 1]))
+    canvas.bars(
+        "a", np.array([4.0, 4.0, np.nan, 40.0]), np.array([5.0, 2.0, 0, 0]), np.array([6.0, 2.0, 1, 1])
+    )
     assert dots_of(canvas) == {(1, 1), (3, 1), (5, 1)} | {(row, 4) for row in range(2, 7)}
 
 

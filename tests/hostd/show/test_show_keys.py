@@ -10,7 +10,19 @@ from tests.support.shown import OBSERVER, OPERATOR
 
 TESTS = ["a", "b", "c"]
 ALERTS = [("one", False), ("two", False), ("seen", True)]
-KEYS = [*string.printable, "tab", "shift+tab", "up", "down", "pageup", "pagedown", "left", "right", "escape", "enter"]
+KEYS = [
+    *string.printable,
+    "tab",
+    "shift+tab",
+    "up",
+    "down",
+    "pageup",
+    "pagedown",
+    "left",
+    "right",
+    "escape",
+    "enter",
+]
 KEYS += ["question_mark", "plus", "minus", "equals_sign", "ctrl+c", "ctrl+q", "f1", "space", "delete"]
 
 
@@ -79,5 +91,8 @@ def test_quitting_needs_no_right() -> None:
 
 
 def test_numbers_of_a_mark_are_taken_from_its_text() -> None:
-    assert marked(" MAP falls map_mmhg=62 mac=0.7 ") == ("MAP falls map_mmhg=62 mac=0.7", {"map_mmhg": 62.0, "mac": 0.7})
+    assert marked(" MAP falls map_mmhg=62 mac=0.7 ") == (
+        "MAP falls map_mmhg=62 mac=0.7",
+        {"map_mmhg": 62.0, "mac": 0.7},
+    )
     assert marked("a=b 1=2 x=nan y=inf =3")[1] == {}

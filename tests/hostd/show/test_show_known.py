@@ -1,4 +1,5 @@
-"""What the terminal display knows: one daemon start at a time, newest wins, hostile messages change nothing."""
+"""What the terminal display knows: one daemon start at a time, newest wins, hostile messages change
+nothing."""
 
 import numpy as np
 

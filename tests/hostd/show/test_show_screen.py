@@ -1,11 +1,12 @@
 """The screen as text: what must be there at 80 x 24 and on a wide terminal, and what must never be."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
 from hostd import wire
-from hostd.show import bars
+from hostd.show import banner
 from hostd.show.known import Known
 from hostd.show.screen import Moment, screen
 from hostd.show.view import Rights, View
@@ -42,8 +43,25 @@ def test_a_test_at_80_by_24_has_all_that_is_looked_for() -> None:
     k = known([*case(said), said("stim", test="left_median", verified=True, lag_samples=1)])
     shown = text(k, View(chosen="left_median"))
     for wanted in (
-        *("Scoliosis", "● REC", "lost 0", "● LIVE", "0:01:01", "✓ no alert", "1 left median ▶", "2 right median ■"),
-        *("CP4-CP3 ±0.05", "N20 20.1", "µV", "ms", "sweeps 120/300", "✓ stimulus proven", "verdict in about 34 s"),
+        *(
+            "Scoliosis",
+            "● REC",
+            "lost 0",
+            "● LIVE",
+            "0:01:01",
+            "✓ no alert",
+            "1 left median ▶",
+            "2 right median ■",
+        ),
+        *(
+            "CP4-CP3 ±0.05",
+            "N20 20.1",
+            "µV",
+            "ms",
+            "sweeps 120/300",
+            "✓ stimulus proven",
+            "verdict in about 34 s",
+        ),
         *("20.10 ±0.20", "2.40 ±0.30", "−51 %", "LOST", "open", "x STOP", "q quit"),
     ):
         assert wanted in shown, wanted
@@ -62,7 +80,9 @@ def test_a_wide_terminal_has_the_numbers_and_the_course_beside_the_curves() -> N
 def test_the_worst_alert_is_in_the_banner_with_its_cause_and_how_many_more_there_are() -> None:
     said = Said()
     said.at_s = 125.0
-    k = known([*case(said), said("alert", alert()), said("alert", alert(id="b", priority="low", text="drifts"))])
+    k = known(
+        [*case(said), said("alert", alert()), said("alert", alert(id="b", priority="low", text="drifts"))]
+    )
     shown = text(k, size=(120, 30))
     assert "!!! HIGH raised 0:02:05" in shown and "cause focal 82 %" in shown
     assert "N20 down 72 %" in shown and "+1 more [l]" in shown and "[a] acknowledge" in shown
@@ -78,8 +98,8 @@ def test_priority_is_told_by_sign_and_word_as_well_as_colour(priority: str, sign
 def test_high_flashes_at_2_hz_medium_at_0_6_low_not_at_all() -> None:
     seen = {}
     for priority in ("high", "medium", "low"):
-        lit = [bars.lit(priority, k * S // 100) for k in range(1000)]  # ten seconds
-        seen[priority] = sum(a != b for a, b in zip(lit, lit[1:], strict=False)) / 2 / 10
+        lit = [banner.lit(priority, k * S // 100) for k in range(1000)]  # ten seconds
+        seen[priority] = sum(a != b for a, b in pairwise(lit)) / 2 / 10
         assert 0.2 <= sum(lit) / 1000 <= 0.6 or priority == "low"
     assert 1.4 <= seen["high"] <= 2.8 and 0.4 <= seen["medium"] <= 0.8 and seen["low"] == 0
 
@@ -95,7 +115,10 @@ def test_flashing_changes_colours_alone_and_stops_where_signals_are_paused() -> 
             found |= {style for _, style in lines[1]}
         return found
 
-    flashing, steady = known(messages), known([*messages, said("alarms", open=[], flashing=None, alarm="paused")])
+    flashing, steady = (
+        known(messages),
+        known([*messages, said("alarms", open=[], flashing=None, alarm="paused")]),
+    )
     steady.alerts = flashing.alerts
     assert looks(flashing) == {"high", "high off"}
     listed = {"id": "change-1", "test": "", "kind": "change", "priority": "high", "state": "raised"}
@@ -115,7 +138,9 @@ def test_after_two_seconds_of_silence_all_is_grey_and_says_for_how_long() -> Non
     k = known([*case(said), said("alert", alert())])
     assert "NO DATA" not in text(k, now_ns=S + 19 * S // 10)
     shown = text(k, now_ns=8 * S, size=(100, 30))
-    assert "NO DATA for 7 s: nothing comes from the box" in shown and "NOT live" in shown and "LIVE" not in shown
+    assert (
+        "NO DATA for 7 s: nothing comes from the box" in shown and "NOT live" in shown and "LIVE" not in shown
+    )
     styles = {style for line in screen(k, View(), OPERATOR, Moment(8 * S), (80, 24)) for _, style in line}
     assert styles <= {"grey", "silence", "key", "bar bad"}
 
@@ -186,7 +211,12 @@ def test_hostile_texts_are_shown_harmlessly() -> None:
             said("event", text=evil, author=evil, kind=evil),
             said("alert", alert(text=evil, test=evil, state=evil, id=evil, cause=evil)),
             said("stim", test=evil, site=evil, verified=False),
-            said("case", phase=evil, waiting=[evil], steps=[{"step": evil, "state": "not measured", "test": evil}]),
+            said(
+                "case",
+                phase=evil,
+                waiting=[evil],
+                steps=[{"step": evil, "state": "not measured", "test": evil}],
+            ),
         ]
     )
     for view in (*VIEWS, View(chosen=evil)):
@@ -197,7 +227,9 @@ def test_hostile_texts_are_shown_harmlessly() -> None:
 
 def test_wide_letters_do_not_break_the_layout() -> None:
     said = Said()
-    k = known([*case(said), said("alert", alert(text="脊髄 の 誘発電位 " * 30)), said("event", text="麻酔" * 60)])
+    k = known(
+        [*case(said), said("alert", alert(text="脊髄 の 誘発電位 " * 30)), said("event", text="麻酔" * 60)]
+    )
     for view in VIEWS:
         text(k, view, (80, 24))
 
@@ -217,7 +249,23 @@ def test_a_real_case_is_shown_on_every_page() -> None:
 def test_nothing_on_the_bus_brings_the_screen_down() -> None:
     """Real messages with any of their fields replaced by junk: dropped or shown, the display stays up."""
     rng = random.Random(7)
-    junk = [None, True, -1, 1 << 80, 1e308, float("nan"), "x", "", [], [None], [[1]], {}, {"a": 1}, {"part": 9}, b"\xff"]
+    junk = [
+        None,
+        True,
+        -1,
+        1 << 80,
+        1e308,
+        float("nan"),
+        "x",
+        "",
+        [],
+        [None],
+        [[1]],
+        {},
+        {"a": 1},
+        {"part": 9},
+        b"\xff",
+    ]
     messages = [m for m in golden() if not m.topic.startswith(("raw", "sweep"))]
     k = Known()
     for n in range(1500):
@@ -231,7 +279,11 @@ def test_nothing_on_the_bus_brings_the_screen_down() -> None:
                 header[key] = [{**one, rng.choice(sorted(one)): rng.choice(junk)} for one in value if one]
         k.accept(wire.Message(message.topic, header, message.parts), S)
         if n % 50 == 0:
-            for view in (View(), View(chosen=(k.tests() or [None])[n % max(len(k.tests()), 1)]), View(page="trends")):
+            for view in (
+                View(),
+                View(chosen=(k.tests() or [None])[n % max(len(k.tests()), 1)]),
+                View(page="trends"),
+            ):
                 text(k, view, rng.choice([(80, 24), (160, 48)]))
             text(k, View(page=rng.choice(["events", "alerts"])))  # type: ignore[arg-type]
     assert k.malformed > 0

@@ -8,7 +8,9 @@ from hostd.show.frames import Frame
 from hostd.show.lines import plain_text
 
 
-def of(uv: np.ndarray, names: tuple[str, ...] = ("A-B",), t0_ms: float = -10.0, stack: object = None) -> Frame:
+def of(
+    uv: np.ndarray, names: tuple[str, ...] = ("A-B",), t0_ms: float = -10.0, stack: object = None
+) -> Frame:
     return Frame(names, t0_ms, 0.5, uv.astype(float), stack, None, 9, "", "", {})  # type: ignore[arg-type]
 
 
@@ -18,12 +20,16 @@ def trough(rows: int = 200, at: int = 100, size_uv: float = -5.0) -> np.ndarray:
 
 
 def rows_with(lines: list, styles: tuple[str, ...]) -> list[int]:
-    return [k for k, line in enumerate(lines) if any(style in styles and text.strip() for text, style in line)]
+    return [
+        k for k, line in enumerate(lines) if any(style in styles and text.strip() for text, style in line)
+    ]
 
 
 def test_negative_is_up_unless_told_otherwise() -> None:
     up = rows_with(traces.picture(of(trough()), None, [], (60, 9), small=True), ("trace",))
-    down = rows_with(traces.picture(of(trough()), None, [], (60, 9), small=True, negative_up=False), ("trace",))
+    down = rows_with(
+        traces.picture(of(trough()), None, [], (60, 9), small=True, negative_up=False), ("trace",)
+    )
     assert up[0] == 0 and max(up) <= 5
     assert down[-1] == 8 and min(down) >= 3
 
@@ -54,12 +60,15 @@ def test_a_peak_is_named_above_or_below_itself() -> None:
     middle = round((40.0 + 10) / 99.5 * 79)
     assert row <= 2 and abs(lines[row].index("N20") - middle) < 12
     absent = peak | {"present": False}
-    assert not any("N20" in plain_text(line) for line in traces.picture(of(trough()), None, [absent], (80, 12)))
+    assert not any(
+        "N20" in plain_text(line) for line in traces.picture(of(trough()), None, [absent], (80, 12))
+    )
 
 
 def test_names_of_peaks_do_not_cover_one_another() -> None:
     peaks = [
-        {"name": f"P{n}", "derivation": "A-B", "present": True, "latency_ms": 40.0 + n / 2} for n in range(1, 5)
+        {"name": f"P{n}", "derivation": "A-B", "present": True, "latency_ms": 40.0 + n / 2}
+        for n in range(1, 5)
     ]
     lines = [plain_text(line) for line in traces.picture(of(trough()), None, peaks, (80, 16))]
     found = [n for n in range(1, 5) if any(f"P{n} {40 + n / 2:.1f}" in line for line in lines)]
