@@ -30,7 +30,7 @@ from hostd.show.theme import BACKGROUND, look
 from hostd.show.view import Rights, View, Wish, press
 from hostd.show.words import harmless, number
 
-TICK_S = 0.125
+TICK_S = 0.25
 NOTE_S = 6.0
 CALLED = {
     "stim.stop": "all stimulation stopped",
@@ -126,6 +126,7 @@ class Show(App[None]):
         self._bus, self._clock, self._sounding = bus, clock, sounding
         self._note, self._note_ns = "", 0
         self._counted = 0
+        self._ticks = 0
         self._picture = Picture(self.pressed, self.draw)
         self._prompt = Input(placeholder="mark: what happened (map_mmhg=62 ... adds numbers); esc leaves")
 
@@ -146,7 +147,8 @@ class Show(App[None]):
                 return
 
     def tick(self) -> None:
-        """Take up what was heard, and show it."""
+        """Take up what was heard, and show it. Flashes go by ticks: a tick that comes late shortens none."""
+        self._ticks += 1
         for message, at_ns in self._bus.drain():
             self.known.accept(message, at_ns)
         self.known.malformed += self._bus.malformed - self._counted
@@ -160,7 +162,8 @@ class Show(App[None]):
         now_ns = self._clock()
         if self._note and now_ns - self._note_ns > NOTE_S * 1e9:
             self._note = ""
-        at = Moment(now_ns, self._note, harmless(self._bus.why, 200), self._sounding())
+        flash_ns = round((self._ticks + 0.5) * TICK_S * 1e9)
+        at = Moment(now_ns, flash_ns, self._note, harmless(self._bus.why, 200), self._sounding())
         size = (self._picture.size.width, self._picture.size.height)
         self._picture.put(screen(self.known, self.view, self._bus.rights, at, size))
 

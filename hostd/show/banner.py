@@ -1,7 +1,7 @@
 """The alarm banner, and the one of no data. Pure.
 
-Alarm signals after IEC 60601-1-8: high flashes at 2 Hz, medium at 0.6 Hz, low is steady; `!!!`, `!!`, `!` and the
-word say the same without a colour. Never says that there is no alert while nothing is heard.
+Alarm signals after IEC 60601-1-8: high flashes at 2 Hz, medium at 0.6 Hz, low is steady; `!!!`, `!!`, `!` and
+the word say the same without a colour. Never says that there is no alert while nothing is heard.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,9 @@ def lit(priority: str, now_ns: int) -> bool:
     return hz is None or (now_ns / 1e9 * hz) % 1.0 < FLASH_DUTY[priority]
 
 
-def banner(known: Known, view: View, rights: Rights, now_ns: int, cells: int, most: int) -> list[Line]:
+def banner(
+    known: Known, view: View, rights: Rights, now_ns: int, flash_ns: int, cells: int, most: int
+) -> list[Line]:
     """The worst open alert with its sentence, cause and key, how many more there are, and faults of the
     daemon.
 
@@ -73,7 +75,7 @@ def banner(known: Known, view: View, rights: Rights, now_ns: int, cells: int, mo
     priority = _priority(first)
     seen = first.get("state") == "acknowledged"
     flashing = known.latest.get("alarms", {}).get("flashing") is not None or "alarms" not in known.latest
-    bright = seen or not flashing or lit(priority, now_ns)
+    bright = seen or not flashing or lit(priority, flash_ns)
     style = "info" if seen else priority if bright else f"{priority} off"
     sentence = wrapped(
         harmless(first.get("text") or first.get("kind"), 600), cells - 6, 1 if seen else most - 1

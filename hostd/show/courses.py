@@ -114,6 +114,10 @@ class Courses:
         elif family in ("tof", "eeg") and isinstance(name := header.get("test"), str):
             self._watch(family, header, name, at_s)
 
+    def began_s(self) -> float:
+        """When the first point of any course was told: where axes of time begin."""
+        return min((course.points[0].at_s for course in self.of.values() if course.points), default=0.0)
+
     def _course(self, test: str, name: str, unit: str) -> Course | None:
         if (test, name) not in self.of:
             if len(self.of) >= MOST_COURSES:

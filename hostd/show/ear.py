@@ -136,6 +136,9 @@ class Ear:
 
     def _hear(self, messages: list[Message]) -> None:
         now_ns = time.monotonic_ns()
+        if any(message.header.get("boot") != self._boot for message in messages):
+            # The rate first: by it all others are told their time in the case.
+            messages = sorted(messages, key=lambda message: message.topic != "status")
         for message in messages:
             if self._overheard is not None:
                 self._overheard(message)

@@ -18,7 +18,7 @@ MOST_STACKED = 8
 MOST_DERIVATIONS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """`mean_uv` (time, derivation); row k lies `t0_ms` + k * `dt_ms` after the stimulus. `stack_uv` (sweep,
     time, derivation): single answers behind the mean, the newest last; None where the mean is of averaged

@@ -176,7 +176,9 @@ class Teller:
         return lines + [f"{word} gone: {harmless(one, 300)}" for one in before if one not in now]
 
     def _measure(self, h: Mapping[str, Any], test: str) -> list[str]:
-        lines = []
+        lines: list[str] = []
+        if f"response.{test}" in self.known.latest:  # each answer is told by itself
+            return lines
         for peak in maps(h.get("peaks"))[:32]:
             verdict = tables.verdict(peak)
             key = f"peak {test} {peak.get('name')} {peak.get('derivation')}"

@@ -12,7 +12,7 @@ from hostd.show import banner, bars, lists, tables, traces, trends, waves
 from hostd.show.known import Known
 from hostd.show.lines import Line, apart, beside, fit, padded
 from hostd.show.theme import GREY_KEPT
-from hostd.show.traces import peaks_of
+from hostd.show.traces import marks_of
 from hostd.show.view import Rights, View
 from hostd.show.words import fixed, harmless, mapping, maps, micro, number, strings, title, whole
 
@@ -23,10 +23,11 @@ LEAST = (60, 16)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What the screen is told besides what is known: monotonic ns, what was last asked for and came of it,
-    why the bus cannot be reached, the state of the sound."""
+    """What the screen is told besides what is known: monotonic ns, where in its cycle a flash is (ns), what
+    was last asked for and came of it, why the bus cannot be reached, the state of the sound."""
 
     now_ns: int
+    flash_ns: int = 0
     note: str = ""
     why: str = ""
     sound: str = ""
@@ -38,7 +39,7 @@ def screen(known: Known, view: View, rights: Rights, at: Moment, size: tuple[int
     quiet = banner.silence(known, at.now_ns, at.why, cells)
     notes = [("  ", "bar"), (at.sound, "bar warn" if at.sound != "♪" else "bar good")] if at.sound else []
     top = [bars.header(known, at.now_ns, cells, notes), *quiet]
-    top += banner.banner(known, view, rights, at.now_ns, cells, 4)
+    top += banner.banner(known, view, rights, at.now_ns, at.flash_ns, cells, 4)
     bottom = [bars.status_line(known, cells, at.note), bars.footer(known, rights, cells)]
     if cells < LEAST[0] or rows < LEAST[1]:
         bottom = [[(f"{cells} x {rows}: make the terminal 80 x 24 or larger", "warn")], bottom[-1]]
@@ -128,12 +129,12 @@ def _picture(known: Known, view: View, test: str, cells: int, height: int, small
     if frame is None or len(frame.mean_uv) < 2:
         said = "no average yet" if kind == "average" else "no answer yet"
         return padded([[], [(f" {said}", "dim")]], height)
-    peaks = peaks_of(known.latest.get(f"response.{test}" if kind == "single" else f"measure.{test}"))
-    first = [*_followed(known, test), *(str(peak.get("derivation")) for peak in peaks)]
+    marks = marks_of(known.latest.get(f"response.{test}" if kind == "single" else f"measure.{test}"))
+    first = (*_followed(known, test), *(mark.derivation for mark in marks))
     return traces.picture(
         frame,
         known.baseline(test),
-        peaks,
+        marks,
         (cells, height),
         negative_up=view.negative_up,
         gain=view.gain,
@@ -170,9 +171,7 @@ def _all(known: Known, view: View, cells: int, height: int) -> list[Line]:
 def _panel(known: Known, view: View, test: str, number_: int, cells: int, height: int) -> list[Line]:
     """One test among all: a heading with its leading number, and its curves."""
     worst = banner.alert_of(known, test)
-    head = [
-        (text, f"{worst} text" if worst else "title") for text, _ in bars.tab(known, test, number_, False)
-    ]
+    head = [(text, f"bar {worst}" if worst else "title") for text, _ in bars.tab(known, test, number_, False)]
     told, style = leading(known, test)
     line = apart(head, [(f"{told} ", style)], cells, "title")
     on_bar = {

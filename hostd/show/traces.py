@@ -6,7 +6,8 @@ needs, and says which.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,20 @@ STEPS = (1.0, 2.0, 5.0)
 HOLDS = 10.0**0.1
 LEAST_CELLS = 3
 STACKED = 4
+MOST_MARKS = 64
+KEPT = 48
+"""Pictures that are kept as long as what they show does not change: most of a screen from one tick to the
+next."""
 ZERO_DOTS = 16
 """Rows that are lower have no line at zero: it would be taken for the curve."""
+
+
+class Mark(NamedTuple):
+    """A peak to be named in the picture."""
+
+    name: str
+    derivation: str
+    latency_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +105,16 @@ def rows_of(
     return rows
 
 
+@lru_cache(maxsize=KEPT)
 def picture(
     frame: Frame,
     baseline: Frame | None,
-    peaks: Sequence[Mapping[str, Any]],
+    marks: tuple[Mark, ...],
     size: tuple[int, int],
     *,
     negative_up: bool = True,
     gain: int = 0,
-    first: Sequence[str] = (),
+    first: tuple[str, ...] = (),
     small: bool = False,
 ) -> list[Line]:
     """`size` (columns, rows) cells. `small` leaves names, scales and axis out where there is no room for
@@ -121,13 +135,13 @@ def picture(
         _curves(canvas, row, frame, baseline, across)
     taken: set[tuple[int, int]] = set()
     if not small:
-        _axis(canvas, frame, height - 1, across)
+        _axis(canvas, frame, height - 1, across, len(rows))
         for row in rows:
             _scale(canvas, row, frame, taken)
     for row in rows:
-        mine = [p for p in peaks if p.get("derivation") == row.name and p.get("present") is True]
-        for peak in mine:
-            _peak(canvas, row, frame, peak, across, taken, small)
+        for mark in marks:
+            if mark.derivation == row.name:
+                _mark(canvas, row, frame, mark, across, taken, small)
     return canvas.lines()
 
 
@@ -165,35 +179,36 @@ def _scale(canvas: Canvas, row: Row, frame: Frame, taken: set[tuple[int, int]]) 
     taken.update((canvas.columns - 1 - k, row.end // 4 - 1) for k in range(len(unit) + 1))
 
 
-def _axis(canvas: Canvas, frame: Frame, at: int, across: float) -> None:
+def _axis(canvas: Canvas, frame: Frame, at: int, across: float, shown: int) -> None:
+    hidden = len(frame.derivations) - shown
+    unit = f"+{hidden} more  ms" if hidden else "ms"
     step = nice((frame.end_ms - frame.t0_ms) / max(canvas.columns / 12, 2))
     tick = float(np.ceil(frame.t0_ms / step) * step)
     ends = -2
     while tick <= frame.end_ms:
         said = f"{tick + 0.0:g}".replace("-", "−")
         column = round((tick - frame.t0_ms) * across) // 2 - (len(said) - 1) // 2
-        if column > ends and column + len(said) <= canvas.columns - 4:
+        if column > ends and column + len(said) < canvas.columns - len(unit):
             canvas.word(column, at, said, "axis")
             ends = column + len(said)
         tick += step
-    canvas.word(canvas.columns - 2, at, "ms", "axis")
+    canvas.word(canvas.columns - len(unit), at, unit, "axis")
 
 
-def _peak(
+def _mark(
     canvas: Canvas,
     row: Row,
     frame: Frame,
-    peak: Mapping[str, Any],
+    mark: Mark,
     across: float,
     taken: set[tuple[int, int]],
     small: bool,
 ) -> None:
     """The peak's name and latency beside the curve, where nothing else stands."""
-    latency = number(peak.get("latency_ms"))
-    if latency is None or not frame.t0_ms <= latency <= frame.end_ms:
+    latency = mark.latency_ms
+    if not frame.t0_ms <= latency <= frame.end_ms:
         return
-    name = cut(harmless(peak.get("name"), 12), 8)
-    said = name if small else f"{name} {latency:.1f}"
+    said = mark.name if small else f"{mark.name} {latency:.1f}"
     at = round((latency - frame.t0_ms) / frame.dt_ms)
     uv = frame.mean_uv[min(at, len(frame.mean_uv) - 1), row.at]
     y = row.middle + (uv if np.isfinite(uv) else 0.0) * row.dots_uv
@@ -216,18 +231,15 @@ def _peak(
             return
 
 
-def peaks_of(header: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """The peaks of a `measure` message; the onsets of a `response` as such."""
+def marks_of(header: Mapping[str, Any] | None) -> tuple[Mark, ...]:
+    """The peaks that a `measure` message sees, or the onsets of a `response`."""
     if header is None:
-        return []
-    found = [peak | {} if isinstance(peak, dict) else peak for peak in maps(header.get("peaks"))]
-    for answer in maps(header.get("responses")):
-        found.append(
-            {
-                "name": "onset",
-                "derivation": answer.get("name"),
-                "present": answer.get("present"),
-                "latency_ms": answer.get("onset_ms"),
-            }
-        )
-    return found[:64]
+        return ()
+    peaks = [(p.get("name"), p.get("derivation"), p.get("latency_ms"), p) for p in maps(header.get("peaks"))]
+    onsets = [("onset", a.get("name"), a.get("onset_ms"), a) for a in maps(header.get("responses"))]
+    found = []
+    for name, derivation, at, source in (peaks + onsets)[:MOST_MARKS]:
+        latency = number(at)
+        if source.get("present") is True and latency is not None and isinstance(derivation, str):
+            found.append(Mark(cut(harmless(name, 12), 8), derivation, latency))
+    return tuple(found)

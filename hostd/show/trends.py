@@ -10,7 +10,7 @@ from hostd.show.canvas import Canvas
 from hostd.show.courses import Course
 from hostd.show.known import Known
 from hostd.show.lines import Line, apart, beside, cut, padded
-from hostd.show.words import NONE, clock, harmless, micro, title
+from hostd.show.words import NONE, clock, fixed, harmless, micro, title
 
 Array = NDArray[np.float64]
 LEAST_S = 30.0
@@ -56,16 +56,23 @@ def plot(known: Known, course: Course, cells: int, height: int) -> list[Line]:
     if not points or height < 1:
         return padded([], height)
     last = points[-1]
-    now = "absent" if last.value is None else f"{micro(last.value)} {course.unit}"
+    of_peak = course.unit in ("µV", "ms")
+    gone = last.value is None
+    now = ("absent" if of_peak else NONE) if gone else f"{_said(last.value, course.unit)} {course.unit}"
     began = next((p.value for p in points if p.value is not None), None)
-    first = f"first {NONE if began is None else micro(began)}"
-    words: Line = [(harmless(course.name, 40), ""), (f"  {now}", "bad" if last.value is None else "strong")]
-    end_s = max(known.now_s() or last.at_s, last.at_s, LEAST_S)
-    head = apart(words, [(f"  {first}  0:00 to {clock(end_s)}", "dim")], cells)
-    return [head, *_curve(known, course, end_s, cells, height - 1)]
+    first = f"first {_said(began, course.unit)}"
+    words: Line = [(harmless(course.name, 40), ""), (f"  {now}", "bad" if gone and of_peak else "strong")]
+    begin_s = known.courses.began_s()
+    end_s = max(known.now_s() or last.at_s, last.at_s, begin_s + LEAST_S)
+    head = apart(words, [(f"  {first}  {clock(begin_s)} to {clock(end_s)}", "dim")], cells)
+    return [head, *_curve(known, course, (begin_s, end_s), cells, height - 1)]
 
 
-def _curve(known: Known, course: Course, end_s: float, cells: int, height: int) -> list[Line]:
+def _said(value: float | None, unit: str) -> str:
+    return micro(value) if unit != "of 4" else fixed(value, 0)
+
+
+def _curve(known: Known, course: Course, span_s: tuple[float, float], cells: int, height: int) -> list[Line]:
     if height < 1:
         return []
     points = course.points
@@ -76,11 +83,12 @@ def _curve(known: Known, course: Course, end_s: float, cells: int, height: int) 
     canvas = Canvas(cells - 7, height)
     bottom, top = _range(value, course.unit)
     scale = (canvas.high - 1) / (top - bottom)
-    x = at / end_s * (canvas.wide - 1)
+    across = (canvas.wide - 1) / (span_s[1] - span_s[0])
+    x = (at - span_s[0]) * across
     for entry in known.journal:
         seconds = known.seconds(entry.header)
         if entry.topic == "event" and seconds is not None and entry.header.get("kind") in MARKED:
-            canvas.vertical("mark", seconds / end_s * (canvas.wide - 1), 0, canvas.high - 1, 3)
+            canvas.vertical("mark", (seconds - span_s[0]) * across, 0, canvas.high - 1, 3)
 
     def y(values: Array) -> Array:
         return np.clip((top - values) * scale, 0, canvas.high - 1)
@@ -89,7 +97,8 @@ def _curve(known: Known, course: Course, end_s: float, cells: int, height: int) 
     canvas.curve("course", x, y(value))
     canvas.bars("course", x, y(value), y(value))
     floor = np.full(len(x), float(canvas.high - 1))
-    canvas.bars("bad", np.where(np.isfinite(value), np.nan, x), floor - 1, floor)
+    style = "bad" if course.unit in ("µV", "ms") else "axis"
+    canvas.bars(style, np.where(np.isfinite(value), np.nan, x), floor - 1, floor)
     lines = canvas.lines()
     labels = {0: micro(top), height - 1: micro(bottom)} if height > 1 else {0: micro(top)}
     return [[(f"{cut(labels.get(k, ''), 6):>6} ", "axis"), *line] for k, line in enumerate(lines)]

@@ -40,7 +40,7 @@ def picture(
         if not small or end - top >= 8:
             canvas.word(0, top // 4, cut(harmless(name, 40), 18), "dim")
     if not small:
-        _axis(canvas, wave, height - 1, holds)
+        _axis(canvas, wave, height - 1, holds, len(names))
     return canvas.lines()
 
 
@@ -72,12 +72,14 @@ def _columns(wave: Wave, at: int, wide: int) -> tuple[NDArray[np.float64], NDArr
     return low, high
 
 
-def _axis(canvas: Canvas, wave: Wave, at: int, holds: float) -> None:
+def _axis(canvas: Canvas, wave: Wave, at: int, holds: float, shown: int) -> None:
     whole_s = wave.rows * wave.row_s
     for back in range(0, int(whole_s) + 1, 2):
         column = canvas.columns - 1 - round(back / whole_s * canvas.columns)
         canvas.word(column - 2, at, f"−{back}" if back else "0 s", "axis")
-    canvas.word(0, at, f"row ±{holds:.0f} µV", "axis")
+    hidden = len(wave.derivations) - shown
+    said = f"row ±{holds:.0f} µV" + (f", {hidden} more" if hidden else "") + " "
+    canvas.word(0, at, said, "axis")
 
 
 def density(spectra: Spectra | None, columns: int, height: int) -> list[Line]:
@@ -88,6 +90,8 @@ def density(spectra: Spectra | None, columns: int, height: int) -> list[Line]:
     if spectra is None or not spectra.density_db or not spectra.hz:
         return padded([[("no spectrum yet", "dim")]], height)
     shown = max(1, min(len(spectra.derivations), height // 5))
+    if 1 < shown < len(spectra.derivations):
+        shown -= shown % 2  # left and right together
     lines: list[Line] = []
     for k in range(shown):
         rows = (k + 1) * height // shown - k * height // shown

@@ -111,7 +111,7 @@ def test_flashing_changes_colours_alone_and_stops_where_signals_are_paused() -> 
     def looks(k: Known) -> set[str]:
         found = set()
         for step in range(8):
-            lines = screen(k, View(), OPERATOR, Moment(S + step * S // 8), (80, 24))
+            lines = screen(k, View(), OPERATOR, Moment(S, step * S // 8), (80, 24))
             found |= {style for _, style in lines[1]}
         return found
 

@@ -6,6 +6,7 @@ from hostd.show import traces, waves
 from hostd.show.courses import Spectra, Wave
 from hostd.show.frames import Frame
 from hostd.show.lines import plain_text
+from hostd.show.traces import Mark
 
 
 def of(
@@ -26,9 +27,9 @@ def rows_with(lines: list, styles: tuple[str, ...]) -> list[int]:
 
 
 def test_negative_is_up_unless_told_otherwise() -> None:
-    up = rows_with(traces.picture(of(trough()), None, [], (60, 9), small=True), ("trace",))
+    up = rows_with(traces.picture(of(trough()), None, (), (60, 9), small=True), ("trace",))
     down = rows_with(
-        traces.picture(of(trough()), None, [], (60, 9), small=True, negative_up=False), ("trace",)
+        traces.picture(of(trough()), None, (), (60, 9), small=True, negative_up=False), ("trace",)
     )
     assert up[0] == 0 and max(up) <= 5
     assert down[-1] == 8 and min(down) >= 3
@@ -39,7 +40,7 @@ def test_the_scale_holds_the_curve_and_says_its_microvolts() -> None:
     half = (row.end - row.top) / 2 - 0.5
     assert 0.79 <= 5.0 * row.dots_uv / half <= 1.0
     assert row.bar_uv * row.dots_uv <= half
-    shown = traces.picture(of(trough()), None, [], (60, 11))
+    shown = traces.picture(of(trough()), None, (), (60, 11))
     assert any("µV" in plain_text(line) for line in shown)
     bar = sum(1 for line in shown if line[-1][1] == "axis" and line[-1][0].strip())
     assert bar >= round(row.bar_uv * row.dots_uv / 4)
@@ -54,29 +55,31 @@ def test_the_gain_changes_the_scale_by_twos_and_a_baseline_counts_too() -> None:
 
 
 def test_a_peak_is_named_above_or_below_itself() -> None:
-    peak = {"name": "N20", "derivation": "A-B", "present": True, "latency_ms": 40.0}
-    lines = [plain_text(line) for line in traces.picture(of(trough()), None, [peak], (80, 12))]
+    peak = Mark("N20", "A-B", 40.0)
+    lines = [plain_text(line) for line in traces.picture(of(trough()), None, (peak,), (80, 12))]
     row = next(k for k, line in enumerate(lines) if "N20 40.0" in line)
     middle = round((40.0 + 10) / 99.5 * 79)
     assert row <= 2 and abs(lines[row].index("N20") - middle) < 12
-    absent = peak | {"present": False}
-    assert not any(
-        "N20" in plain_text(line) for line in traces.picture(of(trough()), None, [absent], (80, 12))
-    )
+
+
+def test_only_what_is_present_and_the_onsets_of_muscles_are_named() -> None:
+    peak = {"name": "N20", "derivation": "A-B", "present": True, "latency_ms": 40.0}
+    others = [peak | {"present": False}, peak | {"latency_ms": None}, peak | {"derivation": 5}]
+    assert traces.marks_of({"peaks": [peak, *others]}) == (Mark("N20", "A-B", 40.0),)
+    muscle = {"name": "TA", "present": True, "onset_ms": 34.2}
+    assert traces.marks_of({"responses": [muscle, "x"]}) == (Mark("onset", "TA", 34.2),)
+    assert traces.marks_of(None) == traces.marks_of({"peaks": 7}) == ()
 
 
 def test_names_of_peaks_do_not_cover_one_another() -> None:
-    peaks = [
-        {"name": f"P{n}", "derivation": "A-B", "present": True, "latency_ms": 40.0 + n / 2}
-        for n in range(1, 5)
-    ]
+    peaks = tuple(Mark(f"P{n}", "A-B", 40.0 + n / 2) for n in range(1, 5))
     lines = [plain_text(line) for line in traces.picture(of(trough()), None, peaks, (80, 16))]
     found = [n for n in range(1, 5) if any(f"P{n} {40 + n / 2:.1f}" in line for line in lines)]
     assert len(found) >= 3
 
 
 def test_the_stimulus_stands_at_zero_and_the_axis_says_so() -> None:
-    lines = traces.picture(of(trough()), None, [], (80, 12))
+    lines = traces.picture(of(trough()), None, (), (80, 12))
     axis = plain_text(lines[-1])
     column = round(10 / 99.5 * 159) // 2
     assert axis[column] == "0" and axis.rstrip().endswith("ms")
@@ -86,7 +89,7 @@ def test_the_stimulus_stands_at_zero_and_the_axis_says_so() -> None:
 
 def test_baseline_and_earlier_answers_lie_under_the_trace() -> None:
     stack = np.stack([trough(size_uv=size) for size in (-2.0, -3.0, -4.0)])
-    lines = traces.picture(of(trough(size_uv=-4.0), stack=stack), of(trough(at=50)), [], (80, 16))
+    lines = traces.picture(of(trough(size_uv=-4.0), stack=stack), of(trough(at=50)), (), (80, 16))
     assert {style for line in lines for _, style in line} >= {"trace", "answer", "baseline", "stim"}
 
 
@@ -106,7 +109,7 @@ def test_what_is_interpolated_over_the_stimulus_does_not_set_the_scale() -> None
 
 
 def test_a_curve_of_nothing_but_holes_is_drawn_as_nothing() -> None:
-    lines = traces.picture(of(np.full((50, 1), np.nan)), None, [], (40, 8))
+    lines = traces.picture(of(np.full((50, 1), np.nan)), None, (), (40, 8))
     assert not rows_with(lines, ("trace",))
 
 
