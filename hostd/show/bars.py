@@ -83,12 +83,12 @@ def tab(known: Known, test: str, number_: int, chosen: bool) -> Line:
     worst = alert_of(known, test)
     style = "chosen" if chosen else f"{worst} text" if worst else "" if run in ("running", None) else "dim"
     key = f"{number_}" if number_ <= 9 else "·"
-    return [(f" {key} {title(test)} {sign}{SIGN[worst] if worst else ''} ", style)]
+    return [(f"{'▸' if chosen else ' '}{key} {title(test)} {sign}{SIGN[worst] if worst else ''} ", style)]
 
 
 def tabs(known: Known, view: View, cells: int, most: int) -> list[Line]:
     """All tests in at most `most` lines; one that is chosen is marked."""
-    pieces: list[Line] = [[(" 0 all ", "chosen" if view.chosen is None else "dim")]]
+    pieces: list[Line] = [[("▸0 all ", "chosen")] if view.chosen is None else [(" 0 all ", "dim")]]
     pieces += [tab(known, name, k + 1, name == view.chosen) for k, name in enumerate(known.tests())]
     lines: list[Line] = [[]]
     for piece in pieces:

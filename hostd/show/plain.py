@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from hostd.show import banner, tables
 from hostd.show.ear import Ear
-from hostd.show.known import STALE_S, Known
+from hostd.show.known import Known
 from hostd.show.words import (
     clock,
     fixed,
@@ -32,6 +32,8 @@ from hostd.show.words import (
 from hostd.wire import Message
 
 WAIT_S = 0.25
+FIRST_S = 5.0
+"""So long a bus may take to let us in, or to say why it does not, before that is told."""
 UNWELL = ("slow", "failing")
 
 
@@ -91,8 +93,9 @@ class Teller:
         at = f"{utc(now_utc_ns)} {clock(self.known.now_s()):>8}"
         if not silent:
             return [f"{at}  LIVE data comes again"]
-        reason = f": {why}" if why else ""
-        return [f"{at}  !! NO DATA for {age or 0:.0f} s{reason}"]
+        reason = f": {harmless(why, 300)}" if why else ""
+        since = "yet" if self.known.silence.heard_ns is None else f"for {age or 0:.0f} s"
+        return [f"{at}  !! NO DATA {since}{reason}"]
 
     def _line(self, header: Mapping[str, Any], text: str) -> str:
         return f"{utc(header.get('utc_ns'))} {clock(self.known.seconds(header)):>8}  {text}"
@@ -275,7 +278,7 @@ def tell(
             lines += teller.hear(message, at_ns)
         now_ns, utc_ns = time.monotonic_ns(), time.time_ns()
         greeted = greeted or teller.known.silence.heard_ns is not None
-        if greeted or (now_ns - began_ns) / 1e9 > STALE_S:
+        if greeted or ear.why or (now_ns - began_ns) / 1e9 > FIRST_S:
             lines += teller.silence(now_ns, utc_ns, ear.why)
         at = f"{utc(utc_ns)} {clock(teller.known.now_s()):>8}"
         if (count := ear.malformed + teller.known.malformed) > unreadable:
