@@ -149,10 +149,10 @@ def answers(response: Mapping[str, Any] | None, cells: int, height: int) -> list
 
 
 def muscle_verdict(answer: Mapping[str, Any]) -> str:
-    """`present`, `absent`, `LOST` (in all repeats), or why it is not read."""
+    """`present`, `absent`, `LOST` (in all repeats, and the baseline had it), or why it is not read."""
     if answer.get("clipped") is True:
         return "clipped"
-    if answer.get("state") == "lost":
+    if answer.get("state") == "lost" and number(answer.get("baseline_uv")) is not None:
         return "LOST"
     return "present" if answer.get("present") is True else "absent"
 
