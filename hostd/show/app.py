@@ -139,12 +139,7 @@ class Show(App[None]):
         """Begin."""
         self._picture.focus()
         self.set_interval(TICK_S, self.tick)
-        loop = asyncio.get_running_loop()
-        for number_ in (signal.SIGTERM, signal.SIGHUP):
-            try:
-                loop.add_signal_handler(number_, self.exit)
-            except (RuntimeError, ValueError):  # not the main thread, as in tests
-                return
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
 
     def tick(self) -> None:
         """Take up what was heard, and show it. Flashes go by ticks: a tick that comes late shortens none."""

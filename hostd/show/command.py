@@ -6,6 +6,7 @@ Falls back to lines where there is no terminal that can hold a screen, and says 
 import argparse
 import getpass
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -137,6 +138,8 @@ def _screen(args: argparse.Namespace, ear: "Ear", sound: "Sound | None") -> int:
     from hostd.show.app import Show
     from hostd.show.view import View
 
+    # The terminal is gone: what still wants to write to it would wait for ever; nothing is left to put back.
+    signal.signal(signal.SIGHUP, lambda *_: os._exit(0))
     app = Show(ear, View(chosen=args.test), sounding=str if sound is None else lambda: sound.state)
     app.run()
     return app.return_code or 0

@@ -1,10 +1,14 @@
 """`evokd show` as it is asked for: what makes no sense is one line with its cure; lines and sound of a
 bus."""
 
+import fcntl
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +62,26 @@ def until(process: "subprocess.Popen[str]", wanted: str) -> str:
         if wanted in line:
             return read
     raise AssertionError(f"no {wanted!r} in {read!r}, {process.communicate()}")
+
+
+def test_a_screen_is_drawn_on_a_terminal_and_ends_when_that_is_gone() -> None:
+    with FakeBus() as bus:
+        bus.publish("status", status_fields({"left_median": "running"}, name="Scoliosis"))
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hostd", "show", "--bus", bus.address],
+            **dict.fromkeys(("stdin", "stdout", "stderr"), slave),
+            env=os.environ | {"TERM": "xterm-256color", "PYTHONUTF8": "1"},
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+        drawn = b""
+        while b"Scoliosis" not in drawn:
+            drawn += os.read(master, 65536)
+        os.close(master)
+        assert process.wait(10) == 0
 
 
 def test_lines_go_into_a_pipe_and_sigint_ends_them_with_0() -> None:
