@@ -18,6 +18,7 @@ from hostd.endpoints import parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
 from hostd.fixture import command as fixture_command
 from hostd.score import command as score_command
+from hostd.show import command as show_command
 from hostd.signals import stop_event
 
 Command = Callable[[argparse.Namespace], int]
@@ -84,6 +85,7 @@ def _parser() -> options.Parser:
     bridge_command.add_options(
         add("bridge", _bridge, "the case in the words of other tools: LSL, Prometheus")
     )
+    show_command.add_options(add("show", _show, "the terminal display, a bus client"))
     ctl_command.add_options(add("ctl", _ctl, "one control request, reply as JSON"))
     keys_command.add_options(add("keys", _keys, "CURVE keys and roles of the bus"))
     doctor = add("doctor", _doctor, "is this machine fit: kernel, clocks, devices, permissions, disk, time")
@@ -239,6 +241,10 @@ def _web(args: argparse.Namespace) -> int:
 
 def _bridge(args: argparse.Namespace) -> int:
     return bridge_command.run(args)
+
+
+def _show(args: argparse.Namespace) -> int:
+    return show_command.run(args)
 
 
 def _ctl(args: argparse.Namespace) -> int:

@@ -32,7 +32,8 @@ _REFUSED = (
 class Subscription:
     """SUB sockets on events and traces (and raw when asked), read through one `receive`.
 
-    `refused`: why messages of another schema version were dropped, "" while there was none.
+    `refused`: why messages of another schema version were dropped, "" while there was none; `malformed`: how
+    many were no messages.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Subscription:
         at = parse_bus(bus)
         self.refused = ""
         self._topics, self._hears_raw = tuple(topics), raw
+        self.malformed = 0
         self._poller = zmq.Poller()
         self._sockets: list[zmq.Socket[bytes]] = []
         self._waiting: list[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]] = []
@@ -107,7 +109,7 @@ class Subscription:
                 except wire.VersionError as error:
                     self.refused = str(error)
                 except ValueError:
-                    continue
+                    self.malformed += 1
         return messages
 
     def close(self) -> None:
@@ -149,6 +151,16 @@ class Joined:
         self._latest: dict[str, int] = {}
         self._ask = True
         self.holes = 0
+
+    @property
+    def malformed(self) -> int:
+        """How many messages were dropped because they were none."""
+        return self._subscription.malformed
+
+    @property
+    def refused(self) -> str:
+        """Why messages of another schema version were dropped, "" while there was none."""
+        return self._subscription.refused
 
     def receive(self, timeout_ms: int) -> list[wire.Message]:
         """What is new, waiting `timeout_ms` at most. Raises BusError when nobody lets us in at first."""

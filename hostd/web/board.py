@@ -76,7 +76,7 @@ class Board:
 
     @property
     def alerts(self) -> list[Message]:
-        """The newest of every alert of the case, cleared ones too, and those open that were told before us."""
+        """The newest of every alert of the case, cleared ones too, and open ones that were told before us."""
         alarms = self.latest.get("alarms")
         header: Mapping[str, Any] = {} if alarms is None else alarms.header
         told = header.get("open")

@@ -50,6 +50,7 @@ class FakeBus:
 
     A second one on the same port, after the first was closed, is the daemon come back: give it another
     `boot`. `t_ns` is the acquisition time that goes into the headers; tests advance it as they like.
+    `results` are the answers to further commands, `asked` what was asked for besides `snapshot`.
     """
 
     def __init__(self, port: int | None = None, boot: str = "b00700", rate_hz: float = 4000.0) -> None:
@@ -59,10 +60,12 @@ class FakeBus:
         self.rate_hz = rate_hz
         self.t_ns = 0
         self.asked: list[tuple[str, dict[str, Any]]] = []  # control requests but hello and snapshot, in order
+        self.greeted: list[dict[str, Any]] = []  # what each `hello` said
         self.may = OBSERVERS_MAY
         self.hangs: set[str] = set()  # commands that are never answered
         self.refusals: dict[str, str] = {}  # by command: what to answer in place of done
         self.toml = ""
+        self.results: dict[str, dict[str, Any]] = {}  # by command: what to answer instead
         self._seq: dict[str, int] = {}
         self._latest: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -153,10 +156,15 @@ class FakeBus:
             with self._lock:
                 return {"ok": True, "result": {"messages": list(self._latest.values())}}
         if command == "hello":
+            self.greeted.append(args)
+        else:
+            self.asked.append((command, args))
+        if command in self.results:
+            return {"ok": True, "result": self.results[command]}
+        if command == "hello":
             role = args.get("role", "operator")
             may = list(OBSERVERS_MAY if role == "observer" else self.may)
             return {"ok": True, "result": {"role": role, "may": may, "key": None, "evokd": "0", "args": args}}
-        self.asked.append((command, args))
         if command in self.refusals:
             return {"ok": False, "error": {"code": "bad_state", "message": self.refusals[command]}}
         return {"ok": True, "result": {"toml": self.toml} if command == "config.get" else {}}
