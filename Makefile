@@ -10,7 +10,7 @@ TEST_ARGS ?= -n auto --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint bench evidence modalities faults fuzz format clean
+.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint bench evidence modalities faults fuzz pictures format clean
 
 setup: .venv/.ready
 
@@ -83,6 +83,10 @@ faults: .venv/.ready-dev
 # A million control messages and a hundred thousand link frames of any kind (about two minutes).
 fuzz: .venv/.ready-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
+
+# The READMEs' pictures of the web display, from seeded cases (about three minutes; needs Chromium).
+pictures: .venv/.ready-dev
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.hostd.web.pictures
 
 format: .venv/.ready-dev
 	$(BIN)/ruff format .

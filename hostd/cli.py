@@ -9,17 +9,16 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from hostd import ctl_command, keys_command, options
+from hostd import box_commands, ctl_command, keys_command, options
 from hostd.bridges import command as bridge_command
 from hostd.client_check import command as client_check
-from hostd.endpoints import parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
 from hostd.fixture import command as fixture_command
 from hostd.score import command as score_command
 from hostd.show import command as show_command
 from hostd.signals import stop_event
+from hostd.web import command as web_command
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -52,23 +51,11 @@ def _parser() -> options.Parser:
         sub.set_defaults(command=command)
         return sub
 
-    run = add("run", _run, "run a case: edge, host and web display together")
-    options.case_options(run)
-    options.source_options(run)
-    options.output_options(run)
-    options.box_keys_options(run)
-    options.http_option(run, "|off")
-    edge = add("edge", _edge, "the edge by itself: acquisition and stimulation")
-    options.source_options(edge)
-    options.link_option(edge)
-    host = add("host", _host, "the host by itself: record, average, publish")
-    options.case_options(host)
-    options.output_options(host)
-    options.box_keys_options(host)
-    options.link_option(host)
-    host.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds of samples")
-    host.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
-    host.add_argument("--edge-starts", action="store_true", help=argparse.SUPPRESS)
+    box_commands.run_options(add("run", box_commands.run, "run a case: edge, host and web display together"))
+    box_commands.edge_options(
+        add("edge", box_commands.edge, "the edge by itself: acquisition and stimulation")
+    )
+    box_commands.host_options(add("host", box_commands.host, "the host by itself: record, average, publish"))
     replay = add("replay", _replay, "run a recording through the same pipeline, as fast as it goes")
     options.replay_options(replay)
     record_fixture = add("record-fixture", _record_fixture, "a file of bus messages, of a simulated case")
@@ -76,12 +63,7 @@ def _parser() -> options.Parser:
     play_fixture = add("play-fixture", _play_fixture, "serve a file of bus messages as a box would")
     fixture_command.add_play_options(play_fixture)
     client_check.add_options(add("client-check", _client_check, "does a display do what it should on a bus?"))
-    web = add("web", _web, "the web display, a bus client")
-    options.bus_option(web)
-    options.client_keys_options(web)
-    options.http_option(web)
-    options.web_options(web)
-    web.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+    web_command.add_options(add("web", _web, "the web display, a bus client"))
     bridge_command.add_options(
         add("bridge", _bridge, "the case in the words of other tools: LSL, Prometheus")
     )
@@ -118,97 +100,6 @@ def _parser() -> options.Parser:
     return p
 
 
-def _case(args: argparse.Namespace) -> tuple[Any, str]:
-    """The case asked for and where it stands: a file, a procedure, the recording's own, or the default."""
-    from hostd import casefile
-
-    source = getattr(args, "source", "")
-    recording = Path(source[5:]) if source.startswith("file:") else None
-    folder = recording if recording is None or recording.is_dir() else recording.parent
-    beside = None if folder is None else folder / "case.toml"
-    if args.case is not None and args.procedure is not None:
-        raise UsageError("a case file and --procedure exclude each other; give one")
-    if args.case is not None:
-        return casefile.load(args.case), str(args.case)
-    if args.procedure is None and beside is not None:
-        if not beside.exists():
-            raise UsageError(f"--source {source}: a foreign recording needs a case file; name one")
-        return casefile.load(beside, recorded=True), str(beside)
-    name = args.procedure or "median_ssep"
-    return casefile.procedure(name), f"procedure {name}"
-
-
-def _run(args: argparse.Namespace) -> int:
-    from hostd.run import RunOptions, run
-
-    parse_bus(args.bus)
-    own_key, keyed, shown = options.box_keys(args)
-    options.positive_seconds(args.seconds)
-    kind = args.source.partition(":")[0]
-    if kind not in ("simulated", "pi", "file", "serial", "tcp", "unix"):
-        known = "simulated, pi, serial:DEVICE, tcp:HOST:PORT or file:RECORDING"
-        raise UsageError(f"--source {args.source!r} is not {known}")
-    if kind == "file" and not (args.source[5:] and Path(args.source[5:]).exists()):
-        raise UsageError(f"recording {args.source[5:] or '(no name)'} does not exist; check the path")
-    remote = kind in ("serial", "tcp", "unix")
-    case, where = _case(args)
-    chosen = [str(args.case)] if args.case else ["--procedure", args.procedure] if args.procedure else []
-    if not chosen and kind == "file":
-        chosen = [where]
-    host = [*chosen, "--bus", args.bus, "--data", args.data, *keyed]
-    edge = ["--source", args.source, "--speed", args.speed, "--seed", str(args.seed)]
-    if args.seconds is not None:
-        host += ["--seconds", str(args.seconds)]
-        edge += ["--seconds", str(args.seconds)]
-    for name in ("scenario", "wiring"):
-        if getattr(args, name) is not None:
-            edge += [f"--{name}", str(getattr(args, name))]
-    web = None
-    places = {"case": case.name, "bus": args.bus, "data": args.data}
-    if args.http != "off":
-        parse_http(args.http)
-        web = ["--bus", args.bus, "--http", args.http, *shown]
-        places["page"] = f"http://{args.http}/"
-    link = args.source if remote else None
-    stop = stop_event(supervised=False)
-    return run(RunOptions(None if remote else edge, host, web, link, args.bus, places, own_key), stop)
-
-
-def _edge(args: argparse.Namespace) -> int:
-    """The edge is a program of its own: this becomes it."""
-    import os
-
-    command = [sys.executable, "-m", "firmware", "--source", args.source, "--link", args.link]
-    command += ["--speed", args.speed, "--seed", str(args.seed)]
-    for name in ("seconds", "scenario", "wiring"):
-        if getattr(args, name) is not None:
-            command += [f"--{name}", str(getattr(args, name))]
-    os.execv(sys.executable, command)
-
-
-def _host(args: argparse.Namespace) -> int:
-    from hostd.daemon import Daemon, HostOptions
-    from hostd.edge_link import COMPILES_S, CONNECT_S
-    from hostd.fingerprint import closed_line
-
-    stop = stop_event(args.supervised)
-    case, where = _case(args)
-    seconds = options.positive_seconds(args.seconds)
-    within_s = COMPILES_S if args.edge_starts else CONNECT_S
-    data = options.data_folder(args.data)
-    peers = options.most_peers(args.peers)
-    host = HostOptions(case, where, args.link, args.bus, data, seconds, within_s, args.keys, peers)
-    daemon = Daemon(host, stop)
-    try:
-        daemon.run()
-    except EvokdError:
-        if not stop.is_set():  # what breaks while everything is being stopped is no fault
-            raise
-    finally:
-        sys.stdout.write(closed_line(daemon.recording))
-    return 0
-
-
 def _replay(args: argparse.Namespace) -> int:
     from hostd.replay_command import run
 
@@ -228,15 +119,7 @@ def _client_check(args: argparse.Namespace) -> int:
 
 
 def _web(args: argparse.Namespace) -> int:
-    from hostd.web.gateway import WebOptions, serve
-
-    if not 1 <= args.raw_mb <= 16_384:
-        raise UsageError(f"--raw-mb {args.raw_mb} is not from 1 to 16384")
-    tls = None if args.tls is None else (args.tls[0], args.tls[1])
-    key, raw_bytes = options.client_key(args), args.raw_mb << 20
-    web = WebOptions(options.boxes(args), args.http, key, tls, tuple(args.name), raw_bytes)
-    serve(web, stop=stop_event(args.supervised))
-    return 0
+    return web_command.run(args)
 
 
 def _bridge(args: argparse.Namespace) -> int:

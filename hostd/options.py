@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from hostd.endpoints import DEFAULT_BUS, DEFAULT_HTTP, must_have_keys, parse_bus
+from hostd.endpoints import DEFAULT_BUS, DEFAULT_HTTP, must_have_keys
 from hostd.errors import UsageError
 from hostd.keys import Secret, client_secret, own_display
 
@@ -118,29 +118,6 @@ def http_option(p: argparse.ArgumentParser, off: str = "") -> None:
     p.add_argument(
         "--http", default=DEFAULT_HTTP, metavar=f"HOST:PORT{off}", help="address of the web display"
     )
-
-
-def web_options(p: argparse.ArgumentParser) -> None:
-    """What a gateway serves beside one box at --bus."""
-    p.add_argument(
-        "--box", action="append", default=[], metavar="NAME=BUS", help="a box of the wall, instead of --bus"
-    )
-    p.add_argument("--tls", nargs=2, type=_path, metavar=("CERT", "KEY"), help="serve https (PEM files)")
-    p.add_argument("--name", action="append", default=[], help="another name of this machine")
-    p.add_argument("--raw-mb", type=int, default=128, metavar="MB", help="samples of a box kept for readers")
-
-
-def boxes(args: argparse.Namespace) -> dict[str, str]:
-    """Boxes by name: those of --box, else the one at --bus. Raises UsageError."""
-    found: dict[str, str] = {}
-    for word in args.box:
-        name, equals, bus = word.partition("=")
-        if not (equals and name.strip()) or name in found:
-            what = "is there already" if name in found else "is not NAME=tcp://HOST:PORT"
-            raise UsageError(f"--box {word!r} {what}; give each box a name of its own")
-        parse_bus(bus)
-        found[name] = bus
-    return found or {"box": args.bus}
 
 
 def link_option(p: argparse.ArgumentParser) -> None:

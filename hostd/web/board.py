@@ -16,6 +16,7 @@ MAX_TOPICS = 256
 MAX_MESSAGE_BYTES = 4 << 20
 JOURNAL = 400
 OLD_BOOTS = 32
+LATE_BEATS = 10
 JOURNAL_TOPICS = ("event", "alert", "stim", "emg")
 PASSING = ("emg.audio", "raw")
 """Never the present state of anything: who comes late begins with the next."""
@@ -29,6 +30,8 @@ class Board:
     def __init__(self) -> None:
         self.boot = ""
         self.refused = 0
+        self.missed = 0  # messages that a hole in the numbers tells of
+        self._behind: dict[str, tuple[int, int]] = {}  # what is waited for, and for how many beats
         self.latest: dict[str, Message] = {}
         self.good_ns: dict[str, int] = {}  # of each test: when its leading response was last seen
         self._journal: deque[Message] = deque(maxlen=JOURNAL)
@@ -56,9 +59,28 @@ class Board:
             return False
         if known is not None and seq <= known.header["seq"]:
             return False
+        if known is not None:
+            self.missed += seq - known.header["seq"] - 1
         self.latest[message.topic] = message
         self._remember(message)
         return True
+
+    def behind(self, beat: Message, topics: tuple[str, ...]) -> bool:
+        """Whether a message of `topics` that a beat of a second ago named is still not here: lost, with
+        nothing behind it to show the hole. True once of each."""
+        told = beat.header.get("latest")
+        late = False
+        for topic, seq in told.items() if isinstance(told, Mapping) else ():
+            if not isinstance(topic, str) or type(seq) is not int or not topic.startswith(topics):
+                continue
+            known = self.latest.get(topic)
+            have = 0 if known is None else known.header["seq"]
+            wanted, beats = self._behind.get(topic, (seq, 0))
+            if have >= wanted:
+                wanted, beats = seq, 0
+            self._behind[topic] = wanted, beats + (have < wanted)
+            late = late or self._behind[topic][1] == LATE_BEATS
+        return late
 
     def frames(self) -> Iterator[bytes]:
         """What a newly connected browser needs, oldest first: journal, the past, then the present state."""
@@ -101,7 +123,7 @@ class Board:
             self._old_boots.append(self.boot)
         self.boot = boot
         self._spectra = Spectra()
-        for held in (self.latest, self.good_ns, self._alerts, self._trends, self._waterfalls):
+        for held in (self.latest, self.good_ns, self._behind, self._alerts, self._trends, self._waterfalls):
             held.clear()
         self._journal.clear()
 

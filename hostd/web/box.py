@@ -109,6 +109,8 @@ class Box:
                 continue
             self._heard_s = asyncio.get_running_loop().time()
             self.metrics.accept(message)
+            if message.topic == "beat" and self.board.behind(message, self._feed.topics):
+                self._feed.want_snapshot()
             alert = alert or message.topic in ("alert", "alarms")
             if self.board.boot != before:
                 self._feed.want_snapshot()

@@ -45,6 +45,11 @@ class Feed:
         self._wanted = threading.Event()
         self._wanted.set()
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What is heard."""
+        return self._topics
+
     def want_snapshot(self) -> None:
         """Ask the daemon for its latest messages as soon as it answers. Any thread."""
         self._wanted.set()

@@ -127,6 +127,7 @@ class _Gateway:
             "clients": len(box.clients),
             "dropped": box.clients.dropped,
             "refused": box.board.refused + box.refused,
+            "missed": box.board.missed,
         }
 
     async def metrics(self, request: web.Request) -> web.Response:

@@ -113,6 +113,10 @@ class FakeBus:
         """Send anything at all, for instance garbage."""
         (self._traces if traces else self._events).send_multipart(frames)
 
+    def send_raw_samples(self, frames: list[bytes]) -> None:
+        """Send anything at all at the endpoint of raw samples."""
+        self._raw.send_multipart(frames)
+
     def wait_subscribed(self, topic: str = "status", timeout_s: float = 5.0) -> None:
         """Block until somebody has subscribed to `topic` on events and to `average.` on traces."""
         deadline = time.monotonic() + timeout_s

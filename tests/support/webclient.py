@@ -36,9 +36,9 @@ def array(said: dict, buffers: bytes, key: str) -> np.ndarray:
     return np.frombuffer(buffers, at["dtype"], count, at["offset"]).reshape(at["shape"])
 
 
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    """Run a test's scenario; TimeoutError when it takes more than half a minute."""
-    asyncio.run(asyncio.wait_for(scenario, 30))
+def run(scenario: Coroutine[Any, Any, None], within_s: float = 30.0) -> None:
+    """Run a test's scenario; TimeoutError when it takes longer."""
+    asyncio.run(asyncio.wait_for(scenario, within_s))
 
 
 @contextmanager

@@ -165,9 +165,9 @@ function isMark({ topic, header }) {
   return topic === "event" && header.author !== "auto" && !/^(test|stim|baseline|checklist)/.test(header.kind ?? "");
 }
 
+// Only what was measured: what was commanded may be volts.
 function strength(stim) {
-  const ma = stim.current_ma ?? stim.commanded_ma;
-  return ma == null ? "" : `, ${micro(ma)} mA`;
+  return stim.current_ma == null ? "" : `, ${micro(stim.current_ma)} mA`;
 }
 
 function untilVerdict(verdict) {

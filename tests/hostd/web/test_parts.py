@@ -160,3 +160,26 @@ def test_an_outbox_that_cannot_keep_its_events_ends_instead_of_dropping_one() ->
     for k in range(4):
         outbox.put("event", b"%d" % k)
     assert outbox.overflowed and asyncio.run(outbox.get()) is None
+
+
+def test_a_lost_message_with_nothing_behind_it_is_missed_after_a_second() -> None:
+    board = Board()
+
+    def said(topic: str, seq: int, **fields: object) -> Message:
+        message = Message(topic, {"boot": "b", "seq": seq, "t_ns": 0, **fields})
+        board.accept(message)
+        return message
+
+    said("alert", 1, id="a")
+    said("average.x", 4)
+    said("average.x", 7)
+    assert board.missed == 2, "a hole in the numbers"
+    asks = []
+    for beat in range(1, 30):
+        said("average.x", 10 * beat)  # always a message behind what the beat tells: on its way
+        latest = {"alert": 2, "average.x": 10 * beat + 1, "sweep.x": 9, 3: 4, "emg": "x"}
+        asks.append(board.behind(said("beat", beat, latest=latest), ("alert", "average.")))
+    assert asks.index(True) == 9 and asks.count(True) == 1, "of the alert alone, and once"
+    said("alert", 2, id="a")
+    assert not board.behind(said("beat", 99, latest={"alert": 2}), ("alert",))
+    assert not board.behind(said("beat", 100, latest="nonsense"), ("alert",))

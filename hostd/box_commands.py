@@ -1,0 +1,134 @@
+"""`evokd run`, `edge` and `host`: which case, and the processes of a box with their options.
+
+Turns words into what `hostd.run` and `hostd.daemon` take; decides nothing about a case.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hostd import options
+from hostd.endpoints import parse_bus, parse_http
+from hostd.errors import EvokdError, UsageError
+from hostd.signals import stop_event
+
+
+def run_options(p: argparse.ArgumentParser) -> None:
+    """Of `evokd run`."""
+    options.case_options(p)
+    options.source_options(p)
+    options.output_options(p)
+    options.box_keys_options(p)
+    options.http_option(p, "|off")
+
+
+def edge_options(p: argparse.ArgumentParser) -> None:
+    """Of `evokd edge`."""
+    options.source_options(p)
+    options.link_option(p)
+
+
+def host_options(p: argparse.ArgumentParser) -> None:
+    """Of `evokd host`."""
+    options.case_options(p)
+    options.output_options(p)
+    options.box_keys_options(p)
+    options.link_option(p)
+    p.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds of samples")
+    p.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+    p.add_argument("--edge-starts", action="store_true", help=argparse.SUPPRESS)
+
+
+def case_of(args: argparse.Namespace) -> tuple[Any, str]:
+    """The case asked for and where it stands: a file, a procedure, the recording's own, or the default."""
+    from hostd import casefile
+
+    source = getattr(args, "source", "")
+    recording = Path(source[5:]) if source.startswith("file:") else None
+    folder = recording if recording is None or recording.is_dir() else recording.parent
+    beside = None if folder is None else folder / "case.toml"
+    if args.case is not None and args.procedure is not None:
+        raise UsageError("a case file and --procedure exclude each other; give one")
+    if args.case is not None:
+        return casefile.load(args.case), str(args.case)
+    if args.procedure is None and beside is not None:
+        if not beside.exists():
+            raise UsageError(f"--source {source}: a foreign recording needs a case file; name one")
+        return casefile.load(beside, recorded=True), str(beside)
+    name = args.procedure or "median_ssep"
+    return casefile.procedure(name), f"procedure {name}"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Edge, host and web display together, to their end."""
+    from hostd import run as processes
+
+    parse_bus(args.bus)
+    own_key, keyed, shown = options.box_keys(args)
+    options.positive_seconds(args.seconds)
+    kind = args.source.partition(":")[0]
+    if kind not in ("simulated", "pi", "file", "serial", "tcp", "unix"):
+        known = "simulated, pi, serial:DEVICE, tcp:HOST:PORT or file:RECORDING"
+        raise UsageError(f"--source {args.source!r} is not {known}")
+    if kind == "file" and not (args.source[5:] and Path(args.source[5:]).exists()):
+        raise UsageError(f"recording {args.source[5:] or '(no name)'} does not exist; check the path")
+    remote = kind in ("serial", "tcp", "unix")
+    case, where = case_of(args)
+    chosen = [str(args.case)] if args.case else ["--procedure", args.procedure] if args.procedure else []
+    if not chosen and kind == "file":
+        chosen = [where]
+    of_host = [*chosen, "--bus", args.bus, "--data", args.data, *keyed]
+    of_edge = ["--source", args.source, "--speed", args.speed, "--seed", str(args.seed)]
+    if args.seconds is not None:
+        of_host += ["--seconds", str(args.seconds)]
+        of_edge += ["--seconds", str(args.seconds)]
+    for name in ("scenario", "wiring"):
+        if getattr(args, name) is not None:
+            of_edge += [f"--{name}", str(getattr(args, name))]
+    web = None
+    places = {"case": case.name, "bus": args.bus, "data": args.data}
+    if args.http != "off":
+        parse_http(args.http)
+        web = ["--bus", args.bus, "--http", args.http, *shown]
+        places["page"] = f"http://{args.http}/"
+    link = args.source if remote else None
+    stop = stop_event(supervised=False)
+    return processes.run(
+        processes.RunOptions(None if remote else of_edge, of_host, web, link, args.bus, places, own_key), stop
+    )
+
+
+def edge(args: argparse.Namespace) -> int:
+    """The edge is a program of its own: this becomes it."""
+    command = [sys.executable, "-m", "firmware", "--source", args.source, "--link", args.link]
+    command += ["--speed", args.speed, "--seed", str(args.seed)]
+    for name in ("seconds", "scenario", "wiring"):
+        if getattr(args, name) is not None:
+            command += [f"--{name}", str(getattr(args, name))]
+    os.execv(sys.executable, command)
+
+
+def host(args: argparse.Namespace) -> int:
+    """The host by itself, to its end."""
+    from hostd.daemon import Daemon, HostOptions
+    from hostd.edge_link import COMPILES_S, CONNECT_S
+    from hostd.fingerprint import closed_line
+
+    stop = stop_event(args.supervised)
+    case, where = case_of(args)
+    seconds = options.positive_seconds(args.seconds)
+    within_s = COMPILES_S if args.edge_starts else CONNECT_S
+    data = options.data_folder(args.data)
+    peers = options.most_peers(args.peers)
+    told = HostOptions(case, where, args.link, args.bus, data, seconds, within_s, args.keys, peers)
+    daemon = Daemon(told, stop)
+    try:
+        daemon.run()
+    except EvokdError:
+        if not stop.is_set():  # what breaks while everything is being stopped is no fault
+            raise
+    finally:
+        sys.stdout.write(closed_line(daemon.recording))
+    return 0
