@@ -127,13 +127,21 @@ class Page:
         return result["result"].get("value")
 
     async def until(self, expression: str) -> Any:
-        """The value of `expression` once it is true in the page; TimeoutError after 15 s."""
-        return await self.ask(
+        """The value of `expression` once it is true in the page, or in the one that it goes to meanwhile;
+        TimeoutError after 15 s."""
+        asked = (
             "(async () => { for (;;) { let held = null; try { held = "
             + expression
             + " } catch { held = null }"
             " if (held) return held; await new Promise((done) => setTimeout(done, 20)); } })()"
         )
+        async with asyncio.timeout(15):
+            while True:
+                try:
+                    return await self.ask(asked)
+                except RuntimeError as error:
+                    if "navigated" not in str(error) and "context" not in str(error):
+                        raise
 
     async def press(self, key: str, shift: bool = False) -> None:
         """Press one key."""

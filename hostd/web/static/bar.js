@@ -1,7 +1,8 @@
-// The top bar and the big word on silence: what is running, what was lost, and whether this is live.
+// The top bar: what is running, what was lost, and why there may be nothing new.
 
 import { by } from "./dom.js";
 import { put } from "./panel.js";
+import { saySilence } from "./silence.js";
 import { bytes, clock, fixed, micro, NONE, wall } from "./text.js";
 
 export function drawBar(state) {
@@ -76,19 +77,13 @@ function sourceOf(source) {
   return typeof source === "string" ? source : NONE;
 }
 
-// `age_ms` null: never heard anything. Says the age in words beside the colour.
+// Why there is nothing new, and from when what is seen is.
 export function drawSilence(state, stale, age_ms, connected) {
-  document.body.classList.toggle("stale", stale);
-  const seconds = age_ms === null ? null : Math.floor(age_ms / 1000);
-  put(by("badge-word"), stale ? "No data" : "Live");
-  put(by("badge-age"), age_ms === null ? "" : stale ? `for ${seconds} s` : `${Math.max(age_ms / 1000, 0).toFixed(1)} s`);
   document.title = stale ? "No data – evokd" : titleOf(state);
-  if (!stale) return;
-  put(by("silence-word"), age_ms === null ? "No data yet" : `No data for ${seconds} s`);
   const why = !connected ? "No connection to the gateway; trying again."
     : state.latest.status?.state === "closed" ? "The case is closed." : "The acquisition is silent: is evokd running?";
   const newest = Math.max(0, ...Object.values(state.latest).map((header) => header.utc_ns || 0));
-  put(by("silence-why"), newest ? `${why} What you see is from ${wall(newest)} and not live.` : why);
+  saySilence(stale, age_ms, newest ? `${why} What you see is from ${wall(newest)} and not live.` : why);
 }
 
 function titleOf(state) {

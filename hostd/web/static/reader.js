@@ -10,6 +10,7 @@ import { drawable, put } from "./panel.js";
 import { peakRow } from "./peak_table.js";
 import { Rights } from "./rights.js";
 import { Gains } from "./scale.js";
+import { saySilence } from "./silence.js";
 import { State } from "./state.js";
 import { clock, fixed, NONE, title } from "./text.js";
 import { drawEmpty, drawWaves, layout, need_uv } from "./waves.js";
@@ -154,11 +155,8 @@ function drawAverage() {
 function look() {
   const age = link.age();
   stale = age === null || age > STALE_MS;
-  document.body.classList.toggle("stale", stale);
-  put(by("badge-word"), stale ? "No data" : "Live");
-  put(by("badge-age"), age === null ? "" : stale ? `for ${Math.floor(age / 1000)} s` : `${Math.max(age / 1000, 0).toFixed(1)} s`);
-  put(by("silence-word"), age === null ? "No data yet" : `No data for ${Math.floor(age / 1000)} s`);
-  put(by("silence-why"), link.connected ? "The acquisition is silent: is evokd running?" : "No connection to the gateway; trying again.");
+  const why = link.connected ? "The acquisition is silent: is evokd running?" : "No connection to the gateway; trying again.";
+  saySilence(stale, age, why);
 }
 
 const keys = {

@@ -5,6 +5,7 @@ import { by, make } from "./dom.js";
 import { causeOf } from "./evidence.js";
 import { Link } from "./link.js";
 import { put } from "./panel.js";
+import { saySilence } from "./silence.js";
 import { clock, fixed, NONE, signed, title } from "./text.js";
 
 const STALE_MS = 2500;
@@ -128,11 +129,7 @@ function said(ms) {
 function look() {
   const age = link.age();
   stale = age === null || age > STALE_MS;
-  document.body.classList.toggle("stale", stale);
-  put(by("badge-word"), stale ? "No data" : "Live");
-  put(by("badge-age"), age === null ? "" : stale ? `for ${Math.floor(age / 1000)} s` : `${Math.max(age / 1000, 0).toFixed(1)} s`);
-  put(by("silence-word"), age === null ? "No data yet" : `No data for ${Math.floor(age / 1000)} s`);
-  put(by("silence-why"), link.connected ? "The gateway is silent." : "No connection to the gateway; trying again.");
+  saySilence(stale, age, link.connected ? "The gateway is silent." : "No connection to the gateway; trying again.");
   const worst = tiles[0]?.alerts[0];
   document.title = stale ? "No data – evokd wall" : worst && worst.priority === "high" ? `!!! ${tiles[0].box} – evokd wall` : "evokd wall";
   ages();

@@ -1,6 +1,7 @@
 """The web gateway against a fake daemon on loopback: state, updates, and everything that goes wrong."""
 
 import asyncio
+import contextlib
 import socket
 
 import aiohttp
@@ -156,6 +157,35 @@ def test_a_browser_that_never_reads_delays_nobody() -> None:
             now = await health(port)
             assert now["clients"] == 2 and now["dropped"] > 100
         writer.transport.abort()
+
+    with FakeBus() as bus, gateway(bus.address) as port:
+        bus.wait_subscribed()
+        run(scenario(port, bus))
+
+
+def test_ten_browsers_each_get_every_event() -> None:
+    events = 400
+
+    async def read(page: Browser) -> list[int]:
+        seqs: list[int] = []
+        while not seqs or seqs[-1] < events:
+            said, _ = await page.until(lambda one: one["topic"] == "event")
+            seqs.append(said["header"]["seq"])
+        return seqs
+
+    async def scenario(port: int, bus: FakeBus) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            pages = [await stack.enter_async_context(browser(port)) for _ in range(10)]
+            for page in pages:
+                await page.until(lambda one: one["topic"] == "rights")
+            reading = asyncio.gather(*map(read, pages))
+            for number in range(events):
+                bus.publish("event", {"text": str(number)})
+                bus.publish("average.x", {"mean_uv": median_ssep(0.1)})
+                if number % 20 == 0:
+                    await asyncio.sleep(0)
+            assert await reading == [list(range(1, events + 1))] * 10
+        assert (await health(port))["missed"] == 0
 
     with FakeBus() as bus, gateway(bus.address) as port:
         bus.wait_subscribed()

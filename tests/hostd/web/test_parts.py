@@ -14,6 +14,7 @@ from hostd.web.board import MAX_TOPICS, Board
 from hostd.web.clients import PER_TOPIC_QUEUED, Outbox
 from hostd.web.frame import pack_frame
 from hostd.web.history import Trend
+from hostd.web.pages import LIBRARY, STATIC, pages
 from hostd.wire import Message
 from tests.support.webclient import array, unframe
 
@@ -183,3 +184,18 @@ def test_a_lost_message_with_nothing_behind_it_is_missed_after_a_second() -> Non
     said("alert", 2, id="a")
     assert not board.behind(said("beat", 99, latest={"alert": 2}), ("alert",))
     assert not board.behind(said("beat", 100, latest="nonsense"), ("alert",))
+
+
+def test_all_pages_together_weigh_less_than_half_a_megabyte() -> None:
+    files = pages()
+    assert {"", "index.html", "wall", "reader", "uplot.js", "uplot.css", "main.js"} - set(files) == {""}
+    if not LIBRARY.is_dir():
+        pytest.skip("no uPlot here: make setup installs it")
+    assert len(files["uplot.js"][0]) > 50_000 and sum(len(body) for body, _ in files.values()) < 500_000
+
+
+def test_the_readme_names_every_file() -> None:
+    told = (STATIC.parent / "README.md").read_text("utf-8")
+    files = [*STATIC.parent.glob("*.py"), *STATIC.glob("*.js")]
+    missing = [path.name for path in files if f"`{path.name}`" not in told and path.name != "__init__.py"]
+    assert missing == []
