@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hostd import options
-from hostd.endpoints import parse_bus, parse_http
+from hostd.endpoints import only_here, parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
 from hostd.signals import stop_event
 
@@ -90,7 +90,11 @@ def run(args: argparse.Namespace) -> int:
     web = None
     places = {"case": case.name, "bus": args.bus, "data": args.data}
     if args.http != "off":
-        parse_http(args.http)
+        if not only_here(parse_http(args.http)[0]):
+            cure = f"--http off, and beside it: evokd web --http {args.http} --tls CERT KEY --keys DIR"
+            raise UsageError(
+                f"--http {args.http} is open to other machines, which evokd run does not serve; {cure}"
+            )
         web = ["--bus", args.bus, "--http", args.http, *shown]
         places["page"] = f"http://{args.http}/"
     link = args.source if remote else None

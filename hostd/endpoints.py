@@ -39,15 +39,20 @@ def is_ipv6(address: str) -> bool:
 def must_have_keys(bus: str) -> None:
     """Raises UsageError unless `bus` is an address that only this machine can reach."""
     host = parse_bus(bus).events.removeprefix("tcp://").rpartition(":")[0].strip("[]")
-    try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):
-        found = set()
-    if not found or not all(map(is_loopback, found)):
+    if not only_here(host):
         raise UsageError(
             f"--bus {bus}: {host} is open to other machines, which need keys: make them with evokd keys and "
             "give --keys DIR, or stay on 127.0.0.1"
         )
+
+
+def only_here(host: str) -> bool:
+    """Whether nobody but this machine can reach what listens at `host`."""
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        found = set()
+    return bool(found) and all(map(is_loopback, found))
 
 
 def parse_http(http: str) -> tuple[str, int]:

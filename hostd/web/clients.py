@@ -22,6 +22,8 @@ SOCKET_BUFFER_BYTES = 1 << 17
 REPLACEABLE = ("sweep.", "average.", "gateway", "wall", "reading.", "reference.", "spectrum")
 SCROLLING = ("wave.", "emg.audio")
 """Each is a piece of what went before: of two seconds of them the oldest go, which the page sees."""
+OUTSIDE = ("gateway", "rights")
+"""What somebody hears who has not been let in yet."""
 ASKED_FOR = ("emg.audio", "halves")
 """What a browser gets only if it says so."""
 
@@ -30,6 +32,7 @@ class Outbox:
     """Frames waiting for one browser, and what it asked for beside the usual. One thread (the loop's)."""
 
     def __init__(self, events_queued: int = EVENTS_QUEUED) -> None:
+        self.admitted = True  # until then only what is said to it by name: rights, and that we are there
         self.wants: frozenset[str] = frozenset()
         self._frames: deque[tuple[str, bytes]] = deque()
         self._waiting: Counter[str] = Counter()
@@ -40,6 +43,8 @@ class Outbox:
 
     def put(self, topic: str, frame: bytes) -> None:
         """Queue `frame`; over its limit a replaceable topic drops its oldest, any other overflows."""
+        if not self.admitted and topic not in OUTSIDE:
+            return
         if topic.startswith(REPLACEABLE):
             self._make_room(topic, PER_TOPIC_QUEUED)
         elif topic.startswith(SCROLLING):
@@ -50,6 +55,12 @@ class Outbox:
             self._frames.append((topic, frame))
             self._waiting[topic] += 1
         self._filled.set()
+
+    def admit(self, first: Iterable[bytes]) -> None:
+        """From here on everything, the `first` frames before it."""
+        self.admitted = True
+        for frame in first:
+            self.put("state", frame)
 
     def _make_room(self, topic: str, most: int) -> None:
         if self._waiting[topic] < most:
@@ -121,8 +132,8 @@ class Clients:
         outbox = Outbox()
         # No await between these lines: nothing can be published between the state and the first update.
         visitor = meet(outbox)
-        for frame in first():
-            outbox.put("state", frame)
+        if outbox.admitted:
+            outbox.admit(first())
         self.outboxes.add(outbox)
         self._transports.add(transport)
         sender = asyncio.create_task(_send_all(ws, outbox, transport))

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from hostd import options
-from hostd.endpoints import parse_bus, parse_http
+from hostd.endpoints import only_here, parse_bus, parse_http
 from hostd.errors import UsageError
 from hostd.signals import stop_event
 
@@ -22,6 +22,8 @@ def add_options(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--tls", nargs=2, type=Path, metavar=("CERT", "KEY"), help="serve https (PEM files)")
     p.add_argument("--name", action="append", default=[], help="another name of this machine")
+    text = "browsers of other machines look without a key"
+    p.add_argument("--anyone-looks", action="store_true", help=text)
     p.add_argument("--raw-mb", type=int, default=128, metavar="MB", help="samples of a box kept for readers")
     p.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
 
@@ -54,6 +56,12 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"evokd web: {scheme}://{host}:{port}/{pages}\n")
         sys.stdout.flush()
 
-    web = WebOptions(of, args.http, key, tls, tuple(args.name), args.raw_mb << 20)
+    if not (
+        args.anyone_looks or (tls is not None and key is not None) or only_here(parse_http(args.http)[0])
+    ):
+        cure = "give --tls and --keys, so that who looks shows a key, or --anyone-looks, or stay on 127.0.0.1"
+        raise UsageError(f"--http {args.http} is open to other machines; {cure}")
+    names, raw_bytes = tuple(args.name), args.raw_mb << 20
+    web = WebOptions(of, args.http, key, tls, names, raw_bytes, args.anyone_looks)
     serve(web, ready, stop_event(args.supervised))
     return 0

@@ -33,6 +33,7 @@ from hostd.web.wall import Wall
 MAX_CLIENTS = 64
 ALIVE_MS = 3000
 RAW_BYTES = 128 << 20
+FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class WebOptions:
     """What to serve where: boxes by name with their buses, `http` "HOST:PORT" (port 0 takes a free one).
 
     `tls` (certificate, key) makes it https; `names`: other names of this machine that browsers may use;
-    `raw_bytes`: samples of each box that are kept for readers.
+    `raw_bytes`: samples of each box that are kept for readers. `anyone_looks`: a browser of another machine
+    sees everything without a key.
     """
 
     boxes: Mapping[str, str]
@@ -49,6 +51,7 @@ class WebOptions:
     tls: tuple[Path, Path] | None = None
     names: tuple[str, ...] = ()
     raw_bytes: int = RAW_BYTES
+    anyone_looks: bool = False
     known: frozenset[str] = field(default_factory=own_names)
 
 
@@ -151,9 +154,20 @@ class _Gateway:
         if sum(len(one) for one in self._everybody()) >= MAX_CLIENTS:
             raise web.HTTPServiceUnavailable(text=f"{MAX_CLIENTS} displays are connected; close one\n")
         if wall:
+            if not (self._options.anyone_looks or self._at(request).here):
+                cure = "look from the box, or start it with --anyone-looks"
+                raise web.HTTPForbidden(text=f"the wall is not for other machines; {cure}\n")
             return await self._wall.clients.serve(request, self._wall.first, self._wall.meet)
-        at = _at(request)
+        at = self._at(request)
         return await box.clients.serve(request, box.first, lambda outbox: box.meet(outbox, at))
+
+    def _at(self, request: web.Request) -> At:
+        """Where a browser is. A proxy on this machine would make every browser one of this machine's: none
+        that says that it speaks for others is taken for the cart."""
+        address = request.remote or ""
+        forwarded = any(name in request.headers for name in FORWARDED)
+        here = not forwarded and Peer(b"", address).here
+        return At(address, here, request.secure, self._options.anyone_looks)
 
     def _everybody(self) -> list[Clients]:
         return [self._wall.clients, *(box.clients for box in self.boxes.values())]
@@ -185,14 +199,6 @@ def _app(gateway: _Gateway) -> web.Application:
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
-
-
-def _at(request: web.Request) -> At:
-    """Where a browser is. A proxy on this machine would make every browser one of this machine's: none that
-    says that it speaks for others is taken for the cart."""
-    address = request.remote or ""
-    forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"))
-    return At(address, not forwarded and Peer(b"", address).here, request.secure)
 
 
 def _context(certificate: Path, key: Path) -> ssl.SSLContext:

@@ -6,7 +6,7 @@ answered with nothing: a page of ours says no such thing.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,11 +49,13 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Where a browser is: its address, on this machine or not, and whether nobody can listen on the way."""
+    """Where a browser is: its address, on this machine or not, whether nobody can listen on the way; and
+    whether it may look before it has shown a key."""
 
     address: str
     here: bool
     secure: bool
+    looks: bool = True
 
 
 class BoxDoor(Protocol):
@@ -65,6 +67,9 @@ class BoxDoor(Protocol):
 
     def answer(self, ping: float | None) -> bytes:
         """Frame `gateway`."""
+
+    def first(self) -> Iterator[bytes]:
+        """What somebody who comes is told first."""
 
     def read(self, outbox: Outbox, wanted: dict[str, Any], key: Secret | None) -> None:
         """Average anew for this browser, or no longer. Raises UsageError."""
@@ -78,6 +83,8 @@ class Visitor:
         self._name = ""
         self._role = "observer"
         self._tasks: set[asyncio.Task[None]] = set()
+        self._shown: Secret | None = None
+        outbox.admitted = at.here or at.looks
         self._desk = self._make_desk(box.key)
         outbox.put("gateway", box.answer(None))
         self.greet()
@@ -133,6 +140,7 @@ class Visitor:
             self._tell("rights", {"error": str(error)})
             return
         self._desk.close()
+        self._shown = None if key is self._box.key else key
         self._desk = self._make_desk(key)
         self.greet()
 
@@ -144,8 +152,10 @@ class Visitor:
             self._tell("rights", {"error": str(error)})
             return
         self._role = str(rights.get("role"))
+        if self._shown is not None and not self._outbox.admitted:
+            self._outbox.admit(self._box.first())
         told = {key: rights.get(key) for key in ("role", "may", "key", "evokd")}
-        self._tell("rights", told | {"name": self._name, "error": ""})
+        self._tell("rights", told | {"name": self._name, "error": "", "admitted": self._outbox.admitted})
 
     async def _asked(self, ask: Ask) -> None:
         reply = await self._desk.ask(ask.command, ask.args)
@@ -153,7 +163,7 @@ class Visitor:
 
     def _read(self, wanted: dict[str, Any]) -> None:
         try:
-            if wanted and self._role == "observer":
+            if wanted and (self._role == "observer" or not self._outbox.admitted):
                 raise UsageError("raw samples are not for observers; sign in with a technologist's key")
             self._box.read(self._outbox, wanted, self._desk.key)
         except UsageError as error:

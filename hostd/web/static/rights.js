@@ -36,6 +36,10 @@ export class Rights {
     put(by("sign-in-place"), header.here ? "This browser is on the box." : header.secure
       ? "This browser is elsewhere: a key allows everything but currents and alarm signals."
       : "This browser is elsewhere and not on https: it can look, mark and stop.");
+    if (header.admitted === false && !by("sign-in-dialog").open) {
+      put(by("sign-in-error"), "This box is shown to other machines only with a key of its own.");
+      by("sign-in-dialog").showModal();
+    }
     this.onChange();
   }
 

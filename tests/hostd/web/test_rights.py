@@ -1,6 +1,9 @@
 """What a browser may ask of a box, from where, with which key; others' pages and names get nowhere."""
 
 import asyncio
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import aiohttp
 import numpy as np
 import pytest
 
+from hostd.cli import main
 from hostd.web import desk
 from hostd.web.guard import known_host, own_names, same_origin
 from tests.hostd.web.test_reading import CHANNELS, TOML, blocks, raw
@@ -29,6 +33,12 @@ async def ask(page: Browser, number: int, command: str, **args: Any) -> dict[str
     await page.ws.send_json({"ask": {"id": number, "command": command, "args": args}})
     said, _ = await page.until(lambda one: one["topic"] == "reply" and one["header"]["id"] == number)
     return said["header"]
+
+
+async def heard(page: Browser, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """A frame that has come already, or comes."""
+    before = [one for one in page.seen if wanted(one)]
+    return before[-1] if before else (await page.until(wanted))[0]
 
 
 def test_a_browser_here_may_what_the_gateway_may_and_the_box_hears_who_asks() -> None:
@@ -85,6 +95,91 @@ def test_a_browser_elsewhere_observes_and_its_key_does_not_travel_in_the_open() 
         bus.may = ALL
         bus.wait_subscribed()
         run(scenario(port))
+
+
+def test_elsewhere_nothing_is_seen_before_a_key_is_shown_or_anyone_looks() -> None:
+    async def scenario(port: int, bus: FakeBus, looks: bool) -> None:
+        bus.publish("status", status_fields({}))
+        await asyncio.sleep(0)
+        at = f"http://127.0.0.1:{port}/ws"
+        away = {"X-Forwarded-For": "10.0.0.9"}
+        async with aiohttp.ClientSession() as session, session.ws_connect(at, headers=away) as ws:
+            page = Browser(ws)
+            assert (await rights(page))["admitted"] is looks
+            bus.publish("event", {"text": "secret"})
+            async with browser(port) as here:
+                await here.topic("event")
+            await ws.send_json({"read": {"test": "left"}})
+            await ws.send_json({"ping": 7})
+            await page.until(lambda one: one["topic"] == "gateway" and one["header"]["ping"] == 7)
+            assert ({one["topic"] for one in page.seen} <= {"gateway", "rights"}) is not looks
+            wall = session.ws_connect(at + "?view=wall", headers=away)
+            if looks:
+                async with wall:
+                    return
+            with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                await wall
+            assert caught.value.status == 403
+
+    for looks in (False, True):
+        with FakeBus() as bus, gateway(bus.address, anyone_looks=looks) as port:
+            bus.wait_subscribed()
+            run(scenario(port, bus, looks))
+
+
+def test_a_key_shown_from_elsewhere_over_https_lets_in_and_starts_no_current(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate")
+    keys = made(tmp_path / "keys")
+    text = (tmp_path / "keys" / "anna.secret").read_text()
+    pem = tmp_path / "cert.pem", tmp_path / "key.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=box"]
+    subprocess.run([*make, "-out", pem[0], "-keyout", pem[1]], check=True, capture_output=True)
+
+    async def scenario(port: int) -> None:
+        at, away = f"https://127.0.0.1:{port}/ws", {"X-Forwarded-For": "10.0.0.9"}
+        async with aiohttp.ClientSession() as session, session.ws_connect(at, headers=away, ssl=False) as ws:
+            page = Browser(ws)
+            told = await rights(page)
+            assert told["admitted"] is False and told["secure"] is True and told["role"] == "observer"
+            await ws.send_json({"sign_in": {"name": "Ann", "key": text}})
+            told = await rights(page, role="remote")
+            assert told["admitted"] is True and told["key"]["name"] == "anna"
+            assert not {"stim.arm", "stim.fire", "alarm.signal"} & set(told["may"])
+            await heard(page, lambda one: one["topic"] == "status")
+            assert (await ask(page, 1, "stim.arm", test="left_median"))["error"]["code"] == "not_allowed"
+            assert (await ask(page, 2, "test.stop", test="left_median"))["ok"] is True
+            assert (await ask(page, 3, "mark", text="seen"))["ok"] is True
+            said = await heard(page, lambda one: one["topic"] == "event" and one["header"]["text"] == "seen")
+            assert "Ann from 127.0.0.1, anna (technologist)" in said["header"]["author"]
+
+    with (
+        LiveHost(keys=tmp_path / "keys", asks=keys["engineer"]) as host,
+        gateway(host.bus, key=keys["observer"], tls=pem) as port,
+    ):
+        run(scenario(port))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--http", "0.0.0.0:0"], "open to other machines; give --tls and --keys"),
+        (["--http", "0.0.0.0:0", "--tls", "a.pem", "b.pem"], "open to other machines; give --tls and --keys"),
+        (["--tls", "a.pem", "b.pem"], "--tls a.pem b.pem: No such file or directory"),
+        (["--box", "x"], "--box 'x' is not NAME=tcp://HOST:PORT"),
+        (["--box", "x=tcp://127.0.0.1:1", "--box", "x=tcp://127.0.0.1:9"], "is there already"),
+        (["--box", "x=udp://127.0.0.1:1"], "is not an endpoint"),
+        (["--raw-mb", "0"], "--raw-mb 0 is not from 1 to 16384"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["web", *words]) == 2
+    told = capsys.readouterr().err
+    assert said in told and told.count("\n") == 1
+    assert main(["run", "--http", "0.0.0.0:5780"]) == 2
+    assert "evokd web --http 0.0.0.0:5780 --tls CERT KEY" in capsys.readouterr().err
 
 
 def test_keys_are_shown_to_the_box_and_what_is_none_is_said_in_a_line(tmp_path: Path) -> None:
@@ -267,7 +362,7 @@ def test_raw_samples_are_not_for_who_only_observes() -> None:
             said, _ = await page.until(lambda one: one["topic"] == "reading.error")
             assert "not for observers" in said["header"]["text"]
 
-    with FakeBus() as bus, gateway(bus.address) as port:
+    with FakeBus() as bus, gateway(bus.address, anyone_looks=True) as port:
         bus.wait_subscribed()
         run(scenario(port))
 
