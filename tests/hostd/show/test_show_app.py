@@ -111,8 +111,12 @@ def test_a_resize_is_drawn_at_once() -> None:
         desk.hear(*case(Said()))
         for size in ((160, 48), (60, 16), (20, 5), (1, 1), (80, 24)):
             await pilot.resize_terminal(*size)
-            await pilot.pause()
-            lines = desk.app.query_one(Picture).lines
+            lines = []
+            for _ in range(500):  # Textual lays out by a timer of its own
+                await pilot.pause()
+                lines = desk.app.query_one(Picture).lines
+                if len(lines) == size[1]:
+                    break
             assert len(lines) == size[1] and all(len(plain_text(line)) == size[0] for line in lines)
 
     desk.run(test)
