@@ -1,5 +1,5 @@
-"""Textual's pilot waits until the whole process rests, a second at most for every key: in a process where other
-tests left a thread that works it waits that long each time. What it waits for is its own loop."""
+"""Textual's pilot waits until the whole process rests, a second at most for each key: in a process where
+other tests left a thread that works it waits that long each time. What it waits for is its own loop."""
 
 import asyncio
 

@@ -199,7 +199,8 @@ def test_the_reader_chooses_and_the_cart_is_not_disturbed(devtools: int) -> None
             await page.ask("document.getElementById('choice').requestSubmit()")
             await page.until("evokd.own.reading.average?.n_sweeps > 60")
             assert await page.ask("evokd.own.reading.average.derivations") == ["CP4-Fpz", "EPL-EPR"]
-            rows = await page.until("[...document.querySelectorAll('#peaks tr')].map((row) => row.innerText)")
+            await page.until("document.querySelector('#peaks tr')")
+            rows = await page.ask("[...document.querySelectorAll('#peaks tr')].map((row) => row.innerText)")
             assert len(rows) == 1 and rows[0].startswith("N9") and "present" in rows[0]
             said = await page.ask("document.querySelector('#view .facts').innerText")
             assert "sweeps" in said and "30–500 Hz" in said
