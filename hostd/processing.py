@@ -189,6 +189,7 @@ class Processing:
                 "gaps": [[g.index, g.length] for g in block.gaps],
                 "lsb_uv": list(self._description.lsb_uv),
                 "offset_uv": list(self._description.offset_uv),
+                "latency_offset_samples": self._description.latency_offset_samples,
             }
             self._bus.post(Outgoing("raw", block.first_index, fields))
 

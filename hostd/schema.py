@@ -102,7 +102,11 @@ class Status(Header, kw_only=True):
 
 
 class Raw(Header, kw_only=True):
-    """Per block, only while somebody subscribes: counts (time, channel); uV = counts*lsb_uv + offset_uv."""
+    """Per block, only while somebody subscribes: counts (time, channel); uV = counts*lsb_uv + offset_uv.
+
+    Row k behind the first one whose trigger bit is up lies (k + latency_offset_samples) / rate after its
+    stimulus (the converter's delay, and the edge's own).
+    """
 
     first_index: int
     counts: Array
@@ -110,6 +114,7 @@ class Raw(Header, kw_only=True):
     gaps: list[tuple[int, int]]
     lsb_uv: list[float]
     offset_uv: list[float]
+    latency_offset_samples: float = 0.0
 
 
 class Sweep(Header, kw_only=True):

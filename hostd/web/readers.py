@@ -103,8 +103,8 @@ class Readers:
         rate_hz = float(status.header["rate_hz"])
         case = self._case_of(self.ring.boot, rate_hz, key)
         plan = planned(case, said, rate_hz)
-        delay = status.header.get("timebase", {}).get("filter_delay_samples", 0.0)
-        of = Description("raw", rate_hz, case.channels, self.ring.lsb_uv, self.ring.offset_uv, delay, 8)
+        scale, latency = (self.ring.lsb_uv, self.ring.offset_uv), self.ring.latency_offset_samples
+        of = Description("raw", rate_hz, case.channels, *scale, latency, 8)
         low_s, high_s = said.span_s or (0.0, None)
         until = None if high_s is None else round(high_s * rate_hz)
         made = {"reading": Averaging(case, plan, of, round(low_s * rate_hz), until)}

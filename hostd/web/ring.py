@@ -30,6 +30,7 @@ class Ring:
         self.boot = ""
         self.lsb_uv: tuple[float, ...] = ()
         self.offset_uv: tuple[float, ...] = ()
+        self.latency_offset_samples = 0.0
 
     def add(self, message: Message) -> None:
         """Take one `raw` message; what is malformed, or older than the newest sample, is dropped."""
@@ -37,7 +38,7 @@ class Ring:
         try:
             block = _block(message)
             lsb_uv, offset_uv = _floats(header["lsb_uv"]), _floats(header["offset_uv"])
-            boot = str(header["boot"])
+            boot, latency = str(header["boot"]), float(header.get("latency_offset_samples", 0.0))
         except (KeyError, TypeError, ValueError):
             return
         if not len(lsb_uv) == len(offset_uv) == block.counts.shape[1]:
@@ -47,6 +48,7 @@ class Ring:
                 self._blocks.clear()
                 self._bytes = 0
                 self.boot, self.lsb_uv, self.offset_uv = boot, lsb_uv, offset_uv
+                self.latency_offset_samples = latency
             if self._blocks:
                 end = self._blocks[-1].end_index
                 if block.first_index < end:

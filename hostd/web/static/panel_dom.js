@@ -21,7 +21,7 @@ export function buildPanel(test, number) {
       <div class="waves"><canvas role="img"></canvas></div>
       <div class="fall"><canvas role="img" aria-label="The last averages, one below the other"></canvas></div>
       <div class="table"><table>
-        <thead><tr><th scope="col">Peak</th><th scope="col">Latency ms</th><th scope="col">Amplitude µV</th>
+        <thead><tr><th scope="col">Peak</th><th scope="col"><span class="long">Latency </span>ms</th><th scope="col"><span class="long">Amplitude </span>µV</th>
           <th scope="col" title="latency against the baseline">Δ ms</th><th scope="col" title="amplitude against the baseline">Δ %</th>
           <th scope="col">State</th></tr></thead>
         <tbody class="peaks"></tbody>

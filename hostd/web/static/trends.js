@@ -7,7 +7,7 @@ import { clockStep } from "./scale.js";
 import { clock, fixed, micro, muscle } from "./text.js";
 
 const SHORTEST_S = 300;
-const AXIS = 44;
+const AXIS = 36;
 const DRAWN = 300;
 const KINDS = {
   latency: { column: 1, factor: 1.1, said: "+10 %", least: 2, unit: "ms", text: (value) => fixed(value, 1) },

@@ -6,7 +6,7 @@ import { causeOf } from "./evidence.js";
 import { Link } from "./link.js";
 import { put } from "./panel.js";
 import { saySilence } from "./silence.js";
-import { clock, fixed, NONE, signed, title } from "./text.js";
+import { clock, fixed, muscle, NONE, signed, title } from "./text.js";
 
 const STALE_MS = 2500;
 const LOOK_MS = 250;
@@ -99,8 +99,8 @@ function need(one) {
 function testLine(one) {
   const line = make("li", one.present ? "" : one.had_baseline ? "lost" : "unseen");
   const since = minute(one.since_s);
-  line.append(make("b", "", title(one.test)), make("span", "", `${one.peak ?? ""}`),
-    make("span", "", one.present ? `${fixed(one.latency_ms, 1)} ms ${one.change_pct == null ? "" : `${signed(one.change_pct, 0)} %`}` : one.had_baseline ? "absent" : "not seen yet"),
+  line.append(make("b", "", title(one.test)), make("span", "", one.peak ? muscle(one.peak) : ""),
+    make("span", "", one.present ? `${fixed(one.latency_ms, 1)} ms${one.change_pct == null ? "" : ` ${signed(one.change_pct, 0)} %`}` : one.had_baseline ? "absent" : "not seen yet"),
     make("span", "since", one.since_s == null ? NONE : since < 1 ? "now" : `${since} min ago`));
   return line;
 }

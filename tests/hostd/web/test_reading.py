@@ -10,11 +10,14 @@ import pytest
 from hostd import casefile, wire
 from hostd.case import Case
 from hostd.errors import UsageError
+from hostd.fixture.course import Course
+from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hostd.web.reading import Averaging, planned, wanted
 from hostd.web.ring import Ring
 from hostd.wire import Message
 from hw.link import Description
+from hw.model.scenario import Scenario
 from hw.samples import Gap, SampleBlock
 from tests.support.fakebus import MEDIAN
 
@@ -38,7 +41,7 @@ line = 2
 rate_hz = 5.1613
 derivations = ["CP3-CP4"]
 """
-OF = Description("raw", RATE_HZ, CHANNELS, (LSB_UV,) * 6, (0.0,) * 6, 1.5, 8)
+OF = Description("raw", RATE_HZ, CHANNELS, (LSB_UV,) * 6, (0.0,) * 6, -0.5, 8)
 PERIOD = 775
 
 
@@ -82,6 +85,7 @@ def raw(block: SampleBlock, boot: str = "b1") -> Message:
         "gaps": [(gap.index, gap.length) for gap in block.gaps],
         "lsb_uv": list(OF.lsb_uv),
         "offset_uv": list(OF.offset_uv),
+        "latency_offset_samples": OF.latency_offset_samples,
     }
     return Message("raw", *wire.pack_arrays(fields))
 
@@ -232,3 +236,28 @@ def test_what_makes_no_sense_is_one_line(chosen: dict, words: str) -> None:
         said = wanted({"test": "left", **chosen})
         Averaging(case(), planned(case(), said, RATE_HZ), OF, 0, None)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_reading_of_what_a_box_sends_raw_is_the_boxs_own_average() -> None:
+    """The whole way: a simulated box, its raw messages, the ring, the reader; times of rows included."""
+    of_case = casefile.procedure("median_ssep")
+    course = Course(of_case, Scenario(), 14.0, 3, raw=True)
+    said: dict[tuple[int, int], Outgoing] = {}
+    kept = Ring(1 << 26)
+    for _, message in course.messages():
+        if message.topic == "raw":
+            header = {"boot": "b1", **message.fields}
+            kept.add(Message("raw", *wire.pack_arrays(header)))
+        if message.topic == "average.left_median":
+            said[message.fields["first_index"], message.fields["last_index"]] = message
+    assert kept.latency_offset_samples == course.description.latency_offset_samples != 0.0
+    scale = kept.lsb_uv, kept.offset_uv
+    of = Description("raw", of_case.rate_hz, of_case.channels, *scale, kept.latency_offset_samples, 8)
+    reading = Averaging(
+        of_case, planned(of_case, wanted({"test": "left_median"}), of_case.rate_hz), of, 0, None
+    )
+    assert reading.advance(kept)
+    mine = reading.newest["average"].fields
+    box = said[mine["first_index"], mine["last_index"]].fields
+    assert mine["n_sweeps"] == box["n_sweeps"] > 25 and mine["t0_ms"] == box["t0_ms"]
+    assert mine["mean_uv"].tobytes() == box["mean_uv"].tobytes()
