@@ -114,7 +114,7 @@ class Raw(Header, kw_only=True):
     gaps: list[tuple[int, int]]
     lsb_uv: list[float]
     offset_uv: list[float]
-    latency_offset_samples: float = 0.0
+    latency_offset_samples: float
 
 
 class Sweep(Header, kw_only=True):

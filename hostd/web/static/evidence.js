@@ -11,6 +11,8 @@ const KNOWN = new Set(["rule", "index", "since_index", "responses", "sites", "wh
 export function evidenceOf(alert, state, ticked, onTick) {
   const evidence = alert.evidence ?? {};
   const root = make("div", "evidence");
+  checklist(root, alert, list(evidence.checklist), ticked, onTick);
+  steps(root, state.ledger.get(alert.id), state);
   section(root, "Fell", list(evidence.responses).map(fallen));
   section(root, "Control", list(evidence.sites).filter((one) => one.control).map(site));
   section(root, "Everything else", list(evidence.sites).filter((one) => !one.control).map(site));
@@ -22,8 +24,6 @@ export function evidenceOf(alert, state, ticked, onTick) {
   causes(root, alert);
   section(root, "Other", Object.entries(evidence).filter(([key]) => !KNOWN.has(key)).map(([key, value]) =>
     make("li", "", `${key.replace(/_/g, " ")}: ${plain(value)}`)));
-  steps(root, state.ledger.get(alert.id), state);
-  checklist(root, alert, list(evidence.checklist), ticked, onTick);
   return root;
 }
 
@@ -58,9 +58,9 @@ function share(name, ratio, more) {
 function fallen(one) {
   if (typeof one?.ratio !== "number") return make("li", "", `${derivation(String(one?.name))}: changed`);
   const ci = list(one.ratio_ci);
-  const range = ci.length === 2 ? ` (${percent(ci[0])} to ${percent(ci[1])})` : "";
+  const range = ci.length === 2 ? `${percent(ci[0])} to ${percent(ci[1])}, ` : "";
   const row = share(derivation(String(one.name)), one.ratio, percent(one.ratio));
-  row.append(make("small", "", `${range ? `${range.trim()}, ` : ""}${one.sweeps} sweeps, ${one.replicates} after the suspicion`));
+  row.append(make("small", "", `${range}${one.sweeps} sweeps, ${one.replicates} after the suspicion`));
   return row;
 }
 
