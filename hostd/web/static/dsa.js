@@ -36,7 +36,7 @@ export function drawDsa(c, width, height, spectra, row, seconds, edge_hz) {
   for (let f = 0; f <= hz.at(-1); f += 10) c.fillText(String(f), LEFT - 4, TOP + high * (1 - f / hz.at(-1)));
   c.textBaseline = "top";
   c.textAlign = "left";
-  c.fillText(`${derivation(derivations[row] ?? "")}, Hz`, LEFT, 2);
+  if (wide > 130 || edge_hz == null) c.fillText(`${derivation(derivations[row] ?? "")}, Hz`, LEFT, 2);
   c.textAlign = "right";
   if (edge_hz != null) c.fillText(`SEF95 ${edge_hz.toFixed(1)} Hz`, width - RIGHT, 2);
   c.textBaseline = "bottom";

@@ -9,6 +9,8 @@ import { muscle } from "./text.js";
 const SPAN_S = { free_emg: 10, eeg: 10 };
 const LEFT = 84, TOP = 4, BOTTOM = 4;
 const ERASE = 14;
+const HEADROOM = 3;
+const EVERY = 7; // of the values, to tell how large they are
 const CATCH_UP = 4; // frames in which what has arrived is on the screen
 
 export class Scroll {
@@ -71,11 +73,9 @@ export class Scroll {
 
   // Microvolts per row's half, from the sizes of the last seconds; a change begins a clean screen.
   gain() {
-    // Of the last four seconds all but the largest fifth: a stimulus must not flatten the muscles.
     const sizes = this.largest.slice(-40).sort((a, b) => a - b);
-    const tallest = sizes[Math.floor((sizes.length - 1) * (sizes.length < 10 ? 0.3 : 0.8))] ?? 0;
-    const floor = this.header.modality === "free_emg" ? 20 : 10;
-    const wanted = step125(Math.max(tallest * 1.1, floor));
+    const usual = sizes[Math.floor((sizes.length - 1) * 0.8)] ?? 0;
+    const wanted = step125(Math.max(usual * HEADROOM, this.header.modality === "free_emg" ? 50 : 10));
     if (wanted > this.step_uv || wanted < this.step_uv / 4) {
       this.step_uv = wanted;
       this.clear();
@@ -120,12 +120,15 @@ export class Scroll {
     return true;
   }
 
+  // How large most of a message is: all but the largest twentieth, so that a stimulus, which is short and in few
+  // channels, does not flatten the muscles.
   measure({ uv, low_uv }) {
-    let most = 0;
+    const sizes = [];
     for (const field of [uv, low_uv]) {
-      if (field) for (const value of field.values) if (Math.abs(value) > most) most = Math.abs(value);
+      for (let k = 0; field && k < field.values.length; k += EVERY) if (field.values[k] === field.values[k]) sizes.push(Math.abs(field.values[k]));
     }
-    this.largest.push(most);
+    sizes.sort((a, b) => a - b);
+    this.largest.push(sizes[Math.floor((sizes.length - 1) * 0.95)] ?? 0);
     if (this.largest.length > 120) this.largest.shift();
   }
 
