@@ -45,7 +45,7 @@ def gateway(bus: str) -> Iterator[int]:
     """`evokd web` at `bus`; its port."""
     port = free_block(1)
     command = [sys.executable, "-m", "hostd", "web", "--bus", bus, "--http", f"127.0.0.1:{port}"]
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         yield port
     finally:
