@@ -167,6 +167,15 @@ def test_what_a_technologist_does(devtools: int) -> None:
             assert await page.ask(texts) == ["Stop", "Baseline"], "it runs"
             await click(page, '[data-test="left_median"] [data-command="baseline.set"]')
             await click(page, '[data-test="left_median"] [data-command="test.stop"]')
+            start = '[data-test="right_median"] [data-command="test.start"]'
+            assert await page.ask(f"document.querySelector('{start}').disabled"), "not armed"
+            status(bus, stimulation={"armed_s": {"right_median": 30.0}})
+            await page.until(f"!document.querySelector('{start}').disabled")
+            await click(page, start)
+            await page.press("m")
+            await page.until("document.getElementById('mark-dialog').open")
+            await click(page, "#mark-quick button")
+            await page.until("!document.getElementById('mark-dialog').open")
             await page.press("m")
             await page.until("document.getElementById('mark-dialog').open")
             await page.ask("document.getElementById('mark-text').value = 'rod in'")
@@ -182,9 +191,10 @@ def test_what_a_technologist_does(devtools: int) -> None:
             await page.press("X", shift=True)
             await page.until(f"{said}.innerText === 'stim.stop: done'")
             assert [command for command, _ in bus.asked] == [
-                *("stim.arm", "stim.fire", "baseline.set", "test.stop", "mark", "case.critical"),
-                *("alarm.signal", "impedance.start", "stim.stop"),
+                *("stim.arm", "stim.fire", "baseline.set", "test.stop", "test.start", "mark", "mark"),
+                *("case.critical", "alarm.signal", "impedance.start", "stim.stop"),
             ]
+            assert bus.asked[5][1]["text"] == "incision" and bus.asked[4][1] == {"test": "right_median"}
             asked = dict(bus.asked)
             assert asked["mark"] == {
                 "text": "rod in",
@@ -243,8 +253,11 @@ def test_an_alert_is_seen_heard_explained_acknowledged_and_gone(devtools: int) -
             alert(bus, "acknowledged")
             await page.until("evokd.alarm.sounding === null")
             assert await page.ask(f"{flash}.animationName") == "none", "seen: shown, and quiet"
-            await click(page, "#banner .buttons button:nth-child(2)")
-            await page.until("document.getElementById('said').innerText === 'alert.note: done'")
+            for step, button in (("told", 2), ("acted", 3)):
+                asked = await page.ask("evokd.link.number")
+                await click(page, f"#banner .buttons button:nth-child({button})")
+                await page.until(f"evokd.link.number > {asked} && evokd.link.asked.size === 0")
+                assert bus.asked[-1] == ("alert.note", {"id": "change-1", "step": step})
             alert(
                 bus,
                 "raised",
