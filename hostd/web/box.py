@@ -41,7 +41,7 @@ class Box:
         self.clients = Clients()
         self.metrics = Metrics()
         self.refused = 0
-        self._stop, self._told = stop, told
+        self._stop, self._told, self._whole = stop, told, whole
         self._feed = Feed(bus, self._post, stop, key, ALL if whole else OVERVIEW)
         self._readers = Readers(bus, raw_bytes, stop)
         self._visitors: set[Visitor] = set()
@@ -69,6 +69,7 @@ class Box:
     def meet(self, outbox: Outbox, at: At) -> Visitor:
         """A browser has come."""
         self._feed.want(ALL)
+        self._readers.listen(self.key)
         visitor = Visitor(self, outbox, at, self._visitors.discard)
         self._visitors.add(visitor)
         return visitor
@@ -114,7 +115,8 @@ class Box:
             alert = alert or message.topic in ("alert", "alarms")
             if self.board.boot != before:
                 self._feed.want_snapshot()
-                self._readers.listen(self.key)
+                if self._whole:  # of a wall of boxes only those that somebody has opened
+                    self._readers.listen(self.key)
                 for visitor in self._visitors:
                     visitor.greet()
             self._forward(message)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from typing import Any
 
+import pytest
 import zmq
 
 from hostd.web.board import Board
@@ -165,8 +166,11 @@ def test_only_what_the_wall_shows_is_heard_until_a_box_is_opened() -> None:
             await page.until(lambda said: said["topic"] == "gateway" and said["header"]["ping"] == 4)
             for nonsense in ("x", "{}", '{"ping": []}'):
                 await page.ws.send_str(nonsense)
+        with pytest.raises(TimeoutError):
+            one.wait_raw(True, 0.2)
         async with browser(port, "?box=a") as page:
             await page.topic("average.left")
+            one.wait_raw(True)
 
     with (
         FakeBus() as one,
