@@ -68,6 +68,8 @@ class Desk:
                 self._asker, asked, *args
             )
             return reply
+        except ValueError as error:
+            raise BusError(f"{self._bus} answers what is no reply: {error}") from None
         finally:
             self._waiting -= 1
 

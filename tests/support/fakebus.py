@@ -63,6 +63,7 @@ class FakeBus:
         self.greeted: list[dict[str, Any]] = []  # what each `hello` said
         self.may = OBSERVERS_MAY
         self.hangs: set[str] = set()  # commands that are never answered
+        self.babbles: set[str] = set()  # commands that are answered by what is no reply
         self.refusals: dict[str, str] = {}  # by command: what to answer in place of done
         self.toml = ""
         self.results: dict[str, dict[str, Any]] = {}  # by command: what to answer instead
@@ -150,6 +151,9 @@ class FakeBus:
             *envelope, body = self._control.recv_multipart()
             asked = wire.decode_map(body)
             if asked["command"] in self.hangs:
+                continue
+            if asked["command"] in self.babbles:
+                self._control.send_multipart([*envelope, b"\xc1 no map"])
                 continue
             reply = {"id": asked["id"], **self._reply(asked["command"], asked.get("args") or {})}
             self._control.send_multipart([*envelope, wire.encode_map(reply)])

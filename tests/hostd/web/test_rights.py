@@ -259,6 +259,24 @@ def test_a_box_that_is_away_is_said_and_asked_again_when_it_comes(monkeypatch: p
         run(scenario(port, address))
 
 
+def test_a_box_that_babbles_is_said_and_harms_nobody() -> None:
+    async def scenario(port: int, bus: FakeBus) -> None:
+        bus.babbles |= {"hello", "mark"}
+        async with browser(port) as page:
+            assert "no reply" in (await rights(page))["error"]
+            bus.babbles -= {"hello"}
+            await page.ws.send_json({"sign_in": {}})
+            await rights(page, role="operator")
+            assert "no reply" in (await ask(page, 1, "mark", text="x"))["error"]["message"]
+            bus.babbles.clear()
+            assert (await ask(page, 2, "mark", text="x"))["ok"] is True
+
+    with FakeBus() as bus, gateway(bus.address) as port:
+        bus.may = ALL
+        bus.wait_subscribed()
+        run(scenario(port, bus))
+
+
 def test_names_that_are_not_this_machines_are_refused() -> None:
     async def scenario(port: int) -> None:
         async with aiohttp.ClientSession() as session:
