@@ -30,6 +30,7 @@ const alarm = new Alarm();
 let frame = 0;
 let stale = true;
 let wasLive = false;
+let running = false;
 
 const link = new Link(take, {
   rights: (header) => rights.take(header),
@@ -56,7 +57,11 @@ window.evokd = {
 
 function take(message) {
   const what = state.apply(message);
-  if (message.topic.startsWith("wave.") && what) watches.get(message.topic.slice(5))?.push(message.header);
+  if (message.topic.startsWith("wave.") && what) {
+    watches.get(message.topic.slice(5))?.push(message.header);
+    if (!running) requestAnimationFrame(run);
+    running = true;
+  }
   mark(what);
 }
 
@@ -89,11 +94,16 @@ function draw() {
   evokd.redraw_ms_max = Math.max(evokd.redraw_ms_max, evokd.redraw_ms);
 }
 
-// The pens of the scrolling traces move every frame.
+// The pens of the scrolling traces move every frame while something waits to be drawn, and rest else.
 function run() {
   window.evokd.frames += 1;
-  if (!stale) for (const watch of watches.values()) watch.scroll?.draw();
-  requestAnimationFrame(run);
+  let waits = false;
+  for (const { scroll } of watches.values()) {
+    if (!stale) scroll?.draw();
+    waits ||= scroll?.waiting.length > 0;
+  }
+  running = waits && !stale;
+  if (running) requestAnimationFrame(run);
 }
 
 // Makes and orders the panels and watches that the case needs; true when anything changed.
@@ -214,4 +224,3 @@ addEventListener("keydown", () => alarm.unlock(), { capture: true });
 choose({});
 look();
 setInterval(look, LOOK_MS);
-requestAnimationFrame(run);

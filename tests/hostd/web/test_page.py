@@ -28,6 +28,11 @@ EDGE = """((lowest) => {
 })"""
 
 
+CLOCK = (
+    "{ const real = performance.now.bind(performance); let ahead = 0; performance.now = () => real() + ahead;"
+)
+CLOCK += " window.forward = (ms) => { ahead += ms; }; }"
+
 # The enlarged panel has its size: the same for two looks.
 SETTLED = """(() => {
   const { x, y } = evokd.locate('median-left', 0, 60, 0), was = window.was;
@@ -137,7 +142,7 @@ def test_a_silent_daemon_greys_the_page_out_and_its_return_revives_it(devtools: 
             age_ms = await page.until("document.body.classList.contains('stale') && evokd.age_ms")
             assert age_ms < 3000
             assert "grayscale" in await page.ask("getComputedStyle(document.getElementById('panels')).filter")
-            await page.until("document.getElementById('silence').innerText.includes('No data for 4 s')")
+            await page.until("document.getElementById('silence').innerText.match(/No data for [2-9] s/)")
             publish_case(bus)
             await page.until("!document.body.classList.contains('stale') && !evokd.stale")
             bus.publish(
@@ -154,12 +159,6 @@ def test_a_silent_daemon_greys_the_page_out_and_its_return_revives_it(devtools: 
         bus.wait_subscribed()
         publish_case(bus)
         run(scenario(port, bus))
-
-
-CLOCK = (
-    "{ const real = performance.now.bind(performance); let ahead = 0; performance.now = () => real() + ahead;"
-)
-CLOCK += " window.forward = (ms) => { ahead += ms; }; }"
 
 
 def test_a_dead_gateway_is_noticed_by_the_pages_own_clock(devtools: int) -> None:

@@ -182,7 +182,9 @@ def test_what_cannot_be_served_is_one_line(
     assert "evokd web --http 0.0.0.0:5780 --tls CERT KEY" in capsys.readouterr().err
 
 
-def test_keys_are_shown_to_the_box_and_what_is_none_is_said_in_a_line(tmp_path: Path) -> None:
+def test_keys_are_shown_to_the_box_and_what_is_none_is_said_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys = made(tmp_path / "keys")
     text = {role: (tmp_path / "keys" / f"{key.name}.secret").read_text() for role, key in keys.items()}
     made(tmp_path / "others")
@@ -205,9 +207,11 @@ def test_keys_are_shown_to_the_box_and_what_is_none_is_said_in_a_line(tmp_path: 
             for wrong in ("nonsense", "x = 1", "[" * 4000, text["engineer"].replace("secret", "sacred")):
                 await page.ws.send_json({"sign_in": {"name": "", "key": wrong}})
                 assert "this key" in (await rights(page))["error"]
+            monkeypatch.setattr(desk, "ANSWER_MS", 700)  # nobody answers to that one
             await page.ws.send_json({"sign_in": {"name": "", "key": stranger}})
             told = await rights(page)
             assert "another" in told["error"] or "not the one that this key was made for" in told["error"]
+            monkeypatch.undo()
             await page.ws.send_json({"sign_in": {"name": "", "key": ""}})
             assert (await rights(page))["role"] == "observer"
 

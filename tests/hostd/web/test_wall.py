@@ -99,6 +99,7 @@ def test_twenty_boxes_on_one_wall_and_a_tile_opens_its_box(devtools: int) -> Non
         async with Page(devtools, width=1600, height=1000) as page:
             await page.go(f"http://127.0.0.1:{port}/")
             await page.until("evokd.tiles.length === 20 && evokd.tiles.every((one) => !one.silent)")
+            buses["OR 7"].close()
             first = "document.querySelector('.tile')"
             assert await page.ask(f"{first}.dataset.box") == "OR 1", "alike: in the order named"
             alert(buses["OR 13"], "confirmed")
@@ -106,7 +107,6 @@ def test_twenty_boxes_on_one_wall_and_a_tile_opens_its_box(devtools: int) -> Non
             said = await page.ask(f"{first}.innerText")
             assert "!!!" in said and "N20 down 72 %" in said and "likely focal" in said
             assert await page.ask("document.getElementById('alarmed').innerText") == "1"
-            buses["OR 7"].close()
             await page.until(
                 "document.querySelector('[data-box=\"OR 7\"]').innerText.includes('not heard for')"
             )
