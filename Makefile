@@ -5,8 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SECONDS_ARG := $(if $(filter command line environment,$(origin SECONDS)),--seconds $(SECONDS))
 RUN_ARGS ?=
-# One more at a time than there are processors, since many tests wait; each file in one process.
-TEST_ARGS ?= -n $(shell expr $$(nproc 2>/dev/null || echo 2) + 1) --dist loadfile
+# Two at a time, each file in one process.
+TEST_ARGS ?= -n auto --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -5,10 +5,22 @@ import { font, ink } from "./canvas.js";
 import { clock, derivation } from "./text.js";
 
 const LEFT = 34, RIGHT = 6, TOP = 16, BOTTOM = 16;
+const LEAST_HIGH = 64;
 const LOW_DB = -15, HIGH_DB = 25;
 const STOPS = [[0, 4, 20], [30, 24, 96], [92, 44, 132], [178, 58, 102], [236, 112, 60], [250, 196, 90], [252, 250, 200]];
 
-export function drawDsa(c, width, height, spectra, row, seconds, edge_hz) {
+// Left over right where both fit: the first two derivations, each with its edge frequency of `edges_hz`.
+export function drawDsas(c, width, height, spectra, seconds, edges_hz) {
+  const count = Math.min(spectra.derivations.length, height >= 2 * LEAST_HIGH ? 2 : 1);
+  for (let row = 0; row < count; row++) {
+    c.save();
+    c.translate(0, (row * height) / count);
+    drawDsa(c, width, height / count, spectra, row, seconds, edges_hz[row] ?? null);
+    c.restore();
+  }
+}
+
+function drawDsa(c, width, height, spectra, row, seconds, edge_hz) {
   const { rows, hz, derivations } = spectra;
   if (!rows.length) return;
   const wide = width - LEFT - RIGHT, high = height - TOP - BOTTOM;

@@ -3,7 +3,7 @@
 import { Surface } from "./canvas.js";
 import { Controls } from "./controls.js";
 import { numbers } from "./frame.js";
-import { drawDsa } from "./dsa.js";
+import { drawDsas } from "./dsa.js";
 import { put } from "./panel.js";
 import { Scroll } from "./scroll.js";
 import { fixed, title } from "./text.js";
@@ -83,9 +83,8 @@ export class Watch {
     const c = this.dsa.begin();
     if (!c) return;
     this.drawn = key;
-    const edges = numbers(eeg.sef95_hz) ?? [];
-    const edge = Array.isArray(edges[0]) ? edges[0][0] : null;
-    drawDsa(c, this.dsa.width, this.dsa.height, spectra, 0, (t_ns) => state.caseSeconds(t_ns), edge);
+    const edges = (numbers(eeg.sef95_hz) ?? []).map((edge) => (Array.isArray(edge) ? edge[0] : null));
+    drawDsas(c, this.dsa.width, this.dsa.height, spectra, (t_ns) => state.caseSeconds(t_ns), edges);
   }
 }
 
