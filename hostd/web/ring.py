@@ -1,7 +1,7 @@
 """Raw samples of the last minutes, for readers who average anew: an ear on the raw endpoint, a bounded store.
 
 The box makes raw messages only while somebody listens, so what is before the ear's first sample is not here.
-Refuses to bridge anything: a block that does not follow the one before begins behind a gap.
+Where blocks do not follow one another somebody lost samples: who averages them sees it by their indices.
 """
 
 import threading
@@ -49,13 +49,8 @@ class Ring:
                 self._bytes = 0
                 self.boot, self.lsb_uv, self.offset_uv = boot, lsb_uv, offset_uv
                 self.latency_offset_samples = latency
-            if self._blocks:
-                end = self._blocks[-1].end_index
-                if block.first_index < end:
-                    return
-                if block.first_index > end and not block.gaps:  # messages were lost on the way to us
-                    lost = Gap(end, block.first_index - end, "link")
-                    block = SampleBlock(block.first_index, block.counts, block.trigger_bits, 0, (lost,))
+            if self._blocks and block.first_index < self._blocks[-1].end_index:
+                return
             self._blocks.append(block)
             self._bytes += block.counts.nbytes
             while self._bytes > self._most and len(self._blocks) > 1:

@@ -89,6 +89,8 @@ def test_the_worst_unseen_alert_sounds_and_an_acknowledged_one_is_silent() -> No
     quiet = signals_after(signals, alerts.acknowledge(1200, "change-1", "Ann"))
     assert (quiet["sounding"], quiet["flashing"]) == (None, None)
     assert [one["state"] for one in quiet["open"]] == ["acknowledged"], "shown all the same"
+    assert set(quiet["open"][0]) == {"id", "test", "kind", "priority", "state", "cause", "text"}
+    assert quiet["open"][0]["text"], "with its sentence, for who joins late"
     assert signals_after(signals, alerts.clear(1300, "change", "left"))["open"] == []
 
 
