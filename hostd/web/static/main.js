@@ -59,8 +59,7 @@ function take(message) {
   const what = state.apply(message);
   if (message.topic.startsWith("wave.") && what) {
     watches.get(message.topic.slice(5))?.push(message.header);
-    if (!running) requestAnimationFrame(run);
-    running = true;
+    go();
   }
   mark(what);
 }
@@ -92,6 +91,11 @@ function draw() {
   evokd.redraws += 1;
   evokd.redraw_ms = performance.now() - began;
   evokd.redraw_ms_max = Math.max(evokd.redraw_ms_max, evokd.redraw_ms);
+}
+
+function go() {
+  if (!running) requestAnimationFrame(run);
+  running = true;
 }
 
 // The pens of the scrolling traces move every frame while something waits to be drawn, and rest else.
@@ -172,7 +176,10 @@ function sayState() {
 function look() {
   const age = link.age();
   stale = age === null || age > STALE_MS;
-  if (!stale) wasLive = true;
+  if (!stale) {
+    wasLive = true;
+    go(); // what came while this was not live yet waits to be drawn
+  }
   drawSilence(state, stale, age, link.connected);
   // A lost link is an alarm of this display's own: nobody else can tell that it has gone blind.
   const closed = state.latest.status?.state === "closed";

@@ -187,6 +187,7 @@ def test_what_a_technologist_does(devtools: int) -> None:
             await click(page, "#leads-field")
             await page.until("document.getElementById('leads-dialog').open")
             await click(page, "#measure-leads")
+            await page.until(f"{said}.innerText === 'impedance.start: done'")
             await click(page, "#leads-dialog .close")
             await page.press("X", shift=True)
             await page.until(f"{said}.innerText === 'stim.stop: done'")
