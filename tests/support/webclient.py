@@ -88,3 +88,21 @@ async def health(port: int) -> dict[str, Any]:
     async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/healthz") as answer:
         said: dict[str, Any] = await answer.json()
         return said
+
+
+async def rights(page: Browser, **like: Any) -> dict[str, Any]:
+    """The next frame of rights whose fields are `like` that."""
+    said, _ = await page.until(lambda one: one["topic"] == "rights" and like.items() <= one["header"].items())
+    return said["header"]
+
+
+async def ask(page: Browser, number: int, command: str, **args: Any) -> dict[str, Any]:
+    await page.ws.send_json({"ask": {"id": number, "command": command, "args": args}})
+    said, _ = await page.until(lambda one: one["topic"] == "reply" and one["header"]["id"] == number)
+    return said["header"]
+
+
+async def heard(page: Browser, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """A frame that has come already, or comes."""
+    before = [one for one in page.seen if wanted(one)]
+    return before[-1] if before else (await page.until(wanted))[0]

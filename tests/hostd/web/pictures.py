@@ -18,10 +18,10 @@ from hostd import casefile, wire
 from hostd.fixture import lines
 from hostd.fixture.record import write_fixture
 from hostd.wire import Message
-from tests.hostd.web.test_cart import ALL
 from tests.support.chromium import Page, chromium
 from tests.support.fakebus import TRACE_TOPICS, FakeBus
 from tests.support.session import ROOT
+from tests.support.webcase import ALL
 from tests.support.webclient import gateway, run
 
 HERE = ROOT / "hostd" / "web"

@@ -91,6 +91,12 @@ def raw(block: SampleBlock, boot: str = "b1") -> Message:
     return Message("raw", *wire.pack_arrays(fields))
 
 
+def raw_fields(block: SampleBlock) -> dict[str, Any]:
+    """The same as a fake box is told to publish it."""
+    message = raw(block)
+    return {**message.header, **{key: message.array(key) for key in ("counts", "trigger_bits")}}
+
+
 def ring(given: Sequence[SampleBlock], most: int = 1 << 26) -> Ring:
     filled = Ring(most)
     for block in given:

@@ -10,11 +10,10 @@ import zmq
 from hostd.web.board import Board
 from hostd.web.tiles import order, tile
 from hostd.wire import Message
-from tests.hostd.web.test_cart import ALL, alert
-from tests.hostd.web.test_reading import CHANNELS, TOML, blocks
-from tests.hostd.web.test_rights import raw_fields
+from tests.hostd.web.test_reading import CHANNELS, TOML, blocks, raw_fields
 from tests.support.chromium import Page
 from tests.support.fakebus import FakeBus, average_fields, median_ssep, peak_fields, status_fields
+from tests.support.webcase import ALL, alert
 from tests.support.webclient import browser, gateway, health, run
 
 S = 1_000_000_000
