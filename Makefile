@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint bench evidence modalities faults fuzz pictures format clean
 
-setup: .venv/.ready
+setup: .venv/.ready-dev
 
 .venv/.ready: pyproject.toml constraints.txt hostd/web/npm/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
