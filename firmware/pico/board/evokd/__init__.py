@@ -1,0 +1,1 @@
+"""evokd on the coprocessor."""

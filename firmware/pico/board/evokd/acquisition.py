@@ -1,0 +1,169 @@
+"""From the rings to blocks on the link, and from their trigger bits to the arbiter.
+
+Owns the index of what was taken: a frame without its header is a gap "torn", what was written over before it
+was taken a gap "overflow"; nothing renumbers time. A block is what is whole in one buffer of the ring; its
+bytes are put together in memory that was taken once.
+"""
+
+import time
+from array import array
+
+from evokd import codec
+from evokd.arbiter import BLIND, NO_DATA_READY, SEEN, TORN_FRAMES, UNKNOWN
+from evokd.clock import Clock
+from evokd.messages import GAP_REASONS, KINDS, Block
+from evokd.reader import SLOTS
+
+BLIND_MS = 500
+MOST_GAPS = 64
+CODE = [code for code in KINDS if KINDS[code][0] is Block][0]
+TORN, OVERFLOW = GAP_REASONS.index("torn"), GAP_REASONS.index("overflow")
+
+
+class Acquisition:
+    """A running reader of `channels` out of all converters' inputs. `pulses`: who is shown the samples."""
+
+    def __init__(self, reader, pulses, rate_hz, channels, part_channels):
+        self._reader, self._pulses = reader, pulses
+        self._rows, self._channels = reader.rows, channels
+        self._most_torn = max(1, rate_hz * BLIND_MS // 1000)
+        self._taken = self._torn = self._edges = self._first = self._at = self._end = 0
+        self._gaps = []
+        self.clock = Clock(rate_hz, reader.clock_hz)
+        self._levels = bytearray(self._rows)
+        most = codec.HEAD + self._rows * (3 * channels + 1) + 6 + 13 * MOST_GAPS + 4
+        self._body = bytearray(most)
+        self._out = bytearray(most + most // 254 + 4)
+        self._shape = array("H", [0] * 6)
+        self._takes = [min(max(channels - k * part_channels, 0), part_channels) for k in range(reader.chips)]
+        self._moved_ms = time.ticks_ms()
+
+    def watch(self):
+        """What cannot wait for the link: pulses are handed over, silence is noticed."""
+        edges, now_ms = self._reader.edges(), time.ticks_ms()
+        if edges != self._edges:
+            self._edges, self._moved_ms = edges, now_ms
+            self.clock.follow(edges - 1, self._reader.stamp(edges - 1))
+        elif time.ticks_diff(now_ms, self._moved_ms) > BLIND_MS:
+            self._moved_ms = now_ms
+            self._pulses.go_blind(NO_DATA_READY, edges)
+        if edges:
+            self._pulses.plan(edges - 1)
+        if not self._pulses.stimulator.feed():
+            self._pulses.late()
+
+    def waiting(self):
+        """Whether a whole buffer waits to be taken: the edge behind its last frame has come."""
+        return self._reader.edges() > (self._taken // self._rows + 1) * self._rows
+
+    def look(self):
+        """Take the next run of whole rows and show it; False when the ones at hand were all lost."""
+        self._skip()
+        buffers = self._buffers(self._taken)
+        self._first, self._at = self._taken, self._taken % self._rows
+        self._end = self._whole(buffers)
+        if self._end == self._at:
+            self._tear(buffers)
+            return False
+        self._torn = 0
+        self._pulses.scalars[BLIND] = 0
+        self._show()
+        self._taken = self._first + self._end - self._at
+        return True
+
+    def frame(self, sequence):
+        """The link's frame of what was looked at, a view of memory that the next one takes again; None when
+        it was written over in the meantime."""
+        size = self._written(sequence)
+        if (self._reader.edges() - 1) // self._rows >= self._first // self._rows + SLOTS:
+            self._lose(self._first, self._taken - self._first, OVERFLOW)
+            return None
+        self._gaps = []
+        return memoryview(self._out)[:size]
+
+    def _buffers(self, index):
+        """Of every converter the buffer that holds `index`."""
+        slot = index // self._rows % SLOTS
+        return [ring[slot] for ring in self._reader.buffers]
+
+    def _skip(self):
+        """Give up what the rings have begun to write over."""
+        oldest = (self._reader.edges() - 1) // self._rows - SLOTS + 2
+        if self._taken // self._rows < oldest:
+            self._lose(self._taken, oldest * self._rows - self._taken, OVERFLOW)
+            self._taken = oldest * self._rows
+            self._pulses.lost(self._taken)
+
+    def _whole(self, buffers):
+        """The end of the run of rows whose headers all stand, their trigger bits in `_levels`."""
+        size = self._reader.frame_bytes
+        end = codec.levels(buffers[0], self._at, self._rows, size, self._levels)
+        for k in range(1, len(buffers)):
+            if k == 1:
+                end = codec.add_levels(buffers[k], self._at, end, size, self._levels)
+            else:
+                end = codec.broken(buffers[k], self._at, end, size)
+        return end
+
+    def _tear(self, buffers):
+        """Rows that lack a header, up to the next whole one, are lost."""
+        size, start = self._reader.frame_bytes, self._at + 1
+        while start < self._rows and any(
+            [codec.broken(buffer, start, start + 1, size) == start for buffer in buffers]
+        ):
+            start += 1
+        n = start - self._at
+        self._lose(self._taken, n, TORN)
+        self._taken += n
+        self._pulses.lost(self._taken)
+        self._torn += n
+        if self._torn >= self._most_torn:
+            self._pulses.go_blind(TORN_FRAMES, self._taken)
+
+    def _show(self):
+        """The arbiter sees every change of the trigger bits, and how far samples go."""
+        pulses, k = self._pulses, self._at
+        if pulses.scalars[SEEN] == UNKNOWN:
+            pulses.see(self._first, self._levels[k])
+        while True:
+            k = codec.changed(self._levels, k, self._end, pulses.scalars[SEEN])
+            if k == self._end:
+                break
+            pulses.see(self._first + k - self._at, self._levels[k])
+            if pulses.scalars[SEEN] != self._levels[k]:
+                break
+        pulses.seen_until(self._first + self._end - self._at)
+
+    def _written(self, sequence):
+        """The block's bytes, behind its gaps; how many there are in `_out`."""
+        body, n = self._body, self._end - self._at
+        last = self._first + n - 1
+        body[0] = CODE
+        at = codec.put(body, 1, sequence, 4)
+        at = codec.put(body, at, self._first, 8)
+        at = codec.put(body, at, self.clock.at(last, self._reader.stamp(last)), 8)
+        body[at] = self._channels
+        at = codec.put(body, at + 1, 3 * self._channels * n, 4)
+        target = at
+        for buffer, take in zip(self._buffers(self._first), self._takes):
+            shape, size = self._shape, self._reader.frame_bytes
+            shape[0], shape[1], shape[2] = n, size, self._at * size + 3
+            shape[3], shape[4], shape[5] = 3 * take, target, 3 * self._channels
+            codec.gather(buffer, shape, body)
+            target += 3 * take
+        at = codec.put(body, at + 3 * self._channels * n, n, 4)
+        body[at : at + n] = memoryview(self._levels)[self._at : self._end]
+        at = codec.put(body, at + n, len(self._gaps), 2)
+        for index, length, reason in self._gaps:
+            at = codec.put(body, codec.put(body, at, index, 8), length, 4)
+            body[at] = reason
+            at += 1
+        return codec.sealed(body, at, self._out)
+
+    def _lose(self, index, length, reason):
+        """A gap; joined to the last one where it goes on, or where there are too many to tell apart."""
+        last = self._gaps[-1] if self._gaps else None
+        if last and last[0] + last[1] == index and (last[2] == reason or len(self._gaps) == MOST_GAPS):
+            self._gaps[-1] = (last[0], last[1] + length, last[2])
+        elif len(self._gaps) < MOST_GAPS:
+            self._gaps.append((index, length, reason))

@@ -1,0 +1,161 @@
+"""One to four converters brought up over the registers' bus: the datasheet's order and waits, all read back.
+
+The tables are the box's own (evokd/registers.py, generated). Sources: facts/hardware.md 1.2, 1.6. Frames are
+not read here: from START on the pins belong to the state machines.
+"""
+
+import time
+
+import machine
+
+from evokd import pins
+from evokd import registers as table
+from evokd.faults import Refused
+
+TRIES = 3
+WAKEUP, SDATAC, RESET, RDATAC = (table.OPCODES[name] for name in ("WAKEUP", "SDATAC", "RESET", "RDATAC"))
+RREG, WREG = table.OPCODES["RREG"], table.OPCODES["WREG"]
+
+
+class Converter:
+    """Chip number `k` on its own select; `part` is what its ID says once it was reset."""
+
+    def __init__(self, k):
+        self._select = machine.Pin(pins.SELECT + k, machine.Pin.OUT, value=1)
+        self._bus = machine.SoftSPI(
+            baudrate=table.REGISTER_HZ,
+            polarity=0,
+            phase=1,
+            bits=8,
+            firstbit=machine.SoftSPI.MSB,
+            sck=machine.Pin(pins.SCLK),
+            mosi=machine.Pin(pins.DIN),
+            miso=machine.Pin(pins.DOUT + k),
+        )
+        self._where = "chip %d: " % (k + 1)
+        self.part = None
+        self._held = b""
+
+    def _exchange(self, mosi):
+        """One chip-select window; it stays low for 4 tCLK after the last byte."""
+        reply = bytearray(len(mosi))
+        self._select(0)
+        self._bus.write_readinto(mosi, reply)
+        time.sleep_us(table.DECODE_US)
+        self._select(1)
+        time.sleep_us(table.DECODE_US)
+        return reply
+
+    def command(self, opcode, wait_us=table.DECODE_US):
+        """Send one command and give the chip time to take it in."""
+        self._exchange(bytes([opcode]))
+        time.sleep_us(wait_us)
+
+    def read(self, first, count):
+        """Bytes of `count` registers from `first` on."""
+        return self._exchange(bytes([RREG | first, count - 1]) + bytes(count))[2:]
+
+    def reset(self):
+        """From any state to reset values, registers open. Refused when the ID or a reset value is wrong."""
+        self.command(WAKEUP)
+        self.command(SDATAC)
+        self.command(RESET, table.RESET_US)
+        for _ in range(TRIES):
+            self.command(SDATAC)
+            got = self.read(0, 1)[0]
+            found = [part for part in table.PARTS if got & table.PARTS[part]["id"][0] == _bits(part)]
+            if found:
+                break
+        else:
+            self._refuse("ID", table.LIKELY_ID, got, table.diagnose(table.LIKELY_ID, got, None))
+        self.name, self.part = found[0], table.PARTS[found[0]]
+        self._held = self.read(0, self.part["registers"])
+        for address, expected in enumerate(self.part["reset"]):
+            watched = self.part["writable"][address] & ~self.part["live"][address]
+            if (self._held[address] ^ expected) & watched:
+                name = self._names()[address] + " after RESET"
+                self._refuse(name, expected, self._held[address], table.NOT_RESET)
+
+    def configure(self, rate_hz, gain, in_use):
+        """Registers for recording `in_use` channels, each read back, then all once more."""
+        if rate_hz not in self.part["config1"]:
+            known = sorted(self.part["config1"])
+            raise Refused("config", "the %s has no rate of %g Hz: use one of %s" % (self.name, rate_hz, known))
+        if gain not in self.part["channel"]:
+            known = sorted(self.part["channel"])
+            raise Refused("config", "the %s has no gain of %d: use one of %s" % (self.name, gain, known))
+        channels = range(table.CH1SET, table.CH1SET + self.part["channels"])
+        for address, byte in self.part["fixed"]:
+            if address == table.CONFIG1:
+                byte = self.part["config1"][rate_hz]
+            elif address in channels:
+                byte = self.part["channel" if address - table.CH1SET < in_use else "unused"][gain]
+            elif address == table.BIAS_SENSP:
+                byte = (1 << in_use) - 1
+            self._write(address, byte)
+            if address == table.CONFIG3:
+                time.sleep_us(table.REFERENCE_US)
+        got = self.read(0, self.part["registers"])
+        for address, byte in enumerate(got):
+            if (byte ^ self._held[address]) & ~self.part["live"][address]:
+                cause = table.diagnose(self._held[address], byte, self.part["reset"][address])
+                self._refuse(self._names()[address], self._held[address], byte, cause)
+
+    def _write(self, address, byte):
+        """One register, read back; bits that the part does not let write keep their value."""
+        writable = self.part["writable"][address]
+        sent = self._held[address] & ~writable & 0xFF | byte & writable
+        self._exchange(bytes([WREG | address, 0, sent]))
+        got = self.read(address, 1)[0]
+        if (got ^ sent) & ~self.part["live"][address]:
+            before = self._held[address] if self._held[address] != sent else None
+            self._refuse(self._names()[address], sent, got, table.diagnose(sent, got, before))
+        self._held[address] = got
+
+    def _names(self):
+        return table.NAMES_24 if self.part["registers"] == 24 else table.NAMES_26
+
+    def _refuse(self, name, expected, got, cause):
+        raise Refused("fault", self._where + table.complaint(name, expected, got, cause))
+
+
+def _bits(part):
+    return table.PARTS[part]["id"][1]
+
+
+def bring_up(rate_hz, gain, channels, least, continuous):
+    """Converters for `channels` in all, `least` chips: their part and how many there are. Refused if not.
+
+    START is low meanwhile, so that all begin together with `begin`.
+    """
+    machine.Pin(pins.START, machine.Pin.OUT, value=0)
+    machine.Pin(pins.RESET, machine.Pin.OUT, value=1)
+    every = [Converter(k) for k in range(pins.MOST_CHIPS)]  # no select may float
+    time.sleep_us(table.POWER_UP_US)
+    chips, left = [], channels
+    while left > 0 or len(chips) < least:
+        if len(chips) == pins.MOST_CHIPS:
+            raise Refused(
+                "config",
+                "%d channels wanted, %d chips have %d; remove some" % (channels, len(chips), channels - left),
+            )
+        chip = every[len(chips)]
+        chip.reset()
+        if chips and chip.name != chips[0].name:
+            raise Refused(
+                "fault",
+                "chip %d: expected %s, got %s: frames are read from all chips at once; fit one kind"
+                % (len(chips) + 1, chips[0].name, chip.name),
+            )
+        chip.configure(rate_hz, gain, max(0, min(left, chip.part["channels"])))
+        left -= chip.part["channels"]
+        chips.append(chip)
+    if continuous:
+        for chip in chips:
+            chip.command(RDATAC)
+    return chips[0].part, len(chips)
+
+
+def begin(on):
+    """START: conversions run, of all chips together."""
+    machine.Pin(pins.START, machine.Pin.OUT, value=int(on))

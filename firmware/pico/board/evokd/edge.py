@@ -1,0 +1,351 @@
+"""The coprocessor's edge: one host at a time on the USB port, commands in, blocks out.
+
+The same talk as the box's edge (firmware/server.py). Owns the order of things in one round: what must not
+wait (pulses, silence), what the host said, what there is to say, then a block. Acquisition outlives every
+host; what nobody takes for 250 ms is a gap. Outputs idle low from the start.
+"""
+
+import sys
+import time
+
+import machine
+
+from evokd import converter, limits, pins, programs
+from evokd.acquisition import Acquisition
+from evokd.arbiter import ARMED_UNTIL, FIRED, INDEX, LOCK_UNTIL, LOCKS, OWNER, PLAN, UNFIRED, hush
+from evokd.faults import Refused
+from evokd.messages import (
+    ALL_PLANS,
+    TABLE,
+    VERSION,
+    Configure,
+    Description,
+    Fault,
+    Heartbeat,
+    Hello,
+    ImpedanceStart,
+    ImpedanceStop,
+    LeadWatch,
+    Lockout,
+    Reply,
+    Start,
+    StimArm,
+    StimLimits,
+    StimPlan,
+    StimState,
+    StimStop,
+)
+from evokd.orders import Orders
+from evokd.pulses import Pulses
+from evokd.reader import Reader
+from evokd.registers import SINC3_DELAY
+from evokd.serial import Port
+from evokd.stimulator import Stimulator
+from evokd.telling import events
+from evokd.wire import Receiver, Sender, why_not
+
+SILENCE_MS = int(limits.HEARTBEAT_TIMEOUT_S * 1000)
+AHEAD_MS = 20
+"""Stimuli are handed to the state machines so early: longer than this interpreter is ever busy."""
+STATE_MS = 250
+WATCHDOG_MS = 2000
+IDLE_MS = 1
+COMMANDS = (StimPlan, StimStop, StimArm, StimLimits, Lockout)
+LEADS = (ImpedanceStart, ImpedanceStop, LeadWatch)
+HOST_LOCKS = (2, 4)
+STAY = "/stay"
+"""A file by which `main.py` knows that the prompt is wanted."""
+
+
+class Edge:
+    """What the board is to its host. `identity`: the image's name, in the Description's source."""
+
+    def __init__(self, port, identity):
+        self._port, self._identity = port, identity
+        self._sender, self._receiver = Sender(), Receiver()
+        self._boot = _boot()
+        self._wanted = self._description = self._acquisition = None
+        self._reader = self._pulses = self._orders = None
+        self._greeted = self._started = self._running = False
+        self._said = []
+        self._heard_ms = time.ticks_ms()
+        self._listening = False
+        self._state_ms, self._told = self._heard_ms, None
+
+    def round(self):
+        """One round; False when there was nothing to do."""
+        self._listen()
+        if self._running:
+            self._watch()
+        self._port.send()
+        if not self._port.idle():
+            return True
+        if self._said:
+            self._port.begin(self._sender.frame(self._said.pop(0)))
+            return True
+        return self._started and self._deliver()
+
+    def _listen(self):
+        data = self._port.read()
+        if not data:
+            return
+        for message in self._receiver.feed(data):
+            self._heard_ms, self._listening = time.ticks_ms(), True
+            self._hear(message)
+
+    def _watch(self):
+        """What cannot wait: pulses, a silent host, what the arbiter holds."""
+        now_ms = time.ticks_ms()
+        if self._listening and time.ticks_diff(now_ms, self._heard_ms) > SILENCE_MS:
+            self._listening = False
+            hush(self._pulses)
+        self._acquisition.watch()
+        self._collect()
+
+    def _collect(self):
+        """What the arbiter has to say, in order."""
+        for message in events(self._pulses):
+            self._say(message)
+        now_ms = time.ticks_ms()
+        changed = self._told is None or self._pulses.scalars[LOCKS] != self._told.locks
+        if changed or time.ticks_diff(now_ms, self._state_ms) >= STATE_MS:
+            self._state_ms = now_ms
+            self._tell_state()
+
+    def _deliver(self):
+        """The next block, behind what is to be known before it."""
+        acquisition = self._acquisition
+        if not acquisition.waiting():
+            return False
+        if not acquisition.look():
+            self._collect()
+            return True
+        self._collect()
+        report = acquisition.clock.report()
+        if report is not None:
+            self._say(report)
+        while self._said:
+            self._flush(self._sender.frame(self._said.pop(0)))
+        frame = acquisition.frame(self._sender.sequence)
+        if frame is not None:
+            self._sender.next()
+            self._port.begin(frame)
+        return True
+
+    def _flush(self, frame):
+        """A short frame that goes before the block; the arbiter is not forgotten meanwhile."""
+        self._port.begin(frame)
+        self._port.send()
+        while not self._port.idle():
+            self._listen()
+            self._acquisition.watch()
+            self._port.send()
+
+    def _say(self, message):
+        self._said.append(message)
+
+    def _hear(self, message):
+        kind = type(message)
+        if kind is Hello:
+            self._greet(message)
+        elif not self._greeted or kind is Heartbeat:
+            return
+        elif kind is Configure:
+            self._configure(message)
+        elif kind in COMMANDS:
+            self._command(message)
+        elif kind in LEADS:
+            why = "this board has no electrodes to measure" if self._started else "not acquiring"
+            self._say(Reply(message.command, why))
+        elif kind is Start and not self._started:
+            self._start()
+
+    def _greet(self, peer):
+        """Begin anew: a second host follows the first one without any other sign."""
+        if peer.role == "flash":
+            self._leave(peer)
+            return
+        if self._started:
+            self._started = False
+            self._stop_stimuli()
+        refusal = why_not(peer)
+        self._greeted = not refusal
+        self._say(Hello(VERSION, TABLE, self._boot, "edge"))
+        if refusal:
+            self._say(Fault("version", refusal, 1))
+
+    def _leave(self, peer):
+        """Somebody wants to put another image here: not while samples are taken for a host that is there."""
+        if self._running and self._listening:
+            self._say(Fault("busy", "a case is running: it must end first", 0))
+            return
+        self._end()
+        self._say(Hello(VERSION, TABLE, self._boot, "edge"))
+        self._say(Reply(0, self._identity))
+        self._flush_all()
+        open(STAY, "w").close()
+        machine.reset()
+
+    def _flush_all(self):
+        while self._said or not self._port.idle():
+            if self._port.idle():
+                self._port.begin(self._sender.frame(self._said.pop(0)))
+            self._port.send()
+
+    def _stop_stimuli(self):
+        """The host is gone: nothing is stimulated for it any more, and what it locked is free."""
+        if self._running:
+            self._orders.take(StimStop(0, ALL_PLANS))
+            for reason in HOST_LOCKS:
+                self._orders.take(Lockout(0, reason, 0))
+
+    def _configure(self, wanted):
+        if self._description is not None and _same(wanted, self._wanted):
+            self._say(self._description)
+            return
+        self._end()
+        try:
+            self._description = self._prepare(wanted)
+        except Refused as error:
+            self._say(Fault(error.code, error.text, 1))
+        except MemoryError:
+            text = "%d channels at %g Hz need more memory than this board has; lower the rate" % (
+                len(wanted.channels),
+                wanted.rate_hz,
+            )
+            self._say(Fault("config", text, 1))
+        else:
+            self._wanted = wanted
+            self._say(self._description)
+
+    def _prepare(self, wanted):
+        """Bring the converters up and take the memory; Refused, or MemoryError."""
+        rate_hz, channels = int(wanted.rate_hz), len(wanted.channels)
+        if not channels or rate_hz != wanted.rate_hz:
+            raise Refused("config", "%d channels at %g Hz cannot be" % (channels, wanted.rate_hz))
+        if len(wanted.lines) > pins.MOST_LINES:
+            raise Refused(
+                "config", "%d stimulus lines wanted, the board has %d" % (len(wanted.lines), pins.MOST_LINES)
+            )
+        part, chips = converter.bring_up(rate_hz, wanted.gain, channels, 1 + (len(wanted.lines) > 4), False)
+        frame_bytes = 3 + 3 * part["channels"]
+        reader = Reader(chips, frame_bytes, rate_hz, True)
+        lines = min(4 * chips, pins.MOST_LINES)
+        dead, rest = programs.pauses(rate_hz)
+        stimulator = Stimulator(lines, rate_hz, reader.clock_hz, reader.edges)
+        ahead = (AHEAD_MS * rate_hz + 999) // 1000
+        self._pulses = Pulses(lines, rate_hz, stimulator, ahead, rest)
+        self._orders = Orders(self._pulses, rate_hz, lines, dead)
+        self._acquisition = Acquisition(reader, self._pulses, rate_hz, channels, part["channels"])
+        self._reader, self._boot = reader, _boot()
+        lsb = (part["vref_uv"] << 20) // wanted.gain, 43
+        read_us = programs.read_cycles(True, 8 * frame_bytes, reader.clock_hz) * 1000000 // reader.clock_hz
+        late = 1 - read_us * rate_hz / 1000000
+        return Description(
+            self._identity,
+            wanted.rate_hz,
+            wanted.channels,
+            [lsb] * channels,
+            [0.0] * channels,
+            late - SINC3_DELAY,
+            lines,
+        )
+
+    def _end(self):
+        """Nothing is acquired any more, lines are low."""
+        if self._acquisition is None:
+            return
+        converter.begin(False)
+        self._pulses.stimulator.active(0)
+        self._reader.close()
+        self._acquisition = self._reader = self._pulses = self._orders = None
+        self._description = self._wanted = None
+        self._started = self._running = False
+
+    def _start(self):
+        if self._description is None:
+            self._say(Fault("config", "start before configure", 1))
+            return
+        if not self._running:
+            self._reader.active(1)
+            self._pulses.stimulator.active(1)
+            converter.begin(True)
+            self._running = True
+        self._started = True
+
+    def _command(self, command):
+        if not self._started:
+            self._say(Reply(command.command, "not acquiring"))
+            return
+        answer = self._orders.take(command)
+        if answer is not None:
+            self._say(Reply(command.command, answer))
+        self._collect()
+
+    def _tell_state(self):
+        """What the arbiter holds, when it has changed."""
+        pulses, s = self._pulses, self._pulses.scalars
+        plans = [row for row in pulses.plans if row[PLAN] >= 0]
+        arms = [row for row in pulses.arms if row[PLAN] >= 0 and row[ARMED_UNTIL] >= s[INDEX]]
+        doses = pulses.doses[: min(4 * self._reader.chips, pins.MOST_LINES)]
+        held = s[LOCK_UNTIL] > s[INDEX]
+        said = StimState(
+            index=max(s[INDEX], 0),
+            locks=s[LOCKS],
+            owner=s[OWNER] if held else ALL_PLANS,
+            until=s[LOCK_UNTIL] if held else 0,
+            plans=[row[PLAN] for row in plans],
+            fired=[row[FIRED] for row in plans],
+            unfired=[row[UNFIRED] for row in plans],
+            armed=[row[PLAN] for row in arms],
+            armed_until=[row[ARMED_UNTIL] for row in arms],
+            pulses=[row[0] for row in doses],
+            charge_uc=[row[1] / 1000 for row in doses],
+            energy_mj=[row[2] / 1000000 for row in doses],
+        )
+        if self._told is None or not _alike(said, self._told):
+            self._told = said
+            self._say(said)
+
+
+def _alike(one, other):
+    names = ("locks", "plans", "fired", "unfired", "armed", "armed_until", "pulses")
+    return all([getattr(one, name) == getattr(other, name) for name in names])
+
+
+def _same(one, other):
+    """Whether two configurations are the same; NaN, which stands for "none", is the same as NaN."""
+    for name, value in one.__dict__.items():
+        held = getattr(other, name)
+        if value != held and not (value != value and held != held):
+            return False
+    return True
+
+
+def _boot():
+    """Names this start: no two are the same."""
+    import os
+
+    return int.from_bytes(os.urandom(8), "little") | 1
+
+
+def name(image):
+    """Who we are, as the host shows it."""
+    import binascii
+
+    serial = str(binascii.hexlify(machine.unique_id()), "utf-8")
+    version = ".".join([str(n) for n in sys.implementation.version[:3]])
+    return "pico %s, MicroPython %s, image %s" % (serial, version, image)
+
+
+def main(image="unknown"):
+    """Serve hosts for ever; the watchdog resets a board whose rounds do not come round."""
+    for pin in range(pins.LINE, pins.LINE + pins.MOST_LINES):
+        machine.Pin(pin, machine.Pin.OUT, value=0)
+    port = Port()
+    edge = Edge(port, name(image))
+    watchdog = machine.WDT(timeout=WATCHDOG_MS)
+    while True:
+        watchdog.feed()
+        if not edge.round():
+            port.wait(IDLE_MS)

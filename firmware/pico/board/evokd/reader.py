@@ -1,0 +1,145 @@
+"""Frames and edge times from the state machines into memory, by DMA: the interpreter may be late by 250 ms.
+
+Each converter's bytes go round 32 buffers; a second DMA channel hands the next address over. A third ring
+takes the time of every edge, and its count of transfers is the edge count: the index is counted by hardware,
+whether frames were read or not. Sources: RP2040 datasheet 2.5 (DMA), 3.2 (PIO).
+"""
+
+from array import array
+
+import machine
+import rp2
+import uctypes
+
+from evokd import pins, programs
+
+SLOTS = 32
+"""Buffers of a ring, a power of two: their addresses stand in a table that the DMA goes round."""
+RING_MS = 250
+STAMPS = 1024
+"""Edge times that are kept: a power of two."""
+WORD = 0xFFFFFFFF
+DMA_BASE, PIO0_BASE = 0x50000000, 0x50200000
+RX_FIFO, CHANNEL_BYTES, WRITE_TRIGGER, COUNT_TRIGGER = 0x20, 0x40, 0x2C, 0x1C
+READER_RX, STAMP = 4, 3
+"""Request line of the first reader's FIFO; the state machine that takes times."""
+
+
+def _aligned(size):
+    """(memory, address within it) of `size` bytes at a multiple of `size`."""
+    memory = bytearray(2 * size)
+    address = uctypes.addressof(memory)
+    return memory, address + (-address & size - 1)
+
+
+class Reader:
+    """State machines and DMA for `chips` converters whose frames have `frame_bytes`."""
+
+    def __init__(self, chips, frame_bytes, rate_hz, rdata):
+        self.clock_hz = machine.freq()
+        self.chips, self.frame_bytes = chips, frame_bytes
+        self.rows = max(1, (rate_hz * RING_MS // 1000 + SLOTS - 1) // SLOTS)
+        self._machines, self._channels, self._begin, self._memory = [], [], [], []
+        program = programs.reader(rdata, pins.READY, programs.hold(self.clock_hz), chips)
+        for k in range(chips):
+            sm = rp2.StateMachine(
+                k,
+                program,
+                in_base=machine.Pin(pins.DOUT + k),
+                out_base=machine.Pin(pins.DIN),
+                set_base=machine.Pin(pins.SELECT),
+                sideset_base=machine.Pin(pins.SCLK),
+            )
+            sm.put(programs.reader_word(rdata, 8 * frame_bytes))
+            sm.exec("pull(noblock)")
+            sm.exec("mov(y, osr)")
+            self._machines.append(sm)
+        self.buffers = [self._ring(k) for k in range(chips)]
+        stamp = rp2.StateMachine(STAMP, programs.stamp(pins.READY), jmp_pin=machine.Pin(pins.READY))
+        self._machines.append(stamp)
+        self._stamps = self._time_ring()
+        self._edges = 0
+
+    def _ring(self, k):
+        """Buffers of one converter, and the two channels that fill them in turn."""
+        buffers = [bytearray(self.rows * self.frame_bytes) for _ in range(SLOTS)]
+        memory, at = _aligned(4 * SLOTS)
+        table = [uctypes.addressof(buffer) & WORD for buffer in buffers]
+        words = array("I", table)
+        uctypes.bytearray_at(at, 4 * SLOTS)[:] = bytes(words)
+        bytes_in, next_out = rp2.DMA(), rp2.DMA()
+        bytes_in.config(
+            read=PIO0_BASE + RX_FIFO + 4 * k,
+            write=table[0],
+            count=self.rows * self.frame_bytes,
+            ctrl=bytes_in.pack_ctrl(
+                size=0, inc_read=False, treq_sel=READER_RX + k, chain_to=next_out.channel
+            ),
+        )
+        next_out.config(
+            read=(at & WORD) + 4,
+            write=DMA_BASE + CHANNEL_BYTES * bytes_in.channel + WRITE_TRIGGER,
+            count=1,
+            ctrl=next_out.pack_ctrl(size=2, inc_write=False, ring_size=7, ring_sel=False),
+        )
+        self._channels += [bytes_in, next_out]
+        self._memory.append(memory)
+        self._begin.append(bytes_in)
+        return buffers
+
+    def _time_ring(self):
+        """The ring of edge times, and the channel that counts on after 2^32 - 1 of them."""
+        memory, at = _aligned(4 * STAMPS)
+        self._times_in, again = rp2.DMA(), rp2.DMA()
+        self._times_in.config(
+            read=PIO0_BASE + RX_FIFO + 4 * STAMP,
+            write=at & WORD,
+            count=WORD,
+            ctrl=self._times_in.pack_ctrl(
+                size=2,
+                inc_read=False,
+                treq_sel=READER_RX + STAMP,
+                ring_size=12,
+                ring_sel=True,
+                chain_to=again.channel,
+            ),
+        )
+        whole = array("I", [WORD])
+        again.config(
+            read=uctypes.addressof(whole) & WORD,
+            write=DMA_BASE + CHANNEL_BYTES * self._times_in.channel + COUNT_TRIGGER,
+            count=1,
+            ctrl=again.pack_ctrl(size=2, inc_read=False, inc_write=False),
+        )
+        self._channels += [self._times_in, again]
+        self._begin.append(self._times_in)
+        self._memory += [memory, whole]
+        return uctypes.bytearray_at(at, 4 * STAMPS)
+
+    def active(self, on):
+        """Begin, before START is raised."""
+        for channel in self._begin:
+            channel.active(on)
+        for sm in self._machines:
+            sm.active(on)
+
+    def close(self):
+        """End; what was taken of the chip is free for another reader."""
+        for sm in self._machines:
+            sm.active(0)
+        for channel in self._channels:
+            channel.active(0)
+            channel.close()
+
+    def edges(self):
+        """How many data-ready edges there were."""
+        passed = WORD - self._times_in.count
+        self._edges += (passed - self._edges % WORD) % WORD
+        return self._edges
+
+    def stamp(self, index):
+        """Count of the clock at edge `index`, running down; None when it is no longer kept."""
+        if self.edges() - index >= STAMPS:
+            return None
+        at = 4 * (index % STAMPS)
+        return int.from_bytes(self._stamps[at : at + 4], "little")

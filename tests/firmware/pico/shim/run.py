@@ -1,0 +1,21 @@
+"""Starts the board's program on the modelled board: run.py SHIM BOARD IMAGE."""
+
+import sys
+
+_, shim, board, image = sys.argv
+sys.path[:] = [shim, board]
+
+import rp2  # noqa: E402
+from evokd import acquisition, edge  # noqa: E402
+from evokd.reader import SLOTS  # noqa: E402
+
+_begun = acquisition.Acquisition.__init__
+
+
+def _begin(self, *arguments):
+    _begun(self, *arguments)
+    rp2.full = lambda: self._reader.edges() - self._taken > (SLOTS - 4) * self._rows
+
+
+acquisition.Acquisition.__init__ = _begin
+edge.main(image)

@@ -1,0 +1,18 @@
+"""`time` of the modelled board: its own, except where it is told to follow the machine's."""
+
+import struct
+
+import _board
+import rp2
+
+
+def sleep_us(us):
+    _board.ask(ord("U"), struct.pack("<I", us))
+
+
+def ticks_ms():
+    return rp2.run()
+
+
+def ticks_diff(a, b):
+    return (a - b + 0x20000000 & 0x3FFFFFFF) - 0x20000000

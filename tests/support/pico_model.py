@@ -1,0 +1,254 @@
+"""The Pico's board as the firmware meets it in MicroPython's unix port: converters, state machines by their
+behaviour, a crystal. The chip model below them is the project's own (hw.model.board).
+
+Answers the requests of tests/firmware/pico/shim. Time is the model's: it goes on when the firmware looks and
+`grant` lets it; a patient board (`free`) gives as many frames as the firmware's rings have room for.
+"""
+
+import os
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from hw.chips import ADS1299, ChipSpec, Opcode
+from hw.model.board import BoardModel, BoardSetup
+
+SELECT, START, RESET = 4, 13, 14
+READER, STAMP, SCHEDULE, PULSE = range(4)
+WORD = 0xFFFFFFFF
+FIFO = 8
+STAMP_CYCLES, WIDTH_CYCLES = 2, 8
+READ_NS = 20_000
+MOST_AT_ONCE = 64
+REST_S, DEAD_S = 0.004, 0.0005
+
+
+class PulseMachine:
+    """What evokd/programs.py's pulse program does, edge by edge: rest, order, strobes, dead time."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self._rest = max(1, -(-round(rate_hz * REST_S * 1000) // 1000))
+        self._dead = max(2, -(-round(rate_hz * DEAD_S * 1000) // 1000))
+        self.fifo: deque[int] = deque()
+        self.on = False
+        self.high_until_ns: int | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Back to the program's start, which is the rest."""
+        self._order, self._left, self._waits = 0, 0, self._rest
+
+    def edge(self) -> None:
+        """A data-ready edge, while no pulse is out."""
+        if self.high_until_ns is None and self._waits:
+            self._waits -= 1
+        if not self._waits and not self._left and self.fifo and self.on:
+            self._order = self.fifo.popleft()
+            self._left = (self._order >> 26 & 31) + 1
+
+    def strobe(self, now_ns: int, clock_hz: int) -> int:
+        """It is time: the lines to raise, 0 when nothing is due."""
+        if not self.on or self._waits or not self._left or self.high_until_ns is not None:
+            return 0
+        self._left -= 1
+        width = ((self._order >> 8 & 0x3FFFF) + 1) * WIDTH_CYCLES
+        self.high_until_ns = now_ns + width * 1_000_000_000 // clock_hz
+        return self._order & 0xFF
+
+    def lowered(self) -> None:
+        """The pulse is over."""
+        self.high_until_ns = None
+        self._waits = self._dead if self._left else self._rest
+
+
+class PicoModel:
+    """One board; `clock_hz` the Pico's system clock, `crystal_ppm` its error. `faulty(index, rows)` may change
+    the bytes of a frame. `strays[index]`: lines that something else raises at that sample."""
+
+    def __init__(
+        self,
+        setup: BoardSetup | None = None,
+        part: ChipSpec = ADS1299,
+        clock_hz: int = 125_000_000,
+        crystal_ppm: float = 0.0,
+        model: BoardModel | None = None,
+    ) -> None:
+        self.board = model or BoardModel(setup or BoardSetup((part,)))
+        self.clock_hz, self._ppm = clock_hz, crystal_ppm
+        self.lock = threading.Condition()
+        self.granted: float = 0
+        self.stopped = False
+        self.frames = 0
+        self.index = -1
+        self.pulses: list[tuple[int, int]] = []
+        self.faulty: Callable[[int, list[bytes]], list[bytes]] | None = None
+        self.ticks_ms: Callable[[], int] = lambda: round(self.board.now_ns() / 1e6)
+        self._schedule: deque[int] = deque()
+        self._target: int | None = None
+        self._pulse: PulseMachine | None = None
+        self._reading = False
+        self.stuck = 0
+        self.strays: dict[int, int] = {}
+        self.cut: set[int] = set()
+
+    def grant(self, frames: float) -> None:
+        """Let so many more samples come."""
+        with self.lock:
+            self.granted += frames
+            self.lock.notify_all()
+
+    def stop(self) -> None:
+        """The firmware is not served any more."""
+        with self.lock:
+            self.stopped = True
+            self.lock.notify_all()
+
+    def serve(self, heard: int, told: int) -> None:
+        """Answer requests from descriptor `heard` on `told`, until either closes."""
+        with os.fdopen(heard, "rb", buffering=0) as requests, os.fdopen(told, "wb", buffering=0) as answers:
+            try:
+                while len(head := _exactly(requests, 3)) == 3:
+                    size, kind = struct.unpack("<HB", head)
+                    answer = self._answer(chr(kind), _exactly(requests, size))
+                    answers.write(struct.pack("<I", len(answer)) + answer)
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+    def _answer(self, kind: str, payload: bytes) -> bytes:
+        if kind == "R":
+            return self._run(bool(payload[0]))
+        if kind == "M":
+            what, _, operation, value = struct.unpack("<BBBI", payload)
+            return struct.pack("<I", self._machine(what, chr(operation), value))
+        if kind == "T":
+            return self._transfer(*struct.unpack_from("<IIBBB", payload), payload[11:])
+        if kind == "P":
+            self._pin(*payload)
+        elif kind == "U":
+            self.board.advance(self.board.now_ns() + struct.unpack("<I", payload)[0] * 1000)
+        return b""
+
+    def _pin(self, number: int, level: int) -> None:
+        if number == START:
+            self.board.set_start(bool(level))
+        elif number == RESET:
+            self.board.set_reset(not level)
+
+    def _transfer(self, hz: int, selected: int, sck: int, mosi: int, miso: int, data: bytes) -> bytes:
+        """A window on the registers' bus: chip selects that are low hear it, the one whose pin is read
+        answers; nobody at another pin."""
+        chips = [k for k in range(len(self.board.chips)) if selected >> SELECT + k & 1]
+        if (sck, mosi) != (2, 3) or not chips:
+            return bytes(len(data))
+        if len(chips) > 1 or miso != 8 + chips[0]:
+            return b"\xff" * len(data)
+        return self.board.transfer(chips[0], data, hz, 4_000)
+
+    def _machine(self, what: int, operation: str, value: int) -> int:
+        if what == READER and operation == "a":
+            self._reading = bool(value)
+            self.index = -1
+            self._schedule.clear()
+            self._target = None
+        if what == PULSE and self._pulse is None:
+            self._pulse = PulseMachine(self.board.rate_hz)
+        if what == SCHEDULE:
+            return self._scheduler(operation, value)
+        if what == PULSE and self._pulse is not None:
+            return self._shaper(self._pulse, operation, value)
+        return 0
+
+    def _scheduler(self, operation: str, value: int) -> int:
+        if operation == "p":
+            self._schedule.append(value)
+        elif operation == "d" and self._schedule:
+            self._schedule.popleft()
+        return len(self._schedule)
+
+    def _shaper(self, pulse: PulseMachine, operation: str, value: int) -> int:
+        if operation == "p":
+            pulse.fifo.append(value)
+        elif operation == "d" and pulse.fifo:
+            pulse.fifo.popleft()
+        elif operation == "a":
+            pulse.on = bool(value)
+        elif operation == "r":
+            pulse.restart()
+        elif operation == "l":
+            pulse.high_until_ns = None
+            self.board.set_stimulus(self.stuck)
+        return len(pulse.fifo)
+
+    def _run(self, full: bool) -> bytes:
+        """As many frames as are granted and there is room for, with the times of their edges."""
+        with self.lock:
+            if not full and self.granted < 1 and not self.stopped:
+                self.lock.wait(0.002)
+            n = 0 if full or not self._reading else int(min(self.granted, MOST_AT_ONCE))
+            self.granted -= n
+        rows: list[list[bytes]] = [[] for _ in self.board.chips]
+        stamps = []
+        for _ in range(n):
+            t_ns = self._next_edge()
+            if t_ns is None:
+                break
+            counts = t_ns * self.clock_hz // (1_000_000_000 * STAMP_CYCLES)
+            stamps.append(-round(counts * (1 + self._ppm * 1e-6)) & WORD)
+            for chip, row in zip(rows, self._frame(t_ns), strict=True):
+                chip.append(row)
+        size = len(rows[0][0]) if stamps else 0
+        head = struct.pack("<IHBB", self.ticks_ms() & 0x3FFFFFFF, len(stamps), len(rows), size)
+        return head + b"".join(b"".join(chip) for chip in rows) + struct.pack(f"<{len(stamps)}I", *stamps)
+
+    def _next_edge(self) -> int | None:
+        """Time runs to the next data-ready edge, pulses ending on the way."""
+        board, pulse = self.board, self._pulse
+        while (due_ns := board.next_ready_ns()) is not None:
+            if pulse is not None and pulse.high_until_ns is not None and pulse.high_until_ns < due_ns:
+                board.advance(pulse.high_until_ns)
+                board.set_stimulus(self.stuck)
+                pulse.lowered()
+            board.advance(due_ns)
+            if any(edge.chip == 0 for edge in board.edges()):
+                return due_ns
+        return None
+
+    def _frame(self, t_ns: int) -> list[bytes]:
+        """The frame of this edge is read, then what was ordered for it fires."""
+        self.index += 1
+        self.frames += 1
+        index, board = self.index, self.board
+        rows = [
+            board.transfer(k, bytes([Opcode.RDATA]) + bytes(chip.chip.frame_bytes))[1:]
+            for k, chip in enumerate(board.chips)
+        ]
+        if self.faulty is not None:
+            rows = self.faulty(index, rows)
+        if self._pulse is not None:
+            self._pulse.edge()
+        if self._target is None and self._schedule:
+            self._target = self._schedule.popleft()
+            if (WORD - self._target - 1) & WORD <= index - 1:
+                self._target = -1  # has passed: the scheduler waits for it until its counter comes round
+        if index in self.strays:
+            board.advance(t_ns + READ_NS)
+            board.set_stimulus(self.strays[index])
+        if self._target == WORD - index - 1:
+            self._target = None
+            board.advance(t_ns + READ_NS)
+            lines = self._pulse.strobe(board.now_ns(), self.clock_hz) if self._pulse is not None else 0
+            if lines:
+                self.pulses.append((index, lines))
+                board.set_stimulus((lines & ~sum(self.cut)) | self.stuck)
+        return rows
+
+
+def _exactly(stream: "object", size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = stream.read(size - len(data))  # type: ignore[attr-defined]
+        if not piece:
+            return data
+        data += piece
+    return data
