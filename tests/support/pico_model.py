@@ -20,7 +20,8 @@ WORD = 0xFFFFFFFF
 FIFO = 8
 STAMP_CYCLES, WIDTH_CYCLES = 2, 8
 READ_NS = 20_000
-MOST_AT_ONCE = 64
+MOST_AT_ONCE_S = 0.004
+"""The firmware looks again within so much of the board's time: less than it hands pulses over early."""
 REST_S, DEAD_S = 0.004, 0.0005
 
 
@@ -185,7 +186,7 @@ class PicoModel:
         with self.lock:
             if not full and self.granted < 1 and not self.stopped:
                 self.lock.wait(0.002)
-            n = 0 if full or not self._reading else int(min(self.granted, MOST_AT_ONCE))
+            n = 0 if full or not self._reading else int(min(self.granted, max(1, MOST_AT_ONCE_S * self.board.rate_hz)))
             self.granted -= n
         rows: list[list[bytes]] = [[] for _ in self.board.chips]
         stamps = []

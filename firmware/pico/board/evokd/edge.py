@@ -16,6 +16,7 @@ from evokd.arbiter import ARMED_UNTIL, FIRED, INDEX, LOCK_UNTIL, LOCKS, OWNER, P
 from evokd.faults import Refused
 from evokd.messages import (
     ALL_PLANS,
+    LOCK_IMPEDANCE,
     TABLE,
     VERSION,
     Configure,
@@ -277,6 +278,10 @@ class Edge:
         if not self._started:
             self._say(Reply(command.command, "not acquiring"))
             return
+        if type(command) is Lockout and command.reason == LOCK_IMPEDANCE:
+            self._say(Reply(command.command, "the edge itself locks while impedance is measured"))
+            return
+        self._acquisition.watch()  # the arbiter acts from the newest edge on
         answer = self._orders.take(command)
         if answer is not None:
             self._say(Reply(command.command, answer))

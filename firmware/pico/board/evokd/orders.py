@@ -4,7 +4,7 @@ import math
 
 from evokd import arbiter, limits
 from evokd.arbiter import N_PLAN, VERB_ARM, VERB_LOCK, VERB_START, VERB_STOP
-from evokd.messages import ALL_PLANS, LOCK_IMPEDANCE, LOCK_REASONS, Lockout, StimArm, StimLimits, StimPlan, StimStop
+from evokd.messages import ALL_PLANS, LOCK_REASONS, Lockout, StimArm, StimLimits, StimPlan, StimStop
 
 
 class Orders:
@@ -33,8 +33,6 @@ class Orders:
                 return "armed for %g s is not within the limit of %g s" % (seconds, limits.ARM_S)
             arbiter.obey(self._pulses, _head(command.plan, command.command, command.samples), VERB_ARM)
         elif kind is Lockout:
-            if command.reason == LOCK_IMPEDANCE:
-                return "the edge itself locks while impedance is measured"
             if command.reason not in LOCK_REASONS:
                 return "%d is no reason to lock; known are %s" % (command.reason, sorted(LOCK_REASONS))
             arbiter.obey(self._pulses, _head(command.reason, command.command, command.on), VERB_LOCK)

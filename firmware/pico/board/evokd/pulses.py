@@ -104,12 +104,13 @@ class Pulses:
         self.flights = []
         self.shown = [None] * MOST_LINES
         self.stimulator, self.ahead, self.rest = stimulator, ahead, rest
+        self.held_until = -1
         s[LINES], s[RATE_MHZ] = lines, rate_hz * 1000
         s[SPACING] = (int(MIN_SPACING_S * 1000 + 0.5) * rate_hz + 999) // 1000
         s[SHOT_WAIT] = int(SHOT_WAIT_S * rate_hz)
         s[NEXT], s[LAST_FIRED], s[LOCK_UNTIL] = NEVER, -NEVER, -NEVER
         s[OWNER] = s[BURST] = -1
-        s[INDEX] = -1
+        s[INDEX] = ahead - 1
 
     def plan(self, now):
         """Hand over what fires until `ahead` of edge `now`, the newest that there was."""
@@ -197,7 +198,8 @@ class Pulses:
             flight.cancelled = True
             if flight.index > now + 1:
                 self._unbegun(flight, reason, other)
-        s[OWNER], s[LOCK_UNTIL] = ALL_PLANS, max(now, last) + MARGIN + self.rest
+        # The scheduler goes on to strobe for what it was given: no other order may lie ready until then.
+        self.held_until = max(now, last) + MARGIN + self.ahead
         arbiter.schedule(self)
 
     def _unbegun(self, flight, reason, other):
@@ -316,6 +318,8 @@ def act(st, index):
 def schedule(st):
     """The next index at which `act` has anything to do: what waits is looked at when it could fire."""
     s = st.scalars
+    if st.held_until > s[INDEX]:  # whoever stops does not shorten this
+        s[OWNER], s[LOCK_UNTIL] = ALL_PLANS, max(s[LOCK_UNTIL], st.held_until)
     upcoming = NEVER
     for k in range(MOST_PLANS):
         plan = st.plans[k]
