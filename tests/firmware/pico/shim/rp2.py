@@ -13,6 +13,7 @@ DMA_BASE, PIO0_RX = 0x50000000, 0x50200020
 _channels = []
 _high = uctypes.addressof(bytearray(64)) & ~WORD
 MACHINES = ("reader", "stamp", "schedule", "pulse")
+ticks = 0
 full = lambda: False  # noqa: E731
 """Whether the rings are so full that a patient board waits; set by the launcher."""
 
@@ -119,7 +120,8 @@ def _paced_by(request):
 
 
 def run():
-    """Let the board go on for a while; its milliseconds."""
+    """Let the board go on for a while."""
+    global ticks
     answer = _board.ask(ord("R"), bytes([full()]))
     ticks, frames, chips, size = struct.unpack("<IHBB", answer)
     at = 8
@@ -130,4 +132,3 @@ def run():
             at += frames * size
         for channel in _paced_by(7):
             channel.take(memoryview(answer)[at:])
-    return ticks

@@ -1,4 +1,5 @@
-"""Starts the board's program on the modelled board: run.py SHIM BOARD IMAGE."""
+"""Starts the board's program on the modelled board: run.py SHIM BOARD IMAGE. Each look at the edges lets the
+board go on for a while."""
 
 import sys
 
@@ -17,5 +18,14 @@ def _begin(self, *arguments):
     rp2.full = lambda: self._reader.edges() - self._taken > (SLOTS - 4) * self._rows
 
 
+_watched = acquisition.Acquisition.watch
+
+
+def _watch(self):
+    rp2.run()
+    _watched(self)
+
+
 acquisition.Acquisition.__init__ = _begin
+acquisition.Acquisition.watch = _watch
 edge.main(image)

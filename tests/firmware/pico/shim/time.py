@@ -11,7 +11,7 @@ def sleep_us(us):
 
 
 def ticks_ms():
-    return rp2.run()
+    return rp2.ticks
 
 
 def ticks_diff(a, b):
