@@ -2,13 +2,15 @@
 
 import contextlib
 import os
+import select
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from firmware.pico import generate
@@ -27,6 +29,60 @@ def board_files(folder: Path) -> Path:
     return folder
 
 
+class Cable:
+    """The USB cable: carries bytes between the firmware and a pseudo-terminal. `harm` may change what goes to
+    the host."""
+
+    def __init__(self, usb: socket.socket) -> None:
+        self._usb = usb
+        usb.setblocking(False)
+        self._master, self._slave = os.openpty()
+        for end in (self._master, self._slave):
+            tty.setraw(end)
+        os.set_blocking(self._master, False)
+        self.path = os.ttyname(self._slave)
+        self.harm: Callable[[bytes], bytes] = lambda data: data
+        self._end, self._told = os.pipe()
+        self._thread = threading.Thread(target=self._carry, name="test-cable", daemon=True)
+        self._thread.start()
+
+    def _carry(self) -> None:
+        to_host, to_board = bytearray(), bytearray()
+        usb = self._usb.fileno()
+        while True:
+            readers = [self._end] + [usb] * (len(to_host) < 1 << 14) + [self._master] * (len(to_board) < 4096)
+            writers = [self._master] * bool(to_host) + [usb] * bool(to_board)
+            # A flush of a full terminal makes room without waking who waits for it: look again now and then.
+            ready, room, _ = select.select(readers, writers, [], 0.02)
+            if self._end in ready:
+                return
+            if usb in ready:
+                try:
+                    data = self._usb.recv(1 << 13)
+                except ConnectionError:
+                    data = b""
+                if not data:
+                    return
+                to_host += self.harm(data)
+            if self._master in ready:
+                to_board += os.read(self._master, 4096)
+            if to_host:
+                with contextlib.suppress(BlockingIOError):
+                    del to_host[: os.write(self._master, to_host[: 1 << 12])]
+            if usb in room:
+                with contextlib.suppress(BlockingIOError):
+                    del to_board[: self._usb.send(to_board)]
+
+    def unplug(self) -> None:
+        """The host's port is gone; the board does not notice."""
+        if self._told >= 0:
+            os.close(self._told)
+            self._thread.join(5.0)
+            for descriptor in (self._master, self._slave, self._end):
+                os.close(descriptor)
+            self._told = -1
+
+
 class PicoProcess:
     """The firmware running: `path` is its serial port. `crash` is what it said on the way down."""
 
@@ -34,9 +90,8 @@ class PicoProcess:
         self.model = model
         to_board, from_firmware = os.pipe()
         from_board, to_firmware = os.pipe()
-        self._master, slave = os.openpty()
-        tty.setraw(slave)
-        self.path = os.ttyname(slave)
+        self._usb, theirs = socket.socketpair()
+        self.plug()
         self._errors = tempfile.TemporaryFile()
         environment = {
             "EVOKD_BOARD_TO": str(from_firmware),
@@ -46,17 +101,22 @@ class PicoProcess:
         shim = HERE / "shim"
         self.process = subprocess.Popen(
             [MICROPYTHON, "-X", "heapsize=8m", str(shim / "run.py"), str(shim), str(files), image],
-            stdin=self._master,
-            stdout=self._master,
+            stdin=theirs,
+            stdout=theirs,
             stderr=self._errors,
             pass_fds=(from_firmware, from_board),
             env=environment,
         )
-        self._slave = slave
+        theirs.close()
         os.close(from_firmware)
         os.close(from_board)
         self._server = threading.Thread(target=model.serve, args=(to_board, to_firmware), daemon=True)
         self._server.start()
+
+    def plug(self) -> None:
+        """A cable to a new serial port, whose name is `path`."""
+        self.cable = Cable(self._usb)
+        self.path = self.cable.path
 
     @property
     def crash(self) -> str:
@@ -69,9 +129,8 @@ class PicoProcess:
         self.model.stop()
         self.process.kill()
         self.process.wait()
-        for descriptor in (self._master, self._slave):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        self.cable.unplug()
+        self._usb.close()
         self._server.join(5.0)
 
 

@@ -90,6 +90,7 @@ class PicoModel:
         self._pulse: PulseMachine | None = None
         self._reading = False
         self.stuck = 0
+        self.patient = True
         self.strays: dict[int, int] = {}
         self.cut: set[int] = set()
 
@@ -98,6 +99,17 @@ class PicoModel:
         with self.lock:
             self.granted += frames
             self.lock.notify_all()
+
+    def until_granted(self) -> None:
+        """Wait until all that was granted has come."""
+        with self.lock:
+            while self.granted >= 1 and not self.stopped:
+                self.lock.wait(0.1)
+
+    @property
+    def level(self) -> int:
+        """What the lines show."""
+        return int(self.board._stimulus)
 
     def stop(self) -> None:
         """The firmware is not served any more."""
@@ -184,7 +196,9 @@ class PicoModel:
     def _run(self, full: bool) -> bytes:
         """As many frames as are granted and there is room for, with the times of their edges."""
         with self.lock:
+            full = full and self.patient
             if not full and self.granted < 1 and not self.stopped:
+                self.lock.notify_all()
                 self.lock.wait(0.002)
             n = 0 if full or not self._reading else int(min(self.granted, max(1, MOST_AT_ONCE_S * self.board.rate_hz)))
             self.granted -= n

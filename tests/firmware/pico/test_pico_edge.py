@@ -1,0 +1,481 @@
+"""The coprocessor's firmware in MicroPython, on a modelled board, seen from its serial port."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hostd.blocks import Reassembler
+from hostd.edge_link import EdgeLink
+from hostd.errors import LinkError, UsageError
+from hw import link
+from hw.chips import ADS1299, ADS1299_4
+from hw.link import (
+    ALL_PLANS,
+    LOCK_ELECTROSURGERY,
+    LOCK_IMPEDANCE,
+    NOT_SEEN,
+    Block,
+    Configure,
+    Description,
+    Fault,
+    Hello,
+    ImpedanceStart,
+    LeadWatch,
+    Lockout,
+    Message,
+    Reply,
+    Sender,
+    Start,
+    StimArm,
+    StimLimits,
+    StimPlan,
+    StimState,
+    StimStop,
+    Stimulus,
+    Timebase,
+    hello,
+)
+from hw.model.board import BoardModel, BoardSetup
+from hw.model.faults import Fault as ChipFault
+from hw.model.faults import FaultKind
+from hw.samples import Gap, SampleBlock
+from tests.support.edge import WITHIN_S, heard_block
+from tests.support.edges import SITES, configure, files, ramp_model
+from tests.support.links import other_version, tiles
+from tests.support.looped import armed, plan, shot
+from tests.support.pico_edge import PicoProcess, pico
+from tests.support.pico_model import PicoModel
+
+PIECES = 40
+JOB: dict[str, Any] = {"rate_hz": 4000.0}
+
+
+class Talk:
+    """A host and its board."""
+
+    def __init__(self, board: PicoProcess) -> None:
+        self.board, self.model = board, board.model
+        self.link = EdgeLink(f"serial:{board.path}", beats=False)
+        self.heard: list[Message] = []
+        self.rate_hz = self.granted = 0
+
+    def begin(self, job: dict[str, Any] = JOB) -> Description:
+        description = self.link.open(configure(job))
+        if self.rate_hz != job["rate_hz"]:
+            self.rate_hz, self.granted = round(job["rate_hz"]), 0
+        self.send(Start(0))
+        return description
+
+    def send(self, *messages: Message) -> None:
+        for message in messages:
+            self.link.send(message)
+
+    def until(self, last: Callable[[Message], bool]) -> list[Message]:
+        """Everything up to the message that is the `last`."""
+        heard: list[Message] = []
+        while not (heard and last(heard[-1])):
+            received: list[Message] = []
+            for _ in range(PIECES):  # a piece of a frame may have come
+                if received := self.link.receive(WITHIN_S / PIECES):
+                    break
+            assert received, f"nothing comes; {self.board.crash}"
+            for message in received:
+                heard.append(message)
+                if last(message):
+                    break
+        self.heard += heard
+        return heard
+
+    def ask(self, *commands: Any) -> list[str]:
+        """What the board answers to each."""
+        told = []
+        for command in commands:
+            self.send(command)
+            answer = self.until(lambda m, c=command.command: isinstance(m, Reply) and m.command == c)[-1]
+            assert isinstance(answer, Reply)
+            told.append(answer.refusal)
+        return told
+
+    def samples(self, n: int) -> list[SampleBlock]:
+        """Blocks until sample `n` has come; the board stops soon behind it."""
+        rows = -(-self.rate_hz // 128)
+        self.model.grant(max(0, n + 2 * rows - self.granted))
+        self.granted = max(self.granted, n + 2 * rows)
+        heard = self.until(lambda m: isinstance(m, Block) and m.first_index + len(m.bits) >= n)
+        return [heard_block(m) for m in heard if isinstance(m, Block)]
+
+
+@contextmanager
+def talk(model: PicoModel | None = None) -> Iterator[Talk]:
+    with pico(model or ramp_model(), files()) as board:
+        talking = Talk(board)
+        try:
+            yield talking
+        finally:
+            talking.link.close()
+
+
+def of(kind: type, heard: list[Message]) -> list[Any]:
+    return [message for message in heard if isinstance(message, kind)]
+
+
+def step(blocks: list[SampleBlock]) -> set[int]:
+    """Differences between neighbours of the ramp over whole blocks, one value where nothing is missing."""
+    counts = np.concatenate([b.counts[:, 0] for b in blocks]).astype(np.int64)
+    return {int(d) // 20 for d in np.diff(counts)}
+
+
+def test_a_board_says_who_it_is_and_what_it_delivers() -> None:
+    with talk() as t:
+        said = t.begin(JOB | {"gain": 24, "channels": 8})
+        assert said.source.startswith("pico e6614c311b7e6f25, MicroPython 1.")
+        assert said.source.endswith("image 0000000000000000")
+        assert (said.rate_hz, said.lines) == (4000.0, 4)
+        assert said.lsb_uv == (4.5e6 / 24 / 2**23,) * 8
+        # The pulse rises when the frame has been read: so much earlier than the edge that shows it.
+        read_samples = 1 - (said.latency_offset_samples + 1.5)
+        assert 0.06 < read_samples < 0.1
+        assert t.link.edge_boot
+
+
+def test_samples_are_the_converters_own_and_none_is_missing() -> None:
+    with talk() as t:
+        t.begin()
+        blocks = t.samples(4000)
+        assert tiles(blocks, 0)
+        assert len(step(blocks)) == 1
+        assert all(len(set(row)) == 1 for row in blocks[3].counts.tolist())
+        assert (t.link.counters["bad_frames"], t.link.counters["lost_frames"]) == (0, 0)
+
+
+@pytest.mark.parametrize(("chips", "channels", "rate_hz"), [(2, 16, 8000.0), (3, 20, 1000.0)])
+def test_several_converters_are_one_board(chips: int, channels: int, rate_hz: float) -> None:
+    with talk(ramp_model(chips)) as t:
+        said = t.begin({"rate_hz": rate_hz, "channels": channels})
+        assert (len(said.channels), said.lines) == (channels, min(4 * chips, 8))
+        blocks = t.samples(1000)
+        assert tiles(blocks, 0)
+        assert blocks[0].counts.shape[1] == channels
+        assert all(len(set(row)) == 1 for row in blocks[1].counts.tolist())
+
+
+def test_lines_five_to_eight_return_through_the_second_converter() -> None:
+    with talk(ramp_model(2)) as t:
+        t.begin({"rate_hz": 4000.0, "channels": 16})
+        t.ask(*armed(plan(1, line=7, period=400, phase=300)))
+        blocks = t.samples(1200)
+        bits = np.concatenate([b.trigger_bits for b in blocks])
+        assert set(np.flatnonzero(np.diff(bits.astype(int)) > 0) + 1) >= {301, 701, 1101}
+        assert set(bits) == {0, 1 << 6}
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        ({"rate_hz": 3000.0}, "the ADS1299 has no rate of 3000 Hz: use one of"),
+        ({"rate_hz": 4000.0, "gain": 5}, "the ADS1299 has no gain of 5: use one of"),
+        ({"rate_hz": 4000.0, "channels": 40}, "40 channels wanted"),
+        ({"rate_hz": 250.5}, "8 channels at 250.5 Hz cannot be"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_refused_in_one_line(job: dict[str, Any], words: str) -> None:
+    chips = 4 if job.get("channels", 8) > 8 else 1
+    with talk(ramp_model(chips)) as t:
+        with pytest.raises(UsageError, match=words):
+            t.begin(job)
+        assert t.begin().rate_hz == 4000.0  # and the board is as good as before
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (ChipFault(FaultKind.DEAD_CHIP), "chip 1: expected 0x3E in ID, got 0x00: likely cause no answer"),
+        (ChipFault(FaultKind.DOUT_OPEN), "got 0xFF: likely cause the data line floats high"),
+        (ChipFault(FaultKind.BITS_SHIFTED, value=1), "wrong SPI mode"),
+        (ChipFault(FaultKind.REGISTER_STUCK, address=5, channel=4, value=1), "in CH1SET"),
+        (ChipFault(FaultKind.DIN_OPEN), "chip 1: expected 0x3E in ID"),
+    ],
+)
+def test_a_converter_that_is_not_as_it_should_be_is_told_with_its_cure(fault: ChipFault, words: str) -> None:
+    model = ramp_model()
+    model.board.apply(fault)
+    with talk(model) as t, pytest.raises(LinkError, match=words):
+        t.begin()
+
+
+def test_chips_of_different_kinds_cannot_be_read_together() -> None:
+    model = PicoModel(model=BoardModel(BoardSetup((ADS1299, ADS1299_4))))
+    with talk(model) as t, pytest.raises(LinkError, match="chip 2: expected ADS1299, got ADS1299-4"):
+        t.begin({"rate_hz": 1000.0, "channels": 12})
+
+
+def test_a_missing_second_converter_is_told() -> None:
+    with talk() as t, pytest.raises(LinkError, match="chip 2: expected 0x3E in ID"):
+        t.begin({"rate_hz": 1000.0, "channels": 16})
+
+
+def test_torn_frames_are_gaps_and_the_rest_keeps_its_index() -> None:
+    model = ramp_model()
+    torn = {100, 101, 102, 333, 700}
+    model.faulty = lambda i, rows: [b"\0" * len(r) for r in rows] if i in torn else rows
+    with talk(model) as t:
+        t.begin()
+        blocks = t.samples(1500)
+        assert tiles(blocks, 0)
+        gaps = [gap for block in blocks for gap in block.gaps]
+        assert gaps == [Gap(100, 3, "torn"), Gap(333, 1, "torn"), Gap(700, 1, "torn")]
+        base = blocks[0].counts[0, 0]
+        per_sample = (blocks[-1].counts[-1, 0] - base) / (blocks[-1].end_index - 1)
+        for block in blocks:
+            expected = base + per_sample * (block.first_index + np.arange(len(block.counts)))
+            assert np.abs(block.counts[:, 0] - expected).max() <= 1
+
+
+def test_half_a_second_of_torn_frames_is_a_fault_that_is_told_once() -> None:
+    model = ramp_model()
+    model.faulty = lambda i, rows: [b"\0" * len(r) for r in rows] if 500 <= i < 2800 else rows
+    with talk(model) as t:
+        t.begin()
+        t.ask(*armed(plan(period=400, phase=300)))
+        blocks = t.samples(3300)
+        assert [f.code for f in of(Fault, t.heard)] == ["torn_frames"]
+        assert [gap for b in blocks for gap in b.gaps] == [Gap(500, 2300, "torn")]
+        refused = t.ask(StimArm(7, 1, 4000), plan(1, period=400))
+        assert refused == ["", ""]  # samples come again
+
+
+def test_nothing_is_stimulated_while_no_sample_comes() -> None:
+    ticks = [0]
+    model = ramp_model(rate_ticks=lambda: ticks[0])
+    with talk(model) as t:
+        t.begin()
+        t.samples(400)
+        model.until_granted()
+        ticks[0] = 1000
+        silent = t.until(lambda m: isinstance(m, Fault))
+        assert silent[-1].code == "no_data_ready"
+        assert t.ask(StimArm(7, 1, 4000), plan(1)) == [
+            "",
+            "no samples are coming in; nothing can be stimulated",
+        ]
+
+
+def test_what_a_host_does_not_take_is_a_gap_named_overflow() -> None:
+    model = ramp_model()
+    with talk(model) as t:
+        t.begin()
+        first = t.samples(400)
+        model.patient = False
+        model.grant(4000)  # a second, of which the board holds a quarter
+        model.until_granted()
+        blocks = first + t.samples(6000)
+        gaps = [gap for b in blocks for gap in b.gaps]
+        assert tiles(blocks, 0)
+        assert {gap.reason for gap in gaps} == {"overflow"}
+        assert 0 < sum(gap.length for gap in gaps) < 4000
+
+
+def test_a_second_host_goes_on_where_the_first_one_was_and_finds_nothing_armed() -> None:
+    reassembler = Reassembler()
+    with talk() as t:
+        t.begin()
+        t.ask(*armed(plan(period=400, phase=300)))
+        blocks = t.samples(1000)
+        t.link.close()
+        t.link = EdgeLink(f"serial:{t.board.path}", beats=False)
+        t.begin()
+        more = t.samples(3000)
+        for block in blocks + more:
+            assert block.end_index > block.first_index
+        assert more[0].first_index >= blocks[-1].end_index
+        assert tiles(more, more[0].first_index - sum(g.length for g in more[0].gaps))
+        late = [i for i, _ in t.model.pulses if i > more[0].end_index + 200]
+        assert late == []
+        assert t.ask(plan(period=400)) == ["it is not armed; arm it first"]
+        assert reassembler.malformed == 0
+
+
+def test_another_configuration_begins_anew_with_another_boot() -> None:
+    with talk() as t:
+        t.begin()
+        t.samples(500)
+        before = t.link.edge_boot
+        t.link.close()
+        t.link = EdgeLink(f"serial:{t.board.path}", beats=False)
+        t.begin({"rate_hz": 1000.0, "channels": 2})
+        blocks = t.samples(200)
+        assert tiles(blocks, 0)
+        t.link.close()
+        t.link = EdgeLink(f"serial:{t.board.path}", beats=False)
+        t.begin({"rate_hz": 1000.0, "channels": 2})
+        assert t.link.edge_boot != before
+
+
+def test_a_host_of_another_version_is_told_and_nothing_it_says_is_believed() -> None:
+    with talk() as t:
+        t.link._wire.write(other_version(role=b"host"))
+        heard = t.until(lambda m: isinstance(m, Fault))
+        assert heard[0].version == link.VERSION
+        assert heard[-1].code == "version"
+        assert heard[-1].text.startswith("peer speaks link version 3, this side 2")
+        t.send(configure(JOB), Start(0))
+        assert t.begin().rate_hz == 4000.0
+
+
+def test_garbage_on_the_port_is_nothing_and_costs_nothing() -> None:
+    rng = np.random.default_rng(9)
+    with talk() as t:
+        t.begin()
+        sender = Sender()
+        good = sender.frame(hello("host", 7))
+        for _ in range(20):
+            t.link._wire.write(rng.bytes(200))
+            broken = bytearray(good)
+            broken[int(rng.integers(len(broken)))] ^= 1 << int(rng.integers(8))
+            t.link._wire.write(bytes(broken))
+        t.link._wire.write(b"\x03\x04\x02" * 50 + b"\0" + b"x" * 6000 + b"\0")
+        assert tiles(t.samples(1000), 0)
+        assert t.ask(StimArm(5, 1, 10)) == [""]
+        assert (t.link.counters["bad_frames"], t.link.counters["lost_frames"]) == (0, 0)
+
+
+def test_a_silent_host_ends_stimulation_and_not_acquisition() -> None:
+    ticks = [0]
+    model = ramp_model(rate_ticks=lambda: ticks[0])
+    with talk(model) as t:
+        t.begin()
+        t.ask(*armed(plan(period=400, phase=300, hold=40)))
+        t.samples(720)  # the pulse of 700 is under way
+        model.until_granted()
+        ticks[0] = 201
+        silent = t.until(lambda m: isinstance(m, Fault))
+        assert silent[-1].code == "host_silent"
+        model.grant(4000)
+        t.until(lambda m: isinstance(m, Block) and m.first_index > 3000)
+        assert max(i for i, _ in model.pulses) <= 1100
+        assert model.level == 0
+
+
+def test_an_unknown_edge_in_the_samples_takes_everything_low() -> None:
+    model = ramp_model()
+    model.strays[900] = 0b10
+    with talk(model) as t:
+        t.begin()
+        t.ask(*armed(plan(period=400, phase=300)))
+        t.samples(2000)
+        faults = of(Fault, t.heard)
+        assert [(f.code, f.line, f.index) for f in faults] == [("unexpected", 2, 901)]
+        assert max(i for i, _ in model.pulses) < 901 + 100
+
+
+def test_a_line_that_is_cut_is_found_by_its_first_pulse() -> None:
+    model = ramp_model()
+    model.cut = {1}
+    with talk(model) as t:
+        t.begin()
+        t.ask(*armed(plan(period=400, phase=300)))
+        t.samples(1500)
+        assert [f.code for f in of(Fault, t.heard)] == ["missing"]
+        assert [s.seen for s in of(Stimulus, t.heard)][0] == NOT_SEEN
+
+
+def test_a_stop_ends_a_train_at_once() -> None:
+    with talk() as t:
+        t.begin()
+        t.ask(StimArm(1, 2, 4000))
+        t.send(shot(2, pulses=8, interval=80))
+        t.samples(200)
+        begun = len(t.model.pulses)
+        assert 0 < begun < 8
+        assert t.ask(StimStop(3, ALL_PLANS)) == [""]
+        t.samples(2000)
+        assert len(t.model.pulses) <= begun + 1
+        assert t.model.level == 0
+        assert of(Fault, t.heard) == []
+
+
+def test_what_locks_and_what_the_case_tightens_holds_here_too() -> None:
+    with talk() as t:
+        t.begin()
+        t.samples(100)
+        assert t.ask(Lockout(1, LOCK_IMPEDANCE, 1), Lockout(2, 8, 1), Lockout(3, LOCK_ELECTROSURGERY, 1)) == [
+            "the edge itself locks while impedance is measured",
+            "8 is no reason to lock; known are [1, 2, 4]",
+            "",
+        ]
+        assert t.ask(*armed(shot(1))) == ["", "electrosurgery is on; wait until that has ended"]
+        assert t.ask(Lockout(4, LOCK_ELECTROSURGERY, 0)) == [""]
+        figures = [0.0] * 14
+        tight = link_limits(0)
+        tight[6 + 0] = 10.0  # stimuli a second
+        assert t.ask(StimLimits(5, 0, tuple(tight))) == [""]
+        assert t.ask(*armed(plan(1, period=200)))[-1].startswith("a pulse every 200 samples exceeds the rate")
+        assert t.ask(StimLimits(6, 9, tuple(figures))) == ["kind 9 with 14 figures is no ceiling of this version"]
+        assert t.ask(ImpedanceStart(7, 6, 0.0, 0, 0), LeadWatch(8, 6)) == [
+            "this board has no electrodes to measure"
+        ] * 2
+
+
+def link_limits(kind: int) -> list[float]:
+    from hw import limits
+
+    return list(limits.figures(limits.CEILINGS[kind]))
+
+
+def test_nothing_is_obeyed_before_samples_are_taken() -> None:
+    with talk() as t:
+        t.link.open(configure(JOB))
+        assert t.ask(StimArm(1, 1, 100), StimPlan(2, 1, 1, 400, 0, 4, 0)) == ["not acquiring"] * 2
+
+
+def test_time_is_the_boards_own_crystal_and_the_oscillators_error_is_told() -> None:
+    board = BoardModel(BoardSetup(oscillator_ppm=4000.0))
+    model = PicoModel(model=board, crystal_ppm=30.0)
+    model.ticks_ms = lambda: 0
+    with talk(model) as t:
+        t.begin({"rate_hz": 16000.0})
+        t.samples(16000)
+        reports = of(Timebase, t.heard)
+        assert len(reports) >= 3
+        last = reports[-1]
+        assert last.ppm == pytest.approx(4000.0 - 30.0, abs=0.5)
+        true_ns = 1e9 / 16000 / 1.004 * (1 + 30e-6)
+        assert last.ns_per_sample == pytest.approx(true_ns, rel=1e-7)
+        blocks = of(Block, t.heard)
+        for b in blocks:
+            end = b.first_index + len(b.bits) - 1
+            off = b.t_ns - last.t_ns - (end - last.index) * true_ns
+            assert abs(off) < 200
+
+
+def test_the_state_of_the_arbiter_is_told_when_it_changes() -> None:
+    with talk() as t:
+        t.begin()
+        t.ask(*armed(plan(1, period=400, phase=300)))
+        t.samples(1500)
+        states = of(StimState, t.heard)
+        assert states[-1].locks == 0
+        t.ask(Lockout(3, LOCK_ELECTROSURGERY, 1))
+        assert t.until(lambda m: isinstance(m, StimState) and m.locks == LOCK_ELECTROSURGERY)
+
+
+def test_a_board_that_should_be_flashed_leaves_unless_a_case_runs() -> None:
+    with talk() as t:
+        t.begin()
+        t.samples(100)
+        t.send(hello("flash", 1))
+        assert t.until(lambda m: isinstance(m, Fault))[-1].text == "a case is running: it must end first"
+        assert t.samples(500)[-1].end_index >= 500
+    with talk() as t:
+        t.send(hello("flash", 1))
+        heard = t.until(lambda m: isinstance(m, Reply))
+        assert isinstance(heard[0], Hello)
+        assert heard[1].refusal.startswith("pico ")
+        assert t.board.process.wait(WITHIN_S) == 64  # it resets itself
+
+
+__all__ = ["SITES", "Configure", "os"]
