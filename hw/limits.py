@@ -30,6 +30,8 @@ ELECTRODE_CHECK_S = 3600.0
 MOST_GUARD_S = 10.0
 MOST_AREA_CM2 = 100.0
 """A larger electrode is a typing error, which would lift the limit of charge density."""
+TOLERANCE = 1e-9
+"""What rounding may add to a figure that is exactly at its limit."""
 LOAD_OHM = 1000.0
 """Energy is reckoned into this load, as ceilings of energy are stated."""
 
@@ -164,7 +166,7 @@ def refuse(plan: StimPlan, rate_hz: float, lines: int, ceilings: Sequence[Ceilin
 def _refuse_hold(plan: StimPlan, rate_hz: float) -> str:
     if plan.hold < MIN_HOLD_SAMPLES:
         return f"hold of {plan.hold} samples is under {MIN_HOLD_SAMPLES}: the status word could miss it"
-    if plan.hold / rate_hz > MAX_HOLD_S + 1e-9:
+    if plan.hold / rate_hz > MAX_HOLD_S + TOLERANCE:
         return f"hold of {plan.hold} samples exceeds the limit of {MAX_HOLD_S * 1e3:g} ms"
     if plan.period and plan.hold >= plan.period:
         return f"hold of {plan.hold} samples exceeds the period of {plan.period}"
@@ -186,7 +188,7 @@ def _refuse_train(plan: StimPlan, rate_hz: float, ceiling: Ceiling) -> str:
             return (
                 f"{name} of {samples} samples is under {least}: a pulse of {plan.hold} and {LOW_SAMPLES} low"
             )
-        if samples / rate_hz * 1e3 < ceiling.interval_ms - 1e-9:
+        if samples / rate_hz * 1e3 < ceiling.interval_ms - TOLERANCE:
             shown = f"{samples / rate_hz * 1e3:.4g} ms"
             return f"{name} of {shown} is under the limit of {ceiling.interval_ms:g} ms for {ceiling.name}"
     return ""
@@ -196,7 +198,7 @@ def _refuse_rate(plan: StimPlan, rate_hz: float, ceiling: Ceiling) -> str:
     if plan.period == 0:
         return "" if plan.count == 1 else f"a single stimulus fires once, not {plan.count} times"
     span, total = span_samples(plan), plan.pulses * plan.trains
-    if rate_hz / plan.period > ceiling.rate_hz + 1e-9:
+    if rate_hz / plan.period > ceiling.rate_hz + TOLERANCE:
         limit = f"the rate limit of {ceiling.rate_hz:g} Hz for {ceiling.name}"
         return f"a pulse every {plan.period} samples exceeds {limit}"
     if span + plan.hold >= plan.period:
@@ -205,11 +207,11 @@ def _refuse_rate(plan: StimPlan, rate_hz: float, ceiling: Ceiling) -> str:
         late = f"is not over at the next stimulus, {plan.period} samples later: no other test could ever fire"
         return f"lockout of {plan.guard} samples {late}"
     rest_s = (plan.period - span) / rate_hz
-    if total > 1 and rest_s < ceiling.rest_s - 1e-9:
+    if total > 1 and rest_s < ceiling.rest_s - TOLERANCE:
         limit = f"the limit of {ceiling.rest_s:g} s for {ceiling.name}"
         return f"a rest of {rest_s:.5g} s between trains is under {limit}"
     # Stimuli that begin within any minute, whole ones: the loop refuses the one that would be too much.
-    stimuli = math.ceil(60 * rate_hz / plan.period - 1e-9)
+    stimuli = math.ceil(60 * rate_hz / plan.period - TOLERANCE)
     minute = total * (min(stimuli, plan.count) if plan.count else stimuli)
     if minute > ceiling.minute_pulses:
         limit = f"the limit of {ceiling.minute_pulses:g} for {ceiling.name}"
@@ -233,6 +235,6 @@ def _refuse_dose(plan: StimPlan, ceiling: Ceiling) -> str:
         ("energy", energy_nj(plan) / 1e6, ceiling.energy_mj, "mJ"),
         ("charge density", density, density_limit or float("inf"), "uC/cm2"),
     ):
-        if value > limit * (1 + 1e-9):
+        if value > limit * (1 + TOLERANCE):
             return f"{what} of {value:.6g} {unit} exceeds the limit of {limit:g} {unit} for {ceiling.name}"
     return ""

@@ -122,14 +122,13 @@ def _recording(chip: ChipSpec, rate_hz: float, gain: int, in_use: int) -> dict[i
 def _limits() -> str:
     """The one table of stimulus limits and what is checked of one plan."""
     kinds = [(f.name, None) for f in dataclasses.fields(limits.Ceiling)]
-    figures = constants_of(limits)
+    figures = constants_of(limits) | {"TOLERANCE": FLOAT_TOLERANCE}
     names = ("tightened", "figures")
     kept = [n for n in _function_names(limits) if n not in names]
     text = functions(limits, kept, figures, {})
     table = statements(limits, assigns("CEILINGS", "KINDS"), figures, {})
     ours = f"FIGURES = {limits.FIGURES!r}\n_AT_LEAST = ('interval_ms', 'rest_s')\n"
     times = "".join(f"{name} = {value!r}\n" for name, value in figures.items())
-    text = text.replace("1e-09", repr(FLOAT_TOLERANCE))
     return f"import math\n\n\n{record(limits.Ceiling, kinds)}\n{times}{ours}{table}\n\n{text}"
 
 

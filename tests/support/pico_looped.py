@@ -15,7 +15,7 @@ from hw.link import ALL_PLANS, Reply, StimArm, StimPlan, StimStop, Stimulus
 from tests.support.looped import Looped
 from tests.support.pico_edge import board_files
 
-NAMES = ("messages", "limits", "arbiter", "telling", "pulses", "orders", "registers", "codec")
+NAMES = ("messages", "limits", "arbiter", "telling", "pulses", "orders", "registers", "settings", "faults", "codec", "wire")
 AHEAD_MS = 20
 REST_MS, DEAD_US = 4, 500
 

@@ -272,6 +272,7 @@ def test_what_a_host_does_not_take_is_a_gap_named_overflow() -> None:
         model.patient = False
         model.grant(4000)  # a second, of which the board holds a quarter
         model.until_granted()
+        model.patient = True
         blocks = first + t.samples(6000)
         gaps = [gap for b in blocks for gap in b.gaps]
         assert tiles(blocks, 0)

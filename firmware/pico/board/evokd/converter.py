@@ -8,7 +8,7 @@ import time
 
 import machine
 
-from evokd import pins
+from evokd import pins, settings
 from evokd import registers as table
 from evokd.faults import Refused
 
@@ -63,35 +63,22 @@ class Converter:
         for _ in range(TRIES):
             self.command(SDATAC)
             got = self.read(0, 1)[0]
-            found = [part for part in table.PARTS if got & table.PARTS[part]["id"][0] == _bits(part)]
-            if found:
+            found = settings.part_of(got)
+            if found is not None:
                 break
         else:
             self._refuse("ID", table.LIKELY_ID, got, table.diagnose(table.LIKELY_ID, got, None))
-        self.name, self.part = found[0], table.PARTS[found[0]]
+        self.name, self.part = found, table.PARTS[found]
         self._held = self.read(0, self.part["registers"])
         for address, expected in enumerate(self.part["reset"]):
             watched = self.part["writable"][address] & ~self.part["live"][address]
             if (self._held[address] ^ expected) & watched:
-                name = self._names()[address] + " after RESET"
+                name = settings.names(self.name)[address] + " after RESET"
                 self._refuse(name, expected, self._held[address], table.NOT_RESET)
 
     def configure(self, rate_hz, gain, in_use):
         """Registers for recording `in_use` channels, each read back, then all once more."""
-        if rate_hz not in self.part["config1"]:
-            known = sorted(self.part["config1"])
-            raise Refused("config", "the %s has no rate of %g Hz: use one of %s" % (self.name, rate_hz, known))
-        if gain not in self.part["channel"]:
-            known = sorted(self.part["channel"])
-            raise Refused("config", "the %s has no gain of %d: use one of %s" % (self.name, gain, known))
-        channels = range(table.CH1SET, table.CH1SET + self.part["channels"])
-        for address, byte in self.part["fixed"]:
-            if address == table.CONFIG1:
-                byte = self.part["config1"][rate_hz]
-            elif address in channels:
-                byte = self.part["channel" if address - table.CH1SET < in_use else "unused"][gain]
-            elif address == table.BIAS_SENSP:
-                byte = (1 << in_use) - 1
+        for address, byte in settings.recording(self.name, rate_hz, gain, in_use):
             self._write(address, byte)
             if address == table.CONFIG3:
                 time.sleep_us(table.REFERENCE_US)
@@ -99,7 +86,7 @@ class Converter:
         for address, byte in enumerate(got):
             if (byte ^ self._held[address]) & ~self.part["live"][address]:
                 cause = table.diagnose(self._held[address], byte, self.part["reset"][address])
-                self._refuse(self._names()[address], self._held[address], byte, cause)
+                self._refuse(settings.names(self.name)[address], self._held[address], byte, cause)
 
     def _write(self, address, byte):
         """One register, read back; bits that the part does not let write keep their value."""
@@ -109,18 +96,11 @@ class Converter:
         got = self.read(address, 1)[0]
         if (got ^ sent) & ~self.part["live"][address]:
             before = self._held[address] if self._held[address] != sent else None
-            self._refuse(self._names()[address], sent, got, table.diagnose(sent, got, before))
+            self._refuse(settings.names(self.name)[address], sent, got, table.diagnose(sent, got, before))
         self._held[address] = got
-
-    def _names(self):
-        return table.NAMES_24 if self.part["registers"] == 24 else table.NAMES_26
 
     def _refuse(self, name, expected, got, cause):
         raise Refused("fault", self._where + table.complaint(name, expected, got, cause))
-
-
-def _bits(part):
-    return table.PARTS[part]["id"][1]
 
 
 def bring_up(rate_hz, gain, channels, least, continuous):

@@ -119,8 +119,10 @@ class Receiver:
         if kind is None:
             return None
         payload = bytes(memoryview(body)[5:-4])
-        if kind[0] is Hello and len(payload) >= 2 and struct.unpack("<H", payload)[0] != VERSION:
-            return Hello(struct.unpack("<H", payload)[0], 0, 0, "peer")
+        if kind[0] is Hello and len(payload) >= 2:
+            version = _number(payload, 0, "H")[0]
+            if version != VERSION:  # only the version may be read of another version's Hello
+                return Hello(version, 0, 0, "peer")
         try:
             values, at = {}, 0
             for name, code in kind[1]:
@@ -130,14 +132,20 @@ class Receiver:
         return kind[0](**values) if at == len(payload) else None
 
 
+def _number(payload, at, form):
+    """A number of struct code `form`, and the offset behind it."""
+    end = at + struct.calcsize("<" + form)
+    if end > len(payload):
+        raise ValueError("too short")
+    return struct.unpack_from("<" + form, payload, at)[0], end
+
+
 def _sized(payload, at, form):
     """A length of struct code `form` and so many bytes behind it."""
-    size = struct.unpack_from("<" + form, payload, at)[0]
-    at += struct.calcsize(form)
-    piece = payload[at : at + size]
-    if len(piece) != size:
+    size, at = _number(payload, at, form)
+    if at + size > len(payload):
         raise ValueError("too short")
-    return piece, at + size
+    return payload[at : at + size], at + size
 
 
 def _value(payload, at, code):
@@ -146,22 +154,20 @@ def _value(payload, at, code):
         return str(piece, "utf-8"), at
     if code == "blob":
         return _sized(payload, at, "I")
-    if code in ("texts", "floats", "gaps"):
-        n = struct.unpack_from("<H", payload, at)[0]
-        at += 2
-        rows = []
-        for _ in range(n):
-            if code == "gaps":
-                index, length, reason = struct.unpack_from("<QIB", payload, at)
-                row, at = (index, length, GAP_REASONS[reason]), at + 13
-            else:
-                row, at = _value(payload, at, "text" if code == "texts" else "d")
-            rows.append(row)
-        return tuple(rows), at
-    size = struct.calcsize("<" + code)
-    if at + size > len(payload):
-        raise ValueError("too short")
-    return struct.unpack_from("<" + code, payload, at)[0], at + size
+    if code not in ("texts", "floats", "gaps"):
+        return _number(payload, at, code)
+    n, at = _number(payload, at, "H")
+    rows = []
+    for _ in range(n):
+        if code == "gaps":
+            index, at = _number(payload, at, "Q")
+            length, at = _number(payload, at, "I")
+            reason, at = _number(payload, at, "B")
+            row = index, length, GAP_REASONS[reason]
+        else:
+            row, at = _value(payload, at, "text" if code == "texts" else "d")
+        rows.append(row)
+    return tuple(rows), at
 
 
 def why_not(peer):
