@@ -1,0 +1,1 @@
+"""The coprocessor: an RP2040 or RP2350 between host and converters. `board/` is what runs on it."""
