@@ -85,7 +85,7 @@ def test_every_time_on_the_pins_is_within_the_datasheets(hz: int, rdata: bool) -
 
 @pytest.mark.parametrize(("synchronised", "slack_cycles"), [(True, 2), (False, 1)])
 def test_a_bit_is_taken_as_late_as_its_synchroniser_lets_it(synchronised: bool, slack_cycles: int) -> None:
-    """With two flip-flops 64 ns after SCLK's rise at 125 MHz: 32 for a chip at 1.8 V, 16 for each isolator."""
+    """With two flip-flops 64 ns behind its SCLK at 125 MHz: a chip at 1.8 V has 32, each isolator 16."""
     bit_ns = 80.0
     last_ns = bit_ns - slack_cycles * 8
     reading = Reading(synchronised=synchronised, valid_ns=last_ns - 0.5)
