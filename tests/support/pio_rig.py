@@ -116,7 +116,20 @@ class Rig:
         return [b"".join(column[k * size : (k + 1) * size] for column in columns) for k in range(n)]
 
 
-def stimulation(rate_hz: float, lines: int = 4) -> tuple[Machine, Machine]:
-    """The schedule and the pulses."""
+def read_and_stimulated(hz: int) -> tuple[Rig, list[int]]:
+    """A board at 16 kSPS, read, whose data-ready slides against the system clock; the edges of 12 pulses.
+
+    Dead time and rest are those of 250 SPS, so that pulses can follow each other closely.
+    """
     schedule = Machine(programs.schedule(DRDY, SELECT), side=STROBE, x=0xFFFFFFFF)
-    return schedule, Machine(programs.pulse(DRDY, STROBE, lines, rate_hz), outs=LINES)
+    pulse = Machine(programs.pulse(DRDY, STROBE, 4, 250.0), outs=LINES)
+    rig = Rig(Reading(hz, ppm=137.0), schedule, pulse)
+    wanted = [5 + 4 * k for k in range(12)]
+    rig.clockwork.order(pulse, programs.pulse_word(0b1001, 4000, len(wanted)))
+    rig.run(4)
+    for edge in wanted:
+        while not rig.clockwork.order(schedule, programs.target_word(edge)):
+            rig.run(1)
+    while len(rig.pins.falls(DRDY)) <= wanted[-1] + 1:
+        rig.run(1)
+    return rig, wanted
