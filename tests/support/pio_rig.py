@@ -128,8 +128,12 @@ def read_and_stimulated(hz: int) -> tuple[Rig, list[int]]:
     rig.clockwork.order(pulse, programs.pulse_word(0b1001, 4000, len(wanted)))
     rig.run(4)
     for edge in wanted:
-        while not rig.clockwork.order(schedule, programs.target_word(edge)):
+        for _ in range(8):
+            if rig.clockwork.order(schedule, programs.target_word(edge)):
+                break
             rig.run(1)
+        else:
+            raise AssertionError(f"the schedule takes no more orders at edge {len(rig.pins.falls(DRDY))}")
     while len(rig.pins.falls(DRDY)) <= wanted[-1] + 1:
         rig.run(1)
     return rig, wanted

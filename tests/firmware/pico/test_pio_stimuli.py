@@ -91,7 +91,9 @@ def test_the_schedule_can_strobe_at_every_second_edge() -> None:
         assert stimulator.target(edge)
     stimulator.until_edge(14)
     ready = stimulator.pins.falls(DRDY)
-    assert [bisect_right(ready, at) - 1 for at in stimulator.pins.rises(STROBE)] == [6, 8, 10, 12]
+    rises, falls = stimulator.pins.rises(STROBE), stimulator.pins.falls(STROBE)
+    assert [bisect_right(ready, at) - 1 for at in rises] == [6, 8, 10, 12]
+    assert {down - up for up, down in zip(rises, falls, strict=True)} == {8}, "no pad is too slow for it"
 
 
 @pytest.mark.parametrize("rate_hz", [250.0, 4000.0, 16_000.0])
