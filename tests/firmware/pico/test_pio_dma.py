@@ -1,4 +1,4 @@
-"""Reader and DMA together on rp2040js: every byte of every frame in memory, across buffers and around the ring.
+"""Reader and DMA together on rp2040js: every byte of every frame in memory, across buffers, around the ring.
 
 The ring is the firmware's: a data channel takes bytes at the pace of the RX FIFO; at a buffer's end it chains
 to a control channel, which writes the next buffer's address from a table that its read address wraps in.
