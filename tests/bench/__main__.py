@@ -20,6 +20,7 @@ from tests.bench import (
     kernels,
     latency,
     loop,
+    pico,
     procedure,
     replay,
     rig,
@@ -81,6 +82,7 @@ def rows(say: Console) -> list[Row]:
         Row("firmware.loop_vs_python", own["ratio"], "x", 0.6, "<="),
         Row("firmware.python_loop_own_cost", own["python_us"], "us per frame"),
         Row("firmware.simulated_loop_per_frame", e["loop_us"], "us"),
+        *_pico_rows(say),
         Row("hw.link_speed", e["link"], "x real time"),
         *_subscriber_rows(say),
         *_display_rows(say),
@@ -155,6 +157,17 @@ def _stimulus_rows(say: Console) -> list[Row]:
         Row("hostd.audit_entry", s["audit_us"], "us"),
         Row("dsp.mains_left_4k", s["mains_4k"], "% at N = 64", 3.0, "<="),
         Row("dsp.mains_left_16k", s["mains_16k"], "% at N = 64", 3.0, "<="),
+    ]
+
+
+def _pico_rows(say: Console) -> list[Row]:
+    """The coprocessor's programs, emulated."""
+    say.print("firmware: the coprocessor in emulation ...")
+    measured = pico.measure()
+    return [
+        Row("firmware.pico_read_share", measured["share"], "% of a period at 16 kSPS", 60.0, "<="),
+        Row("firmware.pico_stim_lag", measured["lag"], "samples", 1.0, "<="),
+        Row("firmware.pico_stim_jitter", measured["jitter"], "PIO cycles", 1.0, "<="),
     ]
 
 
