@@ -81,8 +81,8 @@ N_EVENT = 8
     REFUSED_STOPPED,
 ) = range(9)
 # why a stimulus did not fire: the box is locked, another plan's window, its line is not low, too close, lost,
-# its line rests as the limits of its last stimulus want it
-BY_LOCK, BY_PLAN, BY_LINE, BY_SPACING, BY_LOSS, BY_REST = range(6)
+# its line rests as the limits of its last stimulus want it, who hands it over came too late (a coprocessor)
+BY_LOCK, BY_PLAN, BY_LINE, BY_SPACING, BY_LOSS, BY_REST, BY_LATE = range(7)
 # commands in the mailbox
 VERB_STOP, VERB_START, VERB_ARM, VERB_LOCK = range(4)
 

@@ -6,6 +6,7 @@ The only place where Python reads the loop's events; decides nothing.
 from collections.abc import Iterator
 
 from firmware.loop.state import (
+    BY_LATE,
     BY_LINE,
     BY_LOCK,
     BY_LOSS,
@@ -128,6 +129,8 @@ def unfired_text(reason: int, other: int, n: int) -> str:
         return "its line is not low"
     if reason == BY_REST:
         return "its line rests after the last stimulus, as the limits of that one want it"
+    if reason == BY_LATE:
+        return "the edge was too busy to hand it over in time"
     if reason == BY_LOSS:
         return f"samples were lost, and {n} stimuli with them" if n > 1 else "samples were lost"
     return f"less than {limits.MIN_SPACING_S * 1e3:g} ms after another stimulus"

@@ -12,12 +12,25 @@ from typing import Any
 
 from hw import link
 from hw.link import ALL_PLANS, Reply, StimArm, StimPlan, StimStop, Stimulus
+from tests.support import pio_assembler
 from tests.support.looped import Looped
 from tests.support.pico_edge import board_files
 
-NAMES = ("messages", "limits", "arbiter", "telling", "pulses", "orders", "registers", "settings", "faults", "codec", "wire")
+NAMES = (
+    "messages",
+    "limits",
+    "arbiter",
+    "telling",
+    "pulses",
+    "orders",
+    "registers",
+    "settings",
+    "faults",
+    "codec",
+    "wire",
+    "programs",
+)
 AHEAD_MS = 20
-REST_MS, DEAD_US = 4, 500
 
 
 @functools.cache
@@ -27,6 +40,7 @@ def board_modules() -> SimpleNamespace:
     board_files(folder)
     viper = SimpleNamespace(viper=lambda f: f, const=lambda x: x)
     sys.modules.setdefault("micropython", viper)  # type: ignore[arg-type]
+    sys.modules.setdefault("rp2", pio_assembler)
     for name in ("ptr8", "ptr16"):
         __builtins__.setdefault(name, bytes)  # type: ignore[attr-defined]
     sys.path.insert(0, str(folder))
@@ -42,6 +56,7 @@ class Machines:
     def __init__(self, rest: int, dead: int) -> None:
         self._rest, self._dead = rest, dead
         self._orders: list[tuple[int, int, list[int]]] = []
+        self._waiting: list[tuple[int, int, list[int]]] = []
         self._last = -1
         self.index = -1
         self.level = 0
@@ -53,17 +68,30 @@ class Machines:
     def now(self) -> int:
         return self.index
 
-    def feed(self) -> bool:
-        return True
+    def feed(self, earliest: int) -> int | None:
+        """What waits is given when all before it are proven."""
+        if self._waiting and self._waiting[0][2][0] == earliest:
+            mask, hold, indices = self._waiting.pop(0)
+            if indices[0] <= self.index + 1:
+                return indices[0]
+            self._orders.append((mask, hold, indices))
+            self._targets += indices
+            self._last = indices[-1]
+        return None
+
+    def late(self) -> bool:
+        return False
+
+    def in_step(self) -> None:
+        """Nothing is ever late here."""
 
     def hand_over(self, mask: int, hold: int, indices: list[int]) -> None:
         assert indices[0] > self.index, "handed over too late"
-        self._orders.append((mask, hold, list(indices)))
-        self._targets += indices
-        self._last = indices[-1]
+        self._waiting.append((mask, hold, list(indices)))
 
     def cancel(self) -> int:
         self._orders.clear()
+        self._waiting.clear()
         self._train, self._left, self.level = None, 0, 0
         self._waits = self._rest
         self._targets = self._targets[:9]  # what the scheduler has in its FIFO still strobes
@@ -96,8 +124,8 @@ class _Sequencer:
         self._box = box
         board, rate_hz = box.board, int(box.rate_hz)
         ahead = -(-AHEAD_MS * rate_hz // 1000)
-        dead = max(2, -(-DEAD_US * rate_hz // 1_000_000))
-        rest = -(-REST_MS * rate_hz // 1000)
+        dead = board.programs.dead_edges(rate_hz)
+        rest = dead * board.programs.rest_gaps(rate_hz)
         self.machines = Machines(rest, dead)
         self.pulses = board.pulses.Pulses(lines, rate_hz, self.machines, ahead, rest)
         self.orders = board.orders.Orders(self.pulses, rate_hz, lines, dead)
@@ -150,9 +178,7 @@ class PicoLooped(Looped):
         self.board = board_modules()
         self.sequencer: Any = _Sequencer(self, lines)
 
-    def run(
-        self, until: int, bits: Callable[[int, int], int] = lambda index, level: level
-    ) -> "PicoLooped":
+    def run(self, until: int, bits: Callable[[int, int], int] = lambda index, level: level) -> "PicoLooped":
         while self.index < until:
             self._sample(bits)
         return self
@@ -168,6 +194,7 @@ class PicoLooped(Looped):
         if shown != scalars[1]:
             pulses.see(self.index, shown)
         pulses.seen_until(self.index + 1)
+        pulses.feed()
         self.sequencer.collect()
         self.outputs.append(machines.level)
 
@@ -177,6 +204,7 @@ class PicoLooped(Looped):
         for _ in range(n):
             self.lost.add(self.index)
             pulses.plan(machines.index)
+            pulses.feed()
             machines.edge()
             self.outputs.append(machines.level)
         pulses.lost(self.index)

@@ -13,24 +13,23 @@ from collections.abc import Callable
 
 from hw.chips import ADS1299, ChipSpec, Opcode
 from hw.model.board import BoardModel, BoardSetup
+from tests.support.pio_rig import programs
 
 SELECT, START, RESET = 4, 13, 14
 READER, STAMP, SCHEDULE, PULSE = range(4)
 WORD = 0xFFFFFFFF
 FIFO = 8
-STAMP_CYCLES, WIDTH_CYCLES = 2, 8
 READ_NS = 20_000
 MOST_AT_ONCE_S = 0.004
 """The firmware looks again within so much of the board's time: less than it hands pulses over early."""
-REST_S, DEAD_S = 0.004, 0.0005
 
 
 class PulseMachine:
     """What evokd/programs.py's pulse program does, edge by edge: rest, order, strobes, dead time."""
 
     def __init__(self, rate_hz: float) -> None:
-        self._rest = max(1, -(-round(rate_hz * REST_S * 1000) // 1000))
-        self._dead = max(2, -(-round(rate_hz * DEAD_S * 1000) // 1000))
+        self._dead = programs.dead_edges(rate_hz)
+        self._rest = self._dead * programs.rest_gaps(rate_hz)
         self.fifo: deque[int] = deque()
         self.on = False
         self.high_until_ns: int | None = None
@@ -46,16 +45,16 @@ class PulseMachine:
             self._waits -= 1
         if not self._waits and not self._left and self.fifo and self.on:
             self._order = self.fifo.popleft()
-            self._left = (self._order >> 26 & 31) + 1
+            self._left = (self._order & 31) + 1
 
     def strobe(self, now_ns: int, clock_hz: int) -> int:
         """It is time: the lines to raise, 0 when nothing is due."""
         if not self.on or self._waits or not self._left or self.high_until_ns is not None:
             return 0
         self._left -= 1
-        width = ((self._order >> 8 & 0x3FFFF) + 1) * WIDTH_CYCLES
+        width = ((self._order >> 14) + 2) * programs.WIDTH_CYCLES
         self.high_until_ns = now_ns + width * 1_000_000_000 // clock_hz
-        return self._order & 0xFF
+        return self._order >> 5 & 0xFF
 
     def lowered(self) -> None:
         """The pulse is over."""
@@ -177,6 +176,8 @@ class PicoModel:
             self._schedule.append(value)
         elif operation == "d" and self._schedule:
             self._schedule.popleft()
+        elif operation == "r":
+            self._target = None
         return len(self._schedule)
 
     def _shaper(self, pulse: PulseMachine, operation: str, value: int) -> int:
@@ -200,7 +201,11 @@ class PicoModel:
             if not full and self.granted < 1 and not self.stopped:
                 self.lock.notify_all()
                 self.lock.wait(0.002)
-            n = 0 if full or not self._reading else int(min(self.granted, max(1, MOST_AT_ONCE_S * self.board.rate_hz)))
+            n = (
+                0
+                if full or not self._reading
+                else int(min(self.granted, max(1, MOST_AT_ONCE_S * self.board.rate_hz)))
+            )
             self.granted -= n
         rows: list[list[bytes]] = [[] for _ in self.board.chips]
         stamps = []
@@ -208,7 +213,7 @@ class PicoModel:
             t_ns = self._next_edge()
             if t_ns is None:
                 break
-            counts = t_ns * self.clock_hz // (1_000_000_000 * STAMP_CYCLES)
+            counts = t_ns * self.clock_hz // (1_000_000_000 * programs.STAMP_CYCLES)
             stamps.append(-round(counts * (1 + self._ppm * 1e-6)) & WORD)
             for chip, row in zip(rows, self._frame(t_ns), strict=True):
                 chip.append(row)

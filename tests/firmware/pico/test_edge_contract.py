@@ -85,7 +85,10 @@ def test_a_single_stimulus_fires_once(edge: str) -> None:
         ({"hold": 50}, "hold of 50 samples exceeds the limit of 10 ms"),
         ({"kind": 2}, "a pulse every 400 samples exceeds the rate limit of 1 Hz for transcranial"),
         ({"period": 39}, "a pulse every 39 samples exceeds the rate limit of 100 Hz for sensory"),
-        ({"kind": 1, "current_ua": 100_001, "width_us": 200}, "current of 100.001 mA exceeds the limit of 100"),
+        (
+            {"kind": 1, "current_ua": 100_001, "width_us": 200},
+            "current of 100.001 mA exceeds the limit of 100",
+        ),
         ({"pulses": 3, "interval": 5}, "interval of 5 samples is under 6: a pulse of 4 and 2 low"),
         ({"pulses": 11, "interval": 8}, "11 pulses in one stimulus exceed the limit of 10 for sensory"),
         ({"alternate": 1}, "alternate line 1 is not another one of 1..4"),

@@ -415,10 +415,13 @@ def test_what_locks_and_what_the_case_tightens_holds_here_too() -> None:
         tight[6 + 0] = 10.0  # stimuli a second
         assert t.ask(StimLimits(5, 0, tuple(tight))) == [""]
         assert t.ask(*armed(plan(1, period=200)))[-1].startswith("a pulse every 200 samples exceeds the rate")
-        assert t.ask(StimLimits(6, 9, tuple(figures))) == ["kind 9 with 14 figures is no ceiling of this version"]
-        assert t.ask(ImpedanceStart(7, 6, 0.0, 0, 0), LeadWatch(8, 6)) == [
-            "this board has no electrodes to measure"
-        ] * 2
+        assert t.ask(StimLimits(6, 9, tuple(figures))) == [
+            "kind 9 with 14 figures is no ceiling of this version"
+        ]
+        assert (
+            t.ask(ImpedanceStart(7, 6, 0.0, 0, 0), LeadWatch(8, 6))
+            == ["this board has no electrodes to measure"] * 2
+        )
 
 
 def link_limits(kind: int) -> list[float]:

@@ -124,8 +124,10 @@ def test_the_interpreter_itself_stuffs_and_counts_as_the_box_does(tmp_path: Any)
     """Under MicroPython, compiled by viper: runs of 254 and zeros in any place; numbers to 53 bits."""
     rng = np.random.default_rng(4)
     cases = [b"", b"\0", b"\1" * 253, b"\1" * 254, b"\1" * 255, b"\1" * 254 + b"\0", b"\0" * 300, b"\1" * 600]
-    cases += [bytes(rng.integers(0, int(top), int(n)).astype(np.uint8)) for top, n in zip(
-        rng.choice([2, 3, 256], 150), rng.integers(0, 900, 150), strict=True)]
+    cases += [
+        bytes(rng.integers(0, int(top), int(n)).astype(np.uint8))
+        for top, n in zip(rng.choice([2, 3, 256], 150), rng.integers(0, 900, 150), strict=True)
+    ]
     numbers = [0, 1, -1, 3, 255, -65536, (1 << 53) - 1, 1 << 60, 12345678901, [3 << 20, 20], [-7, 3]]
     jobs = tmp_path / "jobs"
     jobs.write_text("".join(json.dumps({"data": c.hex(), "numbers": numbers}) + "\n" for c in cases))
@@ -182,7 +184,8 @@ AT_LIMITS = st.builds(
     gap=st.sampled_from([32, 64]),
     guard=st.sampled_from([0, 100]),
     kind=st.integers(0, 4),
-    current_ua=st.sampled_from([0, 100_000, 30_000, 1_500_000, 220_000, 99_999, 100_001]) | st.integers(0, 2 << 20),
+    current_ua=st.sampled_from([0, 100_000, 30_000, 1_500_000, 220_000, 99_999, 100_001])
+    | st.integers(0, 2 << 20),
     width_us=st.sampled_from([0, 50, 300, 1000, 500, 400]) | st.integers(0, 1200),
     area_cm2=st.sampled_from([0.0, 0.05, 0.5, 1.0]) | st.floats(0.01, 90),
 )

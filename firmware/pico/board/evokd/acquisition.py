@@ -27,7 +27,7 @@ class Acquisition:
         self._reader, self._pulses = reader, pulses
         self._rows, self._channels = reader.rows, channels
         self._most_torn = max(1, rate_hz * BLIND_MS // 1000)
-        self._taken = self._torn = self._edges = self._first = self._at = self._end = 0
+        self._taken = self._seen = self._torn = self._edges = self._first = self._at = self._end = 0
         self._gaps = []
         self.clock = Clock(rate_hz, reader.clock_hz)
         self._levels = bytearray(self._rows)
@@ -39,7 +39,7 @@ class Acquisition:
         self._moved_ms = time.ticks_ms()
 
     def watch(self):
-        """What cannot wait for the link: pulses are handed over, silence is noticed."""
+        """What cannot wait for the link: what the samples show, pulses to hand over, silence."""
         edges, now_ms = self._reader.edges(), time.ticks_ms()
         if edges != self._edges:
             self._edges, self._moved_ms = edges, now_ms
@@ -48,27 +48,26 @@ class Acquisition:
             self._moved_ms = now_ms
             self._pulses.go_blind(NO_DATA_READY, edges)
         if edges:
+            self._see(edges - 1)
             self._pulses.plan(edges - 1)
-        if not self._pulses.stimulator.feed():
-            self._pulses.late()
+        self._pulses.feed()
 
     def waiting(self):
         """Whether a whole buffer waits to be taken: the edge behind its last frame has come."""
         return self._reader.edges() > (self._taken // self._rows + 1) * self._rows
 
     def look(self):
-        """Take the next run of whole rows and show it; False when the ones at hand were all lost."""
-        self._skip()
+        """Take the next run of whole rows; False when the ones at hand were all lost."""
+        self._taken = self._skipped(self._taken, True)
         buffers = self._buffers(self._taken)
         self._first, self._at = self._taken, self._taken % self._rows
-        self._end = self._whole(buffers)
+        self._end = self._whole(buffers, self._at, self._rows)
         if self._end == self._at:
-            self._tear(buffers)
+            n = self._next_whole(buffers, self._at, self._rows) - self._at
+            self._lose(self._taken, n, TORN)
+            self._taken += n
             return False
-        self._torn = 0
-        self._pulses.scalars[BLIND] = 0
-        self._show()
-        self._taken = self._first + self._end - self._at
+        self._taken += self._end - self._at
         return True
 
     def frame(self, sequence):
@@ -86,53 +85,66 @@ class Acquisition:
         slot = index // self._rows % SLOTS
         return [ring[slot] for ring in self._reader.buffers]
 
-    def _skip(self):
-        """Give up what the rings have begun to write over."""
-        oldest = (self._reader.edges() - 1) // self._rows - SLOTS + 2
-        if self._taken // self._rows < oldest:
-            self._lose(self._taken, oldest * self._rows - self._taken, OVERFLOW)
-            self._taken = oldest * self._rows
-            self._pulses.lost(self._taken)
+    def _skipped(self, index, gap):
+        """`index`, or the oldest one that the rings have not begun to write over."""
+        oldest = ((self._reader.edges() - 1) // self._rows - SLOTS + 2) * self._rows
+        if index >= oldest:
+            return index
+        if gap:
+            self._lose(index, oldest - index, OVERFLOW)
+        return oldest
 
-    def _whole(self, buffers):
-        """The end of the run of rows whose headers all stand, their trigger bits in `_levels`."""
+    def _whole(self, buffers, at, end):
+        """The end of the run of rows from `at` on whose headers all stand, their trigger bits in `_levels`."""
         size = self._reader.frame_bytes
-        end = codec.levels(buffers[0], self._at, self._rows, size, self._levels)
+        end = codec.levels(buffers[0], at, end, size, self._levels)
         for k in range(1, len(buffers)):
             if k == 1:
-                end = codec.add_levels(buffers[k], self._at, end, size, self._levels)
+                end = codec.add_levels(buffers[k], at, end, size, self._levels)
             else:
-                end = codec.broken(buffers[k], self._at, end, size)
+                end = codec.broken(buffers[k], at, end, size)
         return end
 
-    def _tear(self, buffers):
-        """Rows that lack a header, up to the next whole one, are lost."""
-        size, start = self._reader.frame_bytes, self._at + 1
-        while start < self._rows and any(
-            [codec.broken(buffer, start, start + 1, size) == start for buffer in buffers]
-        ):
-            start += 1
-        n = start - self._at
-        self._lose(self._taken, n, TORN)
-        self._taken += n
-        self._pulses.lost(self._taken)
-        self._torn += n
-        if self._torn >= self._most_torn:
-            self._pulses.go_blind(TORN_FRAMES, self._taken)
+    def _next_whole(self, buffers, at, end):
+        """The first row behind `at` whose headers all stand, or `end`."""
+        size, at = self._reader.frame_bytes, at + 1
+        while at < end and any([codec.broken(each, at, at + 1, size) == at for each in buffers]):
+            at += 1
+        return at
 
-    def _show(self):
-        """The arbiter sees every change of the trigger bits, and how far samples go."""
-        pulses, k = self._pulses, self._at
+    def _see(self, end):
+        """The arbiter sees every change of the trigger bits before sample `end`, and how far samples go."""
+        pulses = self._pulses
+        oldest = self._skipped(self._seen, False)
+        if oldest != self._seen:
+            self._seen = oldest
+            pulses.lost(oldest)
+        while self._seen < end:
+            buffers, at = self._buffers(self._seen), self._seen % self._rows
+            last = min(self._rows, at + end - self._seen)
+            good = self._whole(buffers, at, last)
+            if good == at:
+                torn = self._next_whole(buffers, at, last) - at
+                self._seen += torn
+                self._torn += torn
+                pulses.lost(self._seen)
+                if self._torn >= self._most_torn:
+                    pulses.go_blind(TORN_FRAMES, self._seen)
+                continue
+            self._torn = pulses.scalars[BLIND] = 0
+            self._show(at, good)
+            self._seen += good - at
+
+    def _show(self, at, end):
+        """Rows [at, end) of a buffer, the first of which is sample `_seen`."""
+        pulses, first = self._pulses, self._seen - at
         if pulses.scalars[SEEN] == UNKNOWN:
-            pulses.see(self._first, self._levels[k])
-        while True:
-            k = codec.changed(self._levels, k, self._end, pulses.scalars[SEEN])
-            if k == self._end:
-                break
-            pulses.see(self._first + k - self._at, self._levels[k])
-            if pulses.scalars[SEEN] != self._levels[k]:
-                break
-        pulses.seen_until(self._first + self._end - self._at)
+            pulses.see(first + at, self._levels[at])
+        k = codec.changed(self._levels, at, end, pulses.scalars[SEEN])
+        while k < end:
+            pulses.see(first + k, self._levels[k])
+            k = codec.changed(self._levels, k + 1, end, self._levels[k])
+        pulses.seen_until(first + end)
 
     def _written(self, sequence):
         """The block's bytes, behind its gaps; how many there are in `_out`."""

@@ -230,18 +230,24 @@ class Edge:
             )
         part, chips = converter.bring_up(rate_hz, wanted.gain, channels, 1 + (len(wanted.lines) > 4), False)
         frame_bytes = 3 + 3 * part["channels"]
-        reader = Reader(chips, frame_bytes, rate_hz, True)
+        numbers = programs.machines(chips, _blocks())
+        if numbers["stamp"] is None:
+            raise Refused(
+                "config", "%d converters need an RP2350: an RP2040 has too few state machines" % chips
+            )
+        reader = Reader(numbers, chips, frame_bytes, rate_hz, True)
         lines = min(4 * chips, pins.MOST_LINES)
-        dead, rest = programs.pauses(rate_hz)
-        stimulator = Stimulator(lines, rate_hz, reader.clock_hz, reader.edges)
+        dead = programs.dead_edges(rate_hz)
+        rest = programs.rest_gaps(rate_hz) * dead
+        stimulator = Stimulator(numbers, lines, rate_hz, reader.clock_hz, reader.edges)
         ahead = (AHEAD_MS * rate_hz + 999) // 1000
         self._pulses = Pulses(lines, rate_hz, stimulator, ahead, rest)
         self._orders = Orders(self._pulses, rate_hz, lines, dead)
         self._acquisition = Acquisition(reader, self._pulses, rate_hz, channels, part["channels"])
         self._reader, self._boot = reader, _boot()
         lsb = (part["vref_uv"] << 20) // wanted.gain, 43
-        read_us = programs.read_cycles(True, 8 * frame_bytes, reader.clock_hz) * 1000000 // reader.clock_hz
-        late = 1 - read_us * rate_hz / 1000000
+        read = programs.read_cycles(reader.clock_hz, 8 * frame_bytes, True)
+        late = 1 - read * rate_hz / reader.clock_hz
         return Description(
             self._identity,
             wanted.rate_hz,
@@ -325,6 +331,11 @@ def _same(one, other):
         if value != held and not (value != value and held != held):
             return False
     return True
+
+
+def _blocks():
+    """PIO blocks of this chip."""
+    return 3 if "RP2350" in sys.implementation._machine else 2
 
 
 def _boot():

@@ -3,6 +3,7 @@
 import math
 
 from evokd import arbiter, limits
+from evokd.pulses import WIDE
 from evokd.arbiter import N_PLAN, VERB_ARM, VERB_LOCK, VERB_START, VERB_STOP
 from evokd.messages import ALL_PLANS, LOCK_REASONS, Lockout, StimArm, StimLimits, StimPlan, StimStop
 
@@ -21,7 +22,9 @@ class Orders:
         if kind in (StimPlan, StimArm) and command.plan == ALL_PLANS:
             return "plan %d stands for all plans; give it another number" % ALL_PLANS
         if kind is StimPlan:
-            refusal = limits.refuse(command, self._rate_hz, self._lines, self._ceilings) or self._refuse(command)
+            refusal = limits.refuse(command, self._rate_hz, self._lines, self._ceilings) or self._refuse(
+                command
+            )
             if refusal:
                 return refusal
             arbiter.obey(self._pulses, _row(command), VERB_START)
@@ -43,7 +46,7 @@ class Orders:
     def _refuse(self, plan):
         """What this board cannot do besides: a line is low for a while after each pulse."""
         waits = [plan.interval] * (plan.pulses > 1) + [plan.gap] * (plan.trains > 1)
-        least = plan.hold + self._dead + 1
+        least = plan.hold + (plan.hold >> WIDE) + self._dead + 1
         for samples in waits:
             if samples < least:
                 return "pulses %d samples apart are under %d: this board keeps a line low for %d samples" % (

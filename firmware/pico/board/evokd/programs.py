@@ -182,7 +182,7 @@ def schedule(drdy: int, select: int) -> object:
     lose that count.
     """
 
-    @asm_pio(sideset_init=PIO.OUT_LOW)
+    @asm_pio(sideset_init=PIO.OUT_LOW, fifo_join=PIO.JOIN_TX)
     def program() -> None:
         wrap_target()
         label("idle")
@@ -240,7 +240,7 @@ def pulse(drdy: int, strobe: int, lines: int, rate_hz: float) -> object:
     if dead > _LOOPS or gaps > _LOOPS:
         raise ValueError(f"{rate_hz} samples per second: dead time is counted up to 62000")
 
-    @asm_pio(out_init=(PIO.OUT_LOW,) * lines, out_shiftdir=PIO.SHIFT_RIGHT)
+    @asm_pio(out_init=(PIO.OUT_LOW,) * lines, out_shiftdir=PIO.SHIFT_RIGHT, fifo_join=PIO.JOIN_TX)
     def program() -> None:
         label("rest")
         out(null, 32)

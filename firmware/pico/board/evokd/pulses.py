@@ -15,6 +15,7 @@ from evokd.arbiter import (
     ARMED_UNTIL,
     BLIND,
     BURST,
+    BY_LATE,
     BY_LINE,
     BY_LOCK,
     BY_LOSS,
@@ -59,6 +60,7 @@ from evokd.arbiter import (
     RAISED_BY,
     RATE_MHZ,
     REFUSED_STOPPED,
+    REFUSED_WAITED,
     REPEATED,
     REPLY,
     RESTS,
@@ -77,10 +79,21 @@ from evokd.messages import ALL_PLANS
 
 MARGIN = 2
 """Samples between a rest of the state machine and the next stimulus."""
+WIDE = 5
+"""A pulse lasts as long on the crystal as it should on the converter's clock, which is off by 2.5 %: 1/32."""
+PROOF_MS = 9
+"""So long after a pulse it has been seen: stimuli of all tests are so far apart, 111 a second."""
+
+
+class Train:
+    """The pulses of one stimulus; `told`: that it did not fire, or not whole."""
+
+    def __init__(self):
+        self.told = False
 
 
 class Flight:
-    """One pulse that was handed over. `of`: all pulses of its stimulus; `reply`: its command awaits one."""
+    """One pulse that was handed over, of the stimulus `of`; `reply`: its command awaits one."""
 
     def __init__(self, index, line, plan, number, pulse, until, of, reply):
         self.index, self.line, self.pulse, self.until = index, line, pulse, until
@@ -104,13 +117,19 @@ class Pulses:
         self.flights = []
         self.shown = [None] * MOST_LINES
         self.stimulator, self.ahead, self.rest = stimulator, ahead, rest
-        self.held_until = -1
+        self.held_until = self.free_at = -1
+        self.proof = (PROOF_MS * rate_hz + 999) // 1000
         s[LINES], s[RATE_MHZ] = lines, rate_hz * 1000
         s[SPACING] = (int(MIN_SPACING_S * 1000 + 0.5) * rate_hz + 999) // 1000
         s[SHOT_WAIT] = int(SHOT_WAIT_S * rate_hz)
         s[NEXT], s[LAST_FIRED], s[LOCK_UNTIL] = NEVER, -NEVER, -NEVER
         s[OWNER] = s[BURST] = -1
         s[INDEX] = ahead - 1
+
+    def pause(self, hold):
+        """Samples from a stimulus' last pulse to the next stimulus, whosever: the machine rests, and what
+        fired must have been seen, since the machine would give a strobe to whatever order it has left."""
+        return max(hold + (hold >> WIDE) + self.rest + MARGIN, self.proof)
 
     def plan(self, now):
         """Hand over what fires until `ahead` of edge `now`, the newest that there was."""
@@ -181,10 +200,18 @@ class Pulses:
             s[BLIND] = 1
             arbiter.tell(self, FAULT, code, 0, index, 0, 0, 0)
 
-    def late(self):
-        """The interpreter came too late to hand a pulse over: it and all behind it do not fire, which
-        `seen_until` will find. The state machines are put back in step."""
-        self.stimulator.cancel()
+    def feed(self):
+        """The machines get the next stimulus, once all before it are proven."""
+        if not self.flights:
+            return
+        missed = self.stimulator.feed(self.flights[0].index)
+        if missed is not None:
+            whole = self.flights[0].of
+            for flight in [f for f in self.flights if f.of is whole]:
+                self._unbegun(flight, BY_LATE, 0)
+        if self.stimulator.late():
+            self.cancel(-1, BY_LATE)
+            self.stimulator.in_step()
 
     def cancel(self, line, reason=-1, other=0):
         """What was handed over for `line` (-1: any) ends now: what has not begun is told with `reason`."""
@@ -203,11 +230,12 @@ class Pulses:
         arbiter.schedule(self)
 
     def _unbegun(self, flight, reason, other):
-        """A pulse that was handed over will not be."""
+        """A pulse that was handed over will not be; of a stimulus that is told once."""
         self._over(flight)
         if flight.reply:
-            self._answer(flight, REFUSED_STOPPED)
-        elif reason >= 0 and flight.pulse == 1:
+            self._answer(flight, REFUSED_WAITED if reason == BY_LATE else REFUSED_STOPPED)
+        elif reason >= 0 and not flight.of.told:
+            flight.of.told = True
             arbiter.tell(self, NOT_FIRED, flight.plan, flight.command, flight.index, reason, other, 1)
 
     def _answer(self, flight, code):
@@ -243,13 +271,13 @@ def offsets(plan):
 
 def window_of(st, plan):
     """Samples from a stimulus during which no other plan fires: the state machine rests after each."""
-    least = max(plan[GUARD], st.scalars[SPACING], plan[HOLD] + st.rest + MARGIN)
+    least = max(plan[GUARD], st.scalars[SPACING], st.pause(plan[HOLD]))
     return arbiter.span(plan) + least
 
 
 def ready(st, line, index):
     """A line has been low, and will have been seen low: only then will the next pulse show as an edge."""
-    return index >= st.lines[line][UNTIL] + LOW_SAMPLES
+    return index >= max(st.lines[line][UNTIL] + LOW_SAMPLES, st.free_at)
 
 
 def lower(st, line, index):
@@ -278,15 +306,16 @@ def fire(st, k, index):
         return
     plan[FIRED] += 1
     plan[LAST] = index
-    stimulus = []
+    stimulus, train = [], Train()
     for pulse, offset in enumerate(whole):
         at = index + offset
         asked = plan[PERIOD] == 0 and pulse == 0
-        stimulus.append(Flight(at, line, plan, plan[FIRED], pulse + 1, at + plan[HOLD], stimulus, asked))
+        stimulus.append(Flight(at, line, plan, plan[FIRED], pulse + 1, at + plan[HOLD], train, asked))
         arbiter.dose_count(st, plan, line)
     st.flights += stimulus
     st.stimulator.hand_over(1 << line, plan[HOLD], [f.index for f in stimulus])
     s[OUTPUTS] |= 1 << line
+    st.free_at = stimulus[-1].index + st.pause(plan[HOLD])
     row = st.lines[line]
     row[UNTIL], row[RAISED_BY] = stimulus[-1].until, plan[PLAN]
     s[LAST_FIRED] = stimulus[-1].index
@@ -347,7 +376,7 @@ def _could(st, k):
     if why == BY_REST:
         return max(at, st.lines[line][RESTS])
     if why == BY_LINE:
-        return max(at, st.lines[line][UNTIL] + LOW_SAMPLES)
+        return max(at, st.lines[line][UNTIL] + LOW_SAMPLES, st.free_at)
     return at
 
 

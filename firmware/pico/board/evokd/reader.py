@@ -21,8 +21,9 @@ STAMPS = 1024
 WORD = 0xFFFFFFFF
 DMA_BASE, PIO0_BASE = 0x50000000, 0x50200000
 RX_FIFO, CHANNEL_BYTES, WRITE_TRIGGER, COUNT_TRIGGER = 0x20, 0x40, 0x2C, 0x1C
-READER_RX, STAMP = 4, 3
-"""Request line of the first reader's FIFO; the state machine that takes times."""
+BLOCK_BYTES, REQUESTS, RX_REQUEST = 0x100000, 8, 4
+"""From one PIO block to the next: its registers, its request lines; the first of those for receiving."""
+MACHINES = 4
 
 
 def _aligned(size):
@@ -32,30 +33,41 @@ def _aligned(size):
     return memory, address + (-address & size - 1)
 
 
-class Reader:
-    """State machines and DMA for `chips` converters whose frames have `frame_bytes`."""
+def _fifo(number):
+    """Where a state machine's words are to be read."""
+    return PIO0_BASE + BLOCK_BYTES * (number // MACHINES) + RX_FIFO + 4 * (number % MACHINES)
 
-    def __init__(self, chips, frame_bytes, rate_hz, rdata):
+
+def _request(number):
+    """The line by which its FIFO paces a channel."""
+    return REQUESTS * (number // MACHINES) + RX_REQUEST + number % MACHINES
+
+
+class Reader:
+    """State machines, whose numbers are `numbers`, and DMA for `chips` converters of `frame_bytes` each."""
+
+    def __init__(self, numbers, chips, frame_bytes, rate_hz, rdata):
         self.clock_hz = machine.freq()
         self.chips, self.frame_bytes = chips, frame_bytes
         self.rows = max(1, (rate_hz * RING_MS // 1000 + SLOTS - 1) // SLOTS)
         self._machines, self._channels, self._begin, self._memory = [], [], [], []
-        program = programs.reader(rdata, pins.READY, programs.hold(self.clock_hz), chips)
+        program = programs.reader(self.clock_hz, pins.READY, chips, rdata)
         for k in range(chips):
             sm = rp2.StateMachine(
-                k,
+                numbers["reader"] + k,
                 program,
                 in_base=machine.Pin(pins.DOUT + k),
                 out_base=machine.Pin(pins.DIN),
                 set_base=machine.Pin(pins.SELECT),
                 sideset_base=machine.Pin(pins.SCLK),
             )
-            sm.put(programs.reader_word(rdata, 8 * frame_bytes))
+            sm.put(programs.reader_word(8 * frame_bytes, rdata))
             sm.exec("pull(noblock)")
             sm.exec("mov(y, osr)")
             self._machines.append(sm)
         self.buffers = [self._ring(k) for k in range(chips)]
-        stamp = rp2.StateMachine(STAMP, programs.stamp(pins.READY), jmp_pin=machine.Pin(pins.READY))
+        self._stamp = numbers["stamp"]
+        stamp = rp2.StateMachine(self._stamp, programs.stamp(), jmp_pin=machine.Pin(pins.READY))
         self._machines.append(stamp)
         self._stamps = self._time_ring()
         self._edges = 0
@@ -69,12 +81,10 @@ class Reader:
         uctypes.bytearray_at(at, 4 * SLOTS)[:] = bytes(words)
         bytes_in, next_out = rp2.DMA(), rp2.DMA()
         bytes_in.config(
-            read=PIO0_BASE + RX_FIFO + 4 * k,
+            read=_fifo(k),
             write=table[0],
             count=self.rows * self.frame_bytes,
-            ctrl=bytes_in.pack_ctrl(
-                size=0, inc_read=False, treq_sel=READER_RX + k, chain_to=next_out.channel
-            ),
+            ctrl=bytes_in.pack_ctrl(size=0, inc_read=False, treq_sel=_request(k), chain_to=next_out.channel),
         )
         next_out.config(
             read=(at & WORD) + 4,
@@ -92,13 +102,13 @@ class Reader:
         memory, at = _aligned(4 * STAMPS)
         self._times_in, again = rp2.DMA(), rp2.DMA()
         self._times_in.config(
-            read=PIO0_BASE + RX_FIFO + 4 * STAMP,
+            read=_fifo(self._stamp),
             write=at & WORD,
             count=WORD,
             ctrl=self._times_in.pack_ctrl(
                 size=2,
                 inc_read=False,
-                treq_sel=READER_RX + STAMP,
+                treq_sel=_request(self._stamp),
                 ring_size=12,
                 ring_sel=True,
                 chain_to=again.channel,
