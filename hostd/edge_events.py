@@ -31,7 +31,6 @@ class EdgeEvents:
         self._shown = shown
         self._stimulation, self._stimuli, self._folder = stimulation, stimuli, folder
         self._index, self._happen, self._faults = index, happen, faults
-        self._surgery = False
 
     def replied(self, reply: Reply) -> None:
         """The edge's answer to a command."""
@@ -44,8 +43,6 @@ class EdgeEvents:
         if fault.code == "link":
             self._stimulation.lost(fault.text)
         self._happen("edge.fault", 0)
-        if fault.code == "link" and self._surgery:  # the edge forgets what a host that is gone has locked
-            self.electrosurgery(True)
 
     def undelivered(self, text: str) -> None:
         """A pulse did not reach the patient as it should: no further one goes out."""
@@ -71,8 +68,8 @@ class EdgeEvents:
         self._happen("edge.locks", said.locks)
 
     def electrosurgery(self, on: bool) -> None:
-        """Electrosurgery was seen in the samples, or no longer: nothing is stimulated meanwhile."""
-        self._surgery = on
+        """Electrosurgery was seen in the samples, or no longer: nothing is stimulated meanwhile. An edge that
+        was lost and came back is told again by the intake."""
         why = {"because": "electrosurgery"}
         self._folder.audit(SELF, "stim.lock" if on else "stim.unlock", why, self._index())
         if not self._stimulation.lines:
