@@ -40,7 +40,7 @@ class EdgeClock:
         self._open: Point | None = None
         self._ref, self.drift = (0, 0), drift
         self._known = False
-        self._timely_ns = 0
+        self._late_from: int | None = None
 
     def hear(self, t_ns: int, arrival_ns: int) -> None:
         """What was stamped `t_ns` arrived at `arrival_ns`."""
@@ -49,12 +49,14 @@ class EdgeClock:
         x, y = t_ns - self._origin[0], arrival_ns - t_ns - self._origin[1]
         late_ns = y - self._line(x)
         set_back = self._open is not None and x < self._open[0]
-        if self._known and (set_back or late_ns < -EARLY_NS or self._overdue(x, late_ns)):
+        if self._known and (set_back or late_ns < -EARLY_NS or self._overdue(x)):
             self._begin(self.drift)
         if not self._known:
-            self._known, self._ref, self._timely_ns, late_ns = True, (x, y), x, 0.0
+            self._known, self._ref, late_ns = True, (x, y), 0.0
         if late_ns < LATE_NS:
-            self._timely_ns = x
+            self._late_from = None
+        elif self._late_from is None:
+            self._late_from = x
         if late_ns < 0:  # at once: no delay is negative
             self._ref = x, y
         self._keep(x, y)
@@ -69,9 +71,9 @@ class EdgeClock:
     def _line(self, x: int) -> float:
         return self._ref[1] + self.drift * (x - self._ref[0])
 
-    def _overdue(self, x: int, late_ns: float) -> bool:
+    def _overdue(self, x: int) -> bool:
         """Whether everything has been late for so long that it is no lateness."""
-        return late_ns >= LATE_NS and x - self._timely_ns > LATE_FOR_NS and len(self._points) > 1
+        return self._late_from is not None and x - self._late_from > LATE_FOR_NS
 
     def _keep(self, x: int, y: int) -> None:
         """Gather the promptest arrival of each bucket; fit when one is full."""
@@ -94,8 +96,11 @@ class EdgeClock:
         if points[-1][0] - points[0][0] < SLOPE_AFTER_NS:
             self._ref = min(points, key=lambda p: p[1] - self.drift * p[0])
             return
-        weights = [math.exp((x - now) / FORGET_NS) for x, _ in points]
-        middle = sum(w * x for w, (x, _) in zip(weights, points, strict=True)) / sum(weights)
+        timely = [x for x, y in points if y - self._line(x) < LATE_NS]  # what is later says nothing of now
+        if not timely:
+            return
+        weights = [math.exp((x - now) / FORGET_NS) for x in timely]
+        middle = sum(w * x for w, x in zip(weights, timely, strict=True)) / sum(weights)
         left, right = side_below(points, middle)
         drift = (right[1] - left[1]) / (right[0] - left[0])
         if abs(drift) < MOST_DRIFT:

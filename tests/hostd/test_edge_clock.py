@@ -108,6 +108,16 @@ def test_a_gap_of_a_minute_costs_some_microseconds() -> None:
     assert at_ns == pytest.approx(300 * US, abs=20 * US)
 
 
+def test_what_all_comes_late_after_a_long_gap_is_late_and_no_clock_that_was_set() -> None:
+    """An edge that held its samples: nothing prompt is left in the window, and the line stays."""
+    clock, t_ns, true_ns = heard(Wire(), 10.0)
+    for k in range(1200):
+        at_ns = 52 * S + 10 * MS * k
+        clock.hear(t_ns + at_ns, true_ns + round(at_ns / (1 - 50e-6)) + 400 * MS - 10 * MS * (k // 60))
+        off_ns = clock.host_ns(t_ns + at_ns) - true_ns - round(at_ns / (1 - 50e-6))
+        assert off_ns == pytest.approx(300 * US, abs=MS)  # of a drift that was known for ten seconds
+
+
 def test_a_crystal_that_is_known_is_known_at_once() -> None:
     fresh, told = EdgeClock(), EdgeClock(heard(Wire(), 30.0)[0].drift)
     wire = Wire(least_s=0.0, tail_s=0.0, burst_s=0.0)
