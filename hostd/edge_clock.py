@@ -41,6 +41,7 @@ class EdgeClock:
         self._ref, self.drift = (0, 0), drift
         self._known = False
         self._late_from: int | None = None
+        self._prompt_ns = 0
 
     def hear(self, t_ns: int, arrival_ns: int) -> None:
         """What was stamped `t_ns` arrived at `arrival_ns`."""
@@ -54,7 +55,7 @@ class EdgeClock:
         if not self._known:
             self._known, self._ref, late_ns = True, (x, y), 0.0
         if late_ns < LATE_NS:
-            self._late_from = None
+            self._late_from, self._prompt_ns = None, x
         elif self._late_from is None:
             self._late_from = x
         if late_ns < 0:  # at once: no delay is negative
@@ -71,6 +72,10 @@ class EdgeClock:
     def _line(self, x: int) -> float:
         return self._ref[1] + self.drift * (x - self._ref[0])
 
+    def _lateness(self, x: int, y: int) -> float:
+        """In units of what is late; bounded, so that its exponential is no zero."""
+        return min(max((y - self._line(x)) / LATE_NS, 0.0), 100.0)
+
     def _overdue(self, x: int) -> bool:
         """Whether everything has been late for so long that it is no lateness."""
         return self._late_from is not None and x - self._late_from > LATE_FOR_NS
@@ -85,22 +90,19 @@ class EdgeClock:
         else:
             self._points.append(self._open)
             self._open = x, y
-            while self._points[0][0] < x - WINDOW_NS:
+            while self._points[0][0] < self._prompt_ns - WINDOW_NS:
                 self._points.popleft()
                 if not self._points:
                     return
-            self._fit(x)
+            self._fit([*self._points, self._open])
 
-    def _fit(self, now: int) -> None:
-        points = [*self._points, *([self._open] if self._open else [])]
-        if points[-1][0] - points[0][0] < SLOPE_AFTER_NS:
+    def _fit(self, points: Sequence[Point]) -> None:
+        now = points[-1][0]
+        if now - points[0][0] < SLOPE_AFTER_NS:
             self._ref = min(points, key=lambda p: p[1] - self.drift * p[0])
             return
-        timely = [x for x, y in points if y - self._line(x) < LATE_NS]  # what is later says nothing of now
-        if not timely:
-            return
-        weights = [math.exp((x - now) / FORGET_NS) for x in timely]
-        middle = sum(w * x for w, x in zip(weights, timely, strict=True)) / sum(weights)
+        weights = [math.exp((x - now) / FORGET_NS - self._lateness(x, y)) for x, y in points]
+        middle = sum(w * x for w, (x, _) in zip(weights, points, strict=True)) / sum(weights)
         left, right = side_below(points, middle)
         drift = (right[1] - left[1]) / (right[0] - left[0])
         if abs(drift) < MOST_DRIFT:
