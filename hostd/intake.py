@@ -19,7 +19,7 @@ from hostd.edge_link import CONNECT_S, EdgeLink
 from hostd.errors import EvokdError, LinkError, RecordingError
 from hostd.shifted import for_edge
 from hostd.standing import Standing
-from hostd.succession import Succession
+from hostd.succession import Clock, Succession
 from hostd.timebase import Timebase
 from hw.limits import HEARTBEAT_EVERY_S
 from hw.link import (
@@ -107,8 +107,9 @@ class Intake:
         """Shake hands and configure. Raises LinkError or UsageError."""
         description = self._link.open(wanted)
         self._wanted, self._description = wanted, description
-        fits = not self._link.same_machine and description.source not in OWN_TIME
-        self._succession = Succession(description.rate_hz, fits, self._standing)
+        clock: Clock = "shared" if self._link.same_machine else "fitted"
+        clock = "own" if description.source in OWN_TIME else clock
+        self._succession = Succession(description.rate_hz, clock, self._standing)
         self.connected = True
         return description
 

@@ -10,6 +10,7 @@ in; owns no link and no clock.
 import math
 from collections import deque
 from dataclasses import replace
+from typing import Literal
 
 from hostd.edge_clock import EdgeClock
 from hostd.shifted import shifted
@@ -21,19 +22,23 @@ from hw.link import Timebase as Report
 RETELL_NS = 20_000
 """When the fitted clock has left what was told by so much, it is told anew."""
 MOST_HELD = 1000
+Clock = Literal["shared", "fitted", "own"]
+"""An edge's: this machine's, one elsewhere that is fitted to ours, or a time that is no clock's (what is
+played or simulated)."""
 
 
 class Succession:
-    """The edges of one case, of nominally `rate_hz`, one after the other. `fits`: each has a clock elsewhere.
+    """The edges of one case, of nominally `rate_hz`, one after the other.
 
     `shift` is how far the case's index is ahead of this edge's own; `awaited` while the first block of an
     edge is, which tells it. One thread.
     """
 
-    def __init__(self, rate_hz: float, fits: bool, standing: Standing) -> None:
+    def __init__(self, rate_hz: float, clock: Clock, standing: Standing) -> None:
         self._rate_hz, self._standing = rate_hz, standing
         self._nominal_ns = self._ns_per_sample = 1e9 / rate_hz
-        self._clock = EdgeClock() if fits else None
+        self._clock = EdgeClock() if clock == "fitted" else None
+        self._shared = clock == "shared"
         self._offset_ns = 0
         self._last: tuple[int, int, int] | None = None
         self._fitted: Report | None = None
@@ -86,7 +91,7 @@ class Succession:
         if self._clock is not None:
             self._clock.hear(block.t_ns, arrival_ns)
             return self._clock.host_ns(block.t_ns) - last_ns
-        ours = abs(block.t_ns - arrival_ns) < SAME_CLOCK_NS and abs(last_ns - came_ns) < SAME_CLOCK_NS
+        ours = self._shared and max(abs(block.t_ns - arrival_ns), abs(last_ns - came_ns)) < SAME_CLOCK_NS
         self._offset_ns = 0 if ours else last_ns + arrival_ns - came_ns - block.t_ns
         return block.t_ns + self._offset_ns - last_ns
 
