@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from hostd import strangers
 from hostd.errors import LinkError, UsageError
+from hostd.peers import is_loopback, is_own
 from hostd.serial_port import BROKEN, Device, SerialWire, open_wire
 from hw.limits import HEARTBEAT_EVERY_S
 from hw.link import (
@@ -56,9 +57,8 @@ class _SocketWire:
         self._socket.settimeout(CONNECT_S)
         if connected.family != socket.AF_UNIX:  # a command must not wait for the answer to the one before
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Who connects to one of his own addresses does so from it.
-        here, there = connected.getsockname(), connected.getpeername()
-        self.same_machine = connected.family == socket.AF_UNIX or here[0] == there[0]
+        there = "127.0.0.1" if connected.family == socket.AF_UNIX else str(connected.getpeername()[0])
+        self.same_machine = is_loopback(there) or is_own(there)
 
     def read(self, timeout_s: float) -> bytes:
         if not select.select([self._socket], [], [], timeout_s)[0]:
