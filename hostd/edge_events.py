@@ -16,7 +16,7 @@ SELF = "evokd"
 
 class EdgeEvents:
     """`happen` hears a kind of event and its value; `index` tells the sample reached; `faults` are told;
-    `shown` hears of every pulse, proven or given up."""
+    `shown` hears of every pulse, proven or given up; `anew`: this edge has not counted all of the case."""
 
     def __init__(
         self,
@@ -27,8 +27,9 @@ class EdgeEvents:
         happen: Callable[[str, int], None],
         faults: list[str],
         shown: Callable[[Stimulus], None] = lambda stimulus: None,
+        anew: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._shown = shown
+        self._shown, self._anew = shown, anew
         self._stimulation, self._stimuli, self._folder = stimulation, stimuli, folder
         self._index, self._happen, self._faults = index, happen, faults
 
@@ -45,7 +46,7 @@ class EdgeEvents:
         self._happen("edge.fault", 0)
 
     def undelivered(self, text: str) -> None:
-        """A pulse did not reach the patient as it should: no further one goes out."""
+        """A pulse did not reach the patient as it should, or must be the last: no further one goes out."""
         self._folder.audit(SELF, "stim.stop", {"because": text}, self._index())
         self._happen("stim.stop", 0)
 
@@ -54,6 +55,8 @@ class EdgeEvents:
         self._stimulation.count(stimulus)
         self._stimuli.stimulated(stimulus)
         self._shown(stimulus)
+        if self._anew() and (why := self._stimulation.used_up(stimulus)):
+            self.undelivered(why)
 
     def unfired(self, unfired: Unfired) -> None:
         """A stimulus that was due did not go out."""

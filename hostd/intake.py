@@ -19,7 +19,7 @@ from hostd.edge_link import CONNECT_S, EdgeLink
 from hostd.errors import EvokdError, LinkError, RecordingError
 from hostd.shifted import for_edge
 from hostd.standing import Standing
-from hostd.succession import Clock, Succession
+from hostd.succession import Succession, clock_of
 from hostd.timebase import Timebase
 from hw.limits import HEARTBEAT_EVERY_S
 from hw.link import (
@@ -51,8 +51,6 @@ RECONNECT_S = 60.0
 AGAIN_S = 0.1
 SILENT_NS = 3_000_000_000
 """An edge elsewhere that was delivering and says nothing for so long has gone: no kernel tells of it."""
-OWN_TIME = ("simulated", "file")
-"""Sources whose time is no clock's."""
 # What can be raised against all expectation; the outputs go safe before it is told.
 UNEXPECTED = (EvokdError, OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
 
@@ -101,14 +99,13 @@ class Intake:
         self.items: queue.Queue[Any] = queue.Queue(QUEUED)
         self.failure: EvokdError | None = None
         self.faults: list[str] = []
-        self.connected = False
+        self.connected = self.anew = False
 
     def open(self, wanted: Configure) -> Description:
         """Shake hands and configure. Raises LinkError or UsageError."""
         description = self._link.open(wanted)
         self._wanted, self._description = wanted, description
-        clock: Clock = "shared" if self._link.same_machine else "fitted"
-        clock = "own" if description.source in OWN_TIME else clock
+        clock = clock_of(description.source, self._link.same_machine)
         self._succession = Succession(description.rate_hz, clock, self._standing)
         self.connected = True
         return description
@@ -285,6 +282,7 @@ class Intake:
             raise LinkError(f"{self._address}: {other}; connect the one that the case began with")
         link.send(Start(0))
         if is_new:
+            self.anew = True
             self._succession.anew()
         self._link, self._heard_ns = link, 0
         if not self._succession.awaited:

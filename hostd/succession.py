@@ -27,6 +27,13 @@ Clock = Literal["shared", "fitted", "own"]
 played or simulated)."""
 
 
+def clock_of(source: str, same_machine: bool) -> Clock:
+    """Which clock an edge's times are of."""
+    if source in ("simulated", "file"):
+        return "own"
+    return "shared" if same_machine else "fitted"
+
+
 class Succession:
     """The edges of one case, of nominally `rate_hz`, one after the other.
 

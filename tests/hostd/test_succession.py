@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hostd.blocks import Reassembler
 from hostd.standing import Standing
-from hostd.succession import MOST_HELD, RETELL_NS, Clock, Succession
+from hostd.succession import MOST_HELD, RETELL_NS, Clock, Succession, clock_of
 from hostd.timebase import Timebase
 from hw.link import NOT_SEEN, Block, Ended, Excited, Fault, Leads, Message, Reply, StimState, Stimulus
 from hw.link import Timebase as Report
@@ -86,6 +86,22 @@ def begun(clock: Clock, blocks: int = 200, wire: Wire | None = None) -> tuple[Su
     for k, (t_ns, _, arrival_ns) in enumerate(rows):
         whole.heard(block(k * BLOCK, t_ns), arrival_ns)
     return whole, blocks * BLOCK, rows[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("source", "same_machine", "clock"),
+    [
+        ("pi", True, "shared"),
+        ("pi", False, "fitted"),
+        ("pico rp2040", False, "fitted"),
+        ("simulated", False, "own"),
+        ("file", True, "own"),
+    ],
+)
+def test_whose_clock_it_is_follows_from_what_it_is_and_where(
+    source: str, same_machine: bool, clock: Clock
+) -> None:
+    assert clock_of(source, same_machine) == clock
 
 
 def test_an_edge_on_this_machine_is_left_as_it_is() -> None:
