@@ -48,7 +48,7 @@ QUEUED = 1000
 PASSED_ON = (Proof, Reply, Fault, Excited, Impedance, Leads, Unfired, StimState)
 RECONNECT_S = 60.0
 """For an edge to come back in: a plug found again, a board or a process that starts."""
-AGAIN_S = 0.1
+RECEIVE_S, AGAIN_S = 0.05, 0.1
 SILENT_NS = 3_000_000_000
 """An edge elsewhere that was delivering and says nothing for so long has gone: no kernel tells of it."""
 # What can be raised against all expectation; the outputs go safe before it is told.
@@ -186,7 +186,7 @@ class Intake:
         """What has come, on the case's time line. Raises LinkError when an edge has not come back in time."""
         messages: list[Message] = []
         try:
-            heard = self._link.receive(0.05)
+            heard = self._link.receive(RECEIVE_S)
             now_ns = time.monotonic_ns()
             self._must_speak(heard, now_ns)
             messages = [m for h in heard for m in self._succession.heard(h, now_ns)]

@@ -2,7 +2,8 @@
 
 An edge drops what a host that is gone has locked, and one that was started anew knows nothing: it is told
 again. What the old one had told last ends with it: its locks, what it had armed, its current in the
-electrodes, leads that it saw off; only what every line has had goes on. Refuses to arm or to start anything.
+electrodes, leads that it saw off; only what every line has had, as it told last (a quarter of a second before,
+at most), goes on. Refuses to arm or to start anything.
 """
 
 from dataclasses import replace

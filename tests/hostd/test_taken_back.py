@@ -1,9 +1,10 @@
 """The intake and an edge that is lost: the same one that comes back, one that was started anew, and none."""
 
+import itertools
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     poll_fast(monkeypatch)
     monkeypatch.setattr(intake, "SILENT_NS", 60_000_000)
     monkeypatch.setattr(intake, "AGAIN_S", 0.005)
+    monkeypatch.setattr(intake, "RECEIVE_S", 0.005)
     monkeypatch.setattr(edge_link, "ASK_AGAIN_NS", 10_000_000)
     monkeypatch.setattr(edge_link, "ANSWER_S", 0.5)
 
@@ -78,6 +80,25 @@ class Electrodes(ScriptedSource):
     def told(self, kind: type[Message]) -> list[Message]:
         """What it was told of one kind, since it was made."""
         return [m for m in list(self.said) if isinstance(m, kind)]
+
+
+@pytest.fixture
+def listens(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Waits until the intake has listened to its link so many times more."""
+    times = itertools.count()
+    receive, heard = edge_link.EdgeLink.receive, [0]
+
+    def counted(link: edge_link.EdgeLink, timeout_s: float) -> list[Message]:
+        heard[0] = next(times)
+        return receive(link, timeout_s)
+
+    monkeypatch.setattr(edge_link.EdgeLink, "receive", counted)
+
+    def more(n: int) -> None:
+        until_n = heard[0] + n
+        until(lambda: heard[0] >= until_n, "the intake to listen")
+
+    return more
 
 
 class Case:
@@ -135,7 +156,9 @@ def is_placed(block: SampleBlock, at: int) -> bool:
     return is_true(replace(block, first_index=at, gaps=()))
 
 
-def test_an_edge_started_anew_over_a_serial_wire_goes_on_behind_a_gap(cases: list[Case]) -> None:
+def test_an_edge_started_anew_over_a_serial_wire_goes_on_behind_a_gap(
+    cases: list[Case], listens: Callable[[int], None]
+) -> None:
     with serial_wire() as wire:
         old = Served(Electrodes(0, 40), wire.edge)
         case = begin(cases, wire.host)
@@ -152,8 +175,11 @@ def test_an_edge_started_anew_over_a_serial_wire_goes_on_behind_a_gap(cases: lis
             case.intake.send(StimArm(4, 1, 100))
         source = Electrodes()
         source.items.put(StimState(0, 0, ALL_PLANS, 0, *[()] * 5, (1.0,), (0.0,), (0.0,)))
-        source.deliver(0, 40)
         new = Served(source, wire.edge)
+        until(lambda: source.delivered.is_set(), "its start")
+        listens(25)
+        assert len(source.configured) == 1, "it may take its time to deliver"
+        source.deliver(0, 40)
         block = case.until(SampleBlock, 3)
         missing = block.first_index - 80
         assert block.gaps == (Gap(80, missing, "link"),) and is_placed(block, 0)
@@ -220,13 +246,17 @@ def test_a_board_is_found_under_another_name_by_its_usb_serial_number(
 
 
 def test_a_process_on_this_machine_is_taken_back_too_and_may_be_silent(
-    cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cases: list[Case],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    listens: Callable[[int], None],
 ) -> None:
     monkeypatch.setattr(intake, "SILENT_NS", 1)
     old = Served(Electrodes(0), unix(tmp_path))
     case = begin(cases, old.address)
     case.until(SampleBlock)
-    assert case.intake.connected, "the kernel would say when it is gone"
+    listens(3)
+    assert case.intake.items.empty() and case.intake.connected, "the kernel would say when it is gone"
     old.close()
     new = Served(Electrodes(0), unix(tmp_path))
     block = case.until(SampleBlock, 2)

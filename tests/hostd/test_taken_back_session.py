@@ -64,7 +64,7 @@ def test_a_case_goes_on_with_an_edge_that_was_started_anew(tmp_path: Path) -> No
         ).header
         assert swept["trigger_index"] > told["index"] + missing
         spent = status("the case's pulses used up", lambda h: h["tests"][LEFT] == "stopped")
-        assert spent["stimulation"]["lines"][0]["pulses"] >= MOST_PULSES, "of both edges together"
+        assert spent["stimulation"]["tests"][LEFT]["fired"] >= MOST_PULSES, "of both edges together"
         host.ok("case.close")
         host.join()
         until(lambda: ear.listen(50) == [], "the last messages")
