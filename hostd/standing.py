@@ -1,9 +1,9 @@
 """What host and edge have told each other and what goes on holding, for when one of them forgets. Pure.
 
 An edge drops what a host that is gone has locked, and one that was started anew knows nothing: it is told
-again. What the old one had told last ends with it: its locks, what it had armed, its current in the
-electrodes, leads that it saw off; only what every line has had, as it told last (a quarter of a second before,
-at most), goes on. Refuses to arm or to start anything.
+again. What the old one had told ends with it: its locks, what it had armed, its current in the electrodes,
+leads that it saw off. Only what every line has had goes on, as it was told last (a quarter of a second
+before, at most). Refuses to arm or to start anything.
 """
 
 from dataclasses import replace

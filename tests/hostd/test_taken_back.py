@@ -112,7 +112,8 @@ class Case:
         self.heard: list[Any] = []
         self.intake.open(wanted())
         self.intake.begin()
-        self.intake.start(self, Timebase(4000.0, 1.5), None)  # type: ignore[arg-type]
+        self.timebase = Timebase(4000.0, 1.5)
+        self.intake.start(self, self.timebase, None)  # type: ignore[arg-type]
 
     def append(self, block: SampleBlock) -> None:
         self.recorded.append(block)
@@ -187,7 +188,13 @@ def test_an_edge_started_anew_over_a_serial_wire_goes_on_behind_a_gap(
         text = f"the edge was started anew; {missing} samples ({missing / 4000:.1f} s) are missing; "
         assert case.of(Fault) == [BROKE, Fault("link", text + "stimulation was stopped", 0)]
         assert case.of(StimState)[0].index == block.first_index
-        assert [b.t_ns for b in case.recorded] == sorted(b.t_ns for b in case.recorded)
+        stamps = [b.t_ns for b in case.recorded]
+        assert stamps == sorted(stamps)
+        t_ns, utc_ns = case.timebase.at(block.end_index)
+        assert 0 < time.monotonic_ns() - t_ns < 10**10, (
+            "on the host's clock; the edge's shows some microseconds"
+        )
+        assert 0 < time.time_ns() - utc_ns < 10**10
         until(lambda: not case.intake.state["lost_s"], "the end of the outage")
         assert case.intake.connected
         case.intake.send(StimArm(5, 1, 100))
