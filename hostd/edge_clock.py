@@ -2,9 +2,9 @@
 
 arrival = edge time + offset + drift * edge time + delay, where a delay is never negative and now and then as
 short as it can be. So the line sought lies below all arrivals and touches them; of all such lines it is the
-one closest to them in the mean, with weights that forget: one side of the lower convex hull (the linear
-programme of Moon, Skelly and Towsley, "Estimation and removal of clock skew from network delay
-measurements", INFOCOM 1999). The shortest delay cannot be told from an offset and stays in. Owns no clock:
+one closest to them in the mean, with weights that forget: one side of the lower convex hull (after Moon,
+Skelly and Towsley, INFOCOM 1999, and Zhang, Liu and Xia, INFOCOM 2002, on clock skew in delay measurements).
+The shortest delay cannot be told from an offset and stays in (README: how far off it is). Owns no clock:
 arrivals are handed in, in the order of the edge's stamps.
 """
 
