@@ -89,6 +89,7 @@ class ControlDesk:
             self._happen,
             self.faults,
             self._shots.stimulated,
+            lambda: intake.anew,
         )
         processing.sent = self._stimulation.sent
         processing.on_reply = edge.replied

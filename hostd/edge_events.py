@@ -16,7 +16,7 @@ SELF = "evokd"
 
 class EdgeEvents:
     """`happen` hears a kind of event and its value; `index` tells the sample reached; `faults` are told;
-    `shown` hears of every pulse, proven or given up."""
+    `shown` hears of every pulse, proven or given up; `anew`: this edge has not counted all of the case."""
 
     def __init__(
         self,
@@ -27,11 +27,11 @@ class EdgeEvents:
         happen: Callable[[str, int], None],
         faults: list[str],
         shown: Callable[[Stimulus], None] = lambda stimulus: None,
+        anew: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._shown = shown
+        self._shown, self._anew = shown, anew
         self._stimulation, self._stimuli, self._folder = stimulation, stimuli, folder
         self._index, self._happen, self._faults = index, happen, faults
-        self._surgery = False
 
     def replied(self, reply: Reply) -> None:
         """The edge's answer to a command."""
@@ -44,11 +44,9 @@ class EdgeEvents:
         if fault.code == "link":
             self._stimulation.lost(fault.text)
         self._happen("edge.fault", 0)
-        if fault.code == "link" and self._surgery:  # the edge forgets what a host that is gone has locked
-            self.electrosurgery(True)
 
     def undelivered(self, text: str) -> None:
-        """A pulse did not reach the patient as it should: no further one goes out."""
+        """A pulse did not reach the patient as it should, or must be the last: no further one goes out."""
         self._folder.audit(SELF, "stim.stop", {"because": text}, self._index())
         self._happen("stim.stop", 0)
 
@@ -57,6 +55,8 @@ class EdgeEvents:
         self._stimulation.count(stimulus)
         self._stimuli.stimulated(stimulus)
         self._shown(stimulus)
+        if self._anew() and (why := self._stimulation.used_up(stimulus)):
+            self.undelivered(why)
 
     def unfired(self, unfired: Unfired) -> None:
         """A stimulus that was due did not go out."""
@@ -71,8 +71,8 @@ class EdgeEvents:
         self._happen("edge.locks", said.locks)
 
     def electrosurgery(self, on: bool) -> None:
-        """Electrosurgery was seen in the samples, or no longer: nothing is stimulated meanwhile."""
-        self._surgery = on
+        """Electrosurgery was seen in the samples, or no longer: nothing is stimulated meanwhile. An edge that
+        was lost and came back is told again by the intake."""
         why = {"because": "electrosurgery"}
         self._folder.audit(SELF, "stim.lock" if on else "stim.unlock", why, self._index())
         if not self._stimulation.lines:

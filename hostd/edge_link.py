@@ -7,14 +7,15 @@ LinkError of one line; flipped bits are counted and never delivered.
 import contextlib
 import select
 import socket
-import termios
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-import serial
-
+from hostd import strangers
 from hostd.errors import LinkError, UsageError
+from hostd.peers import is_loopback, is_own
+from hostd.serial_port import BROKEN, Device, SerialWire, open_wire
 from hw.limits import HEARTBEAT_EVERY_S
 from hw.link import (
     Configure,
@@ -35,16 +36,16 @@ CONNECT_S = 10.0
 COMPILES_S = 300.0
 """How long an edge that was just started may take: the first time it compiles its loop for the machine."""
 ANSWER_S = 10.0
-SERIAL_BAUD = 921600
 ASK_AGAIN_NS = 500_000_000
 ASK_POLL_S = 0.05
 HEARTBEAT_EVERY_NS = round(HEARTBEAT_EVERY_S * 1e9)
-# A link that breaks while it is used, or was closed by another thread; pyserial lets the C library's errors
-# through, and its own TypeError from a port that has gone.
-BROKEN = (OSError, ValueError, TypeError, serial.SerialException, termios.error)
+PROMPT_NS = 1_500_000_000
+"""How long a MicroPython prompt may answer: a board that was just plugged in is starting."""
 
 
 class _Wire(Protocol):
+    @property
+    def same_machine(self) -> bool: ...
     def read(self, timeout_s: float) -> bytes: ...
     def write(self, data: bytes) -> None: ...
     def close(self) -> None: ...
@@ -56,6 +57,8 @@ class _SocketWire:
         self._socket.settimeout(CONNECT_S)
         if connected.family != socket.AF_UNIX:  # a command must not wait for the answer to the one before
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        there = "127.0.0.1" if connected.family == socket.AF_UNIX else str(connected.getpeername()[0])
+        self.same_machine = is_loopback(there) or is_own(there)
 
     def read(self, timeout_s: float) -> bytes:
         if not select.select([self._socket], [], [], timeout_s)[0]:
@@ -74,27 +77,12 @@ class _SocketWire:
         self._socket.close()
 
 
-class _SerialWire:
-    def __init__(self, port: serial.SerialBase) -> None:
-        self._port = port
-
-    def read(self, timeout_s: float) -> bytes:
-        if self._port.timeout != timeout_s:  # setting it asks the device
-            self._port.timeout = timeout_s
-        data: bytes = self._port.read(1)
-        return data + self._port.read(self._port.in_waiting) if data else b""
-
-    def write(self, data: bytes) -> None:
-        self._port.write(data)
-
-    def close(self) -> None:
-        self._port.close()
-
-
 class EdgeLink:
     """One connection to an edge. Raises UsageError for a bad address, LinkError when nobody is there.
 
     `beats`: whoever receives is alive, and `receive` says so; else whoever owns the link calls `beat`.
+    `usb`: who was at a serial address, to be found wherever it is plugged in now (see `serial_port`).
+    `ending`: whether nobody waits for an answer any more.
     """
 
     def __init__(
@@ -103,9 +91,13 @@ class EdgeLink:
         give_up: threading.Event | None = None,
         within_s: float = CONNECT_S,
         beats: bool = True,
+        usb: str = "",
+        ending: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.address, self._beats = address, beats
-        self._wire = _open(address, give_up or threading.Event(), within_s)
+        self.address, self._beats, self._ending = address, beats, ending
+        self._wire = _open(address, give_up or threading.Event(), within_s, usb)
+        self._strange = bytearray()
+        self._greeted = False
         self._sender, self._receiver = Sender(), Receiver()
         self._lock = threading.Lock()
         self._beat_ns = 0
@@ -118,11 +110,26 @@ class EdgeLink:
         r = self._receiver
         return {"frames": r.frames, "bad_frames": r.bad_frames, "lost_frames": r.lost_frames}
 
+    @property
+    def same_machine(self) -> bool:
+        """Whether the edge is a process here: its clock is ours, and the kernel tells of its end."""
+        return self._wire.same_machine
+
+    @property
+    def device(self) -> Device | None:
+        """The serial device that is open; None for a socket."""
+        return self._wire.device if isinstance(self._wire, SerialWire) else None
+
     def open(self, wanted: Configure) -> Description:
-        """Shake hands and configure. Raises LinkError for another version, a refusal or silence."""
+        """Shake hands and configure. Raises LinkError for another version, a refusal, silence or somebody
+        else."""
         peer = self._ask(hello("host", time.time_ns() & 0xFFFFFFFFFFFFFFFF), Hello)
         if refusal := check_hello(peer):
-            raise LinkError(f"{self.address}: {refusal}")
+            device = self.device
+            cure = "" if device is None else f": evokd flash --port {device.path}"
+            raise LinkError(f"{self.address}: {refusal}{cure}")
+        self._greeted = True
+        self._strange.clear()
         self.edge_boot = peer.boot
         return self._ask(wanted, Description)
 
@@ -130,10 +137,10 @@ class EdgeLink:
         """The next message of `kind`, asked for again until it comes: a frame may break, and a serial port
         forgets what came before it was opened. What comes before a Hello was for the host before us and is
         dropped; later messages wait until they are received, but for a fatal fault."""
-        deadline_ns = time.monotonic_ns() + round(ANSWER_S * 1e9)
+        began_ns = time.monotonic_ns()
         ask_ns = 0
         others: list[Message] = []
-        while (now_ns := time.monotonic_ns()) < deadline_ns:
+        while (now_ns := time.monotonic_ns()) < began_ns + round(ANSWER_S * 1e9) and not self._ending():
             if now_ns >= ask_ns:
                 ask_ns = now_ns + ASK_AGAIN_NS
                 self.send(question)
@@ -142,14 +149,19 @@ class EdgeLink:
                 if isinstance(message, Fault) and message.fatal and kind is not Hello:
                     fault = UsageError if message.code == "config" else LinkError
                     raise fault(f"edge: {message.text}")
-                if isinstance(message, kind):
+                if isinstance(message, kind) and message != question:  # which a device may echo
                     self._early = messages[at + 1 :] if kind is Hello else others + messages[at + 1 :]
                     return message
                 others.append(message)
-        raise LinkError(
-            f"{self.address}: the edge does not answer with {kind.__name__}; "
-            "is it an evokd edge, and free of another host?"
-        )
+            if now_ns > began_ns + PROMPT_NS and strangers.is_prompt(bytes(self._strange)):
+                break
+        raise LinkError(f"{self.address}: {self._no_answer(kind, question in others)}")
+
+    def _no_answer(self, kind: type[Message], echoed: bool) -> str:
+        if kind is not Hello:
+            return f"the edge does not answer with {kind.__name__}; is it free of another host?"
+        port = "" if self.device is None else self.device.path
+        return strangers.told(bytes(self._strange), port, echoed)
 
     def receive(self, timeout_s: float) -> list[Message]:
         """Messages that have arrived, waiting at most `timeout_s`. Raises LinkError when the link is gone."""
@@ -167,6 +179,9 @@ class EdgeLink:
                 data = self._wire.read(wait_s)
             except BROKEN as error:
                 raise LinkError(f"{self.address}: link lost: {error}; is the edge running?") from None
+            if not self._greeted:
+                self._strange += data
+                del self._strange[: -strangers.MOST_KEPT]
             if data or not self._beats or left_s <= wait_s:
                 return self._receiver.feed(data)
 
@@ -188,15 +203,10 @@ class EdgeLink:
         self._wire.close()
 
 
-def _open(address: str, give_up: threading.Event, within_s: float) -> _Wire:
+def _open(address: str, give_up: threading.Event, within_s: float, usb: str) -> _Wire:
     kind, _, rest = address.partition(":")
     if kind == "serial" and rest:
-        try:
-            return _SerialWire(serial.serial_for_url(rest, baudrate=SERIAL_BAUD, write_timeout=CONNECT_S))
-        except BROKEN as error:
-            raise LinkError(
-                f"cannot open serial port {rest}: {error}; check its name and permissions"
-            ) from None
+        return open_wire(rest, usb)
     if kind == "unix" and rest:
         return _connect(address, lambda: _unix(rest), give_up, within_s)
     host, _, port = rest.rpartition(":")

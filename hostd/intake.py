@@ -1,7 +1,8 @@
 """The receiving thread: link frames in, raw file first, then the processing queue.
 
-Owns the link and the raw recording while a case runs. A link that breaks is opened again (the edge holds ten
-seconds); what is missing then is a gap. Refuses to interpret a sample.
+Owns the link and the raw recording while a case runs. A link that breaks is opened again: the edge holds ten
+seconds, and one that was started anew is taken back; what is missing then is a gap. Refuses to interpret a
+sample.
 """
 
 import contextlib
@@ -16,6 +17,9 @@ from hostd.blocks import Reassembler
 from hostd.case_folder import CaseFolder
 from hostd.edge_link import CONNECT_S, EdgeLink
 from hostd.errors import EvokdError, LinkError, RecordingError
+from hostd.shifted import for_edge
+from hostd.standing import Standing
+from hostd.succession import Succession, clock_of
 from hostd.timebase import Timebase
 from hw.limits import HEARTBEAT_EVERY_S
 from hw.link import (
@@ -34,6 +38,7 @@ from hw.link import (
     StimState,
     StimStop,
     Unfired,
+    same,
 )
 from hw.link import Stimulus as Proof
 from hw.link import Timebase as Report
@@ -41,7 +46,11 @@ from hw.samples import SampleBlock
 
 QUEUED = 1000
 PASSED_ON = (Proof, Reply, Fault, Excited, Impedance, Leads, Unfired, StimState)
-RECONNECT_S = 10.0
+RECONNECT_S = 60.0
+"""For an edge to come back in: a plug found again, a board or a process that starts."""
+RECEIVE_S, AGAIN_S = 0.05, 0.1
+SILENT_NS = 3_000_000_000
+"""An edge elsewhere that was delivering and says nothing for so long has gone: no kernel tells of it."""
 # What can be raised against all expectation; the outputs go safe before it is told.
 UNEXPECTED = (EvokdError, OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
 
@@ -54,29 +63,50 @@ class End:
 Item = SampleBlock | Proof | Reply | Fault | Report | Excited | Impedance | Leads | Unfired | StimState | End
 
 
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    """The link has been gone since `since_ns`, for what `error` says."""
+
+    since_ns: int
+    error: LinkError
+
+    @property
+    def over_due(self) -> bool:
+        return time.monotonic_ns() - self.since_ns > RECONNECT_S * 1e9
+
+
+class _PlayedAnewError(LinkError):
+    """What is played has no place in the case that it began."""
+
+
 class Intake:
     """Receives from `address` into `items`. `failure` holds the first error; `items` always ends with End."""
 
     def __init__(self, address: str, stop: threading.Event, within_s: float = CONNECT_S) -> None:
         self._address, self._stop = address, stop
         self._link = EdgeLink(address, stop, within_s, beats=False)
-        self._wanted: Configure | None = None
+        self._way = self._link, 0
+        self._standing, self._telling = Standing(), threading.Lock()
         self._blocks = Reassembler()
         self._thread: threading.Thread | None = None
         self._beating: threading.Thread | None = None
         self._hung_up = threading.Event()
         self.alive: Callable[[], bool] = lambda: True
         self._limit: int | None = None
+        self._outage: _Outage | None = None
+        self._heard_ns = 0
         self.closing = threading.Event()
         self.items: queue.Queue[Any] = queue.Queue(QUEUED)
         self.failure: EvokdError | None = None
         self.faults: list[str] = []
-        self.connected = False
+        self.connected = self.anew = False
 
     def open(self, wanted: Configure) -> Description:
         """Shake hands and configure. Raises LinkError or UsageError."""
-        self._wanted = wanted
         description = self._link.open(wanted)
+        self._wanted, self._description = wanted, description
+        clock = clock_of(description.source, self._link.same_machine)
+        self._succession = Succession(description.rate_hz, clock, self._standing)
         self.connected = True
         return description
 
@@ -96,11 +126,18 @@ class Intake:
     def state(self) -> dict[str, Any]:
         """What `status` says of the link."""
         own = {"repeated_samples": self._blocks.repeated, "malformed_blocks": self._blocks.malformed}
-        return {"address": self._address, "connected": self.connected} | self._link.counters | own
+        outage, device = self._outage, self._link.device
+        lost_s = None if outage is None else round((time.monotonic_ns() - outage.since_ns) / 1e9, 1)
+        told: dict[str, Any] = {"address": self._address, "connected": self.connected, "lost_s": lost_s}
+        at = {} if device is None else {"device": device.path, "usb": device.usb or None}
+        return told | at | self._link.counters | own
 
     def send(self, message: Message) -> None:
         """Send a command to the edge. Raises LinkError when the link is gone. Any thread."""
-        self._link.send(message)
+        with self._telling:
+            self._standing.said(message)
+            link, shift = self._way
+        link.send(for_edge(message, shift))
 
     def end(self) -> None:
         """Take no more samples; `items` gets its End even when none was ever taken."""
@@ -124,17 +161,16 @@ class Intake:
                 with contextlib.suppress(LinkError):  # told by whoever receives
                     self._link.beat()
 
+    def _ending(self) -> bool:
+        return self._stop.is_set() or self.closing.is_set()
+
     def _run(self) -> None:
         try:
-            while not (self._stop.is_set() or self.closing.is_set()):
-                try:
-                    messages = self._link.receive(0.05)
-                except LinkError as error:
-                    self._reconnect(error)
-                    continue
-                if any(self._take(m) for m in messages):
+            while not self._ending():
+                if any(self._take(m) for m in self._messages()):
                     break
-            self._link.send(StimStop(0, ALL_PLANS))
+            if self._outage is None:  # else it has no host, and has stopped by itself
+                self._link.send(StimStop(0, ALL_PLANS))
         except UNEXPECTED as error:
             self.failure = (
                 error if isinstance(error, EvokdError) else EvokdError(f"intake stopped: {error!r}")
@@ -145,6 +181,31 @@ class Intake:
             except RecordingError as error:
                 self.failure = self.failure or error
             self.items.put(End())
+
+    def _messages(self) -> list[Message]:
+        """What has come, on the case's time line. Raises LinkError when an edge has not come back in time."""
+        messages: list[Message] = []
+        try:
+            heard = self._link.receive(RECEIVE_S)
+            now_ns = time.monotonic_ns()
+            self._must_speak(heard, now_ns)
+            messages = [m for h in heard for m in self._succession.heard(h, now_ns)]
+            if self._outage is not None and not self._succession.awaited:
+                self._back(self._standing.all)
+        except LinkError as error:
+            self._lost(error)
+            self._regain(self._outage or _Outage(time.monotonic_ns(), error))
+        if self._outage is not None and self._outage.over_due:
+            raise LinkError(f"{self._outage.error}; what came back delivers no samples")
+        return messages
+
+    def _must_speak(self, heard: list[Message], now_ns: int) -> None:
+        """An edge elsewhere whose blocks have stopped is taken for gone."""
+        if any(isinstance(m, Block) for m in heard) or (heard and self._heard_ns):
+            self._heard_ns = now_ns
+        if self._heard_ns and not self._link.same_machine and now_ns - self._heard_ns > SILENT_NS:
+            silent = f"it has been silent for {SILENT_NS / 1e9:g} s"
+            raise LinkError(f"{self._address}: link lost: {silent}; check cable and edge")
 
     def _take(self, message: Message) -> bool:
         """Pass one message on; True when it was the last."""
@@ -168,30 +229,70 @@ class Intake:
         self.items.put(block)
         return self._limit is not None and block.end_index >= self._limit
 
-    def _reconnect(self, error: LinkError) -> None:
-        """Open the link again within ten seconds. Raises `error` when that fails or the edge is new."""
-        self.connected = False
-        self.faults.append(f"link: {error}")
-        if self._wanted is None:
-            raise error
-        deadline_ns = time.monotonic_ns() + round(RECONNECT_S * 1e9)
-        boot = self._link.edge_boot
+    def _lost(self, error: LinkError) -> None:
+        """The link is gone: nobody is stimulated any more, and that is told at once."""
         self._link.close()
-        while time.monotonic_ns() < deadline_ns and not self._stop.is_set():
-            try:
-                link = EdgeLink(self._address, self._stop, beats=False)
-                link.open(self._wanted)
-            except EvokdError:
-                self._stop.wait(0.1)
-                continue
-            if link.edge_boot != boot:
-                link.close()
-                raise LinkError(
-                    f"{self._address}: the edge was started anew; start evokd again for a new case"
-                )
-            self._link = link
-            self._link.send(Start(0))
-            self.connected = True
-            self.items.put(Fault("link", "the link broke and came back; stimulation was stopped", 0))
+        if self._outage is not None:  # it was not back yet
             return
-        raise error
+        self.connected = False
+        self._outage = _Outage(time.monotonic_ns(), error)
+        self.faults.append(f"link: {error}")
+        self.items.put(Fault("link", "the link broke; stimulation was stopped", 0))
+
+    def _regain(self, outage: _Outage) -> None:
+        """Open the link again, for a minute. Raises LinkError when that fails, or when a recording would be
+        played anew; returns early when nobody wants it any more."""
+        why = ""
+        while not self._ending():
+            if outage.over_due:
+                raise LinkError(f"{outage.error}; not back within {RECONNECT_S:g} s: {why}")
+            why = self._reopen()
+            if not why:
+                return
+            self._stop.wait(AGAIN_S)
+
+    def _reopen(self) -> str:
+        """One attempt; why it failed, or ""."""
+        device = self._link.device
+        usb = "" if device is None else device.usb
+        try:
+            link = EdgeLink(self._address, self._stop, 0.0, beats=False, usb=usb, ending=self._ending)
+        except EvokdError as error:
+            return str(error)
+        try:
+            self._take_back(link)
+        except _PlayedAnewError:
+            link.close()
+            raise
+        except EvokdError as error:
+            link.close()
+            return str(error)
+        return ""
+
+    def _take_back(self, link: EdgeLink) -> None:
+        """Go on with an edge: the same one, or one that was started anew and delivers the same. Raises
+        EvokdError when it is another, or refuses."""
+        description = link.open(self._wanted)
+        is_new = link.edge_boot != self._link.edge_boot
+        if is_new and self._description.source == "file":
+            anew = "the edge was started anew, and plays its recording from the start"
+            raise _PlayedAnewError(f"{self._address}: {anew}; start evokd again for a new case")
+        if is_new and not same(description, self._description):
+            other = f"another edge is there now ({description.source})"
+            raise LinkError(f"{self._address}: {other}; connect the one that the case began with")
+        link.send(Start(0))
+        if is_new:
+            self.anew = True
+            self._succession.anew()
+        self._link, self._heard_ns = link, 0
+        if not self._succession.awaited:
+            self._back(self._standing.locks)
+            self.items.put(Fault("link", "the link broke and came back; stimulation was stopped", 0))
+
+    def _back(self, again: list[Message]) -> None:
+        """The edge serves the case again: what it must know comes before anything that may be armed."""
+        with self._telling:
+            for message in again:
+                self._link.send(message)
+            self._way = self._link, self._succession.shift
+        self._outage, self.connected = None, True

@@ -237,6 +237,13 @@ class Stimulation:
             sums[1] += limits.charge_nc(sent.plan)
             sums[2] += limits.energy_nj(sent.plan)
 
+    def used_up(self, stimulus: Stimulus) -> str:
+        """Why nothing like this pulse may follow it in this case; empty when it may. An edge that counted all
+        of them stops by itself."""
+        sent = self.sent(stimulus.command)
+        last = sent is not None and stimulus.pulse == sent.plan.pulses * sent.plan.trains
+        return self._too_much(sent.plan, 0) if sent is not None and last and sent.plan.period else ""
+
     def _too_much(self, plan: StimPlan, pulses_before: int) -> str:
         """Why the next stimulus would exceed what the case allows a line, by the host's own count."""
         ceiling, n = self._case.ceilings[plan.kind], plan.pulses * plan.trains + pulses_before

@@ -126,7 +126,9 @@ def status_line(known: Known, cells: int, note: str) -> Line:
         line += [("  ", "bar"), (f"{never} pulses never seen", "bar warn")]
     link = mapping(status.get("link"))
     if link.get("connected") is False:
-        line += [("  ", "bar"), (" EDGE NOT CONNECTED ", "bar bad")]
+        lost_s = number(link.get("lost_s"))
+        since = "" if lost_s is None else f" for {lost_s:.0f} s"
+        line += [("  ", "bar"), (f" EDGE NOT CONNECTED{since} ", "bar bad")]
     line += _sound(known)
     if known.malformed:
         line += [("  ", "bar"), (f"{known.malformed} malformed dropped", "bar warn")]

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tests.bench import (
     chain,
+    clock,
     displays,
     edge,
     kernels,
@@ -57,6 +58,8 @@ def rows(say: Console) -> list[Row]:
     late = latency.measure()
     say.print("hostd: a whole scoliosis correction, 40 s in real time ...")
     whole = procedure.measure()
+    say.print("hostd: the clock of an edge elsewhere ...")
+    t = clock.measure()
     say.print("firmware: sample loop and link ...")
     e = edge.measure()
     own = loop.measure()
@@ -77,6 +80,9 @@ def rows(say: Console) -> list[Row]:
         Row("hostd.mep_verdict_p99", whole["mep"], "ms after the train", 1000.0, "<="),
         Row("hostd.eeg_rate", whole["eeg"], "a second", 0.9),
         Row("hostd.scoliosis_average_p99", whole["average"], "ms"),
+        Row("hostd.edge_clock_error", t["whole"], "us, p99, shortest delay of 300 us included", 1000.0, "<="),
+        Row("hostd.edge_clock_beside_delay", t["beside"], "us, p99, without it", 100.0, "<="),
+        Row("hostd.edge_clock_at_first", t["first"], "us, p99 of the first 5 s"),
         Row("firmware.simulated_speed", e["simulated"], "x real time"),
         Row("firmware.loop_own_cost", own["compiled_us"], "us per frame", 3.0, "<="),
         Row("firmware.loop_vs_python", own["ratio"], "x", 0.6, "<="),

@@ -38,6 +38,7 @@ class Intake:
         self.closing = threading.Event()
         self.faults: list[str] = []
         self.state: dict[str, Any] = {}
+        self.anew = False
 
 
 class Lockstep:

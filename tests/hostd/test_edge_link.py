@@ -158,6 +158,30 @@ def test_a_second_host_goes_on_where_the_first_one_left(kind: str, tmp_path: Pat
     assert blocks[-1].end_index == 3010
 
 
+@pytest.mark.parametrize(("kind", "here"), [("unix", True), ("tcp", True), ("serial", False)])
+def test_whether_the_edge_is_on_this_machine_is_known(kind: str, here: bool, tmp_path: Path) -> None:
+    with (
+        a_wire(kind, tmp_path) as (listens, connects),
+        served(ScriptedSource(), listens),
+        linked(connects) as link,
+    ):
+        assert link.same_machine is here
+        assert (link.device is None) is (kind != "serial")
+
+
+def test_an_edge_at_an_address_that_is_not_ours_is_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Far(socket.socket):
+        def getpeername(self) -> tuple[str, int]:
+            return "192.0.2.7", 5000
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        far = Far(socket.AF_INET)
+        far.connect(server.getsockname())
+        monkeypatch.setattr(edge_link.socket, "create_connection", lambda *_: far)
+        with linked("tcp:far.example:5000") as link:
+            assert link.same_machine is False
+
+
 def test_a_second_configuration_is_refused_as_the_users_mistake(tmp_path: Path) -> None:
     with served(ScriptedSource(), unix(tmp_path)) as edge:
         with linked(edge.address) as link:

@@ -97,19 +97,14 @@ def test_an_edge_that_cannot_stimulate_is_not_locked() -> None:
     assert bench.locked == [] and bench.faults == []
 
 
-def test_a_link_that_comes_back_while_it_is_on_is_locked_again() -> None:
+def test_a_fault_of_the_edge_locks_nothing_by_itself() -> None:
+    """An edge that was lost and came back is told again by the intake (tests/hostd/test_taken_back.py)."""
     bench = Bench()
-    link = Fault("link", "the link broke and came back; stimulation was stopped", 0)
-    bench.edge.fault(link)
     bench.edge.electrosurgery(True)
-    bench.edge.fault(Fault("missing", "pulse 3", 0, 90, 1))
+    for fault in (Fault("missing", "pulse 3", 0, 90, 1), Fault("link", "the link broke", 0)):
+        bench.edge.fault(fault)
     assert bench.locked == [1]
-    bench.edge.fault(link)
-    assert bench.locked == [1, 1], "the edge has forgotten it with its host"
-    bench.edge.electrosurgery(False)
-    bench.edge.fault(link)
-    assert bench.locked == [1, 1, 0]
-    assert bench.happened == [("edge.fault", 0)] * 4
+    assert bench.happened == [("edge.fault", 0)] * 2
 
 
 def test_a_lock_that_cannot_be_sent_is_told() -> None:

@@ -75,6 +75,20 @@ def test_what_the_edge_did_not_answer_before_the_link_broke_is_answered_once_and
     assert isinstance(desk.sent[-1], StimStop) and len(desk.sent) == sent + 1
 
 
+def test_what_a_line_may_have_in_a_case_is_used_up_by_the_hosts_own_count() -> None:
+    desk = Desk(RIGHT, ceilings=tuple(replace(c, case_pulses=3) for c in limits.CEILINGS))
+    desk.stimulation.start(RIGHT, desk.answers.append, "me")
+    command = desk.sent[-1].command  # type: ignore[union-attr]
+    said = []
+    for number in (1, 2, 3):
+        pulse = Stimulus(RIGHT.line, command, number, RIGHT.line, 100 * number, 100 * number + 1)
+        desk.stimulation.count(pulse)
+        said.append(desk.stimulation.used_up(pulse))
+    assert said[:2] == ["", ""] and "exceeds the limit of 3 pulses" in said[2]
+    assert desk.stimulation.used_up(replace(pulse, command=999)) == "", "nobody's"
+    assert desk.stimulation.used_up(replace(pulse, pulse=2)) == "", "a train is not over"
+
+
 def test_every_command_has_a_number_of_its_own() -> None:
     desk = Desk()
     desk.stimulation.arm(LEFT, desk.answers.append)

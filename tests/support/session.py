@@ -177,6 +177,18 @@ class LiveHost:
         assert not self._host.is_alive(), "the host does not end"
         assert not self._edge.is_alive(), "the edge does not end"
 
+    def lose_edge(self) -> None:
+        """The edge is gone, without a word."""
+        self._edge_stop.set()
+        self._edge.join(DEADLINE_S)
+
+    def new_edge(self, source: Source) -> None:
+        """Another start of an edge, where the one that was lost was."""
+        self._edge_stop = threading.Event()
+        self._server = Server(source, self._listener, self._edge_stop)
+        self._edge = threading.Thread(target=self._serve, name="test-edge", daemon=True)
+        self._edge.start()
+
     @property
     def running(self) -> bool:
         """Whether the host is."""

@@ -133,6 +133,12 @@ def test_an_acknowledged_alert_is_shown_and_quiet() -> None:
     assert {style for _, style in screen(k, View(), OPERATOR, Moment(S), (80, 24))[1]} == {"info"}
 
 
+def test_an_edge_that_is_lost_is_said_and_for_how_long() -> None:
+    for link, says in (({"lost_s": 7.4}, " EDGE NOT CONNECTED for 7 s "), ({}, " EDGE NOT CONNECTED ")):
+        status = status_fields({"x": "stopped"}, link={"connected": False, **link})
+        assert says in text(known([Said()("status", status)]), size=(160, 48))
+
+
 def test_after_two_seconds_of_silence_all_is_grey_and_says_for_how_long() -> None:
     said = Said()
     k = known([*case(said), said("alert", alert())])
