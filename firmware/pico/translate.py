@@ -1,4 +1,4 @@
-"""From the box's compiled steps to MicroPython: the same functions, for an interpreter without numpy and numba.
+"""From the box's compiled steps to MicroPython: the same functions, without numpy and numba.
 
 Owns the rules of the translation (tables of arrays become lists of lists, named constants become numbers,
 types and documentation go), so that the coprocessor's arbiter and limits are the box's own and not a second

@@ -1,4 +1,4 @@
-"""The coprocessor's firmware in MicroPython's unix port, on a pseudo-terminal, with a modelled board behind."""
+"""The coprocessor's firmware in MicroPython's unix port, on a pseudo-terminal, a modelled board behind it."""
 
 import contextlib
 import os
@@ -92,7 +92,7 @@ class PicoProcess:
         from_board, to_firmware = os.pipe()
         self._usb, theirs = socket.socketpair()
         self.plug()
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         environment = {
             "EVOKD_BOARD_TO": str(from_firmware),
             "EVOKD_BOARD_FROM": str(from_board),

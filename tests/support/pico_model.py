@@ -63,8 +63,8 @@ class PulseMachine:
 
 
 class PicoModel:
-    """One board; `clock_hz` the Pico's system clock, `crystal_ppm` its error. `faulty(index, rows)` may change
-    the bytes of a frame. `strays[index]`: lines that something else raises at that sample."""
+    """One board; `clock_hz` is the Pico's system clock, `crystal_ppm` its error. `faulty(index, rows)` may
+    change the bytes of a frame. `strays[index]`: lines that something else raises at that sample."""
 
     def __init__(
         self,

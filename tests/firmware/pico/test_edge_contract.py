@@ -111,7 +111,4 @@ CHANGES = test_what_the_limits_forbid_is_refused_in_the_same_words.pytestmark[0]
 def refusals() -> dict[str, dict[int, str]]:
     """What each kind answers to all of them, by command."""
     plans = [PLAN | {"plan": 10 + k, "command": 100 + k} | change for k, (change, _) in enumerate(CHANGES)]
-    return {
-        kind: {command: text for command, text in do(kind, job(plans=plans, samples=100))["replies"]}
-        for kind in ("simulated", "pico")
-    }
+    return {kind: dict(do(kind, job(plans=plans, samples=100))["replies"]) for kind in ("simulated", "pico")}

@@ -1,6 +1,5 @@
 """The coprocessor's firmware in MicroPython, on a modelled board, seen from its serial port."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +18,6 @@ from hw.link import (
     LOCK_IMPEDANCE,
     NOT_SEEN,
     Block,
-    Configure,
     Description,
     Fault,
     Hello,
@@ -44,7 +42,7 @@ from hw.model.faults import Fault as ChipFault
 from hw.model.faults import FaultKind
 from hw.samples import Gap, SampleBlock
 from tests.support.edge import WITHIN_S, heard_block
-from tests.support.edges import SITES, configure, files, ramp_model
+from tests.support.edges import configure, files, ramp_model
 from tests.support.links import other_version, tiles
 from tests.support.looped import armed, plan, shot
 from tests.support.pico_edge import PicoProcess, pico
@@ -381,7 +379,7 @@ def test_a_line_that_is_cut_is_found_by_its_first_pulse() -> None:
         t.ask(*armed(plan(period=400, phase=300)))
         t.samples(1500)
         assert [f.code for f in of(Fault, t.heard)] == ["missing"]
-        assert [s.seen for s in of(Stimulus, t.heard)][0] == NOT_SEEN
+        assert of(Stimulus, t.heard)[0].seen == NOT_SEEN
 
 
 def test_a_stop_ends_a_train_at_once() -> None:
@@ -480,6 +478,3 @@ def test_a_board_that_should_be_flashed_leaves_unless_a_case_runs() -> None:
         assert isinstance(heard[0], Hello)
         assert heard[1].refusal.startswith("pico ")
         assert t.board.process.wait(WITHIN_S) == 64  # it resets itself
-
-
-__all__ = ["SITES", "Configure", "os"]

@@ -146,7 +146,7 @@ def test_a_train_is_handed_over_whole_and_ends_with_a_stop(box: PicoLooped) -> N
 
 
 def test_nothing_new_fires_before_the_last_sample_of_what_was_stopped(box: PicoLooped) -> None:
-    """The scheduler keeps what it was given: a strobe meant for the old stimulus must not fire the new one."""
+    """The scheduler keeps what it was given: a strobe for the old stimulus must not fire the new one."""
     box.sequencer.start(shot(pulses=5, interval=40))
     box.run(AHEAD + 10)
     box.sequencer.stop()

@@ -95,7 +95,7 @@ class Acquisition:
         return oldest
 
     def _whole(self, buffers, at, end):
-        """The end of the run of rows from `at` on whose headers all stand, their trigger bits in `_levels`."""
+        """The end of the run of whole rows from `at` on; their trigger bits are in `_levels`."""
         size = self._reader.frame_bytes
         end = codec.levels(buffers[0], at, end, size, self._levels)
         for k in range(1, len(buffers)):

@@ -14,7 +14,7 @@ HEAD = 26
 
 @micropython.viper
 def stuff(data: ptr8, size: int, out: ptr8) -> int:  # noqa: F821
-    """COBS of `size` bytes with the delimiter behind; the number of bytes in `out` (size + size // 254 + 2)."""
+    """COBS of `size` bytes, its delimiter behind; how many are in `out`: up to size + size // 254 + 2."""
     at = 1
     code_at = 0
     code = 1
@@ -43,7 +43,7 @@ def stuff(data: ptr8, size: int, out: ptr8) -> int:  # noqa: F821
 
 @micropython.viper
 def gather(rows: ptr8, shape: ptr16, out: ptr8):  # noqa: F821
-    """Copy bytes of each row: `shape` is (rows, bytes of a row, first, how many, offset in out, out's stride)."""
+    """Copy bytes of each row. `shape`: rows, bytes of a row, first, how many, offset in `out`, its stride."""
     n = shape[0]
     step = shape[1]
     take = shape[3]

@@ -3,9 +3,9 @@
 import math
 
 from evokd import arbiter, limits
-from evokd.pulses import WIDE
 from evokd.arbiter import N_PLAN, VERB_ARM, VERB_LOCK, VERB_START, VERB_STOP
 from evokd.messages import ALL_PLANS, LOCK_REASONS, Lockout, StimArm, StimLimits, StimPlan, StimStop
+from evokd.pulses import WIDE
 
 
 class Orders:

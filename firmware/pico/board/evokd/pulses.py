@@ -1,4 +1,4 @@
-"""The pulses of the coprocessor: whole stimuli handed to the state machines ahead of their sample, proven after.
+"""The pulses of the coprocessor: stimuli handed to state machines ahead of their sample, proven after.
 
 The arbiter is the box's own (evokd/arbiter.py, generated). It acts on samples that are still to come: `ahead`
 of them, because from there on the state machines keep the time and not this interpreter. Owns what was
@@ -218,7 +218,6 @@ class Pulses:
         hit = [f for f in self.flights if not f.cancelled and line in (-1, f.line)]
         if not hit:
             return
-        s = self.scalars
         now = self.stimulator.now()
         last = self.stimulator.cancel()
         for flight in list(self.flights):  # the machines know one queue: all that it holds is ended

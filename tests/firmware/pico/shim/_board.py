@@ -1,4 +1,4 @@
-"""The modelled board behind `machine`, `rp2` and `time`: one request and one answer at a time, over two pipes.
+"""The modelled board behind `machine`, `rp2` and `time`: a request and an answer at a time, over two pipes.
 
 The other end is tests/support/pico_model.py. A request is (length u16, kind u8, payload), an answer (length
 u32, payload).

@@ -6,10 +6,10 @@ import sys
 _, shim, board, image = sys.argv
 sys.path[:] = [shim, board]
 
-import rp2  # noqa: E402
-from evokd import acquisition, edge  # noqa: E402
-from evokd import programs  # noqa: E402
-from evokd.reader import SLOTS  # noqa: E402
+import rp2
+from evokd import acquisition, edge
+from evokd import programs
+from evokd.reader import SLOTS
 
 for _name in rp2.MACHINES:
     setattr(programs, _name, lambda *_, name=_name: name)  # by behaviour, see rp2
