@@ -131,7 +131,11 @@ class EdgeLink:
         self._greeted = True
         self._strange.clear()
         self.edge_boot = peer.boot
-        return self._ask(wanted, Description)
+        description = self._ask(wanted, Description)
+        # An edge that begins anew for what is wanted says who it is once more.
+        self.edge_boot = next((m.boot for m in reversed(self._early) if isinstance(m, Hello)), peer.boot)
+        self._early = [m for m in self._early if not isinstance(m, Hello)]
+        return description
 
     def _ask(self, question: Message, kind: type[Answer]) -> Answer:
         """The next message of `kind`, asked for again until it comes: a frame may break, and a serial port

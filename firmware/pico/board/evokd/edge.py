@@ -204,6 +204,9 @@ class Edge:
         if self._description is not None and _same(wanted, self._wanted):
             self._say(self._description)
             return
+        if self._running:  # indices begin anew: that is another start, and told before what follows
+            self._boot = _boot()
+            self._say(Hello(VERSION, TABLE, self._boot, "edge"))
         self._end()
         try:
             self._description = self._prepare(wanted)
@@ -244,7 +247,7 @@ class Edge:
         self._pulses = Pulses(lines, rate_hz, stimulator, ahead, rest)
         self._orders = Orders(self._pulses, rate_hz, lines, dead)
         self._acquisition = Acquisition(reader, self._pulses, rate_hz, channels, part["channels"])
-        self._reader, self._boot = reader, _boot()
+        self._reader = reader
         lsb = (part["vref_uv"] << 20) // wanted.gain, 43
         read = programs.read_cycles(reader.clock_hz, 8 * frame_bytes, True)
         late = 1 - read * rate_hz / reader.clock_hz
