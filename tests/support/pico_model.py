@@ -87,7 +87,7 @@ class PicoModel:
         self._schedule: deque[int] = deque()
         self._target: int | None = None
         self._pulse: PulseMachine | None = None
-        self._reading = False
+        self.reading = False
         self.stuck = 0
         self.patient = True
         self.strays: dict[int, int] = {}
@@ -159,7 +159,7 @@ class PicoModel:
 
     def _machine(self, what: int, operation: str, value: int) -> int:
         if what == READER and operation == "a":
-            self._reading = bool(value)
+            self.reading = bool(value)
             self.index = -1
             self._schedule.clear()
             self._target = None
@@ -203,7 +203,7 @@ class PicoModel:
                 self.lock.wait(0.002)
             n = (
                 0
-                if full or not self._reading
+                if full or not self.reading
                 else int(min(self.granted, max(1, MOST_AT_ONCE_S * self.board.rate_hz)))
             )
             self.granted -= n

@@ -262,6 +262,16 @@ def test_nothing_is_stimulated_while_no_sample_comes() -> None:
         ]
 
 
+def test_a_host_that_lets_the_board_wait_before_it_starts_is_no_fault() -> None:
+    ticks = [0]
+    with talk(ramp_model(rate_ticks=lambda: ticks[0])) as t:
+        t.link.open(configure(JOB))
+        ticks[0] = 5000
+        t.begin()
+        t.samples(400)
+        assert of(Fault, t.heard) == []
+
+
 def test_what_a_host_does_not_take_is_a_gap_named_overflow() -> None:
     model = ramp_model()
     with talk(model) as t:

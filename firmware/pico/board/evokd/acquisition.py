@@ -36,6 +36,10 @@ class Acquisition:
         self._out = bytearray(most + most // 254 + 4)
         self._shape = array("H", [0] * 6)
         self._takes = [min(max(channels - k * part_channels, 0), part_channels) for k in range(reader.chips)]
+        self._moved_ms = 0
+
+    def begin(self):
+        """Samples are to come from now on."""
         self._moved_ms = time.ticks_ms()
 
     def watch(self):

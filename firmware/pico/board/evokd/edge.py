@@ -280,6 +280,7 @@ class Edge:
             self._reader.active(1)
             self._pulses.stimulator.active(1)
             converter.begin(True)
+            self._acquisition.begin()
             self._running = True
         self._started = True
 

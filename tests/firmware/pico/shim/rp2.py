@@ -13,7 +13,7 @@ DMA_BASE, PIO0_RX = 0x50000000, 0x50200020
 _channels = []
 _high = uctypes.addressof(bytearray(64)) & ~WORD
 MACHINES = ("reader", "stamp", "schedule", "pulse")
-ticks = 0
+ticks, came = 0, False
 full = lambda: False  # noqa: E731
 """Whether the rings are so full that a patient board waits; set by the launcher."""
 
@@ -121,11 +121,12 @@ def _paced_by(request):
 
 def run():
     """Let the board go on for a while."""
-    global ticks
+    global ticks, came
     answer = _board.ask(ord("R"), bytes([full()]))
     ticks, frames, chips, size = struct.unpack("<IHBB", answer)
     at = 8
     if frames:
+        came = True
         for k in range(chips):
             for channel in _paced_by(4 + k):
                 channel.take(memoryview(answer)[at : at + frames * size])

@@ -11,6 +11,8 @@ def sleep_us(us):
 
 
 def ticks_ms():
+    if not rp2.came:  # else it goes on where the firmware looks at its edges
+        rp2.run()
     return rp2.ticks
 
 
