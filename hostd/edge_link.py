@@ -25,10 +25,12 @@ from hw.link import (
     Hello,
     Message,
     Receiver,
+    Rows,
     Sender,
     check_hello,
     hello,
 )
+from hw.rows import block_of
 
 Answer = TypeVar("Answer", Hello, Description)
 
@@ -187,7 +189,8 @@ class EdgeLink:
                 self._strange += data
                 del self._strange[: -strangers.MOST_KEPT]
             if data or not self._beats or left_s <= wait_s:
-                return self._receiver.feed(data)
+                heard = self._receiver.feed(data)
+                return [block_of(m) if isinstance(m, Rows) else m for m in heard]
 
     def beat(self) -> None:
         """Say that the host is alive. Raises LinkError when the link is gone."""

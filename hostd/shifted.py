@@ -17,6 +17,7 @@ from hw.link import (
     Impedance,
     Leads,
     Message,
+    Rows,
     StimPlan,
     StimState,
     Stimulus,
@@ -28,6 +29,7 @@ Kind = TypeVar("Kind", bound=Message)
 
 INDICES: dict[type, tuple[str, ...]] = {
     Block: ("first_index", "gaps"),
+    Rows: ("first_index", "gaps"),
     Stimulus: ("commanded", "seen"),
     Fault: ("index",),
     Ended: ("index",),

@@ -82,6 +82,21 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Edge that does not decode: a Block as the converters sent it. `rows`: for each of `chips` converters in
+    turn the frames of these samples, `frame_bytes` each, status word first; the first `channels` are meant."""
+
+    CODE: ClassVar[int] = 25
+    first_index: U64
+    t_ns: I64
+    channels: U8
+    chips: U8
+    frame_bytes: U8
+    rows: Blob
+    gaps: Gaps
+
+
+@dataclass(frozen=True, slots=True)
 class StimPlan:
     """Host: stimulate at every sample index that is `phase` modulo `period`, `count` times (0: no end).
     Replaces the plan of the same number, which must be armed. Plans of one period and different phases
@@ -369,4 +384,5 @@ Message = (
     | Lockout
     | Unfired
     | StimState
+    | Rows
 )

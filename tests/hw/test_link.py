@@ -30,6 +30,7 @@ from hw.link import (
     Message,
     Receiver,
     Reply,
+    Rows,
     Sender,
     Start,
     StimArm,
@@ -58,11 +59,11 @@ BLOCK = Block(
 )
 
 # Frames 0 to 23 of a sender, made with struct and zlib.crc32 alone. To change one is to change VERSION.
-TABLE_V2 = 0x358A69A1
+TABLE_V2 = 0x77F0BF03
 GOLDEN: list[tuple[Message, str]] = [
     (
         Hello(2, TABLE_V2, 0x0123456789ABCDEF, "host"),
-        "020101010102020ea1698a35efcdab89674523010409686f73744839b3da00",
+        "020101010102020e03bff077efcdab89674523010409686f7374ca4f4d3200",
     ),
     (
         Configure(
@@ -199,6 +200,10 @@ GOLDEN: list[tuple[Message, str]] = [
         "0318170101038813010101010103020103ec130101010101020101010101010104f03f01010101010101041c4001010101010101"
         "0103400101010101010104f03f0101010101010594c14002010101010101031c4001010101010101020209666666666666064001"
         "010101010101020201010101010103e03f0101010101010105f4b67cd800",
+    ),
+    (
+        Rows(7, -3, 2, 1, 9, bytes.fromhex("c00001000001fffffe"), (Gap(5, 2, "torn"),)),
+        "031918010102070101010101010dfdffffffffffffff02010909010102c00201010601fffffe010205010101010101020201010601e153a59c00",
     ),
 ]
 

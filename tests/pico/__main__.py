@@ -1,4 +1,4 @@
-"""`python -m tests.pico [SAMPLES]`: the coprocessor's campaign, one line, exit 1 when a sample is unaccounted for."""
+"""`python -m tests.pico [SAMPLES]`: the coprocessor's campaign; exit 1 when a sample is unaccounted for."""
 
 import sys
 import tempfile
@@ -15,8 +15,8 @@ def main() -> int:
     print(
         f"{account.samples:,} samples of {account.end:,}, lost with a name: {lost}; "
         f"{account.flips} flips, {account.drops} drops, {account.unplugged} times unplugged, "
-        f"{account.started - 1} without power; uncounted {account.uncounted}, at a wrong index {account.wrong}, "
-        f"holes {account.holes} {account.failure}"
+        f"{account.started - 1} without power; uncounted {account.uncounted}, "
+        f"at a wrong index {account.wrong}, holes {account.holes} {account.failure}"
     )
     return 0 if account.right else 1
 

@@ -41,7 +41,7 @@ def board_modules() -> SimpleNamespace:
     viper = SimpleNamespace(viper=lambda f: f, const=lambda x: x)
     sys.modules.setdefault("micropython", viper)  # type: ignore[arg-type]
     sys.modules.setdefault("rp2", pio_assembler)
-    for name in ("ptr8", "ptr16"):
+    for name in ("ptr8", "ptr16", "ptr32"):
         __builtins__.setdefault(name, bytes)  # type: ignore[attr-defined]
     sys.path.insert(0, str(folder))
     try:

@@ -5,25 +5,28 @@ was taken a gap "overflow"; nothing renumbers time. A block is what is whole in 
 bytes are put together in memory that was taken once.
 """
 
+import binascii
 import time
 from array import array
 
 from evokd import codec
 from evokd.arbiter import BLIND, NO_DATA_READY, SEEN, TORN_FRAMES, UNKNOWN
 from evokd.clock import Clock
-from evokd.messages import GAP_REASONS, KINDS, Block
+from evokd.messages import GAP_REASONS, KINDS, Rows
 from evokd.reader import SLOTS
 
 BLIND_MS = 500
 MOST_GAPS = 64
-CODE = [code for code in KINDS if KINDS[code][0] is Block][0]
+CODE = [code for code in KINDS if KINDS[code][0] is Rows][0]
+HEAD = 28
+"""Bytes of a frame before its rows: type, sequence, first index, time, channels, chips, bytes, length."""
 TORN, OVERFLOW = GAP_REASONS.index("torn"), GAP_REASONS.index("overflow")
 
 
 class Acquisition:
     """A running reader of `channels` out of all converters' inputs. `pulses`: who is shown the samples."""
 
-    def __init__(self, reader, pulses, rate_hz, channels, part_channels):
+    def __init__(self, reader, pulses, rate_hz, channels):
         self._reader, self._pulses = reader, pulses
         self._rows, self._channels = reader.rows, channels
         self._most_torn = max(1, rate_hz * BLIND_MS // 1000)
@@ -31,11 +34,10 @@ class Acquisition:
         self._gaps = []
         self.clock = Clock(rate_hz, reader.clock_hz)
         self._levels = bytearray(self._rows)
-        most = codec.HEAD + self._rows * (3 * channels + 1) + 6 + 13 * MOST_GAPS + 4
-        self._body = bytearray(most)
+        most = HEAD + reader.chips * self._rows * reader.frame_bytes + 6 + 13 * MOST_GAPS
+        self._head, self._tail = bytearray(HEAD), bytearray(6 + 13 * MOST_GAPS)
         self._out = bytearray(most + most // 254 + 4)
-        self._shape = array("H", [0] * 6)
-        self._takes = [min(max(channels - k * part_channels, 0), part_channels) for k in range(reader.chips)]
+        self._state = array("I", [1, 0])
         self._moved_ms = 0
 
     def begin(self):
@@ -151,30 +153,30 @@ class Acquisition:
         pulses.seen_until(first + end)
 
     def _written(self, sequence):
-        """The block's bytes, behind its gaps; how many there are in `_out`."""
-        body, n = self._body, self._end - self._at
+        """The frame of the rows, behind their gaps; how many bytes there are in `_out`."""
+        reader, head, tail = self._reader, self._head, self._tail
+        size, n = reader.frame_bytes, self._end - self._at
         last = self._first + n - 1
-        body[0] = CODE
-        at = codec.put(body, 1, sequence, 4)
-        at = codec.put(body, at, self._first, 8)
-        at = codec.put(body, at, self.clock.at(last, self._reader.stamp(last)), 8)
-        body[at] = self._channels
-        at = codec.put(body, at + 1, 3 * self._channels * n, 4)
-        target = at
-        for buffer, take in zip(self._buffers(self._first), self._takes):
-            shape, size = self._shape, self._reader.frame_bytes
-            shape[0], shape[1], shape[2] = n, size, self._at * size + 3
-            shape[3], shape[4], shape[5] = 3 * take, target, 3 * self._channels
-            codec.gather(buffer, shape, body)
-            target += 3 * take
-        at = codec.put(body, at + 3 * self._channels * n, n, 4)
-        body[at : at + n] = memoryview(self._levels)[self._at : self._end]
-        at = codec.put(body, at + n, len(self._gaps), 2)
+        head[0] = CODE
+        at = codec.put(head, codec.put(head, 1, sequence, 4), self._first, 8)
+        at = codec.put(head, at, self.clock.at(last, reader.stamp(last)), 8)
+        head[at], head[at + 1], head[at + 2] = self._channels, reader.chips, size
+        codec.put(head, at + 3, reader.chips * n * size, 4)
+        crc = binascii.crc32(head)
+        codec.begin(self._state)
+        codec.stuff(0, 1, head, HEAD, self._out, self._state)
+        first, end = self._at * size, self._end * size
+        for buffer in self._buffers(self._first):
+            crc = binascii.crc32(memoryview(buffer)[first:end], crc)
+            codec.stuff(first, self._state[codec.AT], buffer, end, self._out, self._state)
+        at = codec.put(tail, 0, len(self._gaps), 2)
         for index, length, reason in self._gaps:
-            at = codec.put(body, codec.put(body, at, index, 8), length, 4)
-            body[at] = reason
+            at = codec.put(tail, codec.put(tail, at, index, 8), length, 4)
+            tail[at] = reason
             at += 1
-        return codec.sealed(body, at, self._out)
+        at = codec.put(tail, at, binascii.crc32(memoryview(tail)[:at], crc), 4)
+        codec.stuff(0, self._state[codec.AT], tail, at, self._out, self._state)
+        return codec.finish(self._state, self._out)
 
     def _lose(self, index, length, reason):
         """A gap; joined to the last one where it goes on, or where there are too many to tell apart."""

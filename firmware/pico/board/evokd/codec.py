@@ -1,63 +1,64 @@
 """Bytes of the link on the coprocessor: COBS, CRC, frames of samples. Compiled by viper where bytes are many.
 
-The same bytes as hw.link and hw.cobs make; tests hold them equal. Blocks are put together in memory that was
-taken once, so that no block costs a collection of garbage.
+The same bytes as hw.link and hw.cobs make; tests hold them equal. A frame can be stuffed piece by piece, so
+that samples go from the ring to the port without being copied on the way.
 """
 
 import binascii
+from array import array
 
 import micropython
 
-HEAD = 26
-"""Bytes of a block's frame before its samples: type, sequence, first index, time, channels, length."""
+AT, CODE_AT = 0, 1
+"""Where a frame stands: the next byte of `out`, and the place of the code of the run under way."""
+LONGEST = 255
 
 
 @micropython.viper
-def stuff(data: ptr8, size: int, out: ptr8) -> int:  # noqa: F821
-    """COBS of `size` bytes, its delimiter behind; how many are in `out`: up to size + size // 254 + 2."""
-    at = 1
-    code_at = 0
-    code = 1
-    k = 0
-    while k < size:
+def stuff(k: int, at: int, data: ptr8, end: int, out: ptr8, state: ptr32):  # noqa: F821
+    """COBS of data[k:end] into `out` from `at` on; `state` is [at, where the run's code will stand].
+
+    The two that change with every byte are its first arguments: those have registers of their own. A run of
+    254 bytes gets its code at once, and begins the next only when there is more.
+    """
+    code_at = state[1]
+    longest = code_at + 255
+    while k < end:
         byte = data[k]
-        k += 1
-        if byte == 0:
-            out[code_at] = code
-            code_at = at
-            at += 1
-            code = 1
-        else:
+        if byte:
+            if at == longest:
+                out[code_at] = 255
+                code_at = at
+                longest = at + 255
+                at += 1
             out[at] = byte
             at += 1
-            code += 1
-            if code == 255 and k < size:
+            k += 1
+        else:
+            if at == longest:
                 out[code_at] = 255
                 code_at = at
                 at += 1
-                code = 1
-    out[code_at] = code
+            out[code_at] = at - code_at
+            code_at = at
+            longest = at + 255
+            at += 1
+            k += 1
+    state[0] = at
+    state[1] = code_at
+
+
+def begin(state):
+    """A frame begins."""
+    state[0], state[1] = 1, 0
+
+
+def finish(state, out):
+    """A frame ends: its last code and the delimiter; how many bytes there are in `out`."""
+    at, code_at = state[0], state[1]
+    out[code_at] = at - code_at
     out[at] = 0
     return at + 1
-
-
-@micropython.viper
-def gather(rows: ptr8, shape: ptr16, out: ptr8):  # noqa: F821
-    """Copy bytes of each row. `shape`: rows, bytes of a row, first, how many, offset in `out`, its stride."""
-    n = shape[0]
-    step = shape[1]
-    take = shape[3]
-    stride = shape[5]
-    source = shape[2]
-    target = shape[4]
-    while n > 0:
-        k = 0
-        while k < take:
-            out[target + k] = rows[source + k]
-            k += 1
-        source += step
-        target += stride
-        n -= 1
 
 
 @micropython.viper
@@ -136,4 +137,6 @@ def put(out, at, value, size):
 def sealed(body, size, out):
     """The frame of body[:size] behind its CRC; the number of bytes in `out`. `body` has room for the CRC."""
     end = put(body, size, binascii.crc32(memoryview(body)[:size]), 4)
-    return stuff(body, end, out)
+    state = array("I", [1, 0])
+    stuff(0, 1, body, end, out, state)
+    return finish(state, out)

@@ -246,7 +246,7 @@ class Edge:
         ahead = (AHEAD_MS * rate_hz + 999) // 1000
         self._pulses = Pulses(lines, rate_hz, stimulator, ahead, rest)
         self._orders = Orders(self._pulses, rate_hz, lines, dead)
-        self._acquisition = Acquisition(reader, self._pulses, rate_hz, channels, part["channels"])
+        self._acquisition = Acquisition(reader, self._pulses, rate_hz, channels)
         self._reader = reader
         lsb = (part["vref_uv"] << 20) // wanted.gain, 43
         read = programs.read_cycles(reader.clock_hz, 8 * frame_bytes, True)
