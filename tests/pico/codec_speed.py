@@ -19,7 +19,7 @@ from evokd.acquisition import Acquisition  # noqa: E402
 from evokd.pulses import Pulses  # noqa: E402
 from evokd.reader import SLOTS  # noqa: E402
 
-RATE_HZ, ROWS, FRAME = 16000, 125, 27
+RATE_HZ, ROWS, FRAME = 16000, 286, 27
 
 
 class Stimulator:
@@ -93,7 +93,7 @@ def part(us, once):
 def main():
     us = int(float(seconds) * 1000000)
     buffer = Reader().buffers[0][0]
-    out, state = bytearray(4096), array("I", [1, 0])
+    out, state = bytearray(8192), array("I", [1, 0])
     levels = bytearray(ROWS)
 
     def stuff():

@@ -100,7 +100,7 @@ class Talk:
 
     def samples(self, n: int) -> list[SampleBlock]:
         """Blocks until sample `n` has come; the board stops soon behind it."""
-        rows = -(-self.rate_hz // 128)
+        rows = -(-self.rate_hz // 56)
         self.model.grant(max(0, n + 2 * rows - self.granted))
         self.granted = max(self.granted, n + 2 * rows)
         heard = self.until(lambda m: isinstance(m, Block) and m.first_index + len(m.bits) >= n)
@@ -312,6 +312,7 @@ def test_another_configuration_begins_anew_with_another_boot() -> None:
     with talk() as t:
         t.begin()
         t.samples(500)
+        t.model.granted = 0
         boots = [t.link.edge_boot]
         for _ in range(3):  # another configuration, and twice the same again
             t.link.close()
@@ -469,7 +470,7 @@ def test_the_state_of_the_arbiter_is_told_when_it_changes() -> None:
         t.samples(1500)
         states = of(StimState, t.heard)
         assert states[-1].locks == 0
-        t.ask(Lockout(3, LOCK_ELECTROSURGERY, 1))
+        t.send(Lockout(3, LOCK_ELECTROSURGERY, 1))
         assert t.until(lambda m: isinstance(m, StimState) and m.locks == LOCK_ELECTROSURGERY)
 
 

@@ -49,7 +49,6 @@ class Acquisition:
         edges, now_ms = self._reader.edges(), time.ticks_ms()
         if edges != self._edges:
             self._edges, self._moved_ms = edges, now_ms
-            self.clock.follow(edges - 1, self._reader.stamp(edges - 1))
         elif time.ticks_diff(now_ms, self._moved_ms) > BLIND_MS:
             self._moved_ms = now_ms
             self._pulses.go_blind(NO_DATA_READY, edges)
@@ -64,6 +63,8 @@ class Acquisition:
 
     def look(self):
         """Take the next run of whole rows; False when the ones at hand were all lost."""
+        newest = self._reader.edges() - 1
+        self.clock.follow(newest, self._reader.stamp(newest))
         self._taken = self._skipped(self._taken, True)
         buffers = self._buffers(self._taken)
         self._first, self._at = self._taken, self._taken % self._rows

@@ -1,6 +1,6 @@
 """Frames and edge times from the state machines into memory, by DMA: the interpreter may be late by 250 ms.
 
-Each converter's bytes go round 32 buffers; a second DMA channel hands the next address over. A third ring
+Each converter's bytes go round 16 buffers; a second DMA channel hands the next address over. A third ring
 takes the time of every edge, and its count of transfers is the edge count: the index is counted by hardware,
 whether frames were read or not. Sources: RP2040 datasheet 2.5 (DMA), 3.2 (PIO).
 """
@@ -13,12 +13,17 @@ import uctypes
 
 from evokd import pins, programs
 
-SLOTS = 32
+SLOTS = 16
 """Buffers of a ring, a power of two: their addresses stand in a table that the DMA goes round."""
-RING_MS = 250
+HELD_MS = 250
+"""So late the interpreter may be: all buffers but the one that is written and the one that is read."""
+TABLE_BITS = 6
+"""That table's bytes, as a power of two."""
 STAMPS = 1024
 """Edge times that are kept: a power of two."""
 WORD = 0xFFFFFFFF
+LAP = 0x3FFFFFFF
+"""Edges that are counted before the count begins anew: as many as an integer of this interpreter holds."""
 DMA_BASE, PIO0_BASE = 0x50000000, 0x50200000
 RX_FIFO, CHANNEL_BYTES, WRITE_TRIGGER, COUNT_TRIGGER = 0x20, 0x40, 0x2C, 0x1C
 BLOCK_BYTES, REQUESTS, RX_REQUEST = 0x100000, 8, 4
@@ -49,7 +54,7 @@ class Reader:
     def __init__(self, numbers, chips, frame_bytes, rate_hz, rdata):
         self.clock_hz = machine.freq()
         self.chips, self.frame_bytes = chips, frame_bytes
-        self.rows = max(1, (rate_hz * RING_MS // 1000 + SLOTS - 1) // SLOTS)
+        self.rows = max(1, -(-rate_hz * HELD_MS // (1000 * (SLOTS - 2))))
         self._machines, self._channels, self._begin, self._memory = [], [], [], []
         program = programs.reader(self.clock_hz, pins.READY, chips, rdata)
         for k in range(chips):
@@ -90,7 +95,7 @@ class Reader:
             read=(at & WORD) + 4,
             write=DMA_BASE + CHANNEL_BYTES * bytes_in.channel + WRITE_TRIGGER,
             count=1,
-            ctrl=next_out.pack_ctrl(size=2, inc_write=False, ring_size=7, ring_sel=False),
+            ctrl=next_out.pack_ctrl(size=2, inc_write=False, ring_size=TABLE_BITS, ring_sel=False),
         )
         self._channels += [bytes_in, next_out]
         self._memory.append(memory)
@@ -98,13 +103,13 @@ class Reader:
         return buffers
 
     def _time_ring(self):
-        """The ring of edge times, and the channel that counts on after 2^32 - 1 of them."""
+        """The ring of edge times, and the channel that lets the count go on when it has run out."""
         memory, at = _aligned(4 * STAMPS)
         self._times_in, again = rp2.DMA(), rp2.DMA()
         self._times_in.config(
             read=_fifo(self._stamp),
             write=at & WORD,
-            count=WORD,
+            count=LAP,
             ctrl=self._times_in.pack_ctrl(
                 size=2,
                 inc_read=False,
@@ -114,7 +119,7 @@ class Reader:
                 chain_to=again.channel,
             ),
         )
-        whole = array("I", [WORD])
+        whole = array("I", [LAP])
         again.config(
             read=uctypes.addressof(whole) & WORD,
             write=DMA_BASE + CHANNEL_BYTES * self._times_in.channel + COUNT_TRIGGER,
@@ -143,8 +148,8 @@ class Reader:
 
     def edges(self):
         """How many data-ready edges there were."""
-        passed = WORD - self._times_in.count
-        self._edges += (passed - self._edges % WORD) % WORD
+        passed = LAP - self._times_in.count
+        self._edges += (passed - self._edges % LAP) % LAP
         return self._edges
 
     def stamp(self, index):

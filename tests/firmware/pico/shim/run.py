@@ -19,7 +19,7 @@ _begun = acquisition.Acquisition.__init__
 
 def _begin(self, *arguments):
     _begun(self, *arguments)
-    rp2.full = lambda: self._reader.edges() - self._taken > (SLOTS - 4) * self._rows
+    rp2.full = lambda: self._reader.edges() - self._taken > (SLOTS - 3) * self._rows
 
 
 _watched = acquisition.Acquisition.watch
