@@ -22,6 +22,7 @@ from tests.bench import (
     latency,
     loop,
     pico,
+    pico_codec,
     procedure,
     replay,
     rig,
@@ -169,11 +170,14 @@ def _stimulus_rows(say: Console) -> list[Row]:
 def _pico_rows(say: Console) -> list[Row]:
     """The coprocessor's programs, emulated."""
     say.print("firmware: the coprocessor in emulation ...")
-    measured = pico.measure()
+    measured, codec = pico.measure(), pico_codec.measure()
     return [
         Row("firmware.pico_read_share", measured["share"], "% of a period at 16 kSPS", 60.0, "<="),
         Row("firmware.pico_stim_lag", measured["lag"], "samples", 1.0, "<="),
         Row("firmware.pico_stim_jitter", measured["jitter"], "PIO cycles", 1.0, "<="),
+        Row("firmware.pico_codec_here", codec["times"], "x of 8 channels at 16 kSPS, unix port", 1.0),
+        Row("firmware.pico_codec_cycles", codec["cycles"], "cycles of an RP2040 a sample, counted"),
+        Row("firmware.pico_codec_share", codec["share"], "% of its 125 MHz at 16 kSPS", 60.0, "<="),
     ]
 
 

@@ -1,6 +1,8 @@
-"""`python -m tests.pico.board [PROCEDURE [SCENARIO.toml]]`: the coprocessor's firmware in MicroPython on a modelled
-board with a patient, in real time, on a serial port whose name is printed: for trying a host without a board,
-`evokd run --procedure PROCEDURE --source serial:NAME`. One converter, eight channels."""
+"""`python -m tests.pico.board [PROCEDURE [SCENARIO.toml]]`: the firmware on a modelled board, in real time.
+
+With a patient, on a serial port whose name is printed: for trying a host without a board,
+`evokd run --procedure PROCEDURE --source serial:NAME`. One converter, eight channels.
+"""
 
 import sys
 import threading

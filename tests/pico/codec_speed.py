@@ -1,4 +1,4 @@
-"""Run by MicroPython: how many samples a second the board's code turns into frames of the link, on this machine.
+"""Run by MicroPython: how many samples a second the board's code turns into frames of the link, here.
 
 codec_speed.py SHIM BOARD SECONDS. Eight channels at 16 kSPS from rings as the DMA leaves them: trigger bits
 looked at, CRC, COBS, gaps; what waits for the port is left out. Prints samples a second of the whole, and of
