@@ -1,0 +1,200 @@
+"""An open board: what answers on its port, MicroPython's prompt or our firmware, and what they are told.
+
+The port is opened for us alone, so that a host that runs a case and this program exclude each other.
+"""
+
+import contextlib
+import errno
+import os
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import serial
+
+from firmware.errors import ConfigError, LinkError, PortError
+from firmware.flash.places import Machine, Port
+from firmware.pico import identity
+from hw.link import Block, Description, Fault, Hello, Message, Receiver, Sender, hello
+
+T = TypeVar("T")
+BAUD = 115200
+SILENCE_S = 10.0
+"""Of a board that works on something: hashing a megabyte takes it a few seconds."""
+PROMPT_S = 1.0
+LINK_S = 3.0
+STARTS = 3
+"""Times that a board which has just been started is asked."""
+RESTART_S = 3.0
+BACK_S = 20.0
+POLL_S = 0.02
+TO_PROMPT = b"\r\x03\x03\x02"
+"""Whatever the REPL is doing: interrupt, interrupt, and back to the prompt for people."""
+PROMPT = b">>> "
+FLASH, CHECK = "flash", "check"
+"""Roles of our Hello: to one that is told "flash" and is idle an edge answers and then restarts into the REPL."""
+_SERIAL_ERRORS = (OSError, serial.SerialException, termios.error, TypeError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Our firmware on a board, as it answers: `named` is None for one that does not say who it is."""
+
+    peer: Hello
+    named: identity.Identity | None
+
+
+def wait_for(look: Callable[[], T | None], within_s: float) -> T | None:
+    """The first thing that `look` sees, None when it saw nothing in that time."""
+    tick = threading.Event()
+    deadline = time.monotonic() + within_s
+    while (seen := look()) is None and time.monotonic() < deadline:
+        tick.wait(POLL_S)
+    return seen
+
+
+@contextlib.contextmanager
+def opened(place: Port) -> Iterator[serial.SerialBase]:
+    """The board's port, nobody else's meanwhile. Raises PortError, ConfigError for a name that is no port."""
+    port = _open(place.device)
+    try:
+        yield port
+    finally:
+        with contextlib.suppress(*_SERIAL_ERRORS):
+            port.close()
+
+
+def _open(device: str) -> serial.SerialBase:
+    try:
+        return serial.serial_for_url(
+            device, baudrate=BAUD, timeout=SILENCE_S, write_timeout=SILENCE_S, exclusive=True
+        )
+    except ValueError as error:
+        raise ConfigError(f"--port {device}: {error}; give a serial port") from None
+    except _SERIAL_ERRORS as error:
+        raise PortError(f"{device}: {_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    """Why a port did not open, and what to do."""
+    number = getattr(error, "errno", None) or 0
+    if number in (errno.EAGAIN, errno.EACCES, errno.EBUSY) and "lock" in str(error) or number == errno.EBUSY:
+        return "another program has it, perhaps a running case; end that first, then repeat the command"
+    if number in (errno.EACCES, errno.EPERM):
+        return "permission denied; add yourself to the group that owns it (usually dialout)"
+    if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+        return "no such port; plug the board in or check the name"
+    reason = os.strerror(number) if number else str(error)
+    return f"cannot be opened: {reason}; plug the board in again or check the name"
+
+
+def answer(port: serial.SerialBase, role: str, starting: bool = False) -> Running | None:
+    """Who is there: our firmware, or None for MicroPython's prompt. One that is `starting` is given time and asked
+    on the link first. Raises LinkError for neither, PortError for a case that runs."""
+    talk = Talk(port)
+    with _lost(port, "looking what is on it"):
+        for _ in range(STARTS if starting else 1):
+            if starting and (running := talk.meet(role)) is not None:
+                return running
+            if talk.prompt():
+                return None
+            if not starting and (running := talk.meet(role)) is not None:
+                return running
+    got = f"{talk.bytes} bytes that are neither MicroPython's nor evokd's" if talk.bytes else "no answer"
+    raise LinkError(f"{port.name}: {got}; plug the board in with BOOTSEL held down and give --interpreter")
+
+
+class Talk:
+    """What is said to whatever is on an open port. `bytes` counts what came."""
+
+    def __init__(self, port: serial.SerialBase) -> None:
+        self._port = port
+        self._sender, self._receiver = Sender(), Receiver()
+        self.bytes = 0
+
+    def prompt(self) -> bool:
+        """Whether MicroPython's prompt comes when asked for."""
+        self._port.write(TO_PROMPT)
+        heard = bytearray()
+        seen = heard_until(self._port, heard, lambda: heard.endswith(PROMPT), PROMPT_S)
+        self.bytes += len(heard)
+        return seen
+
+    def meet(self, role: str) -> Running | None:
+        """The board's answer to our Hello, None when none came. Raises PortError when it is busy with a case."""
+        got: list[Message] = []
+        new = bytearray()
+
+        def known() -> bool:
+            got.extend(self._receiver.feed(bytes(new)))
+            self.bytes += len(new)
+            new.clear()
+            return any(isinstance(message, Description | Fault | Block) for message in got)
+
+        self._port.write(b"\0" + self._sender.frame(hello(role, 0)))
+        heard_until(self._port, new, known, LINK_S)
+        if any(isinstance(m, Block) or (isinstance(m, Fault) and m.code == "busy") for m in got):
+            raise PortError(f"{self._port.name}: a case is running on this board; end it, then repeat the command")
+        peer = next((message for message in got if isinstance(message, Hello)), None)
+        if peer is None:
+            return None
+        said = next((message.source for message in got if isinstance(message, Description)), "")
+        return Running(peer, identity.read(said))
+
+
+def until_gone(port: serial.SerialBase) -> None:
+    """Wait until a board that restarts has left the bus, or shown a prompt; at most for RESTART_S."""
+    heard = bytearray()
+    with contextlib.suppress(*_SERIAL_ERRORS):
+        heard_until(port, heard, lambda: heard.endswith(PROMPT), RESTART_S)
+
+
+def until_back(machine: Machine, place: Port) -> Port:
+    """The port of a board that restarts, as soon as it can be opened. Raises PortError when it stays away."""
+
+    def look() -> Port | None:
+        found = machine.again(place)
+        if found is None:
+            return None
+        try:
+            _open(found.device).close()
+        except PortError:  # there, but its rights are not yet
+            return None
+        return found
+
+    found = wait_for(look, BACK_S)
+    if found is None:
+        raise PortError(
+            f"{place.device}: the board did not come back within {BACK_S:g} s; "
+            "plug it in again and repeat the command: it goes on where it was"
+        )
+    return found
+
+
+def heard_until(port: serial.SerialBase, into: bytearray, enough: Callable[[], bool], within_s: float) -> bool:
+    """Gather what comes until it is enough; False when it was not in time."""
+    deadline = time.monotonic() + within_s
+    before = port.timeout
+    port.timeout = POLL_S
+    try:
+        while time.monotonic() < deadline:
+            into += port.read(max(1, port.in_waiting))
+            if enough():
+                return True
+        return False
+    finally:
+        with contextlib.suppress(*_SERIAL_ERRORS):
+            port.timeout = before
+
+
+@contextlib.contextmanager
+def _lost(port: serial.SerialBase, doing: str) -> Iterator[None]:
+    try:
+        yield
+    except _SERIAL_ERRORS:
+        raise PortError(
+            f"{port.name}: lost the board while {doing}; plug it in again and repeat the command"
+        ) from None
