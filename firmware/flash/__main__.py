@@ -1,6 +1,7 @@
-"""`python -m firmware.flash`: exit 0 the board runs this version, 1 a fault or (--check) another set, 2 bad options.
+"""`python -m firmware.flash`: put this version on a board. Exit 0 it is there, 1 a fault, 2 for bad options.
 
-Wires options, board and terminal together; whatever goes wrong is one line on stderr, no traceback.
+With --check exit 1 also means that something else is there. Wires options, board and terminal
+together; whatever goes wrong is one line on stderr, no traceback.
 """
 
 import argparse
@@ -23,7 +24,7 @@ EXAMPLES = """examples:
   evokd flash --check               what is on the board?
   evokd flash                       our files, by USB
   evokd flash --interpreter RPI_PICO-20240105-v1.22.1.uf2 --sha256 HEX
-                                    a new board (plugged in with BOOTSEL held down): MicroPython, then our files
+                                    a new board, plugged in with BOOTSEL held down
 """
 
 
@@ -35,10 +36,15 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("--port", metavar="DEVICE", help="the board's serial port (default: the only one there is)")
+    p.add_argument(
+        "--port", metavar="DEVICE", help="the board's serial port (default: the only one there is)"
+    )
     p.add_argument("--drive", type=Path, metavar="DIR", help="where a board in BOOTSEL mode is mounted")
     p.add_argument(
-        "--interpreter", type=Path, metavar="FILE.uf2", help="MicroPython for the board's chip, put there first"
+        "--interpreter",
+        type=Path,
+        metavar="FILE.uf2",
+        help="MicroPython for the board's chip, put there first",
     )
     p.add_argument("--sha256", metavar="HEX", help="of that file (default: what stands in FILE.uf2.sha256)")
     p.add_argument("--check", action="store_true", help="show what is on the board and change nothing")

@@ -24,10 +24,10 @@ T = TypeVar("T")
 BAUD = 115200
 SILENCE_S = 10.0
 """Of a board that works on something: hashing a megabyte takes it a few seconds."""
-PROMPT_S = 1.0
-LINK_S = 3.0
-STARTS = 3
-"""Times that a board which has just been started is asked."""
+PROMPT_S = 0.3
+LINK_S = 2.0
+ASKED, ASKED_STARTING = 2, 4
+"""Times that a board is asked for its prompt and on the link; one just started has much to hash first."""
 RESTART_S = 3.0
 BACK_S = 20.0
 POLL_S = 0.02
@@ -35,8 +35,12 @@ TO_PROMPT = b"\r\x03\x03\x02"
 """Whatever the REPL is doing: interrupt, interrupt, and back to the prompt for people."""
 PROMPT = b">>> "
 FLASH, CHECK = "flash", "check"
-"""Roles of our Hello: to one that is told "flash" and is idle an edge answers and then restarts into the REPL."""
+"""Roles of our Hello: an idle edge answers both, and after "flash" restarts into the REPL."""
 _SERIAL_ERRORS = (OSError, serial.SerialException, termios.error, TypeError, ValueError)
+
+
+class LostError(PortError):
+    """The board went away in the middle of something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ def _open(device: str) -> serial.SerialBase:
 def _why(error: Exception) -> str:
     """Why a port did not open, and what to do."""
     number = getattr(error, "errno", None) or 0
-    if number in (errno.EAGAIN, errno.EACCES, errno.EBUSY) and "lock" in str(error) or number == errno.EBUSY:
+    locked = number in (errno.EAGAIN, errno.EACCES) and "lock" in str(error)
+    if locked or number == errno.EBUSY:
         return "another program has it, perhaps a running case; end that first, then repeat the command"
     if number in (errno.EACCES, errno.EPERM):
         return "permission denied; add yourself to the group that owns it (usually dialout)"
@@ -92,11 +97,11 @@ def _why(error: Exception) -> str:
 
 
 def answer(port: serial.SerialBase, role: str, starting: bool = False) -> Running | None:
-    """Who is there: our firmware, or None for MicroPython's prompt. One that is `starting` is given time and asked
-    on the link first. Raises LinkError for neither, PortError for a case that runs."""
+    """Who is there: our firmware, or None for MicroPython's prompt. One that is `starting` is given time and
+    asked on the link first. Raises LinkError for neither, PortError for a case that runs."""
     talk = Talk(port)
     with _lost(port, "looking what is on it"):
-        for _ in range(STARTS if starting else 1):
+        for _ in range(ASKED_STARTING if starting else ASKED):
             if starting and (running := talk.meet(role)) is not None:
                 return running
             if talk.prompt():
@@ -124,7 +129,7 @@ class Talk:
         return seen
 
     def meet(self, role: str) -> Running | None:
-        """The board's answer to our Hello, None when none came. Raises PortError when it is busy with a case."""
+        """The board's answer to our Hello, None when none came. Raises PortError for one busy with a case."""
         got: list[Message] = []
         new = bytearray()
 
@@ -137,7 +142,9 @@ class Talk:
         self._port.write(b"\0" + self._sender.frame(hello(role, 0)))
         heard_until(self._port, new, known, LINK_S)
         if any(isinstance(m, Block) or (isinstance(m, Fault) and m.code == "busy") for m in got):
-            raise PortError(f"{self._port.name}: a case is running on this board; end it, then repeat the command")
+            raise PortError(
+                f"{self._port.name}: a case is running on this board; end it, then repeat the command"
+            )
         peer = next((message for message in got if isinstance(message, Hello)), None)
         if peer is None:
             return None
@@ -174,7 +181,9 @@ def until_back(machine: Machine, place: Port) -> Port:
     return found
 
 
-def heard_until(port: serial.SerialBase, into: bytearray, enough: Callable[[], bool], within_s: float) -> bool:
+def heard_until(
+    port: serial.SerialBase, into: bytearray, enough: Callable[[], bool], within_s: float
+) -> bool:
     """Gather what comes until it is enough; False when it was not in time."""
     deadline = time.monotonic() + within_s
     before = port.timeout
@@ -195,6 +204,6 @@ def _lost(port: serial.SerialBase, doing: str) -> Iterator[None]:
     try:
         yield
     except _SERIAL_ERRORS:
-        raise PortError(
+        raise LostError(
             f"{port.name}: lost the board while {doing}; plug it in again and repeat the command"
         ) from None

@@ -56,8 +56,9 @@ for e in os.ilistdir("/"):
  elif e[0] in ("main.py", "boot.py"):
   files["/" + e[0]] = [os.stat("/" + e[0])[6], sha("/" + e[0])]
 s = os.statvfs("/")
-texts = {p: text(p, n) for p, n in (("/active", 8), ("/main.py", 8), ("/a/manifest.json", -1), ("/b/manifest.json", -1))}
-print(json.dumps({"files": files, "folders": folders, "texts": texts, "block": s[0], "free": s[3]}))"""
+heads = {p: text(p, 8) for p in ("/active", "/main.py")}
+heads.update({p: text(p, -1) for p in ("/a/manifest.json", "/b/manifest.json")})
+print(json.dumps({"files": files, "folders": folders, "texts": heads, "block": s[0], "free": s[3]}))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,9 @@ def read_who(told: Any, where: str) -> Who:
     """What `WHO` printed. Raises PortError for another board or an interpreter that will not do."""
     name, version, platform, machine = told
     if name != "micropython":
-        raise PortError(f"{where} runs {name}, not MicroPython; give --interpreter with the board in BOOTSEL mode")
+        raise PortError(
+            f"{where} runs {name}, not MicroPython; give --interpreter with the board in BOOTSEL mode"
+        )
     if platform != "rp2":
         raise PortError(
             f"{where} is no Raspberry Pi Pico ({platform}: {machine or 'unknown'}); choose with --port"
@@ -152,7 +155,7 @@ def other(slot: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What makes a slot hold a set: `remove` and `make` (folders), then `send` in order, the manifest last."""
+    """What makes a slot hold a set: `remove`, then `make` (folders), then `send` in order, manifest last."""
 
     slot: str
     remove: tuple[str, ...]
@@ -169,7 +172,7 @@ class Plan:
 
 
 def plan(found: Contents, image: Mapping[str, bytes], starter: bytes) -> Plan:
-    """How `image` gets onto the board without touching what would run. Where it runs already, nothing is sent."""
+    """How `image` gets onto the board without touching what would run; where it runs, nothing is sent."""
     slot = other(found.runs) if found.runs else found.active or "a"
     if found.runs and not unlike(found, found.runs, image):
         slot = found.runs
@@ -178,13 +181,17 @@ def plan(found: Contents, image: Mapping[str, bytes], starter: bytes) -> Plan:
     right = {path for path, content in wanted.items() if found.files.get(path, ())[1:] == (sha256(content),)}
     wrong = sorted(path for path in found.files if path.startswith(root) and path not in right)
     manifest = root + MANIFEST
-    if (wrong or right != set(wanted)) and manifest in found.files:  # first, so that the slot is no set meanwhile
+    if (
+        wrong or right != set(wanted)
+    ) and manifest in found.files:  # first, so that the slot is no set meanwhile
         right.discard(manifest)
         wrong = [manifest, *(path for path in wrong if path != manifest)]
     folders = {root.rstrip("/"), *(path.rpartition("/")[0] for path in wanted)}
     make = tuple(sorted(folders - set(found.folders)))
     send = {path: content for path, content in wanted.items() if path not in right}
-    return Plan(slot, tuple(wrong), make, send, len(right), found.files.get(MAIN, ())[1:] != (sha256(starter),))
+    return Plan(
+        slot, tuple(wrong), make, send, len(right), found.files.get(MAIN, ())[1:] != (sha256(starter),)
+    )
 
 
 def missing_blocks(found: Contents, steps: Plan) -> int:

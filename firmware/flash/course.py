@@ -1,8 +1,8 @@
 """A flash from finding the board to its first words: look, send, verify, try, keep.
 
-The set that runs is not touched. The new one is written to the other slot, read back as hashes, started once on
-trial and met on the link; only then one small file makes it the one to run. Whatever ends this on the way leaves
-the old set, the new one, or the REPL; the same command goes on.
+The set that runs is not touched. The new one is written to the other slot, read back as hashes, started once
+on trial and met on the link; only then one small file makes it the one to run. Whatever ends this on the way
+leaves the old set, the new one, or the REPL; the same command goes on.
 """
 
 import time
@@ -46,8 +46,8 @@ def wanted(image: Mapping[str, bytes], starter: bytes) -> Wanted:
 
 def set_text(told: Manifest) -> str:
     """A set in one line."""
-    size = f"{len(told.files)} file{'s' * (len(told.files) != 1)}"
-    return f"evokd {told.version}, image {told.image[:IMAGE_DIGITS]}, link {told.link}, table {told.table}, {size}"
+    image, size = told.image[:IMAGE_DIGITS], f"{len(told.files)} files"
+    return f"evokd {told.version}, image {image}, link {told.link}, table {told.table}, {size}"
 
 
 class Course:
@@ -91,7 +91,7 @@ class Course:
             self._show(who, found)
             if found.foreign and not replace:
                 raise ConfigError(
-                    f"{place.device} has a main.py that is not evokd's; save what you need, then --yes replaces it"
+                    f"{place.device} has a main.py that is not evokd's; --yes replaces it, save it first"
                 )
             steps = contents.plan(found, self._set.image, self._set.starter)
             self._say("set", f"{set_text(self._set.told)} -> slot {steps.slot}")
@@ -101,7 +101,10 @@ class Course:
             took = f"{steps.bytes} bytes in {time.monotonic() - began:.1f} s"
             self._say("sent", f"{len(steps.send)} files, {took}; {steps.kept} were there")
             writing.verify(self._contents(repl), steps.slot, self._set.image)
-            self._say("verified", f"{len(self._set.image)} files of slot {steps.slot}: size and SHA-256 as the board reads them")
+            self._say(
+                "verified",
+                f"{len(self._set.image)} files of slot {steps.slot}: size and SHA-256, reckoned on the board",
+            )
             if steps.main:
                 writing.put_whole(repl, MAIN, self._set.starter)
             kept = found.active == steps.slot
@@ -115,13 +118,16 @@ class Course:
         """The port of a board whose bootloader was given the interpreter. Raises ConfigError, PortError."""
         if with_ is None:
             raise ConfigError(
-                f"a board in BOOTSEL mode wants an interpreter: give --interpreter FILE.uf2, MicroPython for the "
-                f"{drive.chip}, {interpreter.version_text(interpreter.OLDEST)} or newer, from micropython.org/download"
+                f"a board in BOOTSEL mode wants an interpreter: give --interpreter FILE.uf2, MicroPython "
+                f"{interpreter.version_text(interpreter.OLDEST)} or newer for the {drive.chip}, from "
+                "micropython.org/download; or plug it in without BOOTSEL if it has one"
             )
         before = {port.device for port in self._machine.boards()}
         total = len(with_.content)
         interpreter.put(with_, drive, lambda done, _total: self._progress("interpreter", done, total))
-        self._say("sent", f"MicroPython {interpreter.version_text(with_.made.version)}, {total} bytes, SHA-256 good")
+        self._say(
+            "sent", f"MicroPython {interpreter.version_text(with_.made.version)}, {total} bytes, SHA-256 good"
+        )
 
         def new() -> Port | None:
             return next((port for port in self._machine.boards() if port.device not in before), None)
@@ -152,14 +158,18 @@ class Course:
             )
         return drive
 
-    def _to_repl(self, place: Port) -> Port:
+    def _to_repl(self, place: Port, starting: bool = False) -> Port:
         """The same board at MicroPython's prompt, where our firmware was left for it. Raises EdgeError."""
         with board.opened(place) as port:
-            running = board.answer(port, board.FLASH)
-            if running is None:
-                return place
-            self._running(running)
-            board.until_gone(port)
+            try:
+                running = board.answer(port, board.FLASH, starting)
+                if running is None:
+                    return place
+                if not starting:
+                    self._running(running)
+                board.until_gone(port)
+            except board.LostError:  # it restarted before its answer was read, or it was pulled out
+                pass
         place = board.until_back(self._machine, place)
         with board.opened(place) as port:
             if board.answer(port, board.CHECK) is not None:
@@ -199,11 +209,11 @@ class Course:
         return self._set.told.image.startswith(who.image)
 
     def _keep(self, place: Port, slot: str, kept: bool) -> None:
-        """Meet the set on the link, make it the one to run unless it is, and meet it again. Raises EdgeError."""
+        """Meet the set on the link; unless it is the one to run make it so and meet it again. EdgeError."""
         place = self._meet(place, "started" if kept else "on trial")
         if kept:
             return
-        place = self._to_repl(place)
+        place = self._to_repl(place, starting=True)
         with board.opened(place) as port:
             repl = Repl(port)
             repl.enter(fresh=True)

@@ -56,7 +56,8 @@ def check_chip(interpreter: Interpreter, chip: str, where: str) -> None:
     """Raises ConfigError unless the interpreter is for `chip`."""
     if interpreter.made.chip != chip:
         raise ConfigError(
-            f"{interpreter.name} is for {interpreter.made.chip}, the board at {where} is an {chip}; take the one for it"
+            f"{interpreter.name} is for the {interpreter.made.chip}, the board at {where} is an {chip}; "
+            "take the one for it"
         )
 
 

@@ -1,4 +1,4 @@
-"""Where a board may be: a serial port, or the drive that its bootloader shows. Finds and chooses, opens nothing."""
+"""Where a board may be: a serial port, or its bootloader's drive. Finds and chooses, opens nothing."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -130,7 +130,9 @@ def read_drive(folder: Path) -> Drive:
     try:
         info = (folder / INFO).read_text(encoding="utf-8", errors="replace")
     except OSError:
-        raise ConfigError(f"--drive {folder} holds no {INFO}; give the folder of a board in BOOTSEL mode") from None
+        raise ConfigError(
+            f"--drive {folder} holds no {INFO}; give the folder of a board in BOOTSEL mode"
+        ) from None
     known = " or ".join(CHIP_OF_BOARD_ID.values())
     raise ConfigError(f"--drive {folder} is a board {_board_id(info)!r}; only {known} can be flashed")
 

@@ -1,6 +1,7 @@
-"""MicroPython's raw REPL on an open port, through mpremote: run code, write files, one fault for all that breaks.
+"""MicroPython's raw REPL on an open port, through mpremote: run code, write files.
 
-mpremote's own waiting (it sleeps between looks, and forgets why a port did not open) is left out.
+Whatever breaks is one fault. mpremote's own waiting is left out: it sleeps between looks, and forgets why a
+port did not open.
 """
 
 import contextlib
@@ -21,7 +22,15 @@ from firmware.errors import EdgeError, PortError
 CHUNK = 1024
 NO_SPACE = re.compile(r"^OSError: .*(ENOSPC|\b28\b)")
 CURE = "remove files of your own from it, or erase its flash and begin anew"
-_BROKEN = (TransportError, OSError, serial.SerialException, termios.error, struct.error, TypeError, ValueError)
+_BROKEN = (
+    TransportError,
+    OSError,
+    serial.SerialException,
+    termios.error,
+    struct.error,
+    TypeError,
+    ValueError,
+)
 
 
 class CodeError(EdgeError):
@@ -64,7 +73,7 @@ class Repl:
         self._name = port.name
 
     def enter(self, fresh: bool) -> None:
-        """Begin; `fresh` restarts the interpreter first, which frees its memory and keeps main.py from running."""
+        """Begin; `fresh` restarts the interpreter first, without main.py, and with all of its memory."""
         with self._told("entering the REPL"):
             self._transport.enter_raw_repl(soft_reset=fresh)
 
@@ -86,7 +95,8 @@ class Repl:
             return json.loads(printed)
         except ValueError:
             raise PortError(
-                f"{self._name}: garbage while {doing}: {printed[:40]!r}; plug the board in again and repeat the command"
+                f"{self._name}: garbage while {doing}: {printed[:40]!r}; "
+                "plug the board in again and repeat the command"
             ) from None
 
     def write(self, path: str, content: bytes, progress: Callable[[int], None]) -> None:
@@ -115,6 +125,6 @@ class Repl:
             raise CodeError(f"{self._name}: the board failed {doing}: {reason}; {CURE}") from None
         except _BROKEN:
             raise PortError(
-                f"{self._name}: lost the board while {doing}; plug it in again and repeat the command: it goes on "
-                "where it was"
+                f"{self._name}: lost the board while {doing}; "
+                "plug it in again and repeat the command: it goes on where it was"
             ) from None

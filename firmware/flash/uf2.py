@@ -1,7 +1,7 @@
 """What a UF2 file is for, checked before a board sees a byte of it. Values only.
 
-Layout: github.com/microsoft/uf2. Families: RP2350 datasheet, section 5.5.3. A first block of family "absolute"
-is how picotool works around erratum RP2350-E10; it stands outside of the count.
+Layout: github.com/microsoft/uf2. Families: RP2350 datasheet, section 5.5.3. A first block of the family
+"absolute" is how picotool works around erratum RP2350-E10; it stands outside of the count.
 """
 
 import re

@@ -34,7 +34,7 @@ def verify(found: Contents, slot: str, image: Mapping[str, bytes]) -> None:
     wrong = unlike(found, slot, image)
     if wrong:
         raise PortError(
-            f"{wrong[0]} on the board is not what was sent; repeat the command, and if it stays replace the board"
+            f"{wrong[0]} on the board is not as sent; repeat the command; if it stays, replace the board"
         )
 
 
@@ -44,7 +44,7 @@ def name_slot(repl: Repl, path: str, slot: str) -> None:
 
 
 def put_whole(repl: Repl, path: str, content: bytes) -> None:
-    """A file that is as before or new, never in between: another name, read back, renamed. Raises EdgeError."""
+    """A file that is as before or new, never in between: another name, read back, renamed. EdgeError."""
     new = f"{path}.new"
     repl.write(new, content, lambda _done: None)
     code = f"f = open({new!r}, 'rb')\nprint(int(f.read() == {content!r}))\nf.close()"

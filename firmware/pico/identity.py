@@ -8,7 +8,9 @@ import re
 from dataclasses import dataclass
 
 IMAGE_DIGITS = 16
-_FORM = re.compile(r"pico (?P<board>[^;]+); evokd (?P<version>[^;]+); image (?P<image>[0-9a-f]+); (?P<test>.+)")
+_FORM = re.compile(
+    r"pico (?P<board>[^;]+); evokd (?P<version>[^;]+); image (?P<image>[0-9a-f]{16}); (?P<test>.+)"
+)
 
 
 @dataclass(frozen=True, slots=True)

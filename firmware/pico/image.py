@@ -1,4 +1,4 @@
-"""The set of files that runs on the board: MicroPython sources, generated modules, and the manifest over both.
+"""The set of files that runs on the board: MicroPython sources, generated modules, a manifest over both.
 
 Deterministic: the same sources give the same bytes, so that a hash names a set.
 """
@@ -36,7 +36,7 @@ class Manifest:
 
 
 def build() -> dict[str, bytes]:
-    """Path on the board (below its slot) to content, the manifest last. Raises EdgeError: not installed whole."""
+    """Path below the board's slot to content, the manifest last. Raises EdgeError for what is missing."""
     files = {f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted((BOARD / PACKAGE).glob("*.py"))}
     for name, text in sorted(_generated().items()):
         path = f"{PACKAGE}/{name.removeprefix(f'{PACKAGE}/').removesuffix('.py')}.py"
@@ -62,7 +62,11 @@ def manifest(files: Mapping[str, bytes]) -> Manifest:
 
 def image_hash(version: str, link: int, table: str, hashes: Mapping[str, str]) -> str:
     """The one hash of a set; the board's main.py reckons it alike."""
-    lines = [f"evokd {version}", f"link {link} {table}", *(f"{hashes[path]}  {path}" for path in sorted(hashes))]
+    lines = [
+        f"evokd {version}",
+        f"link {link} {table}",
+        *(f"{hashes[path]}  {path}" for path in sorted(hashes)),
+    ]
     return sha256("\n".join(lines).encode())
 
 
@@ -83,7 +87,9 @@ def read_manifest(text: str | bytes) -> Manifest | None:
     try:
         told: Any = json.loads(text)
         files = {str(path): str(digest) for path, digest in told["files"].items()}
-        read = Manifest(str(told["version"]), int(told["link"]), str(told["table"]), files, str(told["image"]))
+        read = Manifest(
+            str(told["version"]), int(told["link"]), str(told["table"]), files, str(told["image"])
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return read if image_hash(read.version, read.link, read.table, files) == read.image else None

@@ -1,9 +1,9 @@
 # evokd: starts the set of files that this board is to run. MicroPython; put here by `evokd flash`.
 """Starts the set in /a or /b that is to run and is whole; otherwise stays in the REPL with every pin let go.
 
-/active names the slot; /trial names one for this start only; /stay asks for the REPL once. A set is whole when
-its manifest.json is, and every file has the hash that stands there. Takes nothing from a set, so that it need
-not change with one.
+/active names the slot; /trial names one for this start only; /stay asks for the REPL once. A set is whole
+when its manifest.json is, and every file has the hash that stands there. Takes nothing from a set, so that it
+need not change with one.
 """
 
 import binascii
@@ -52,7 +52,7 @@ def removed(path):
 
 
 def order():
-    """The slots to try, first choice first. A trial is over before it begins, so that it cannot come again."""
+    """The slots to try, first choice first. A trial is over before it begins: it cannot come again."""
     trial = named("/trial")
     if removed("/trial") and trial:
         yield trial
@@ -82,7 +82,7 @@ def flaw(slot):
         with open(root + "manifest.json") as file:
             told = json.load(file)
         files = told["files"]
-        lines = ["evokd " + told["version"], "link %d %s" % (told["link"], told["table"])]
+        lines = ["evokd " + told["version"], "link {} {}".format(told["link"], told["table"])]
         for path in sorted(files):
             lines.append(files[path] + "  " + path)
             if sha256(root + path) != files[path]:
@@ -90,7 +90,7 @@ def flaw(slot):
         image = binascii.hexlify(hashlib.sha256("\n".join(lines).encode()).digest()).decode()
         return "" if image == told["image"] else "the manifest is not as it was made"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return "%s: %s" % (type(error).__name__, error)
+        return f"{type(error).__name__}: {error}"
 
 
 def loaded(slot):
