@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import serial
 
-from firmware.errors import ConfigError, LinkError, PortError
+from firmware.errors import ConfigError, EdgeError, LinkError, PortError
 from firmware.flash.places import Machine, Port
 from firmware.pico import identity
 from hw.link import Block, Description, Fault, Hello, Message, Receiver, Sender, hello
@@ -203,6 +203,8 @@ def heard_until(
 def _lost(port: serial.SerialBase, doing: str) -> Iterator[None]:
     try:
         yield
+    except EdgeError:  # ours already, and an OSError all the same
+        raise
     except _SERIAL_ERRORS:
         raise LostError(
             f"{port.name}: lost the board while {doing}; plug it in again and repeat the command"

@@ -200,13 +200,9 @@ class Course:
 
     def _running(self, running: Running) -> bool:
         """Say what runs; True when it is this version's set."""
+        self._say("runs", _running_text(running))
         who = running.named
-        link = f"link {running.peer.version}, table {running.peer.table:08x}"
-        if who is None:
-            self._say("runs", f"an evokd that does not name itself, {link}")
-            return False
-        self._say("runs", f"evokd {who.version} on {who.board}, image {who.image}, {link}; {who.self_test}")
-        return self._set.told.image.startswith(who.image)
+        return who is not None and self._set.told.image[:IMAGE_DIGITS] == who.image
 
     def _keep(self, place: Port, slot: str, kept: bool) -> None:
         """Meet the set on the link; unless it is the one to run make it so and meet it again. EdgeError."""
@@ -225,23 +221,37 @@ class Course:
 
     def _meet(self, place: Port, topic: str) -> Port:
         """The set answers as what it is. Raises LinkError when it does not, or another one does."""
-        place = board.until_back(self._machine, place)
-        with board.opened(place) as port:
-            running = board.answer(port, board.CHECK, starting=True)
+        place, running = self._started(place)
         left = "the board starts what it had before; report this"
         if running is None:
             raise LinkError(f"{place.device}: the new set did not start, the board is in the REPL; {left}")
         if why := check_hello(running.peer):
             raise LinkError(f"{place.device}: {why}; {left}")
-        if running.named is None or not self._set.told.image.startswith(running.named.image):
-            said = "none" if running.named is None else running.named.image
-            raise LinkError(
-                f"{place.device}: image {said} answers, not {self._set.told.image[:IMAGE_DIGITS]}; {left}"
-            )
-        who = running.named
-        link = f"link {running.peer.version}, table {running.peer.table:08x}"
-        self._say(topic, f"evokd {who.version} on {who.board}, image {who.image}, {link}; {who.self_test}")
+        wanted_image = self._set.told.image[:IMAGE_DIGITS]
+        image = "that it does not name" if running.named is None else running.named.image
+        if image != wanted_image:
+            raise LinkError(f"{place.device}: an image {image} answers, not {wanted_image}; {left}")
+        self._say(topic, _running_text(running))
         return place
+
+    def _started(self, place: Port) -> tuple[Port, Running | None]:
+        """Where a board that was told to restart is, and what answers there. Raises LinkError, PortError."""
+        place = board.until_back(self._machine, place)
+        try:
+            with board.opened(place) as port:
+                return place, board.answer(port, board.CHECK, starting=True)
+        except board.LostError:  # it was slow to leave, and does so only now
+            place = board.until_back(self._machine, place)
+        with board.opened(place) as port:
+            return place, board.answer(port, board.CHECK, starting=True)
+
+
+def _running_text(running: Running) -> str:
+    """Our firmware in one line."""
+    who, link = running.named, f"link {running.peer.version}, table {running.peer.table:08x}"
+    if who is None:
+        return f"an evokd that does not name itself, {link}"
+    return f"evokd {who.version} on {who.board}, image {who.image}, {link}; {who.self_test}"
 
 
 def _run_away(repl: Repl, code: str) -> None:

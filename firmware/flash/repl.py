@@ -18,6 +18,7 @@ from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
 
 from firmware.errors import EdgeError, PortError
+from firmware.flash.board import LostError
 
 CHUNK = 1024
 NO_SPACE = re.compile(r"^OSError: .*(ENOSPC|\b28\b)")
@@ -65,7 +66,7 @@ class _Transport(SerialTransport):
 
 
 class Repl:
-    """The raw REPL of the board on `port`. Everything raises PortError when the board is gone, CodeError when
+    """The raw REPL of the board on `port`. Everything raises LostError when the board is gone, CodeError when
     its code fails."""
 
     def __init__(self, port: serial.SerialBase) -> None:
@@ -109,8 +110,8 @@ class Repl:
         self.run("f.close()", doing)
 
     def run_away(self, code: str, doing: str) -> None:
-        """Run code that does not come back."""
-        with self._told(doing):
+        """Run code that does not come back; that the board is gone is what was wanted."""
+        with contextlib.suppress(LostError), self._told(doing):
             self._transport.exec_raw_no_follow(code)
 
     @contextlib.contextmanager
@@ -124,7 +125,7 @@ class Repl:
             reason = "no space left" if NO_SPACE.search(lines[-1]) else lines[-1]
             raise CodeError(f"{self._name}: the board failed {doing}: {reason}; {CURE}") from None
         except _BROKEN:
-            raise PortError(
+            raise LostError(
                 f"{self._name}: lost the board while {doing}; "
                 "plug it in again and repeat the command: it goes on where it was"
             ) from None

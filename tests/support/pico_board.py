@@ -2,12 +2,13 @@
 MicroPython.
 
 It restarts and comes back under its name like a USB device, loses power at any byte that it is sent or any
-write to its flash (which is then half done), is pulled out, or is no Pico at all. `Bootloader` is its BOOTSEL drive.
+write to its flash (which is then half done), is pulled out, or is no Pico at all.
 """
 
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import tty
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from firmware.flash.places import VENDOR, Machine
 
@@ -22,7 +24,7 @@ BLOCK = 4096
 BLOCKS = 64
 RESET, SOFT, BOOTLOADER, POWER = 3, 4, 5, 9
 INTERPRETER = Path(__file__).with_name("pico_interpreter.py")
-CUTS = Path(__file__).with_name("pico_cuts.py")
+VOLUME = Path(__file__).with_name("pico_volume.py")
 PICO = ("micropython", (1, 22, 1), "rp2", "Raspberry Pi Pico with RP2040")
 # The unix port is a CPython extension; without site it starts in 16 ms rather than 35.
 RUN = """
@@ -33,13 +35,13 @@ sys.exit(micropython_run.run_main(sys.argv))
 """
 
 
-def micropython(script: Path, *args: str, **how: object) -> "subprocess.Popen[bytes]":
-    """`script` in MicroPython."""
+def micropython(script: Path, folder: Path, **how: Any) -> "subprocess.Popen[bytes]":
+    """`script` in MicroPython, in `folder`; it dies of arguments longer than 255 bytes."""
     import micropython_run
 
     site = str(Path(micropython_run.__file__).parent)
-    command = [sys.executable, "-S", "-E", "-c", RUN, site, "-X", "heapsize=16M", str(script), *args]
-    return subprocess.Popen(command, **how)  # type: ignore[call-overload]
+    command = [sys.executable, "-S", "-E", "-c", RUN, site, "-X", "heapsize=16M", str(script)]
+    return subprocess.Popen(command, cwd=folder, **how)
 
 
 @dataclass
@@ -51,7 +53,7 @@ class UsbPort:
 
 @dataclass
 class PicoBoard:
-    """One board. `power_up` plugs it in; `bytes` and `writes` count since the last one."""
+    """One board. `power_up` plugs it in; counts, log and cuts are since then. `who` answers on it."""
 
     folder: Path
     name: str = "ttyACM0"
@@ -65,7 +67,8 @@ class PicoBoard:
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self.device = self.folder / self.name
-        self.flash, self.log = self.folder / "flash.img", self.folder / "flash.log"
+        self.flash, self.before = self.folder / "flash.img", self.folder / "before.img"
+        self.log = self.folder / "flash.log"
         self._state = self.folder / "state.json"
         if not self.flash.exists():
             self.flash.write_bytes(b"\xff" * BLOCK * self.blocks)
@@ -83,6 +86,8 @@ class PicoBoard:
     def power_up(self, cut_bytes: int = -1, cut_writes: int = -1) -> None:
         self.power_down()
         self.cut_bytes, self.cut_writes, self._pulled = cut_bytes, cut_writes, False
+        shutil.copy(self.flash, self.before)
+        self.log.write_bytes(b"")
         self._state.write_text(f"{json.dumps({'bytes': 0, 'writes': 0}):80}")
         self.gone.clear()
         ready = threading.Event()
@@ -104,6 +109,35 @@ class PicoBoard:
         """Bytes received and writes done, as of its last reset or end."""
         told: dict[str, int] = json.loads(self._state.read_text())
         return told
+
+    def after_cuts(self) -> list[tuple[str, str]]:
+        """What would run at the first and at the second start, had power failed at any write since it was
+        plugged in, or in the middle of it; the last one is after all of them. "repl": nothing runs."""
+        return [(first, second) for first, second in self._volume("")]
+
+    def boots(self) -> str:
+        """Which set it starts when it is plugged in again, "repl" for none. It is pulled out."""
+        told = self._volume("import json, os\nos.umount('/')\nprint(json.dumps(boot(flash)))\nflash.mount()")
+        return str(told)
+
+    def ask(self, code: str) -> Any:
+        """What MicroPython prints as JSON with its flash mounted. It is pulled out."""
+        return self._volume(code)
+
+    def put(self, files: dict[str, bytes]) -> None:
+        """Write files. It is pulled out."""
+        code = ["import os", "def put(path, content):"]
+        code += [" at = path.find('/', 1)", " while at > 0:"]
+        code += ["  try: os.mkdir(path[:at])", "  except OSError: pass", "  at = path.find('/', at + 1)"]
+        code += [" with open(path, 'wb') as file: file.write(content)"]
+        code += [f"put({path!r}, {content!r})" for path, content in files.items()]
+        self._volume("\n".join([*code, "print(0)"]))
+
+    def _volume(self, code: str) -> Any:
+        self.power_down()
+        (self.folder / "told.json").write_text(json.dumps({"code": code}))
+        out, _ = micropython(VOLUME, self.folder, stdout=subprocess.PIPE).communicate()
+        return json.loads(out.splitlines()[-1])
 
     def _live(self, ready: threading.Event) -> None:
         code = RESET
@@ -132,25 +166,10 @@ class PicoBoard:
             os.close(slave)
 
     def _run(self, master: int, raw: bool) -> int:
-        told = {
-            "flash": str(self.flash),
-            "log": str(self.log),
-            "state": str(self._state),
-            "raw": raw,
-            "bytes": self.cut_bytes,
-            "writes": self.cut_writes,
-            "who": self.who,
-        }
+        told = {"raw": raw, "bytes": self.cut_bytes, "writes": self.cut_writes, "who": self.who}
+        (self.folder / "told.json").write_text(json.dumps(told))
         self.starts += 1
-        self._process = micropython(INTERPRETER, json.dumps(told), stdin=master, stdout=master)
+        self._process = micropython(INTERPRETER, self.folder, stdin=master, stdout=master)
         if self._pulled:
             self._process.kill()
         return self._process.wait()
-
-
-def after_cuts(before: Path, log: Path) -> list[tuple[str, str]]:
-    """What runs at the first and at the second start after power failed at every write of `log`, and after
-    each was done by half; the last one is after all of them. "repl": nothing runs."""
-    process = micropython(CUTS, str(before), str(log), stdout=subprocess.PIPE)
-    out, _ = process.communicate()
-    return [(first, second) for first, second in json.loads(out.splitlines()[-1])]

@@ -1,9 +1,9 @@
 """A board's insides, run by MicroPython's unix port: flash with a real littlefs, boot, REPL.
 
-See pico_board.py. argv[1] is JSON: `flash` (file), `log` (every flash operation is added to it), `state` (file
-of counters), `raw` (a soft reset in the raw REPL: main.py does not run), `bytes` and `writes` (power fails at
-that one, -1: never), `who` (implementation name, version, platform, machine). Exit 3: reset, 4: soft reset,
-5: to the bootloader, 9: power failed.
+See pico_board.py. Its folder holds flash.img, flash.log (of every flash operation), state.json (counters)
+and told.json: `raw` (a soft reset in the raw REPL: main.py does not run), `bytes` and `writes` (power fails
+at that one, -1: never), `who` (implementation name, version, platform, machine). Exit 3: reset, 4: soft
+reset, 5: to the bootloader, 9: power failed.
 """
 
 import json
@@ -16,10 +16,11 @@ import micropython
 BLOCK = 4096
 RESET, SOFT, BOOTLOADER, POWER = 3, 4, 5, 9
 WINDOW = 128
-TOLD = json.loads(sys.argv[1])
+with open("told.json") as file:
+    TOLD = json.load(file)
 real_out, real_in = sys.stdout.buffer, sys.stdin.buffer
-state = open(TOLD["state"], "r+b")
-log = open(TOLD["log"], "ab")
+state = open("state.json", "r+b")
+log = open("flash.log", "ab")
 counts = json.loads(state.read())
 
 
@@ -228,7 +229,7 @@ def boot():
 
 
 print_exception = sys.print_exception
-flash = Flash(TOLD["flash"])
+flash = Flash("flash.img")
 stdin = Stdin()
 micropython.kbd_intr(-1)
 boot()

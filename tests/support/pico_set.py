@@ -1,7 +1,5 @@
 """Sets of files for a simulated board: a stand-in for the edge, and ways to be wrong."""
 
-from typing import Any
-
 from firmware.pico import image
 from hw.link import Description, Fault, Hello, Sender, hello
 from hw.link_fields import layout, pack
@@ -81,10 +79,3 @@ def pico_set(
 def signed(files: dict[str, bytes]) -> dict[str, bytes]:
     """`files` with their manifest."""
     return {**files, image.MANIFEST: image.as_json(image.manifest(files))}
-
-
-def told_of(set_: dict[str, bytes]) -> Any:
-    """The manifest of a set."""
-    told = image.read_manifest(set_[image.MANIFEST])
-    assert told is not None
-    return told

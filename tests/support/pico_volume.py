@@ -1,8 +1,8 @@
-"""What a board does after power failed at any write to its flash. Run by MicroPython's unix port.
+"""A board's flash without the board: run code on it, boot it, boot it after power failed at any write.
 
-argv: the flash before, the log of what was written (see pico_interpreter.py). Every write of the log in turn
-is left out, then done by half, and what lies there is booted twice. The last line printed is JSON: what ran at
-both starts, "repl" for nothing.
+Run by MicroPython's unix port, in the board's folder (see pico_interpreter.py). told.json holds `code`, which
+is run with the flash of flash.img mounted, or "" for: every write of flash.log onto before.img is left out, then done by half, and what lies there is booted twice. The last line printed is JSON: what ran at both
+starts, "repl" for nothing.
 """
 
 import json
@@ -36,6 +36,14 @@ class Flash:
             self.content[arg * BLOCK : (arg + 1) * BLOCK] = b"\xff" * BLOCK
             return 0
 
+    def mount(self):
+        try:
+            volume = os.VfsLfs2(self, progsize=256)
+        except OSError:  # a new one
+            os.VfsLfs2.mkfs(self, progsize=256)
+            volume = os.VfsLfs2(self, progsize=256)
+        os.mount(volume, "/")
+
 
 class Machine:
     def __init__(self):
@@ -47,7 +55,7 @@ class Machine:
 
 def boot(flash):
     """What runs."""
-    os.mount(os.VfsLfs2(flash, progsize=256), "/")
+    flash.mount()
     sys.path[:] = [""]
     sys.modules["machine"] = machine = Machine()
     try:
@@ -77,17 +85,31 @@ def outcome(content):
     return boot(flash), boot(flash)
 
 
-with open(sys.argv[1], "rb") as file:
-    content = bytearray(file.read())
-log = open(sys.argv[2], "rb")
-out = sys.stdout.buffer
-found = []
-os.umount("/")
-for at, written in operations(log):
+def cuts(content, log):
+    found = []
+    for at, written in operations(log):
+        found.append(outcome(content))
+        half = len(written) // 2
+        content[at : at + half] = written[:half]
+        found.append(outcome(content))
+        content[at : at + len(written)] = written
     found.append(outcome(content))
-    half = len(written) // 2
-    content[at : at + half] = written[:half]
-    found.append(outcome(content))
-    content[at : at + len(written)] = written
-found.append(outcome(content))
-out.write(b"\n" + json.dumps(found).encode())
+    print("\n" + json.dumps(found))
+
+
+with open("told.json") as file:
+    code = json.load(file)["code"]
+if code:
+    image = open("flash.img", "r+b")
+    flash = Flash(image.read())
+    os.umount("/")
+    flash.mount()
+    exec(code, {"boot": boot, "flash": flash})
+    image.seek(0)
+    image.write(flash.content)
+else:
+    with open("before.img", "rb") as file:
+        content = bytearray(file.read())
+    log = open("flash.log", "rb")
+    os.umount("/")
+    cuts(content, log)
