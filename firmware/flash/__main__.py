@@ -11,7 +11,8 @@ from pathlib import Path
 
 from firmware.command_line import Parser, stopping_by_signal
 from firmware.errors import ConfigError, EdgeError
-from firmware.flash.course import Course, load_interpreter, wanted
+from firmware.flash.course import Course, wanted
+from firmware.flash.interpreter import load
 from firmware.flash.places import Machine
 from firmware.pico import image
 
@@ -58,6 +59,8 @@ def main(argv: Sequence[str] | None = None, machine: Machine | None = None) -> i
         args = parser().parse_args(argv)
         if args.check and (args.interpreter or args.sha256 or args.yes):
             raise ConfigError("--check changes nothing; leave --interpreter, --sha256 and --yes out")
+        if args.sha256 and not args.interpreter:
+            raise ConfigError("--sha256 belongs to --interpreter; give both")
         with stopping_by_signal():
             return _flash(args, machine or Machine())
     except BrokenPipeError:
@@ -69,7 +72,7 @@ def main(argv: Sequence[str] | None = None, machine: Machine | None = None) -> i
 
 
 def _flash(args: argparse.Namespace, machine: Machine) -> int:
-    interpreter = load_interpreter(args.interpreter, args.sha256)
+    interpreter = None if args.interpreter is None else load(args.interpreter, args.sha256)
     course = Course(machine, wanted(image.build(), image.starter()), _say, _progress)
     place = machine.choose(args.port, args.drive)
     if args.check:

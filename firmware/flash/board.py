@@ -71,6 +71,30 @@ def opened(place: Port) -> Iterator[serial.SerialBase]:
             port.close()
 
 
+@contextlib.contextmanager
+def reopened(machine: Machine, place: Port) -> Iterator[tuple[Port, serial.SerialBase]]:
+    """The port of a board that restarts, as soon as it is back and free, under the name that it has then.
+    Raises PortError when it stays away."""
+
+    def look() -> tuple[Port, serial.SerialBase] | None:
+        found = machine.again(place)
+        with contextlib.suppress(PortError):  # not ours yet, or somebody looks what was plugged in
+            return None if found is None else (found, _open(found.device))
+        return None
+
+    back = wait_for(look, BACK_S)
+    if back is None:
+        raise PortError(
+            f"{place.device}: the board did not come back within {BACK_S:g} s; "
+            "plug it in again and repeat the command: it goes on where it was"
+        )
+    try:
+        yield back
+    finally:
+        with contextlib.suppress(*_SERIAL_ERRORS):
+            back[1].close()
+
+
 def _open(device: str) -> serial.SerialBase:
     try:
         return serial.serial_for_url(
@@ -131,16 +155,19 @@ class Talk:
     def meet(self, role: str) -> Running | None:
         """The board's answer to our Hello, None when none came. Raises PortError for one busy with a case."""
         got: list[Message] = []
-        new = bytearray()
+        heard = bytearray()
+        fed = 0
 
         def known() -> bool:
-            got.extend(self._receiver.feed(bytes(new)))
-            self.bytes += len(new)
-            new.clear()
-            return any(isinstance(message, Description | Fault | Block) for message in got)
+            nonlocal fed
+            got.extend(self._receiver.feed(bytes(heard[fed:])))
+            fed = len(heard)
+            said = any(isinstance(message, Description | Fault | Block) for message in got)
+            return said or (not got and PROMPT in heard)
 
         self._port.write(b"\0" + self._sender.frame(hello(role, 0)))
-        heard_until(self._port, new, known, LINK_S)
+        heard_until(self._port, heard, known, LINK_S)
+        self.bytes += len(heard)
         if any(isinstance(m, Block) or (isinstance(m, Fault) and m.code == "busy") for m in got):
             raise PortError(
                 f"{self._port.name}: a case is running on this board; end it, then repeat the command"
@@ -157,28 +184,6 @@ def until_gone(port: serial.SerialBase) -> None:
     heard = bytearray()
     with contextlib.suppress(*_SERIAL_ERRORS):
         heard_until(port, heard, lambda: heard.endswith(PROMPT), RESTART_S)
-
-
-def until_back(machine: Machine, place: Port) -> Port:
-    """The port of a board that restarts, as soon as it can be opened. Raises PortError when it stays away."""
-
-    def look() -> Port | None:
-        found = machine.again(place)
-        if found is None:
-            return None
-        try:
-            _open(found.device).close()
-        except PortError:  # there, but its rights are not yet
-            return None
-        return found
-
-    found = wait_for(look, BACK_S)
-    if found is None:
-        raise PortError(
-            f"{place.device}: the board did not come back within {BACK_S:g} s; "
-            "plug it in again and repeat the command: it goes on where it was"
-        )
-    return found
 
 
 def heard_until(

@@ -5,24 +5,26 @@ on trial and met on the link; only then one small file makes it the one to run. 
 leaves the old set, the new one, or the REPL; the same command goes on.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from firmware.errors import ConfigError, EdgeError, LinkError, PortError
-from firmware.flash import board, contents, interpreter, writing
+import serial
+
+from firmware.errors import ConfigError, EdgeError, LinkError
+from firmware.flash import board, bootloader, contents, writing
 from firmware.flash.board import Running
-from firmware.flash.contents import ACTIVE, MAIN, TRIAL, Contents, Who
+from firmware.flash.contents import ACTIVE, MAIN, TRIAL, Contents
 from firmware.flash.interpreter import Interpreter
 from firmware.flash.places import Drive, Machine, Port, named
 from firmware.flash.repl import Repl
+from firmware.flash.shown import contents_lines, running_text, set_text
 from firmware.pico.identity import IMAGE_DIGITS
 from firmware.pico.image import MANIFEST, Manifest, read_manifest
 from hw.link import check_hello
 
 RESTART = "import time, machine\ntime.sleep_ms(100)\nmachine.reset()"
-BOOTLOADER = "import time, machine\ntime.sleep_ms(100)\nmachine.bootloader()"
 Say = Callable[[str, str], None]
 Progress = Callable[[str, int, int], None]
 
@@ -35,6 +37,11 @@ class Wanted:
     starter: bytes
     told: Manifest
 
+    @property
+    def named(self) -> str:
+        """The image as a running board names it."""
+        return self.told.image[:IMAGE_DIGITS]
+
 
 def wanted(image: Mapping[str, bytes], starter: bytes) -> Wanted:
     """Raises EdgeError when the set has no manifest of its own."""
@@ -42,12 +49,6 @@ def wanted(image: Mapping[str, bytes], starter: bytes) -> Wanted:
     if told is None:
         raise EdgeError("this version's set for the board has no sound manifest; install evokd anew")
     return Wanted(image, starter, told)
-
-
-def set_text(told: Manifest) -> str:
-    """A set in one line."""
-    image, size = told.image[:IMAGE_DIGITS], f"{len(told.files)} files"
-    return f"evokd {told.version}, image {image}, link {told.link}, table {told.table}, {size}"
 
 
 class Course:
@@ -65,12 +66,11 @@ class Course:
         with board.opened(place) as port:
             running = board.answer(port, board.CHECK)
             if running is not None:
-                return self._running(running)
+                self._say("runs", running_text(running))
+                return running.named is not None and running.named.image == self._set.named
             repl = Repl(port)
             repl.enter(fresh=False)
-            who = self._who(repl, place)
-            found = self._contents(repl)
-            self._show(who, found)
+            found = self._survey(repl, place)
             repl.leave()
         steps = contents.plan(found, self._set.image, self._set.starter)
         return not steps.send and not steps.remove and not steps.main and found.active == steps.slot
@@ -78,190 +78,132 @@ class Course:
     def flash(self, place: Port | Drive, with_: Interpreter | None, replace: bool) -> None:
         """Put the set on the board; `replace` a main.py that is somebody else's. Raises EdgeError."""
         self._say("board", named(place))
-        if isinstance(place, Drive):
-            place = self._interpret(place, with_)
-        elif with_ is not None:
-            place = self._interpret(self._to_bootloader(place), with_)
-        place = self._to_repl(place)
-        with board.opened(place) as port:
-            repl = Repl(port)
-            repl.enter(fresh=True)
-            who = self._who(repl, place)
-            found = self._contents(repl)
-            self._show(who, found)
-            if found.foreign and not replace:
-                raise ConfigError(
-                    f"{place.device} has a main.py that is not evokd's; --yes replaces it, save it first"
-                )
-            steps = contents.plan(found, self._set.image, self._set.starter)
-            self._say("set", f"{set_text(self._set.told)} -> slot {steps.slot}")
-            writing.check_room(found, steps)
-            began = time.monotonic()
-            writing.write(repl, steps, lambda done: self._progress("files", done, steps.bytes))
-            took = f"{steps.bytes} bytes in {time.monotonic() - began:.1f} s"
-            self._say("sent", f"{len(steps.send)} files, {took}; {steps.kept} were there")
-            writing.verify(self._contents(repl), steps.slot, self._set.image)
-            self._say(
-                "verified",
-                f"{len(self._set.image)} files of slot {steps.slot}: size and SHA-256, reckoned on the board",
-            )
-            if steps.main:
-                writing.put_whole(repl, MAIN, self._set.starter)
-            kept = found.active == steps.slot
-            if not kept:
-                writing.name_slot(repl, TRIAL, steps.slot)
-            _run_away(repl, RESTART)
-            board.until_gone(port)
-        self._keep(place, steps.slot, kept)
-
-    def _interpret(self, drive: Drive, with_: Interpreter | None) -> Port:
-        """The port of a board whose bootloader was given the interpreter. Raises ConfigError, PortError."""
-        if with_ is None:
-            raise ConfigError(
-                f"a board in BOOTSEL mode wants an interpreter: give --interpreter FILE.uf2, MicroPython "
-                f"{interpreter.version_text(interpreter.OLDEST)} or newer for the {drive.chip}, from "
-                "micropython.org/download; or plug it in without BOOTSEL if it has one"
-            )
-        before = {port.device for port in self._machine.boards()}
-        total = len(with_.content)
-        interpreter.put(with_, drive, lambda done, _total: self._progress("interpreter", done, total))
-        self._say(
-            "sent", f"MicroPython {interpreter.version_text(with_.made.version)}, {total} bytes, SHA-256 good"
-        )
-
-        def new() -> Port | None:
-            return next((port for port in self._machine.boards() if port.device not in before), None)
-
-        port = board.wait_for(new, board.BACK_S)
-        if port is None:
-            raise PortError(
-                f"the board at {drive.folder} did not come back as a serial port within {board.BACK_S:g} s; "
-                "plug it in again with BOOTSEL held down and repeat the command"
-            )
-        self._say("started", f"MicroPython at {port.device}")
-        return port
-
-    def _to_bootloader(self, place: Port) -> Drive:
-        """The drive of a board that was running. Raises PortError when nobody mounts it."""
-        before = set(self._machine.drives())
-        place = self._to_repl(place)
-        with board.opened(place) as port:
-            repl = Repl(port)
-            repl.enter(fresh=False)
-            _run_away(repl, BOOTLOADER)
-            board.until_gone(port)
-        drive = board.wait_for(lambda: next(iter(set(self._machine.drives()) - before), None), board.BACK_S)
-        if drive is None:
-            raise PortError(
-                f"the board that was {place.device} is in BOOTSEL mode, but its drive is not mounted; "
-                "mount it and repeat the command with --drive DIR"
-            )
-        return drive
-
-    def _to_repl(self, place: Port, starting: bool = False) -> Port:
-        """The same board at MicroPython's prompt, where our firmware was left for it. Raises EdgeError."""
-        with board.opened(place) as port:
-            try:
-                running = board.answer(port, board.FLASH, starting)
-                if running is None:
-                    return place
-                if not starting:
-                    self._running(running)
+        if isinstance(place, Port) and with_ is not None:
+            before = self._machine.drives()
+            with self._at_repl(place) as (place, port):
+                repl = Repl(port)
+                repl.enter(fresh=False)
+                self._survey(repl, place)
+                bootloader.enter(repl)
                 board.until_gone(port)
-            except board.LostError:  # it restarted before its answer was read, or it was pulled out
-                pass
-        place = board.until_back(self._machine, place)
-        with board.opened(place) as port:
+            place = bootloader.drive_of(self._machine, place, before)
+        if isinstance(place, Drive):
+            place = bootloader.interpret(self._machine, place, with_, self._say, self._progress)
+        with self._at_repl(place) as (place, port):
+            slot, kept = self._put(Repl(port), place, replace)
+            board.until_gone(port)
+        self._keep(place, slot, kept)
+
+    @contextlib.contextmanager
+    def _at_repl(self, place: Port) -> Iterator[tuple[Port, serial.SerialBase]]:
+        """The board at MicroPython's prompt, and where it is now; our firmware is left for it. EdgeError."""
+        with contextlib.ExitStack() as stack:
+            port = stack.enter_context(board.opened(place))
+            if self._leaves(port):
+                stack.close()
+                place, port = stack.enter_context(self._back_at_repl(place))
+            yield place, port
+
+    @contextlib.contextmanager
+    def _back_at_repl(self, place: Port) -> Iterator[tuple[Port, serial.SerialBase]]:
+        """The board at its prompt, after its firmware was told to leave. Raises LinkError, PortError."""
+        with board.reopened(self._machine, place) as (back, port):
             if board.answer(port, board.CHECK) is not None:
                 raise LinkError(
-                    f"{place.device}: the firmware does not leave for the REPL; "
+                    f"{back.device}: the firmware does not leave for the REPL; "
                     "erase the flash (BOOTSEL and a flash_nuke.uf2) and repeat the command"
                 )
-        return place
+            yield back, port
 
-    def _who(self, repl: Repl, place: Port) -> Who:
-        return contents.read_who(repl.ask(contents.WHO, "asking who it is"), place.device)
+    def _leaves(self, port: serial.SerialBase) -> bool:
+        """Whether our firmware was there; it was told to leave for the REPL. Raises EdgeError."""
+        # Where the board is lost it has restarted before its answer was read; if not, it will be missed.
+        with contextlib.suppress(board.LostError):
+            running = board.answer(port, board.FLASH)
+            if running is None:
+                return False
+            self._say("runs", running_text(running))
+            board.until_gone(port)
+        return True
+
+    def _survey(self, repl: Repl, place: Port) -> Contents:
+        """What the board is and holds, told. Raises PortError for one that will not do."""
+        who = contents.read_who(repl.ask(contents.WHO, "asking who it is"), place.device)
+        self._say("holds", who.text)
+        found = self._contents(repl)
+        for text in contents_lines(found):
+            self._say("holds", text)
+        return found
 
     def _contents(self, repl: Repl) -> Contents:
         return contents.read_contents(repl.ask(contents.SURVEY, "hashing its files"))
 
-    def _show(self, who: Who, found: Contents) -> None:
-        self._say("holds", who.text)
-        if found.foreign:
-            self._say("holds", f"a main.py that is not evokd's ({found.files[MAIN][0]} bytes)")
-        if "/boot.py" in found.files:
-            self._say("holds", "a boot.py, which runs before evokd and is left alone")
-        sets = [(slot, told) for slot in contents.SLOTS if (told := found.manifest(slot)) is not None]
-        for slot, told in sets:
-            state = "runs" if slot == found.runs else "whole" if found.whole(slot) else "not whole"
-            self._say("holds", f"slot {slot}, {state}: {set_text(told)}")
-        if not sets:
-            self._say("holds", "nothing of evokd")
-
-    def _running(self, running: Running) -> bool:
-        """Say what runs; True when it is this version's set."""
-        self._say("runs", _running_text(running))
-        who = running.named
-        return who is not None and self._set.told.image[:IMAGE_DIGITS] == who.image
+    def _put(self, repl: Repl, place: Port, replace: bool) -> tuple[str, bool]:
+        """The set in a slot, verified, and the board restarting with it; the slot, and whether it is the one
+        to run already. Raises EdgeError."""
+        repl.enter(fresh=True)
+        found = self._survey(repl, place)
+        if found.foreign and not replace:
+            raise ConfigError(
+                f"{place.device} has a main.py that is not evokd's; --yes replaces it, save it first"
+            )
+        steps = contents.plan(found, self._set.image, self._set.starter)
+        slot, kept = steps.slot, found.active == steps.slot
+        self._say("set", f"{set_text(self._set.told)} -> slot {slot}")
+        writing.check_room(found, steps)
+        began = time.monotonic()
+        writing.write(repl, steps, lambda done: self._progress("files", done, steps.bytes))
+        took = f"{steps.bytes} bytes in {time.monotonic() - began:.1f} s"
+        self._say("sent", f"{len(steps.send)} files, {took}; {steps.kept} were there")
+        writing.verify(self._contents(repl), slot, self._set.image)
+        self._say("verified", f"{len(self._set.image)} files: size and SHA-256, reckoned on the board")
+        if steps.main:
+            writing.put_whole(repl, MAIN, self._set.starter)
+        if not kept:
+            writing.name_slot(repl, TRIAL, slot)
+        repl.run_away(RESTART, "restarting it")
+        return slot, kept
 
     def _keep(self, place: Port, slot: str, kept: bool) -> None:
         """Meet the set on the link; unless it is the one to run make it so and meet it again. EdgeError."""
-        place = self._meet(place, "started" if kept else "on trial")
-        if kept:
-            return
-        place = self._to_repl(place, starting=True)
-        with board.opened(place) as port:
+        with self._started(place) as (place, port, running):
+            self._judge(place, running, "started" if kept else "on trial")
+            if kept:
+                return
+            with contextlib.suppress(board.LostError):
+                board.answer(port, board.FLASH, starting=True)
+                board.until_gone(port)
+        with self._back_at_repl(place) as (place, port):
             repl = Repl(port)
             repl.enter(fresh=True)
             writing.name_slot(repl, ACTIVE, slot)
-            _run_away(repl, RESTART)
+            repl.run_away(RESTART, "restarting it")
             board.until_gone(port)
         self._say("kept", f"slot {slot} is what the board starts from now on")
-        self._meet(place, "started")
+        with self._started(place) as (place, _, running):
+            self._judge(place, running, "started")
 
-    def _meet(self, place: Port, topic: str) -> Port:
+    @contextlib.contextmanager
+    def _started(self, place: Port) -> Iterator[tuple[Port, serial.SerialBase, Running | None]]:
+        """Where a board that was told to restart is, and what answers there. Raises LinkError, PortError."""
+        with contextlib.ExitStack() as stack:
+            back, port = stack.enter_context(board.reopened(self._machine, place))
+            try:
+                running = board.answer(port, board.CHECK, starting=True)
+            except board.LostError:  # it was slow to leave, and does so only now
+                stack.close()
+                back, port = stack.enter_context(board.reopened(self._machine, place))
+                running = board.answer(port, board.CHECK, starting=True)
+            yield back, port, running
+
+    def _judge(self, place: Port, running: Running | None, topic: str) -> None:
         """The set answers as what it is. Raises LinkError when it does not, or another one does."""
-        place, running = self._started(place)
         left = "the board starts what it had before; report this"
         if running is None:
             raise LinkError(f"{place.device}: the new set did not start, the board is in the REPL; {left}")
         if why := check_hello(running.peer):
             raise LinkError(f"{place.device}: {why}; {left}")
-        wanted_image = self._set.told.image[:IMAGE_DIGITS]
         image = "that it does not name" if running.named is None else running.named.image
-        if image != wanted_image:
-            raise LinkError(f"{place.device}: an image {image} answers, not {wanted_image}; {left}")
-        self._say(topic, _running_text(running))
-        return place
-
-    def _started(self, place: Port) -> tuple[Port, Running | None]:
-        """Where a board that was told to restart is, and what answers there. Raises LinkError, PortError."""
-        place = board.until_back(self._machine, place)
-        try:
-            with board.opened(place) as port:
-                return place, board.answer(port, board.CHECK, starting=True)
-        except board.LostError:  # it was slow to leave, and does so only now
-            place = board.until_back(self._machine, place)
-        with board.opened(place) as port:
-            return place, board.answer(port, board.CHECK, starting=True)
-
-
-def _running_text(running: Running) -> str:
-    """Our firmware in one line."""
-    who, link = running.named, f"link {running.peer.version}, table {running.peer.table:08x}"
-    if who is None:
-        return f"an evokd that does not name itself, {link}"
-    return f"evokd {who.version} on {who.board}, image {who.image}, {link}; {who.self_test}"
-
-
-def _run_away(repl: Repl, code: str) -> None:
-    repl.run_away(code, "restarting it")
-
-
-def load_interpreter(path: Path | None, sha256: str | None) -> Interpreter | None:
-    """What --interpreter and --sha256 name. Raises ConfigError."""
-    if path is not None:
-        return interpreter.load(path, sha256)
-    if sha256 is not None:
-        raise ConfigError("--sha256 belongs to --interpreter; give both")
-    return None
+        if image != self._set.named:
+            raise LinkError(f"{place.device}: an image {image} answers, not {self._set.named}; {left}")
+        self._say(topic, running_text(running))

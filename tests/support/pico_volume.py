@@ -1,7 +1,8 @@
 """A board's flash without the board: run code on it, boot it, boot it after power failed at any write.
 
 Run by MicroPython's unix port, in the board's folder (see pico_interpreter.py). told.json holds `code`, which
-is run with the flash of flash.img mounted, or "" for: every write of flash.log onto before.img is left out, then done by half, and what lies there is booted twice. The last line printed is JSON: what ran at both
+is run with the flash of flash.img mounted, or "" for: every write of flash.log onto before.img is left out,
+then done by half, and what lies there is booted twice. The last line printed is JSON: what ran at both
 starts, "repl" for nothing.
 """
 

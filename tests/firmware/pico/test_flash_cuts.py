@@ -1,0 +1,75 @@
+"""Power may fail at any byte and in any write: the board runs the old set, the new one or none, never a mixture."""
+
+from pathlib import Path
+
+import pytest
+
+from firmware.flash import board
+from tests.flash.cuts import NEW, Start, cuts, wrong_after
+from tests.support.pico_board import PicoBoard
+from tests.support.pico_flash import ONE, flash, flashed, line, pico, quick, topics, with_one
+from tests.support.pico_set import pico_set
+
+__all__ = ["flashed", "pico", "quick", "with_one"]
+
+
+def test_power_lost_in_any_write_of_a_first_flash_leaves_nothing_or_the_set(pico: PicoBoard) -> None:
+    flash(pico, NEW)
+    outcomes = pico.after_cuts()
+    assert set(outcomes) == {("repl", "repl"), ("new", "repl"), ("new", "new")}, "the trial runs once"
+    assert outcomes[-1] == ("new", "new") and len(outcomes) > 2 * 40
+
+
+def test_power_lost_in_any_write_of_an_update_leaves_the_old_set_or_the_new_one(with_one: PicoBoard) -> None:
+    flash(with_one, NEW)
+    outcomes = with_one.after_cuts()
+    # The REPL comes once, where the firmware was left for it.
+    assert set(outcomes) == {("one", "one"), ("repl", "one"), ("new", "one"), ("new", "new")}
+    assert outcomes[-1] == ("new", "new") and len(outcomes) > 2 * 40
+    kept = outcomes.index(("new", "new"))
+    assert set(outcomes[kept:]) == {("new", "new")}, "what is kept stays"
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_an_attempt_that_power_ended_is_repeated_to_its_end(
+    tmp_path: Path, flashed: bytes, k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board, "BACK_S", 1.0)
+    start = Start(flashed, "one", 17000, 44)  # of `make flash-cuts`, which tries hundreds
+    assert wrong_after(tmp_path / "pico", start, list(cuts(start, 2, seed=2))[k]) == ""
+
+
+def test_files_that_are_right_on_the_board_are_not_sent_again(with_one: PicoBoard) -> None:
+    new = pico_set("new", pad=5000)
+    with_one.put({"/b/evokd/one.py": new["evokd/one.py"], "/b/evokd/two.py": new["evokd/two.py"][:3000]})
+    with_one.power_up()
+    said = flash(with_one, new)
+    assert line(said, "sent").startswith("4 files, ") and line(said, "sent").endswith("; 1 were there")
+    assert "kept" in topics(said)
+
+
+def test_a_set_written_whole_but_never_tried_is_tried_without_a_byte_sent(with_one: PicoBoard) -> None:
+    with_one.put({f"/b/{path}": content for path, content in NEW.items()})
+    with_one.power_up()
+    said = flash(with_one, NEW)
+    assert line(said, "sent").startswith("0 files, 0 bytes") and topics(said)[-3:] == ["on trial", "kept", "started"]
+    assert with_one.boots() == "new"
+
+
+def test_the_board_tells_a_damaged_set_from_a_whole_one(with_one: PicoBoard) -> None:
+    """main.py reckons as image.py does, and believes no manifest whose own hash is wrong."""
+    manifest = ONE["manifest.json"]
+    for change in (
+        {"/a/manifest.json": manifest[:-20]},
+        {"/a/manifest.json": manifest.replace(b'"version": "0', b'"version": "1')},
+        {"/a/manifest.json": manifest.replace(b'"link": 2', b'"link": 3')},
+        {"/a/manifest.json": b"[]"},
+        {"/a/manifest.json": b'{"files": {}}'},
+        {"/a/evokd/two.py": b"TAG = 'one'"},
+        {"/active": b"c\n"},
+        {"/active": b""},
+    ):
+        with_one.put(change)
+        assert with_one.boots() == "repl", change
+        with_one.put({"/a/manifest.json": manifest, "/a/evokd/two.py": ONE["evokd/two.py"], "/active": b"a"})
+        assert with_one.boots() == "one"
