@@ -172,7 +172,8 @@ class Talk:
             raise PortError(
                 f"{self._port.name}: a case is running on this board; end it, then repeat the command"
             )
-        peer = next((message for message in got if isinstance(message, Hello)), None)
+        hellos = (message for message in got if isinstance(message, Hello))
+        peer = next((message for message in hellos if message.role != role), None)  # not our own, come back
         if peer is None:
             return None
         said = next((message.source for message in got if isinstance(message, Description)), "")

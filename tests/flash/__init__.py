@@ -1,1 +1,1 @@
-"""Power failing while a board is flashed: wherever it does, what runs afterwards is one set, whole, or nothing."""
+"""Power fails while a board is flashed: wherever it does, what runs then is one set, whole, or nothing."""

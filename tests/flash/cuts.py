@@ -1,4 +1,4 @@
-"""One attempt that ends at a byte or at a write, and whether the board and the next attempt are as they must be."""
+"""One attempt that ends at a byte or at a write; whether board and next attempt are as they must be."""
 
 import random
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from tests.support.pico_board import PicoBoard
 from tests.support.pico_flash import flash, line
 from tests.support.pico_set import pico_set
 
-NEW = pico_set("new", pad=5000)
-OLD = pico_set("old", pad=5000)
+NEW = pico_set("new", pad=4500)
+OLD = pico_set("old", pad=4500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ def cuts(start: Start, n: int, seed: int) -> Iterator[Cut]:
     """`n` of each kind, spread over the whole update and seeded within."""
     rng = random.Random(seed)
     for k in range(n):
-        yield Cut(rng.randrange(k * start.bytes // n, (k + 1) * start.bytes // n) + 1, 0)
-        yield Cut(0, rng.randrange(k * start.writes // n, (k + 1) * start.writes // n) + 1)
+        yield Cut(1 + int((k + rng.random()) * start.bytes / n), 0)
+        yield Cut(0, 1 + int((k + rng.random()) * start.writes / n))
 
 
 def wrong_after(folder: Path, start: Start, cut: Cut) -> str:

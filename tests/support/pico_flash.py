@@ -27,7 +27,8 @@ ONE, TWO = pico_set("one"), pico_set("two")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A simulated board is asked as often, but waited for less long."""
-    monkeypatch.setattr(board, "PROMPT_S", 0.1)
+    monkeypatch.setattr(board, "PROMPT_S", 0.05)
+    monkeypatch.setattr(board, "POLL_S", 0.005)
     monkeypatch.setattr("firmware.flash.course.RESTART", "import machine\nmachine.reset()")
 
 
