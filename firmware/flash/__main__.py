@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from firmware.command_line import Parser, stopping_by_signal
+from firmware.command_line import Parser, StoppedError, stopping_by_signal
 from firmware.errors import ConfigError, EdgeError
 from firmware.flash.course import Course, wanted
 from firmware.flash.interpreter import load
@@ -67,7 +67,8 @@ def main(argv: Sequence[str] | None = None, machine: Machine | None = None) -> i
         return 1
     except EdgeError as error:
         _take_back()
-        sys.stderr.write(f"evokd flash: {error}\n")
+        cure = "; the same command goes on where it was" if isinstance(error, StoppedError) else ""
+        sys.stderr.write(f"evokd flash: {error}{cure}\n")
         return error.exit_code
 
 
@@ -77,7 +78,7 @@ def _flash(args: argparse.Namespace, machine: Machine) -> int:
     place = machine.choose(args.port, args.drive)
     if args.check:
         same = course.check(place)
-        _say("so", "it is up to date" if same else "evokd flash would change it")
+        _say("verdict", "up to date" if same else "evokd flash would change it")
         return int(not same)
     course.flash(place, interpreter, args.yes)
     return 0

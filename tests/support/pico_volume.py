@@ -12,6 +12,7 @@ import struct
 import sys
 
 BLOCK = 4096
+told = []
 
 
 class Flash:
@@ -46,11 +47,21 @@ class Flash:
         os.mount(volume, "/")
 
 
+class Pin:
+    IN, OUT, PULL_DOWN = "in", "out", "pull-down"
+
+    def __init__(self, number, mode=None, pull=None):
+        told.append((number, mode, pull))
+
+
 class Machine:
+    Pin = Pin
+
     def __init__(self):
         self.tags = "repl"
 
     def ran(self, tags):
+        told.append("ran")
         self.tags = "".join(sorted(set(tags)))
 
 
@@ -105,7 +116,7 @@ if code:
     flash = Flash(image.read())
     os.umount("/")
     flash.mount()
-    exec(code, {"boot": boot, "flash": flash})
+    exec(code, {"boot": boot, "flash": flash, "told": told})
     image.seek(0)
     image.write(flash.content)
 else:

@@ -1,6 +1,8 @@
 """`evokd flash` as a person uses it: a new board from its drive on, what is shown, every fault one line."""
 
 import hashlib
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -97,10 +99,10 @@ def test_what_is_on_a_board_is_shown_and_is_the_exit_code(
     with_one: PicoBoard, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, out, _ = run(["--check", "--port", str(with_one.device)], with_one.machine(), capsys)
-    assert code == 0 and out.splitlines()[-1] == "so:       it is up to date"
+    assert code == 0 and out.splitlines()[-1] == "verdict:  up to date"
     monkeypatch.setattr(image, "build", lambda: image_of_two())
     code, out, _ = run(["--check"], with_one.machine(), capsys)
-    assert code == 1 and out.splitlines()[-1] == "so:       evokd flash would change it"
+    assert code == 1 and out.splitlines()[-1] == "verdict:  evokd flash would change it"
 
 
 def image_of_two() -> dict[str, bytes]:
@@ -137,6 +139,20 @@ def test_a_set_without_its_manifest_is_told(
     monkeypatch.setattr(image, "build", lambda: {"evokd/edge.py": b""})
     code, _, err = run([], Machine(list, tmp_path / "m", tmp_path / "l"), capsys)
     assert code == 1 and "no sound manifest; install evokd anew" in err
+
+
+def test_a_signal_ends_it_with_the_way_on(
+    with_one: PicoBoard, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image, "build", image_of_two)
+    monkeypatch.setattr("firmware.flash.writing.verify", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    code, _, err = run([], with_one.machine(), capsys)
+    assert code == 1 and "stopped by SIGINT before the end; the same command goes on where it was" in err
+    monkeypatch.undo()
+    monkeypatch.setattr(image, "build", image_of_two)
+    code, out, _ = run([], with_one.machine(), capsys)
+    assert code == 0 and "sent:     0 files" in out
+    assert with_one.boots() == "two"
 
 
 def test_evokd_hands_its_words_on() -> None:

@@ -1,5 +1,6 @@
 """A board is flashed whole and told what is done; what runs is not touched until the new set has answered."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from firmware.errors import ConfigError, EdgeError, LinkError, PortError
 from firmware.flash import board
 from firmware.flash.places import Port
+from firmware.flash.repl import Repl
 from hw.link import TABLE, VERSION, Hello
 from tests.support.pico_board import PicoBoard
 from tests.support.pico_flash import (
@@ -225,3 +227,25 @@ def test_what_a_board_in_the_repl_holds_is_shown(with_one: PicoBoard) -> None:
 def test_what_a_new_board_holds_is_shown(pico: PicoBoard) -> None:
     same, shown = check(pico, ONE)
     assert not same and "MicroPython 1.22.1" in shown and "nothing of evokd" in shown
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/b/evokd/one.py", "/b/evokd/one.py on the board is not as sent"),
+        ("/trial.new", "/trial.new on the board is not what was sent"),
+        ("/active.new", "/active.new on the board is not what was sent"),
+    ],
+)
+def test_what_the_board_keeps_wrongly_is_seen_and_not_started(
+    with_one: PicoBoard, path: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = Repl.write
+
+    def write(repl: Repl, at: str, content: bytes, progress: Callable[[int], None]) -> None:
+        right(repl, at, content[:-1] + b"#" if at == path else content, progress)
+
+    monkeypatch.setattr(Repl, "write", write)
+    with pytest.raises(PortError, match=f"{why}; repeat the command"):
+        flash(with_one, TWO)
+    assert with_one.boots() == "one"

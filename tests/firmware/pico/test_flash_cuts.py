@@ -87,3 +87,22 @@ print(json.dumps(found))
 def test_the_board_tells_a_damaged_set_from_a_whole_one(with_one: PicoBoard) -> None:
     """main.py reckons as image.py does, and believes no manifest whose own hash is wrong."""
     assert with_one.ask(WITH_DAMAGE.format(damaged=DAMAGED)) == ["repl", "one"] * len(DAMAGED)
+
+
+WITH_PINS = """
+import json, os, sys
+class Micropython:
+    def kbd_intr(self, char):
+        told.append(char)
+sys.modules["micropython"] = Micropython()
+os.umount("/")
+boot(flash)
+flash.mount()
+print(json.dumps(told))
+"""
+
+
+def test_pins_are_let_go_and_no_byte_interrupts_from_the_first_line_on(with_one: PicoBoard) -> None:
+    """A host's Hello may hold a 3, which is Ctrl-C; at the end the REPL is people's again."""
+    pins = [[number, "in", "pull-down"] for number in (*range(23), 26, 27, 28)]
+    assert with_one.ask(WITH_PINS) == [-1, *pins, "ran", *pins, 3]
