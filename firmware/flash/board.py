@@ -142,15 +142,27 @@ class Talk:
     def __init__(self, port: serial.SerialBase) -> None:
         self._port = port
         self._sender, self._receiver = Sender(), Receiver()
-        self.bytes = 0
+        self._prompts = self.bytes = 0
+        self._seems_prompt = False
 
     def prompt(self) -> bool:
-        """Whether MicroPython's prompt comes when asked for."""
-        self._port.write(TO_PROMPT)
-        heard = bytearray()
-        seen = heard_until(self._port, heard, lambda: heard.endswith(PROMPT), PROMPT_S)
-        self.bytes += len(heard)
+        """Whether MicroPython's prompt comes when asked for; nothing said before is then still to come."""
+        self._prompts += 1
+        # What a prompt echoes of this is another text than what it prints.
+        self._port.write(TO_PROMPT + b"print('asked', %d)\r" % self._prompts)
+        printed, heard = b"asked %d" % self._prompts, bytearray()
+        within_s = LINK_S if self._seems_prompt else PROMPT_S
+
+        def asked() -> bool:
+            return heard.endswith(PROMPT) and printed in heard
+
+        seen = heard_until(self._port, heard, asked, within_s)
+        self._took(heard)
         return seen
+
+    def _took(self, heard: bytearray) -> None:
+        self.bytes += len(heard)
+        self._seems_prompt = self._seems_prompt or PROMPT in heard
 
     def meet(self, role: str) -> Running | None:
         """The board's answer to our Hello, None when none came. Raises PortError for one busy with a case."""
@@ -167,7 +179,7 @@ class Talk:
 
         self._port.write(b"\0" + self._sender.frame(hello(role, 0)))
         heard_until(self._port, heard, known, LINK_S)
-        self.bytes += len(heard)
+        self._took(heard)
         if any(isinstance(m, Block) or (isinstance(m, Fault) and m.code == "busy") for m in got):
             raise PortError(
                 f"{self._port.name}: a case is running on this board; end it, then repeat the command"

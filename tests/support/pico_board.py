@@ -22,7 +22,7 @@ from firmware.flash.places import VENDOR, Machine
 
 BLOCK = 4096
 BLOCKS = 64
-RESET, SOFT, BOOTLOADER, POWER = 3, 4, 5, 9
+RESET, SOFT, SOFT_START = 3, 4, 6
 INTERPRETER = Path(__file__).with_name("pico_interpreter.py")
 VOLUME = Path(__file__).with_name("pico_volume.py")
 PICO = ("micropython", (1, 22, 1), "rp2", "Raspberry Pi Pico with RP2040")
@@ -136,7 +136,9 @@ class PicoBoard:
     def _volume(self, code: str) -> Any:
         self.power_down()
         (self.folder / "told.json").write_text(json.dumps({"code": code}))
-        out, _ = micropython(VOLUME, self.folder, stdout=subprocess.PIPE).communicate()
+        out, _ = micropython(
+            VOLUME, self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        ).communicate(timeout=60)
         return json.loads(out.splitlines()[-1])
 
     def _live(self, ready: threading.Event) -> None:
@@ -147,9 +149,9 @@ class PicoBoard:
                 raw = False
                 while True:
                     code = self._run(master, raw)
-                    if code != SOFT:
+                    if code not in (SOFT, SOFT_START):
                         break
-                    raw = True
+                    raw = code == SOFT
         self.gone.set()
 
     @contextlib.contextmanager

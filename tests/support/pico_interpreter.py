@@ -3,7 +3,7 @@
 See pico_board.py. Its folder holds flash.img, flash.log (of every flash operation), state.json (counters)
 and told.json: `raw` (a soft reset in the raw REPL: main.py does not run), `bytes` and `writes` (power fails
 at that one, -1: never), `who` (implementation name, version, platform, machine). Exit 3: reset, 4: soft
-reset, 5: to the bootloader, 9: power failed.
+reset, 5: to the bootloader, 6: soft reset at the prompt, 9: power failed.
 """
 
 import json
@@ -14,7 +14,7 @@ import sys
 import micropython
 
 BLOCK = 4096
-RESET, SOFT, BOOTLOADER, POWER = 3, 4, 5, 9
+RESET, SOFT, BOOTLOADER, SOFT_START, POWER = 3, 4, 5, 6, 9
 WINDOW = 128
 with open("told.json") as file:
     TOLD = json.load(file)
@@ -188,6 +188,14 @@ def raw_repl(scope):
         line = bytearray()
 
 
+def friendly(line, scope):
+    """Run a line that a person typed."""
+    try:
+        exec(line, scope)
+    except Exception as error:
+        print_exception(error)
+
+
 def repl(scope):
     """For ever, the prompt for people first unless a soft reset came from the raw one."""
     if TOLD["raw"]:
@@ -196,11 +204,20 @@ def repl(scope):
         real_out.write(
             b"MicroPython v1.22.1 on 2024-01-05; " + Implementation._machine.encode() + b"\r\n>>> "
         )
-        byte = b""
+        byte = line = b""
         while byte not in (b"\x01", b"\x02"):
             byte = stdin.read()
-            if byte == b"\x03":
-                real_out.write(b"\r\n>>> ")
+            if byte == b"\x04" and not line:
+                leave(SOFT_START)
+            if byte in b"\r\x03":
+                real_out.write(b"\r\n")
+                if byte == b"\r":
+                    friendly(line, scope)
+                real_out.write(b">>> ")
+                line = b""
+            elif byte >= b" ":
+                real_out.write(byte)
+                line += byte
         if byte == b"\x01":
             real_out.write(b"\r\n")
             raw_repl(scope)
