@@ -10,7 +10,7 @@ TEST_ARGS ?= -n auto --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint bench evidence modalities faults fuzz pictures format clean
+.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts bench evidence modalities faults fuzz pictures format clean
 
 setup: .venv/.ready-dev
 
@@ -61,6 +61,14 @@ lint: .venv/.ready-dev
 	$(BIN)/ruff check --quiet .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+
+# Our files onto a Raspberry Pi Pico on USB; PORT=/dev/ttyACM1 chooses, FLASH_ARGS="--check" and others as in --help.
+flash: .venv/.ready
+	@$(BIN)/evokd flash $(if $(PORT),--port $(PORT)) $(FLASH_ARGS)
+
+# Power fails at every write to the flash and at hundreds of bytes on the way to it (about 6 minutes).
+flash-cuts: .venv/.ready-dev
+	$(BIN)/python -m tests.flash $(FLASH_CUTS_ARGS)
 
 # Performance figures as a table and as bench.json.
 bench: .venv/.ready-dev

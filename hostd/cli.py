@@ -31,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _rig(words[1:])
         if words[:1] == ["bench"]:  # its options are the edge's
             return _bench(words[1:])
+        if words[:1] == ["flash"]:
+            return _flash(words[1:])
         args = _parser().parse_args(words)
         command: Command = args.command
         return command(args)
@@ -76,6 +78,7 @@ def _parser() -> options.Parser:
         "--data", type=Path, default=options.default_data(), metavar="DIR", help="where cases are recorded"
     )
     add("bench", lambda args: _bench([]), "hardware self-test against datasheet limits")
+    add("flash", lambda args: _flash([]), "put evokd on a Raspberry Pi Pico, or see what is on it")
     add("rig", lambda args: _rig([]), "run any program against simulated /dev/spidev* and /dev/gpiochip*")
     check = add("check", _check, "validate a case file")
     check.add_argument("case", type=Path, metavar="CASE.toml")
@@ -157,6 +160,13 @@ def _bench(words: list[str]) -> int:
         raise UsageError("--rig means the rig's device nodes; leave --source out")
     program = [sys.executable, "-m", "firmware.bench", "--source", "pi", *bench]
     return foreground("firmware.rig", ["--", *program])
+
+
+def _flash(words: list[str]) -> int:
+    """The board is the edge's; the options are read there."""
+    from hostd.run import foreground
+
+    return foreground("firmware.flash", words)
 
 
 def _rig(words: list[str]) -> int:

@@ -83,7 +83,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Edge that does not decode: a Block as converters sent it. `rows`: for each of `chips` converters in turn
+    """Edge that does not decode: a Block as converters sent it. `rows`: of each of `chips` converters in turn
     the frames of these samples, `frame_bytes` each, status word first; the first `channels` are meant."""
 
     CODE: ClassVar[int] = 25

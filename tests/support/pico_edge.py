@@ -3,7 +3,6 @@
 import contextlib
 import os
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from firmware.pico import generate
+from firmware.pico import image
 from tests.support.pico_model import PicoModel
 
 HERE = Path(__file__).parent.parent / "firmware" / "pico"
@@ -23,9 +22,9 @@ MICROPYTHON = Path(sys.executable).parent / "micropython"
 
 def board_files(folder: Path) -> Path:
     """Everything that goes onto a board, under `folder`."""
-    shutil.copytree(BOARD, folder, dirs_exist_ok=True)
-    for name, text in generate.modules().items():
-        (folder / "evokd" / f"{name}.py").write_text(text)
+    for path, content in image.build().items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
     return folder
 
 
@@ -86,21 +85,23 @@ class Cable:
 class PicoProcess:
     """The firmware running: `path` is its serial port. `crash` is what it said on the way down."""
 
-    def __init__(self, model: PicoModel, files: Path, image: str = "0" * 16) -> None:
+    def __init__(self, model: PicoModel, files: Path) -> None:
         self.model = model
         to_board, from_firmware = os.pipe()
         from_board, to_firmware = os.pipe()
         self._usb, theirs = socket.socketpair()
         self.plug()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._root = tempfile.TemporaryDirectory()
         environment = {
             "EVOKD_BOARD_TO": str(from_firmware),
             "EVOKD_BOARD_FROM": str(from_board),
             "EVOKD_BOARD_HZ": str(model.clock_hz),
+            "EVOKD_BOARD_ROOT": self._root.name,
         }
         shim = HERE / "shim"
         self.process = subprocess.Popen(
-            [MICROPYTHON, "-X", "heapsize=8m", str(shim / "run.py"), str(shim), str(files), image],
+            [MICROPYTHON, "-X", "heapsize=8m", str(shim / "run.py"), str(shim), str(files)],
             stdin=theirs,
             stdout=theirs,
             stderr=self._errors,
@@ -124,6 +125,10 @@ class PicoProcess:
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace")
 
+    def stays(self) -> bool:
+        """Whether it would stay in its prompt at the next start."""
+        return (Path(self._root.name) / "stay").exists()
+
     def end(self) -> None:
         """Power off."""
         self.model.stop()
@@ -132,6 +137,7 @@ class PicoProcess:
         self.cable.unplug()
         self._usb.close()
         self._server.join(5.0)
+        self._root.cleanup()
 
 
 @contextlib.contextmanager

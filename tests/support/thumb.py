@@ -1,7 +1,7 @@
 """Machine code for a Cortex-M0+, run one instruction after the other, and its cycles counted.
 
 As much of Thumb as MicroPython's viper writes. Cycles as in the Cortex-M0+ Technical Reference Manual, table
-3-1: 2 for a load or store and for a branch that is taken, 3 for a call, 1 for all else; memory answers at once.
+3-1: 2 for a load or store and for a branch that is taken, 3 for a call, 1 for all else; memory never waits.
 Calls of the interpreter (for arguments, at a function's start) are answered by the test.
 """
 

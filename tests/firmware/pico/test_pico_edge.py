@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from firmware.pico import identity, image
 from hostd.blocks import Reassembler
 from hostd.edge_link import EdgeLink
 from hostd.errors import LinkError, UsageError
@@ -130,8 +131,15 @@ def step(blocks: list[SampleBlock]) -> set[int]:
 def test_a_board_says_who_it_is_and_what_it_delivers() -> None:
     with talk() as t:
         said = t.begin(JOB | {"gain": 24, "channels": 8})
-        assert said.source.startswith("pico e6614c311b7e6f25, MicroPython 1.")
-        assert said.source.endswith("image 0000000000000000")
+        who = identity.read(said.source)
+        built = image.read_manifest(image.build()[image.MANIFEST])
+        assert who is not None and built is not None
+        assert who.board.endswith(" e6614c311b7e6f25")
+        assert (who.version, who.image, who.self_test) == (
+            built.version,
+            built.image[:16],
+            "self test passed",
+        )
         assert (said.rate_hz, said.lines) == (4000.0, 4)
         assert said.lsb_uv == (4.5e6 / 24 / 2**23,) * 8
         # The pulse rises when the frame has been read: so much earlier than the edge that shows it.
@@ -474,16 +482,23 @@ def test_the_state_of_the_arbiter_is_told_when_it_changes() -> None:
         assert t.until(lambda m: isinstance(m, StimState) and m.locks == LOCK_ELECTROSURGERY)
 
 
-def test_a_board_that_should_be_flashed_leaves_unless_a_case_runs() -> None:
+@pytest.mark.parametrize("role", ["check", "flash"])
+def test_a_board_on_which_a_case_runs_tells_nobody_more_and_stays(role: str) -> None:
     with talk() as t:
         t.begin()
         t.samples(100)
-        t.send(hello("flash", 1))
+        t.send(hello(role, 1))
         assert t.until(lambda m: isinstance(m, Fault))[-1].text == "a case is running: it must end first"
         assert t.samples(500)[-1].end_index >= 500
+
+
+def test_an_idle_board_says_who_it_is_and_leaves_when_it_is_to_be_flashed() -> None:
     with talk() as t:
-        t.send(hello("flash", 1))
-        heard = t.until(lambda m: isinstance(m, Reply))
+        t.send(hello("check", 1))
+        heard = t.until(lambda m: isinstance(m, Description))
         assert isinstance(heard[0], Hello)
-        assert heard[1].refusal.startswith("pico ")
+        assert identity.read(heard[-1].source) is not None
+        t.send(hello("flash", 1))
+        assert t.until(lambda m: isinstance(m, Description))[-1].source == heard[-1].source
         assert t.board.process.wait(WITHIN_S) == 64  # it resets itself
+        assert t.board.stays()

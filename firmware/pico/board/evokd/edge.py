@@ -10,7 +10,7 @@ import time
 
 import machine
 
-from evokd import converter, limits, pins, programs
+from evokd import converter, limits, pins, programs, selftest
 from evokd.acquisition import Acquisition
 from evokd.arbiter import ARMED_UNTIL, FIRED, INDEX, LOCK_UNTIL, LOCKS, OWNER, PLAN, UNFIRED, hush
 from evokd.faults import Refused
@@ -54,6 +54,8 @@ IDLE_MS = 1
 COMMANDS = (StimPlan, StimStop, StimArm, StimLimits, Lockout)
 LEADS = (ImpedanceStart, ImpedanceStop, LeadWatch)
 HOST_LOCKS = (2, 4)
+LEAVE_MS = 100
+"""The last words need so long to the host."""
 STAY = "/stay"
 """A file by which `main.py` knows that the prompt is wanted."""
 
@@ -163,8 +165,8 @@ class Edge:
 
     def _greet(self, peer):
         """Begin anew: a second host follows the first one without any other sign."""
-        if peer.role == "flash":
-            self._leave(peer)
+        if peer.role in ("check", "flash"):
+            self._tell_who(peer.role == "flash")
             return
         if self._started:
             self._started = False
@@ -175,17 +177,19 @@ class Edge:
         if refusal:
             self._say(Fault("version", refusal, 1))
 
-    def _leave(self, peer):
-        """Somebody wants to put another image here: not while samples are taken for a host that is there."""
+    def _tell_who(self, leave):
+        """Who asks what runs here, or wants to put another image here: not while a case runs."""
         if self._running and self._listening:
             self._say(Fault("busy", "a case is running: it must end first", 0))
             return
-        self._end()
         self._say(Hello(VERSION, TABLE, self._boot, "edge"))
-        self._say(Reply(0, self._identity))
-        self._flush_all()
-        open(STAY, "w").close()
-        machine.reset()
+        self._say(Description(self._identity, 0, (), (), (), 0, 0))
+        if leave:
+            self._end()
+            self._flush_all()
+            time.sleep_ms(LEAVE_MS)
+            open(STAY, "w").close()
+            machine.reset()
 
     def _flush_all(self):
         while self._said or not self._port.idle():
@@ -349,21 +353,35 @@ def _boot():
     return int.from_bytes(os.urandom(8), "little") | 1
 
 
-def name(image):
-    """Who we are, as the host shows it."""
+def told():
+    """(version, image) of the set that runs, as its manifest says."""
+    import json
+
+    try:
+        with open(sys.path[0] + "/manifest.json") as file:
+            manifest = json.load(file)
+        return manifest["version"], manifest["image"][:16]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "unknown", "0" * 16
+
+
+def name():
+    """Who we are, as `firmware.pico.identity` reads it: chip and serial number, version, image, self test."""
     import binascii
 
     serial = str(binascii.hexlify(machine.unique_id()), "utf-8")
-    version = ".".join([str(n) for n in sys.implementation.version[:3]])
-    return "pico %s, MicroPython %s, image %s" % (serial, version, image)
+    chips = [chip for chip in ("RP2040", "RP2350") if chip in sys.implementation._machine]
+    version, image = told()
+    board = (chips[0] if chips else "unknown") + " " + serial
+    return "pico %s; evokd %s; image %s; %s" % (board, version, image, selftest.run())
 
 
-def main(image="unknown"):
+def main():
     """Serve hosts for ever; the watchdog resets a board whose rounds do not come round."""
     for pin in range(pins.LINE, pins.LINE + pins.MOST_LINES):
         machine.Pin(pin, machine.Pin.OUT, value=0)
     port = Port()
-    edge = Edge(port, name(image))
+    edge = Edge(port, name())
     watchdog = machine.WDT(timeout=WATCHDOG_MS)
     while True:
         watchdog.feed()

@@ -1,10 +1,12 @@
-"""Starts the board's program on the modelled board: run.py SHIM BOARD IMAGE. Each look at the edges lets the
+"""Starts the board's program on the modelled board: run.py SHIM BOARD. Each look at the edges lets the
 board go on for a while."""
 
 import sys
 
-_, shim, board, image = sys.argv
-sys.path[:] = [shim, board]
+_, shim, board = sys.argv
+sys.path[:] = [board, shim]
+
+import os
 
 import rp2
 from evokd import acquisition, edge
@@ -32,4 +34,5 @@ def _watch(self):
 
 acquisition.Acquisition.__init__ = _begin
 acquisition.Acquisition.watch = _watch
-edge.main(image)
+edge.STAY = os.getenv("EVOKD_BOARD_ROOT") + edge.STAY
+edge.main()

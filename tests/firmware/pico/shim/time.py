@@ -18,3 +18,7 @@ def ticks_ms():
 
 def ticks_diff(a, b):
     return (a - b + 0x20000000 & 0x3FFFFFFF) - 0x20000000
+
+
+def sleep_ms(ms):
+    sleep_us(1000 * ms)
