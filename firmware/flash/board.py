@@ -133,7 +133,10 @@ def answer(port: serial.SerialBase, role: str, starting: bool = False) -> Runnin
             if not starting and (running := talk.meet(role)) is not None:
                 return running
     got = f"{talk.bytes} bytes that are neither MicroPython's nor evokd's" if talk.bytes else "no answer"
-    raise LinkError(f"{port.name}: {got}; plug the board in with BOOTSEL held down and give --interpreter")
+    raise LinkError(
+        f"{port.name}: {got}; plug the board in again, "
+        "or, for one without MicroPython, with BOOTSEL held down and give --interpreter"
+    )
 
 
 class Talk:

@@ -27,6 +27,7 @@ from hw.link import check_hello
 RESTART = "import time, machine\ntime.sleep_ms(100)\nmachine.reset()"
 Say = Callable[[str, str], None]
 Progress = Callable[[str, int, int], None]
+Asked = Callable[[Port, serial.SerialBase], Running | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,8 @@ class Course:
     @contextlib.contextmanager
     def _back_at_repl(self, place: Port) -> Iterator[tuple[Port, serial.SerialBase]]:
         """The board at its prompt, after its firmware was told to leave. Raises LinkError, PortError."""
-        with board.reopened(self._machine, place) as (back, port):
-            if board.answer(port, board.CHECK) is not None:
+        with self._back(place, lambda _place, port: board.answer(port, board.CHECK)) as (back, port, running):
+            if running is not None:
                 raise LinkError(
                     f"{back.device}: the firmware does not leave for the REPL; "
                     "erase the flash (BOOTSEL and a flash_nuke.uf2) and repeat the command"
@@ -166,7 +167,7 @@ class Course:
 
     def _keep(self, place: Port, slot: str, kept: bool) -> None:
         """Meet the set on the link; unless it is the one to run make it so and meet it again. EdgeError."""
-        with self._started(place) as (place, port, running):
+        with self._back(place, self._met) as (place, port, running):
             self._judge(place, running, "started" if kept else "on trial")
             if kept:
                 return
@@ -180,21 +181,31 @@ class Course:
             repl.run_away(RESTART, "restarting it")
             board.until_gone(port)
         self._say("kept", f"slot {slot} is what the board starts from now on")
-        with self._started(place) as (place, _, running):
+        with self._back(place, self._met) as (place, _, running):
             self._judge(place, running, "started")
 
     @contextlib.contextmanager
-    def _started(self, place: Port) -> Iterator[tuple[Port, serial.SerialBase, Running | None]]:
-        """Where a board that was told to restart is, and what answers there. Raises LinkError, PortError."""
+    def _back(self, place: Port, asked: Asked) -> Iterator[tuple[Port, serial.SerialBase, Running | None]]:
+        """Where a board is that was told to restart, and what answers there. Raises LinkError, PortError."""
         with contextlib.ExitStack() as stack:
             back, port = stack.enter_context(board.reopened(self._machine, place))
             try:
-                running = board.answer(port, board.CHECK, starting=True)
+                running = asked(back, port)
             except board.LostError:  # it was slow to leave, and does so only now
                 stack.close()
                 back, port = stack.enter_context(board.reopened(self._machine, place))
-                running = board.answer(port, board.CHECK, starting=True)
+                running = asked(back, port)
             yield back, port, running
+
+    def _met(self, place: Port, port: serial.SerialBase) -> Running | None:
+        """What answers on a board that was just started, None for the REPL. Raises LinkError for nothing."""
+        try:
+            return board.answer(port, board.CHECK, starting=True)
+        except LinkError:
+            raise LinkError(
+                f"{place.device}: the new set does not answer; plug the board in again, "
+                "which starts what it had before; report this"
+            ) from None
 
     def _judge(self, place: Port, running: Running | None, topic: str) -> None:
         """The set answers as what it is. Raises LinkError when it does not, or another one does."""

@@ -18,6 +18,8 @@ from firmware.pico import image
 from tests.support.pico_board import PicoBoard
 from tests.support.pico_set import pico_set
 
+pytest.importorskip("micropython_run", reason="MicroPython's unix port comes for x86-64 Linux only")
+
 Said = list[tuple[str, str]]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import serial
 
 from firmware.errors import ConfigError, EdgeError, LinkError, PortError
 from firmware.flash import board
@@ -127,7 +128,7 @@ def test_a_set_that_hangs_is_gone_with_the_next_power_up(
     hangs = "import sys\ndef main():\n while True: sys.stdin.buffer.read(1)\n"
     monkeypatch.setattr(board, "ASKED_STARTING", 1)
     monkeypatch.setattr(board, "LINK_S", 0.3)
-    with pytest.raises(LinkError, match="no answer; plug the board in"):
+    with pytest.raises(LinkError, match="the new set does not answer; plug the board in again, which starts"):
         flash(with_one, pico_set("hangs", edge=hangs))
     assert with_one.boots() == "one"
 
@@ -247,3 +248,20 @@ def test_what_the_board_keeps_wrongly_is_seen_and_not_started(
     with pytest.raises(PortError, match=f"{why}; repeat the command"):
         flash(with_one, TWO)
     assert with_one.boots() == "one"
+
+
+def test_a_board_that_is_gone_before_its_answer_is_read_is_waited_for(
+    with_one: PicoBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, lost = board.answer, []
+
+    def answer(port: serial.SerialBase, role: str, starting: bool = False) -> board.Running | None:
+        told = right(port, role, starting)
+        if (role, starting) not in lost and (role == board.FLASH or starting):
+            lost.append((role, starting))
+            raise board.LostError("gone")
+        return told
+
+    monkeypatch.setattr(board, "answer", answer)
+    flash(with_one, TWO)
+    assert len(lost) == 3 and with_one.boots() == "two"

@@ -78,7 +78,7 @@ def test_a_board_is_known_again_by_its_serial_number(tmp_path: Path) -> None:
 
 
 OTHERS = {
-    "silence": (lambda heard: b"", "no answer; plug the board in with BOOTSEL held down"),
+    "silence": (lambda heard: b"", "no answer; plug the board in again, or, for one without MicroPython"),
     "garbage": (lambda heard: b"\x80\x00garbage", r"\d+ bytes that are neither MicroPython's nor evokd's"),
     "an echo": (lambda heard: heard, r"\d+ bytes that are neither MicroPython's nor evokd's"),
 }
