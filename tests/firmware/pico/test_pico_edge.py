@@ -21,6 +21,7 @@ from hw.link import (
     Block,
     Description,
     Fault,
+    Heartbeat,
     Hello,
     ImpedanceStart,
     LeadWatch,
@@ -472,12 +473,16 @@ def test_time_is_the_boards_own_crystal_and_the_oscillators_error_is_told() -> N
 
 
 def test_the_state_of_the_arbiter_is_told_when_it_changes() -> None:
-    with talk() as t:
+    ticks = [0]
+    with talk(ramp_model(rate_ticks=lambda: ticks[0])) as t:
         t.begin()
         t.ask(*armed(plan(1, period=400, phase=300)))
-        t.samples(1500)
-        states = of(StimState, t.heard)
-        assert states[-1].locks == 0
+        ticks[0] = 150  # within the silence that ends stimulation
+        t.send(Heartbeat(0))
+        t.samples(700)
+        ticks[0] = 300
+        said = t.until(lambda m: isinstance(m, StimState) and m.fired)[-1]
+        assert (said.plans, said.armed, said.locks) == ((1.0,), (1.0,), 0)
         t.send(Lockout(3, LOCK_ELECTROSURGERY, 1))
         assert t.until(lambda m: isinstance(m, StimState) and m.locks == LOCK_ELECTROSURGERY)
 
