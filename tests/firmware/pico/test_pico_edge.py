@@ -465,11 +465,11 @@ def test_time_is_the_boards_own_crystal_and_the_oscillators_error_is_told() -> N
         assert last.ppm == pytest.approx(4000.0 - 30.0, abs=0.5)
         true_ns = 1e9 / 16000 / 1.004 * (1 + 30e-6)
         assert last.ns_per_sample == pytest.approx(true_ns, rel=1e-7)
-        blocks = of(Block, t.heard)
-        for b in blocks:
+        for b in of(Block, t.heard):
             end = b.first_index + len(b.bits) - 1
-            off = b.t_ns - last.t_ns - (end - last.index) * true_ns
-            assert abs(off) < 200
+            off_ns = b.t_ns - last.t_ns - (end - last.index) * true_ns
+            # Until the period is known, an edge whose stamp is no longer kept is placed by the nominal one.
+            assert abs(off_ns) < 200 or (b.t_ns < reports[0].t_ns and abs(off_ns) < 2_000_000)
 
 
 def test_the_state_of_the_arbiter_is_told_when_it_changes() -> None:

@@ -26,6 +26,7 @@ class Clock:
         self._tick_ns = programs.STAMP_CYCLES * 1000000000
         self._stamp = self._index = None
         self._counts = 0
+        self._fine = (1000000000 << FINE) // rate_hz
         self._every = max(1, rate_hz * EVERY_MS // 1000)
         self._knots = []
         self._errors = []
@@ -41,7 +42,7 @@ class Clock:
         if self._index is None:
             return 0
         if stamp is None:
-            return self._ns() - (self._index - index) * 1000000000 // self._rate_hz
+            return self._ns() - ((self._index - index) * self._fine >> FINE)
         return (self._counts - (stamp - self._stamp & WORD)) * self._tick_ns // self._clock_hz
 
     def _ns(self):
@@ -54,7 +55,7 @@ class Clock:
         index, t_ns = self._index, self._ns()
         if self._knots:
             before, before_ns = self._knots[-1]
-            fine = (t_ns - before_ns << FINE) // (index - before)
+            self._fine = (t_ns - before_ns << FINE) // (index - before)
             if len(self._knots) > 1:
                 self._errors = self._errors[1 - KNOTS :] + [self._off(index, t_ns)]
         self._knots = self._knots[1 - KNOTS :] + [(index, t_ns)]
@@ -63,7 +64,7 @@ class Clock:
         return Timebase(
             index=index,
             t_ns=t_ns,
-            ns_per_sample=(fine, FINE),
+            ns_per_sample=(self._fine, FINE),
             ppm=self._ppm(self._knots[0], self._knots[-1]) / 1000,
             wander_ppm=self._wander(),
             residual_ns=self._residual(),
