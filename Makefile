@@ -10,7 +10,7 @@ TEST_ARGS ?= -n auto --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts bench evidence modalities faults fuzz pictures format clean
+.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts bench evidence modalities faults fuzz pictures format clean pico
 
 setup: .venv/.ready-dev
 
@@ -87,6 +87,11 @@ modalities: .venv/.ready-dev
 # The stimulus campaign whole: sequences and faults by the hundred thousand, a million pulses (about 20 minutes).
 faults: .venv/.ready-dev
 	$(BIN)/python -m tests.stimuli --rig $(FAULTS_ARGS)
+
+# A million frames through the coprocessor's firmware, its serial port and the intake, the cable harmed and pulled
+# (half a minute).
+pico: .venv/.ready-dev
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.pico $(PICO_ARGS)
 
 # A million control messages and a hundred thousand link frames of any kind (about two minutes).
 fuzz: .venv/.ready-dev
