@@ -66,7 +66,7 @@ lint: .venv/.ready-dev
 flash: .venv/.ready
 	@$(BIN)/evokd flash $(if $(PORT),--port $(PORT)) $(FLASH_ARGS)
 
-# Power fails at every write to the flash and at hundreds of bytes on the way to it (about 6 minutes).
+# Power fails at every write to the flash and at hundreds of bytes on the way to it (about 10 minutes).
 flash-cuts: .venv/.ready-dev
 	$(BIN)/python -m tests.flash $(FLASH_CUTS_ARGS)
 

@@ -15,7 +15,7 @@ from tests.support.pico_flash import flash
 
 def main() -> int:
     p = argparse.ArgumentParser(prog="python -m tests.flash")
-    p.add_argument("--n", type=int, default=150, help="cut points of each kind and start")
+    p.add_argument("--n", type=int, default=120, help="cut points of each kind and start")
     p.add_argument("--seed", type=int, default=1)
     args = p.parse_args()
     board.PROMPT_S, board.BACK_S = 0.1, 1.0
