@@ -29,6 +29,8 @@ NAMES = (
     "codec",
     "wire",
     "programs",
+    "reader",
+    "stimulator",
 )
 AHEAD_MS = 20
 
@@ -41,6 +43,10 @@ def board_modules() -> SimpleNamespace:
     viper = SimpleNamespace(viper=lambda f: f, const=lambda x: x)
     sys.modules.setdefault("micropython", viper)  # type: ignore[arg-type]
     sys.modules.setdefault("rp2", pio_assembler)
+    for name in ("machine", "uctypes"):  # what drives pins is looked at with fakes
+        sys.modules.setdefault(name, SimpleNamespace(Pin=lambda number: number))  # type: ignore[arg-type]
+    for name in ("machine", "uctypes"):  # what drives pins is looked at with fakes
+        sys.modules.setdefault(name, SimpleNamespace(Pin=lambda number: number))  # type: ignore[arg-type]
     for name in ("ptr8", "ptr16", "ptr32"):
         __builtins__.setdefault(name, bytes)  # type: ignore[attr-defined]
     sys.path.insert(0, str(folder))

@@ -204,6 +204,8 @@ def test_a_configuration_that_cannot_be_is_refused_in_one_line(job: dict[str, An
         (ChipFault(FaultKind.DOUT_OPEN), "got 0xFF: likely cause the data line floats high"),
         (ChipFault(FaultKind.BITS_SHIFTED, value=1), "wrong SPI mode"),
         (ChipFault(FaultKind.REGISTER_STUCK, address=5, channel=4, value=1), "in CH1SET"),
+        (ChipFault(FaultKind.REGISTER_STUCK, address=2, channel=4, value=1), "CONFIG2 after RESET, got 0xD0"),
+        (ChipFault(FaultKind.REGISTER_STUCK, address=3, channel=7, value=0), "in CONFIG3, got 0x6"),
         (ChipFault(FaultKind.DIN_OPEN), "chip 1: expected 0x3E in ID"),
     ],
 )
@@ -285,16 +287,21 @@ def test_what_a_host_does_not_take_is_a_gap_named_overflow() -> None:
     model = ramp_model()
     with talk(model) as t:
         t.begin()
-        first = t.samples(400)
+        t.samples(400)
+        t.ask(*armed(plan(period=400, phase=300)))
         model.patient = False
         model.grant(4000)  # a second, of which the board holds a quarter
         model.until_granted()
         model.patient = True
-        blocks = first + t.samples(6000)
+        t.samples(6000)
+        blocks = [heard_block(m) for m in t.heard if isinstance(m, Block)]
         gaps = [gap for b in blocks for gap in b.gaps]
         assert tiles(blocks, 0)
         assert {gap.reason for gap in gaps} == {"overflow"}
         assert 0 < sum(gap.length for gap in gaps) < 4000
+        # What fired meanwhile cannot be proven, and is no fault.
+        assert of(Fault, t.heard) == []
+        assert NOT_SEEN in {s.seen for s in of(Stimulus, t.heard)}
 
 
 def test_a_second_host_goes_on_where_the_first_one_was_and_finds_nothing_armed() -> None:
@@ -339,7 +346,8 @@ def test_a_host_of_another_version_is_told_and_nothing_it_says_is_believed() -> 
         assert heard[0].version == link.VERSION
         assert heard[-1].code == "version"
         assert heard[-1].text.startswith("peer speaks link version 3, this side 2")
-        t.send(configure(JOB), Start(0))
+        t.send(configure(JOB), Start(0), hello("host", 3))
+        assert not of(Description, t.until(lambda m: isinstance(m, Hello)))
         assert t.begin().rate_hz == 4000.0
 
 
@@ -426,6 +434,10 @@ def test_what_locks_and_what_the_case_tightens_holds_here_too() -> None:
         ]
         assert t.ask(*armed(shot(1))) == ["", "electrosurgery is on; wait until that has ended"]
         assert t.ask(Lockout(4, LOCK_ELECTROSURGERY, 0)) == [""]
+        assert t.ask(StimArm(9, 1, 121_000), StimArm(9, ALL_PLANS, 10)) == [
+            "armed for 30.25 s is not within the limit of 30 s",
+            "plan 65535 stands for all plans; give it another number",
+        ]
         figures = [0.0] * 14
         tight = link_limits(0)
         tight[6 + 0] = 10.0  # stimuli a second

@@ -229,3 +229,38 @@ def test_all_plans_stop_at_once(box: PicoLooped) -> None:
     before = len([i for line in range(1, 5) for i in box.rises(line)])
     box.run(2500)
     assert len([i for line in range(1, 5) for i in box.rises(line)]) == before
+
+
+def test_an_edge_at_its_own_sample_or_too_late_proves_no_pulse(box: PicoLooped) -> None:
+    for seen, code in ((560, "unexpected"), (565, "unexpected")):
+        box = PicoLooped().run(1)
+        box.sequencer.start(plan(period=400, phase=160))
+        box.run(550)
+        pulses = box.sequencer.pulses
+        pulses.see(seen, 1)  # samples are looked at some at a time
+        box.sequencer.collect()
+        assert [c for c, _ in box.faults] == [code]
+
+
+def test_a_pulse_that_is_under_way_when_samples_come_again_is_nobodys_surprise(box: PicoLooped) -> None:
+    box.sequencer.start(plan(period=400, phase=160, hold=30))
+    box.run(555)
+    box.lose(20)
+    box.run(1300)
+    assert box.faults == []
+    assert box.rises() == [160, 560, 960]
+
+
+def test_a_stimulus_of_the_same_plan_waits_for_the_rest_of_the_machine_too() -> None:
+    """Else its strobe would fall into the rest, and the next one would fire it."""
+    box = PicoLooped(500.0).run(1)
+    box.sequencer.start(shot(1, hold=2, trains=2, gap=9))
+    box.run(10)
+    box.sequencer.start(shot(1, line=2, hold=2))
+    box.run(27)
+    box.sequencer.start(plan(1, period=80, hold=2))
+    box.run(300)
+    assert box.faults == []
+    rises = sorted(i for line in (1, 2) for i in box.rises(line))
+    assert rises == sorted(p.commanded for p in box.proofs)
+    assert {p.line for p in box.proofs if p.commanded in box.rises(2)} <= {2}

@@ -191,6 +191,7 @@ class Pulses:
                 self._answer(flight, ACCEPTED)
             self._tell(flight, -1)
             self._over(flight)
+            self.shown[flight.line] = flight  # it may be high when samples come again
 
     def go_blind(self, code, index):
         """Nothing can be proven any more: end all plans; said once until a sample comes in."""
