@@ -90,6 +90,7 @@ class PicoModel:
         self.reading = False
         self.stuck = 0
         self.patient = True
+        self.at_once = 0  # so many samples between two looks, when the interpreter is to be that late
         self.strays: dict[int, int] = {}
         self.cut: set[int] = set()
 
@@ -204,7 +205,7 @@ class PicoModel:
             n = (
                 0
                 if full or not self.reading
-                else int(min(self.granted, max(1, MOST_AT_ONCE_S * self.board.rate_hz)))
+                else int(min(self.granted, self.at_once or max(1, MOST_AT_ONCE_S * self.board.rate_hz)))
             )
             self.granted -= n
         rows: list[list[bytes]] = [[] for _ in self.board.chips]

@@ -284,6 +284,7 @@ def test_a_host_that_lets_the_board_wait_before_it_starts_is_no_fault() -> None:
 
 
 def test_what_a_host_does_not_take_is_a_gap_named_overflow() -> None:
+    """The board goes on to look at its samples: what fires meanwhile is proven."""
     model = ramp_model()
     with talk(model) as t:
         t.begin()
@@ -296,12 +297,33 @@ def test_what_a_host_does_not_take_is_a_gap_named_overflow() -> None:
         t.samples(6000)
         blocks = [heard_block(m) for m in t.heard if isinstance(m, Block)]
         gaps = [gap for b in blocks for gap in b.gaps]
-        assert tiles(blocks, 0)
+        assert tiles(blocks, 0), [(b.first_index, b.end_index, b.gaps) for b in blocks if b.gaps]
         assert {gap.reason for gap in gaps} == {"overflow"}
         assert 0 < sum(gap.length for gap in gaps) < 4000
-        # What fired meanwhile cannot be proven, and is no fault.
         assert of(Fault, t.heard) == []
-        assert NOT_SEEN in {s.seen for s in of(Stimulus, t.heard)}
+        assert all(s.seen == s.commanded + 1 for s in of(Stimulus, t.heard))
+        assert len(of(Stimulus, t.heard)) >= 12
+
+
+def test_an_interpreter_that_is_away_too_long_loses_samples_with_a_name_and_proves_nothing_of_them() -> None:
+    model = ramp_model()
+    with talk(model) as t:
+        t.begin()
+        t.ask(*armed(plan(period=400, phase=300)))
+        t.samples(540)  # and 144 more: the pulse of 700 has been handed over
+        model.until_granted()
+        model.at_once = 1500
+        model.grant(1500)
+        model.until_granted()
+        model.at_once = 0
+        t.samples(4000)
+        blocks = [heard_block(m) for m in t.heard if isinstance(m, Block)]
+        assert tiles(blocks, 0)
+        assert {gap.reason for b in blocks for gap in b.gaps} == {"overflow"}
+        assert of(Fault, t.heard) == []
+        proofs = {s.commanded: s.seen for s in of(Stimulus, t.heard)}
+        assert (proofs[300], proofs[700]) == (301, NOT_SEEN)
+        assert proofs[max(proofs)] == max(proofs) + 1
 
 
 def test_a_second_host_goes_on_where_the_first_one_was_and_finds_nothing_armed() -> None:
