@@ -61,6 +61,7 @@ class Talk:
         self.board, self.model = board, board.model
         self.link = EdgeLink(f"serial:{board.path}", beats=False)
         self.heard: list[Message] = []
+        self._left: list[Message] = []
         self.rate_hz = self.granted = 0
 
     def begin(self, job: dict[str, Any] = JOB) -> Description:
@@ -78,14 +79,16 @@ class Talk:
         """Everything up to the message that is the `last`."""
         heard: list[Message] = []
         while not (heard and last(heard[-1])):
-            received: list[Message] = []
+            received, self._left = self._left, []
             for _ in range(PIECES):  # a piece of a frame may have come
-                if received := self.link.receive(WITHIN_S / PIECES):
+                if received:
                     break
+                received = self.link.receive(WITHIN_S / PIECES)
             assert received, f"nothing comes; {self.board.crash}"
-            for message in received:
+            for k, message in enumerate(received, 1):
                 heard.append(message)
                 if last(message):
+                    self._left = received[k:]
                     break
         self.heard += heard
         return heard
