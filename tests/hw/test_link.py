@@ -17,6 +17,7 @@ from hw.link import (
     Configure,
     Description,
     Ended,
+    Excite,
     Excited,
     Fault,
     Heartbeat,
@@ -57,12 +58,12 @@ BLOCK = Block(
     gaps=(Gap(990, 8, "missed"), Gap(998, 2, "torn")),
 )
 
-# Frames 0 to 23 of a sender, made with struct and zlib.crc32 alone. To change one is to change VERSION.
-TABLE_V2 = 0x358A69A1
+# Frames 0 to 24 of a sender, made with struct and zlib.crc32 alone. To change one is to change VERSION.
+TABLE_V3 = 0xEB96DE93
 GOLDEN: list[tuple[Message, str]] = [
     (
-        Hello(2, TABLE_V2, 0x0123456789ABCDEF, "host"),
-        "020101010102020ea1698a35efcdab89674523010409686f73744839b3da00",
+        Hello(3, TABLE_V3, 0x0123456789ABCDEF, "host"),
+        "020101010102030e93de96ebefcdab89674523010409686f73742b70610600",
     ),
     (
         Configure(
@@ -83,8 +84,8 @@ GOLDEN: list[tuple[Message, str]] = [
     ),
     (
         Description("simulated", 4000.0, ("CP3", "Fpz"), (0.5, 0.25), (0.0, -1.0), -0.5, 4),
-        "030302010102090a73696d756c61746564010101010540af4002020305435033030546707a0201010101010103e03f0101010101"
-        "04d03f02010101010101010101010101010103f0bf010101010108e0bf047904fee200",
+        "030302010102090a73696d756c61746564010101010540af4002020305435033030546707a0201010101010103e03f01010101"
+        "0104d03f02010101010101010101010101010103f0bf010101010105e0bf0401010507faca9b00",
     ),
     (Start(7), "03040301010207010105f87abda800"),
     (
@@ -200,6 +201,10 @@ GOLDEN: list[tuple[Message, str]] = [
         "0103400101010101010104f03f0101010101010594c14002010101010101031c4001010101010101020209666666666666064001"
         "010101010101020201010101010103e03f0101010101010105f4b67cd800",
     ),
+    (
+        Excite(9, 6, 31.25, 0x81, 0, 1),
+        "03191801010209010102060101010101010105403f40810101010101010601769a353000",
+    ),
 ]
 
 
@@ -210,7 +215,7 @@ def test_golden_bytes_of_one_frame_of_each_message() -> None:
         assert sender.frame(message).hex() == golden, type(message).__name__
         assert receiver.feed(bytes.fromhex(golden)) == [message]
     assert (receiver.frames, receiver.bad_frames, receiver.lost_frames) == (len(GOLDEN), 0, 0)
-    assert link.TABLE == TABLE_V2
+    assert link.TABLE == TABLE_V3
 
 
 def test_a_frame_is_what_the_first_lines_of_the_module_say() -> None:
@@ -360,7 +365,7 @@ def test_another_versions_hello_is_read_only_for_its_version(extra: bytes) -> No
     (peer,) = receiver.feed(other_version(extra))
     assert peer == Hello(link.VERSION + 1, 0, 0, "peer")
     assert receiver.bad_frames == 0
-    assert check_hello(peer) == "peer speaks link version 3, this side 2; update the older one"
+    assert check_hello(peer) == "peer speaks link version 4, this side 3; update the older one"
 
 
 def test_our_own_hello_is_welcome_and_another_table_is_not() -> None:

@@ -5,6 +5,7 @@ takes the time of every edge, and its count of transfers is the edge count: the 
 whether frames were read or not. Sources: RP2040 datasheet 2.5 (DMA), 3.2 (PIO).
 """
 
+import time
 from array import array
 
 import machine
@@ -12,6 +13,7 @@ import rp2
 import uctypes
 
 from evokd import pins, programs
+from evokd.faults import Refused
 
 SLOTS = 32
 """Buffers of a ring, a power of two: their addresses stand in a table that the DMA goes round."""
@@ -24,6 +26,10 @@ RX_FIFO, CHANNEL_BYTES, WRITE_TRIGGER, COUNT_TRIGGER = 0x20, 0x40, 0x2C, 0x1C
 BLOCK_BYTES, REQUESTS, RX_REQUEST = 0x100000, 8, 4
 """From one PIO block to the next: its registers, its request lines; the first of those for receiving."""
 MACHINES = 4
+SET, CLEAR = 0x2000, 0x3000
+"""Aliases of a block's registers, the first of which enables: bits written there are set or cleared."""
+PAUSE_TRIES = 50
+EDGE_MS = 20
 
 
 def _aligned(size):
@@ -71,6 +77,13 @@ class Reader:
         self._machines.append(stamp)
         self._stamps = self._time_ring()
         self._edges = 0
+        self._readers = (1 << chips) - 1 << numbers["reader"]
+        bits = 8 * frame_bytes
+        self._read_us = programs.read_cycles(self.clock_hz, bits, rdata) * 1000000 // self.clock_hz + 2
+        self._select = machine.Pin(pins.SELECT)
+        self._frames = 0
+        self.missed = 0
+        """Edges whose frames were never read: an index is by so much more than its place in the rings."""
 
     def _ring(self, k):
         """Buffers of one converter, and the two channels that fill them in turn."""
@@ -153,3 +166,59 @@ class Reader:
             return None
         at = 4 * (index % STAMPS)
         return int.from_bytes(self._stamps[at : at + 4], "little")
+
+    def pause(self):
+        """Stop between two frames; the index of the first edge whose frame is not read. Refused when no edge
+        comes, or the machines cannot be stopped. Edges go on being counted and stamped."""
+        edges = self._stop()
+        self._frames = edges - self.missed
+        if self._frames % self.rows != self._row():
+            machine.mem32[PIO0_BASE + SET] = self._readers
+            raise Refused("fault", "frames and data-ready edges disagree; look for noise on data-ready")
+        return edges
+
+    def resume(self):
+        """Have the pins back and read on; the index of the first edge whose frame is read. Refused as
+        above."""
+        for pin in [pins.SCLK, pins.DIN] + [pins.SELECT + k for k in range(self.chips)]:
+            machine.Pin(pin, machine.Pin.ALT, alt=pins.PIO0_FUNCTION)
+        for sm in self._machines[: self.chips]:
+            sm.restart()
+        for _ in range(PAUSE_TRIES):
+            edges = self._edge()
+            machine.mem32[PIO0_BASE + SET] = self._readers
+            if self.edges() == edges:  # else nobody can tell whether that edge's frame is read
+                self.missed = edges - self._frames
+                return edges
+            self._stop()
+            self._frames += (self._row() - self._frames) % self.rows
+        raise self._restless()
+
+    def _stop(self):
+        """Stop all readers at once, after the frame of an edge and before the next; how many edges there
+        were."""
+        for _ in range(PAUSE_TRIES):
+            edges = self._edge()
+            time.sleep_us(self._read_us)
+            machine.mem32[PIO0_BASE + CLEAR] = self._readers
+            if self._select() and self.edges() == edges:
+                return edges
+            machine.mem32[PIO0_BASE + SET] = self._readers
+        raise self._restless()
+
+    def _restless(self):
+        return Refused("fault", "the readers cannot be stopped between two frames; lower the rate")
+
+    def _edge(self):
+        """Wait for the next edge; how many there were. Refused when none comes."""
+        edges, began_ms = self.edges(), time.ticks_ms()
+        while self.edges() == edges:
+            if time.ticks_diff(time.ticks_ms(), began_ms) > EDGE_MS:
+                raise Refused("fault", "no samples are coming in")
+        return self.edges()
+
+    def _row(self):
+        """The row of a buffer that is next, by the bytes that the slowest converter still lacks."""
+        size = self.rows * self.frame_bytes
+        left = max([channel.count for channel in self._begin[: self.chips]])
+        return (size - left) % size // self.frame_bytes

@@ -7,7 +7,7 @@ _, shim, board, image = sys.argv
 sys.path[:] = [shim, board]
 
 import rp2
-from evokd import acquisition, edge
+from evokd import acquisition, edge, reader
 from evokd import programs
 from evokd.reader import SLOTS
 
@@ -30,6 +30,13 @@ def _watch(self):
     _watched(self)
 
 
+def _edge(self):
+    """In the model reading may stop between any two looks."""
+    rp2.run()
+    return self.edges()
+
+
+reader.Reader._edge = _edge
 acquisition.Acquisition.__init__ = _begin
 acquisition.Acquisition.watch = _watch
 edge.main(image)
