@@ -12,7 +12,7 @@ from firmware.errors import ConfigError, EdgeError
 from firmware.front_end import FrontEnd, FrontEndInfo
 from firmware.ports import Clock
 from hw.chips import Family
-from hw.lead_off import EXCITATION, excitation_registers
+from hw.lead_off import EXCITATION, Tone, excitation_registers
 from hw.registers import Address, Config4, Misc1
 from hw.registers_ads1298 import Ads1298Config4
 from hw.samples import SampleBlock
@@ -80,7 +80,11 @@ class Excitation:
                 self.shared_negative = Misc1.decode(registers[Address.MISC1]).srb1
         self._before = found
 
-    def drive(self, current_na: int, codes: tuple[int, ...], sense_p: int, sense_n: int) -> None:
+    def drive(self, current_na: int, tones: tuple[Tone, ...], sense_p: int, sense_n: int) -> None:
+        """Excite with a tone for each chip; see `excite`."""
+        self.excite(current_na, tuple(t.code for t in tones), sense_p, sense_n)
+
+    def excite(self, current_na: int, codes: tuple[int, ...], sense_p: int, sense_n: int) -> None:
         """Excite the leads of `sense_p` and `sense_n`, one bit per channel of the board.
 
         `codes`: LOFF.FLEAD_OFF for each chip. Raises ConfigError for a current that a part does not have,

@@ -189,7 +189,7 @@ class LeadMonitor:
             )
             self._sensed = (self._all, self._all if own else 0)
             excitation.compare(on=True)
-            excitation.drive(current_na, tuple(map(direct_code, self._info.chips)), *self._sensed)
+            excitation.excite(current_na, tuple(map(direct_code, self._info.chips)), *self._sensed)
         except EdgeError as error:
             try:
                 excitation.restore()

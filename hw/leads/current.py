@@ -7,6 +7,7 @@ cannot compute, the host asks it to (`hostd.lead_meter`), and learns later from 
 from typing import ClassVar, Protocol
 
 from hw.chips import ChipSpec
+from hw.lead_off import Tone
 from hw.samples import SampleBlock
 
 
@@ -51,9 +52,8 @@ class Current(Protocol):
         """Note what stands in the registers."""
         ...
 
-    def drive(self, current_na: int, codes: tuple[int, ...], sense_p: int, sense_n: int) -> None:
-        """Excite the leads of `sense_p` and `sense_n`, one bit per channel. `codes`: LOFF.FLEAD_OFF of each
-        chip."""
+    def drive(self, current_na: int, tones: tuple[Tone, ...], sense_p: int, sense_n: int) -> None:
+        """Excite the leads of `sense_p` and `sense_n`, one bit per channel; a tone for each chip."""
         ...
 
     def restore(self) -> None:

@@ -175,9 +175,8 @@ class ImpedanceRun:
     def _drive(self, job: _Job, side: Side, block: SampleBlock) -> None:
         """Excite what is active, and begin a window when that has settled."""
         sense = (job.active, 0) if side == "p" else (0, job.active)
-        codes = tuple(t.code for t in job.judge.tones)
         job.window = None
-        self._current.drive(job.command.current_na, codes, *sense)
+        self._current.drive(job.command.current_na, job.judge.tones, *sense)
         self._settle(job, block)
 
     def _settle(self, job: _Job, block: SampleBlock) -> None:
