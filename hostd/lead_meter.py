@@ -148,7 +148,7 @@ class LeadMeter:
             return True
         if isinstance(message, Excited) and message.command >= OWN:
             if message.end_index != NOT_SEEN and self._asked.wanted:
-                self._broken = "the edge has ended the current"
+                self._broken = self._broken or "the edge has ended the current"
             return True
         return False
 
@@ -172,7 +172,7 @@ class LeadMeter:
     def lost(self) -> None:
         """The link is gone, and with it every current; what waited was answered by whoever saw it break."""
         self._commands.clear()
-        self._broken = "the link broke"
+        self._broken = self._broken or "the link broke"
 
     def anew(self) -> None:
         """Another edge is heard from now on, whose samples do not count from the case's beginning."""
