@@ -18,6 +18,7 @@ from hw.link import (
     Excite,
     Excited,
     Fault,
+    Heartbeat,
     Reply,
     StimArm,
     StimState,
@@ -291,3 +292,56 @@ def test_a_converter_that_does_not_obey_is_told_and_left_without_current() -> No
         assert tiles(all_blocks(t), 0)
         assert of(Excited, t.heard) == []
         assert of(StimState, t.heard)[-1].locks == 0
+
+
+def test_registers_that_cannot_be_put_back_are_told_locked_and_tried_again() -> None:
+    ticks = [0]
+    model = ramp_model(rate_ticks=lambda: ticks[0])
+    with talk(model) as t:
+        t.begin()
+        t.samples(400)
+        before = registers(model)
+        flowing(t)
+        stuck = ChipFault(FaultKind.REGISTER_STUCK, address=Address.LOFF_SENSP, value=1)
+        model.board.apply(stuck)
+        (why,) = t.ask(NONE)
+        assert why.startswith("chip 1: expected")
+        fault = t.until(lambda m: isinstance(m, Fault))[-1]
+        assert isinstance(fault, Fault)
+        assert (fault.code, fault.fatal) == ("impedance", 0)
+        assert fault.text.startswith("the lead-off registers are not back, currents may flow; tried again: ")
+        assert [e.end_index for e in of(Excited, t.heard)] == [NOT_SEEN]
+        assert of(StimState, t.heard)[-1].locks == LOCK_IMPEDANCE
+        model.board.chips[0].trouble.register_stuck.clear()
+        paused = len(model.pauses)
+        t.samples(1500)
+        assert len(model.pauses) == paused, "not at once"
+        t.send(Heartbeat(0))
+        t.ask(StimArm(90, 1, 1))
+        ticks[0] = 150
+        t.ask(StimArm(91, 1, 1))
+        for later in range(300, 1400, 150):
+            ticks[0] = later
+            t.model.grant(100)
+            t.ask(StimArm(later, 1, 1))
+        ended = t.until(lambda m: isinstance(m, Excited))[-1]
+        assert isinstance(ended, Excited) and ended.end_index != NOT_SEEN
+        assert registers(model) == before
+        assert len(of(Fault, t.heard)) == 1
+
+
+def test_a_second_wish_goes_before_one_that_waits_for_a_pulse_to_be_proven() -> None:
+    with talk() as t:
+        t.begin()
+        t.ask(*armed(plan(period=400, phase=300)))
+        t.samples(640)
+        t.model.until_granted()
+        t.send(ON, NONE)
+        t.samples(1600)
+        told = {r.command: r.refusal for r in of(Reply, t.heard) if r.command in (ON.command, NONE.command)}
+        assert told in (
+            {ON.command: "another current was asked for before it began", NONE.command: ""},
+            {ON.command: "", NONE.command: ""},
+        )
+        assert of(StimState, t.heard)[-1].locks == 0
+        assert registers(t.model)[0][2:] == (0, 0)

@@ -5,6 +5,7 @@ back, read on. What falls into those milliseconds is a gap "missed". The host co
 gone the current ends. Registers, currents and who may have them are the box's own (evokd/registers.py).
 """
 
+import gc
 import time
 
 from evokd import registers as table
@@ -72,6 +73,7 @@ class Leads:
     def change(self):
         """Do what is wanted. Refused when reading does not go on."""
         order, self._order = self._order, None
+        gc.collect()  # now, and not between two edges
         try:
             at = self._reader.pause()
         except Refused as error:

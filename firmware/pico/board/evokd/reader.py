@@ -168,23 +168,23 @@ class Reader:
         return int.from_bytes(self._stamps[at : at + 4], "little")
 
     def pause(self):
-        """Stop between two frames; the index of the first edge whose frame is not read. Refused when no edge
-        comes, or the machines cannot be stopped. Edges go on being counted and stamped."""
-        edges = self._stop()
-        self._frames = edges - self.missed
-        if self._frames % self.rows != self._row():
-            machine.mem32[PIO0_BASE + SET] = self._readers
-            raise Refused("fault", "frames and data-ready edges disagree; look for noise on data-ready")
-        return edges
+        """Stop between two frames; the index behind the last one that is surely in its place. Refused when no
+        edge comes, or the machines cannot be stopped. Edges go on being counted and stamped."""
+        good = self._stop()
+        come = self.edges() - self.missed
+        self._frames = come - (come - self._row()) % self.rows
+        return min(good, self._frames + self.missed)
 
     def resume(self):
-        """Have the pins back and read on; the index of the first edge whose frame is read. Refused as
-        above."""
+        """Have the pins back and read on; the index of the first edge whose frame counts. Refused as above.
+
+        A machine that is stopped while it waits for data-ready would read at once, late: it begins anew.
+        """
         for pin in [pins.SCLK, pins.DIN] + [pins.SELECT + k for k in range(self.chips)]:
             machine.Pin(pin, machine.Pin.ALT, alt=pins.PIO0_FUNCTION)
-        for sm in self._machines[: self.chips]:
-            sm.restart()
         for _ in range(PAUSE_TRIES):
+            for sm in self._machines[: self.chips]:
+                sm.restart()
             edges = self._edge()
             machine.mem32[PIO0_BASE + SET] = self._readers
             if self.edges() == edges:  # else nobody can tell whether that edge's frame is read
@@ -195,13 +195,13 @@ class Reader:
         raise self._restless()
 
     def _stop(self):
-        """Stop all readers at once, after the frame of an edge and before the next; how many edges there
-        were."""
+        """Stop all readers at once while chip select is high; how many edges there were before. While it is
+        low a frame is under way, which is let go on."""
+        edges = self._edge()
         for _ in range(PAUSE_TRIES):
-            edges = self._edge()
             time.sleep_us(self._read_us)
             machine.mem32[PIO0_BASE + CLEAR] = self._readers
-            if self._select() and self.edges() == edges:
+            if self._select():
                 return edges
             machine.mem32[PIO0_BASE + SET] = self._readers
         raise self._restless()
