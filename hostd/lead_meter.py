@@ -65,11 +65,6 @@ class _Asked:
         self._tries, self._again_index = 0, 0
         self.shared_negative, self.phantom = shared_negative, False
 
-    @property
-    def wanted(self) -> bool:
-        """Whether a current was asked for last."""
-        return self._order.current_na > 0
-
     def refuse(self) -> str:
         """What the edge refuses it says itself."""
         return ""
@@ -88,10 +83,12 @@ class _Asked:
     def forget(self) -> None:
         """Another edge has registers of its own, without a current."""
 
-    def answered(self, reply: Reply) -> None:
-        """The edge has done, or refused, what was asked last; older answers are none."""
-        if reply.command == self._order.command:
-            self._refusal = reply.refusal
+    def answered(self, reply: Reply) -> bool:
+        """The edge has done, or refused, what was asked last: whether it refused; older answers are none."""
+        if reply.command != self._order.command:
+            return False
+        self._refusal = reply.refusal
+        return bool(reply.refusal)
 
     def reached(self, block: SampleBlock) -> int | None:
         """The first sample after the answer. Raises LinkError for a refusal, or when none comes."""
@@ -144,10 +141,11 @@ class LeadMeter:
     def heard(self, message: Message) -> bool:
         """Whether a message of the edge was for us alone."""
         if isinstance(message, Reply) and message.command >= OWN:
-            self._asked.answered(message)
+            if self._asked.answered(message):
+                self._broken = ""  # by this, which says why
             return True
         if isinstance(message, Excited) and message.command >= OWN:
-            if message.end_index != NOT_SEEN and self._asked.wanted:
+            if message.end_index != NOT_SEEN:
                 self._broken = self._broken or "the edge has ended the current"
             return True
         return False

@@ -56,7 +56,7 @@ class Asked:
         self.asked: list[Excite] = []
         self.lost = self.lost_answers = 0
         self.refusal = ""
-        self.gone = False
+        self.gone = self.ends_first = False
         self._due: deque[tuple[int, Excite]] = deque()
         self._excitation = Excitation(rig.front_end, rig.info, rig.clock)
         self._flows: Excited | None = None
@@ -103,7 +103,8 @@ class Asked:
 
     def _do(self, order: Excite) -> list[Message]:
         if self.refusal and order.current_na:
-            return [Reply(order.command, self.refusal)]
+            ended = [Excited(order.command, 0, 9)] if self.ends_first else []
+            return [*ended, Reply(order.command, self.refusal)]
         over = self.end() if not order.current_na else []
         if order.current_na:
             codes = tuple(tone(c, self.rig.rate_hz, order.frequency_hz).code for c in self.rig.info.chips)
@@ -189,7 +190,7 @@ def test_a_span_holds_every_sample_with_a_current_in_it() -> None:
 def test_both_sides_are_measured_where_each_input_has_its_own_electrode() -> None:
     rig = LeadRig(RATE_HZ, around=Surroundings(negative_input="pins")).electrodes(*NETWORKS)
     rig.electrodes(*(resistor(3_000 + 1_000 * k) for k in range(8)), side="n")
-    edge = Asked(rig, leads=LEADS_HOST_OWN)
+    edge = Asked(rig, delay=45, leads=LEADS_HOST_OWN)
     rows = by_lead(edge.measure())
     within(edge.of(Impedance)[0])
     for k in range(8):
@@ -272,6 +273,7 @@ def test_what_must_not_or_cannot_flow_is_refused_and_the_edge_is_not_asked(asked
 
 def test_the_edges_refusal_is_the_reason_of_the_result(asked: Asked) -> None:
     asked.refusal = "not acquiring"
+    asked.ends_first = True
     result = asked.measure()
     assert set(result.notes[:8]) == {"not measured: not acquiring"}
     assert asked.of(Fault) == []

@@ -158,6 +158,7 @@ def test_a_cable_that_is_pulled_ends_the_measurement_and_leaves_no_current(
             model = PicoModel(model=model.board)
             model.ticks_ms = lambda: 0
             boards.append(PicoProcess(model, files()))
+            until(lambda: excitation(model.board) == before, "the board's own start: no current, no host")
         else:
             boards[0].cable.unplug()
             boards[0].plug()

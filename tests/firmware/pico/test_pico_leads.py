@@ -35,6 +35,7 @@ from tests.support.looped import armed, plan, shot
 from tests.support.pico_looped import board_modules
 from tests.support.pico_model import PicoModel
 from tests.support.pico_talk import Talk, of, talk
+from tests.support.session import until
 
 board = board_modules()
 ON = Excite(20, 6, 31.25, 0xFF, 0, 0)
@@ -247,17 +248,27 @@ def test_a_host_that_takes_nothing_and_says_nothing_has_no_current_either() -> N
         t.begin()
         t.samples(400)
         before = registers(model)
-        flowing(t)
         model.patient = False
         model.grant(12_000)  # nobody reads: the port is full, and the rings are
         model.until_granted()
-        ticks[0] = 400
-        model.grant(400)
-        model.until_granted()
+        t.send(ON)
+        model.grant(2_000)
+        until(lambda: registers(model) != before, "the current")
+        for now_ms in (400, 450):
+            ticks[0] = now_ms
+            model.grant(400)
+            model.until_granted()
+            assert registers(model) != before, "what was read before may still be taken"
         ticks[0] = 600
         model.grant(400)
         model.until_granted()
-        assert registers(model) == before
+        until(lambda: registers(model) == before, "the end of the current")
+        model.patient = True
+        t.samples(20_000)
+        blocks = all_blocks(t)
+        assert tiles(blocks, 0)
+        true_counts(blocks[-40:])
+        assert {g.reason for b in blocks for g in b.gaps} >= {"overflow", "missed"}
 
 
 def test_a_second_host_finds_no_current_and_a_board_that_begins_anew_neither() -> None:
@@ -265,12 +276,12 @@ def test_a_second_host_finds_no_current_and_a_board_that_begins_anew_neither() -
         t.begin()
         t.samples(400)
         before = registers(t.model)
-        for job in ({"rate_hz": 4000.0}, {"rate_hz": 1000.0}, {"rate_hz": 3000.0}):
+        for job in ({"rate_hz": 4000.0}, {"rate_hz": 1000.0}, {"rate_hz": 4000.5}):
             flowing(t)
             t.link.close()
             t.link = EdgeLink(f"serial:{t.board.path}", beats=False)
-            if job["rate_hz"] == 3000.0:
-                with pytest.raises(UsageError, match="has no rate"):
+            if job["rate_hz"] == 4000.5:  # refused before any converter is reset
+                with pytest.raises(UsageError, match="cannot be"):
                     t.begin(job)
             else:
                 t.begin(job)
@@ -324,8 +335,8 @@ def test_registers_that_cannot_be_put_back_are_told_locked_and_tried_again() -> 
             ticks[0] = later
             t.model.grant(100)
             t.ask(StimArm(later, 1, 1))
-        ended = t.until(lambda m: isinstance(m, Excited))[-1]
-        assert isinstance(ended, Excited) and ended.end_index != NOT_SEEN
+        t.samples(3000)
+        assert [e.end_index == NOT_SEEN for e in of(Excited, t.heard)] == [True, False]
         assert registers(model) == before
         assert len(of(Fault, t.heard)) == 1
 

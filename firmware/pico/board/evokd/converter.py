@@ -149,3 +149,12 @@ def bring_up(rate_hz, gain, channels, least, continuous):
 def begin(on):
     """START: conversions run, of all chips together."""
     machine.Pin(pins.START, machine.Pin.OUT, value=int(on))
+
+
+def silence():
+    """RESET, of all chips, once they have power: a board that starts anew leaves no current in anybody's
+    electrodes."""
+    time.sleep_us(table.POWER_UP_US)
+    pin = machine.Pin(pins.RESET, machine.Pin.OUT, value=0)
+    time.sleep_us(table.RESET_US)
+    pin(1)

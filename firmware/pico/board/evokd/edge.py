@@ -409,7 +409,7 @@ def main(image="unknown"):
     """Serve hosts for ever; the watchdog resets a board whose rounds do not come round."""
     for pin in range(pins.LINE, pins.LINE + pins.MOST_LINES):
         machine.Pin(pin, machine.Pin.OUT, value=0)
-    machine.Pin(pins.RESET, machine.Pin.OUT, value=0)  # a board that starts anew leaves no current in anybody
+    converter.silence()
     port = Port()
     edge = Edge(port, name(image))
     watchdog = machine.WDT(timeout=WATCHDOG_MS)

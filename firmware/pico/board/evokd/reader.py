@@ -106,6 +106,8 @@ class Reader:
             ctrl=next_out.pack_ctrl(size=2, inc_write=False, ring_size=7, ring_sel=False),
         )
         self._channels += [bytes_in, next_out]
+        if not k:
+            self._first = bytes_in, next_out, at & WORD
         self._memory.append(memory)
         self._begin.append(bytes_in)
         return buffers
@@ -168,12 +170,13 @@ class Reader:
         return int.from_bytes(self._stamps[at : at + 4], "little")
 
     def pause(self):
-        """Stop between two frames; the index behind the last one that is surely in its place. Refused when no
-        edge comes, or the machines cannot be stopped. Edges go on being counted and stamped."""
+        """Stop between two frames; the index behind the last one that is surely in its place: what was read
+        after the first attempt may stand behind a hole. Refused when no edge comes, or the machines cannot be
+        stopped. Edges go on being counted and stamped."""
         good = self._stop()
         come = self.edges() - self.missed
-        self._frames = come - (come - self._row()) % self.rows
-        return min(good, self._frames + self.missed)
+        self._frames = come - (come - self._place()) % (SLOTS * self.rows)
+        return good
 
     def resume(self):
         """Have the pins back and read on; the index of the first edge whose frame counts. Refused as above.
@@ -191,7 +194,7 @@ class Reader:
                 self.missed = edges - self._frames
                 return edges
             self._stop()
-            self._frames += (self._row() - self._frames) % self.rows
+            self._frames += (self._place() - self._frames) % (SLOTS * self.rows)
         raise self._restless()
 
     def _stop(self):
@@ -217,8 +220,10 @@ class Reader:
                 raise Refused("fault", "no samples are coming in")
         return self.edges()
 
-    def _row(self):
-        """The row of a buffer that is next, by the bytes that the slowest converter still lacks."""
+    def _place(self):
+        """Where in its ring the first converter's next frame goes, in rows: by the buffer that is handed over
+        next and by the bytes that this one still lacks. Reading is stopped."""
+        bytes_in, next_out, table = self._first
         size = self.rows * self.frame_bytes
-        left = max([channel.count for channel in self._begin[: self.chips]])
-        return (size - left) % size // self.frame_bytes
+        slot = ((next_out.read - table) // 4 - 1) % SLOTS
+        return slot * self.rows + (size - bytes_in.count) // self.frame_bytes
