@@ -190,7 +190,7 @@ def test_a_span_holds_every_sample_with_a_current_in_it() -> None:
 def test_both_sides_are_measured_where_each_input_has_its_own_electrode() -> None:
     rig = LeadRig(RATE_HZ, around=Surroundings(negative_input="pins")).electrodes(*NETWORKS)
     rig.electrodes(*(resistor(3_000 + 1_000 * k) for k in range(8)), side="n")
-    edge = Asked(rig, delay=45, leads=LEADS_HOST_OWN)
+    edge = Asked(rig, delay=45, pause=0, leads=LEADS_HOST_OWN)
     rows = by_lead(edge.measure())
     within(edge.of(Impedance)[0])
     for k in range(8):

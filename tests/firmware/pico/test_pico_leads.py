@@ -289,6 +289,17 @@ def test_a_second_host_finds_no_current_and_a_board_that_begins_anew_neither() -
             assert registers(t.model) == before
 
 
+def test_a_configuration_that_is_refused_before_any_converter_is_reset_ends_the_current_too() -> None:
+    with talk() as t:
+        t.begin()
+        t.samples(400)
+        before = registers(t.model)
+        flowing(t)
+        t.send(configure({"rate_hz": 4000.5}))
+        t.until(lambda m: isinstance(m, Fault))
+        assert registers(t.model) == before
+
+
 def test_a_converter_that_does_not_obey_is_told_and_left_without_current() -> None:
     with talk() as t:
         t.begin()
