@@ -17,7 +17,7 @@ from firmware.errors import ConfigError, PortError
 from firmware.ports import Command, Put
 from firmware.recorded import open_recording
 from firmware.timebase import TimebaseReporter
-from hw.link import MAX_FRAME_BYTES, Configure, Description, Ended, Reply, StimArm, StimPlan
+from hw.link import LEADS_NOBODY, MAX_FRAME_BYTES, Configure, Description, Ended, Reply, StimArm, StimPlan
 from hw.raw_bdf import RAW_NAME
 from hw.recording import RecordingReader, TriggerMap
 
@@ -62,6 +62,7 @@ class RecordingSource:
             reader.offset_uv,
             reader.latency_offset_samples,
             0,
+            LEADS_NOBODY,
         )
 
     def command(self, command: Command) -> None:

@@ -17,6 +17,7 @@ from hostd.blocks import Reassembler
 from hostd.case_folder import CaseFolder
 from hostd.edge_link import CONNECT_S, EdgeLink
 from hostd.errors import EvokdError, LinkError, RecordingError
+from hostd.lead_meter import LeadCommand, LeadMeter, meter
 from hostd.shifted import for_edge
 from hostd.standing import Standing
 from hostd.succession import Succession, clock_of
@@ -88,6 +89,7 @@ class Intake:
         self._way = self._link, 0
         self._standing, self._telling = Standing(), threading.Lock()
         self._blocks = Reassembler()
+        self._meter: LeadMeter | None = None
         self._thread: threading.Thread | None = None
         self._beating: threading.Thread | None = None
         self._hung_up = threading.Event()
@@ -107,6 +109,7 @@ class Intake:
         self._wanted, self._description = wanted, description
         clock = clock_of(description.source, self._link.same_machine)
         self._succession = Succession(description.rate_hz, clock, self._standing)
+        self._meter = meter(description, lambda message: self._way[0].send(message))
         self.connected = True
         return description
 
@@ -133,7 +136,13 @@ class Intake:
         return told | at | self._link.counters | own
 
     def send(self, message: Message) -> None:
-        """Send a command to the edge. Raises LinkError when the link is gone. Any thread."""
+        """Send a command to the edge, or to whoever measures for it. Raises LinkError when the link is gone.
+        Any thread."""
+        if self._meter is not None and isinstance(message, LeadCommand):
+            if not self.connected:
+                raise LinkError(f"{self._address}: the link is lost; wait until it is back")
+            self._meter.command(message)
+            return
         with self._telling:
             self._standing.said(message)
             link, shift = self._way
@@ -209,6 +218,8 @@ class Intake:
 
     def _take(self, message: Message) -> bool:
         """Pass one message on; True when it was the last."""
+        if self._meter is not None and self._meter.heard(message):
+            return False
         if isinstance(message, Block):
             block = self._blocks.take(message)
             return block is not None and self._record(block)
@@ -227,6 +238,8 @@ class Intake:
         except RecordingError as error:  # monitoring goes on without the disk, and says so
             self.faults.append(f"recording: {error}")
         self.items.put(block)
+        for said in () if self._meter is None else self._meter.block(block):
+            self._take(said)
         return self._limit is not None and block.end_index >= self._limit
 
     def _lost(self, error: LinkError) -> None:
@@ -237,6 +250,8 @@ class Intake:
         self.connected = False
         self._outage = _Outage(time.monotonic_ns(), error)
         self.faults.append(f"link: {error}")
+        if self._meter is not None:
+            self._meter.lost()
         self.items.put(Fault("link", "the link broke; stimulation was stopped", 0))
 
     def _regain(self, outage: _Outage) -> None:
@@ -284,6 +299,8 @@ class Intake:
         if is_new:
             self.anew = True
             self._succession.anew()
+            if self._meter is not None:
+                self._meter.anew()
         self._link, self._heard_ns = link, 0
         if not self._succession.awaited:
             self._back(self._standing.locks)

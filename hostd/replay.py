@@ -25,7 +25,7 @@ from hostd.past_time import PastTime, past_time
 from hostd.segments import opened, segment_paths
 from hostd.store import read_rows
 from hostd.timebase import Timebase
-from hw.link import NOT_SEEN, Description, Stimulus
+from hw.link import LEADS_NOBODY, NOT_SEEN, Description, Stimulus
 from hw.recording import RecordingReader, TriggerMap
 from hw.samples import SampleBlock
 
@@ -61,7 +61,8 @@ class Replay:
             except ValueError as error:
                 raise RecordingError(f"recording {raw}: {error}") from None
             offset = r.latency_offset_samples
-            self.description = Description("file", r.rate_hz, r.channels, r.lsb_uv, r.offset_uv, offset, 0)
+            scale = r.lsb_uv, r.offset_uv
+            self.description = Description("file", r.rate_hz, r.channels, *scale, offset, 0, LEADS_NOBODY)
             self.case = casefile.at_rate(case, r.rate_hz, where)
             self._past = _past(raw.parent / "case.sqlite", self.case, known)
             told = self._past.time

@@ -13,6 +13,10 @@ from hw import cobs
 from hw.link_fields import Unpacker, layout, pack
 from hw.link_messages import (
     ALL_PLANS,
+    LEADS_EDGE,
+    LEADS_HOST_OWN,
+    LEADS_HOST_SHARED,
+    LEADS_NOBODY,
     LOCK_ELECTROSURGERY,
     LOCK_HOST,
     LOCK_IMPEDANCE,
@@ -22,6 +26,7 @@ from hw.link_messages import (
     Configure,
     Description,
     Ended,
+    Excite,
     Excited,
     Fault,
     Heartbeat,
@@ -49,6 +54,10 @@ from hw.link_messages import (
 __all__ = [
     "ALL_PLANS",
     "KINDS",
+    "LEADS_EDGE",
+    "LEADS_HOST_OWN",
+    "LEADS_HOST_SHARED",
+    "LEADS_NOBODY",
     "LOCK_ELECTROSURGERY",
     "LOCK_HOST",
     "LOCK_IMPEDANCE",
@@ -61,6 +70,7 @@ __all__ = [
     "Configure",
     "Description",
     "Ended",
+    "Excite",
     "Excited",
     "Fault",
     "Heartbeat",
@@ -91,7 +101,7 @@ __all__ = [
     "table_text",
 ]
 
-VERSION = 2
+VERSION = 3
 MAX_FRAME_BYTES = 1 << 20
 
 KINDS: tuple[type[Message], ...] = get_args(Message)

@@ -11,6 +11,9 @@ from hw.link_fields import F64, I64, U8, U16, U32, U64, Blob, Floats, Gaps, Text
 
 NOT_SEEN = (1 << 64) - 1
 ALL_PLANS = 0xFFFF
+LEADS_NOBODY, LEADS_EDGE, LEADS_HOST_SHARED, LEADS_HOST_OWN = range(4)
+"""Who measures leads: nobody (a recording), the edge, the host by `Excite`; there with one electrode on all
+negative inputs, or with one on each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class Configure:
 @dataclass(frozen=True, slots=True)
 class Description:
     """Edge: what it will deliver. Microvolts = counts * lsb_uv + offset_uv; row k of a sweep lies
-    (k + latency_offset_samples) / rate_hz after its stimulus. `lines` output lines (0: cannot stimulate)."""
+    (k + latency_offset_samples) / rate_hz after its stimulus. `lines` output lines (0: cannot stimulate).
+    `leads`: who measures them (LEADS_...); when the host does, `parts` are the converters in order."""
 
     CODE: ClassVar[int] = 3
     source: Text
@@ -57,6 +61,8 @@ class Description:
     offset_uv: Floats
     latency_offset_samples: F64
     lines: U8
+    leads: U8 = LEADS_EDGE
+    parts: Texts = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ class Rows:
     """Edge that does not decode: a Block as converters sent it. `rows`: of each of `chips` converters in turn
     the frames of these samples, `frame_bytes` each, status word first; the first `channels` are meant."""
 
-    CODE: ClassVar[int] = 25
+    CODE: ClassVar[int] = 26
     first_index: U64
     t_ns: I64
     channels: U8
@@ -352,6 +358,21 @@ class StimState:
     energy_mj: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Excite:
+    """Host: let `current_na` of square wave at `frequency_hz` (0: the part's usual one) flow through the
+    leads of `sense_p` and `sense_n`, one bit per channel, until told otherwise, or the host is silent or
+    gone; 0: no current, registers as they were. Answered when that is so. `phantom` as in ImpedanceStart."""
+
+    CODE: ClassVar[int] = 25
+    command: U32
+    current_na: U32
+    frequency_hz: F64
+    sense_p: U32
+    sense_n: U32
+    phantom: U8
+
+
 LOCK_IMPEDANCE, LOCK_ELECTROSURGERY, LOCK_HOST = 1, 2, 4
 LOCK_REASONS = {
     LOCK_IMPEDANCE: "impedance is being measured",
@@ -384,5 +405,6 @@ Message = (
     | Lockout
     | Unfired
     | StimState
+    | Excite
     | Rows
 )

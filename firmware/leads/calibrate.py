@@ -25,9 +25,9 @@ from firmware.leads.calibration import (
     calibration_text,
     read_calibration,
 )
-from firmware.leads.report import PHASE_UNKNOWN, lead_name
 from firmware.ports import LeadSource, Source
 from hw.lead_off import DEFAULT_NA
+from hw.leads.report import PHASE_UNKNOWN, lead_name
 from hw.link import Configure, Fault, Impedance, ImpedanceStart, Message, Reply
 from hw.samples import SampleBlock
 

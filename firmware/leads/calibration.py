@@ -8,58 +8,31 @@ import cmath
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from firmware.errors import ConfigError
-from hw.impedance import CALIBRATED_TOLERANCE, TOLERANCE
 from hw.lead_off import BOARD_SERIES_OHM
+from hw.leads.calibration import UNCALIBRATED, Calibration, Excited, Pin, Side
 
-Side = Literal["p", "n"]
+__all__ = [
+    "MOST_OFF",
+    "UNCALIBRATED",
+    "Calibration",
+    "Excited",
+    "Pin",
+    "Seen",
+    "Side",
+    "calibrated",
+    "calibration_text",
+    "parse_calibration",
+    "read_calibration",
+]
+
 _FIELDS = ("chip", "channel", "side", "nominal_na", "frequency_hz", "current_na", "phase_deg")
 MOST_OFF = 0.5
 """A current that differs more from its nominal value is a mistake in the file or in the resistor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """One input of one chip, counted from 1 as on the board's print."""
-
-    chip: int
-    channel: int
-    side: Side
-
-
-@dataclass(frozen=True, slots=True)
-class Excited:
-    """A pin with one current and frequency: what was calibrated together."""
-
-    pin: Pin
-    nominal_na: int
-    frequency_hz: float
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """`board`: its serial number, "" when nothing was calibrated; `series_ohm` between connector and pin.
-
-    `currents_a`: complex, what flows against a wave that is positive from START on.
-    """
-
-    board: str = ""
-    series_ohm: float = BOARD_SERIES_OHM
-    currents_a: Mapping[Excited, complex] = field(default_factory=dict)
-
-    def current_a(self, excited: Excited) -> tuple[complex, float]:
-        """The current and its relative tolerance: nominal with 20 % where it was not calibrated."""
-        known = self.currents_a.get(excited)
-        if known is None:
-            return complex(excited.nominal_na * 1e-9), TOLERANCE
-        return known, CALIBRATED_TOLERANCE
-
-
-UNCALIBRATED = Calibration()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,22 @@ two frames without losing one; every write is read back by the driver. CONFIG1 i
 to it restarts the filter.
 """
 
+import math
+from typing import ClassVar
+
 from firmware.errors import ConfigError, EdgeError
 from firmware.front_end import FrontEnd, FrontEndInfo
+from firmware.ports import Clock
 from hw.chips import Family
-from hw.lead_off import EXCITATION, excitation_registers
+from hw.lead_off import EXCITATION, Tone, excitation_registers
 from hw.registers import Address, Config4, Misc1
 from hw.registers_ads1298 import Ads1298Config4
+from hw.samples import SampleBlock
 
 TOUCHED = (*EXCITATION, Address.CONFIG4)
 TRIES = 3
+LATEST_S = 10.0
+"""What samples may wait on their way to us: the edge's ring holds no more."""
 _ORDER_BACK = (
     Address.LOFF_SENSP,
     Address.LOFF_SENSN,
@@ -37,10 +44,12 @@ def refuse_front_end(info: FrontEndInfo) -> str:
 
 
 class Excitation:
-    """Of one purpose at a time: `begin`, `drive` as often as need be, `restore`. Not thread-safe."""
+    """The edge's `hw.leads.current.Current`: registers are written at once. Not thread-safe."""
 
-    def __init__(self, front_end: FrontEnd, info: FrontEndInfo) -> None:
-        self._front_end, self._info = front_end, info
+    failure: ClassVar[type[Exception]] = EdgeError
+
+    def __init__(self, front_end: FrontEnd, info: FrontEndInfo, clock: Clock) -> None:
+        self._front_end, self._info, self._clock = front_end, info, clock
         self._before: dict[int, dict[int, int]] = {}
         self.shared_negative = False
 
@@ -48,6 +57,15 @@ class Excitation:
     def held(self) -> bool:
         """True while there is something to put back."""
         return bool(self._before)
+
+    def refuse(self) -> str:
+        """Why leads cannot be excited one by one."""
+        return refuse_front_end(self._info)
+
+    def reached(self, block: SampleBlock) -> int:
+        """The index that the converter has reached by now, or a little more: blocks wait on their way."""
+        waited_s = min(max((self._clock.now_ns() - block.t_ns) / 1e9, 0.0), LATEST_S)
+        return block.end_index + math.ceil(waited_s * self._info.rate_hz)
 
     def begin(self) -> None:
         """Note what stands in the registers. Raises what the driver raises; nothing is changed then.
@@ -62,7 +80,11 @@ class Excitation:
                 self.shared_negative = Misc1.decode(registers[Address.MISC1]).srb1
         self._before = found
 
-    def drive(self, current_na: int, codes: tuple[int, ...], sense_p: int, sense_n: int) -> None:
+    def drive(self, current_na: int, tones: tuple[Tone, ...], sense_p: int, sense_n: int) -> None:
+        """Excite with a tone for each chip; see `excite`."""
+        self.excite(current_na, tuple(t.code for t in tones), sense_p, sense_n)
+
+    def excite(self, current_na: int, codes: tuple[int, ...], sense_p: int, sense_n: int) -> None:
         """Excite the leads of `sense_p` and `sense_n`, one bit per channel of the board.
 
         `codes`: LOFF.FLEAD_OFF for each chip. Raises ConfigError for a current that a part does not have,

@@ -19,12 +19,12 @@ from firmware.errors import EdgeError
 from firmware.front_end import FrontEnd, FrontEndInfo
 from firmware.leads.calibration import UNCALIBRATED, Calibration
 from firmware.leads.excitation import Excitation, refuse_front_end
-from firmware.leads.impedance import ImpedanceRun
-from firmware.leads.rails import RailWatch
 from firmware.ports import Clock, LeadCommand, Put
 from hw.chips import Family
 from hw.frames import DecodedFrames
 from hw.lead_off import CURRENTS_NA, direct_code, refuse_current
+from hw.leads.impedance import ImpedanceRun
+from hw.leads.rails import RailWatch
 from hw.link import (
     NOT_SEEN,
     Excited,
@@ -57,9 +57,9 @@ class LeadMonitor:
     ) -> None:
         self._info, self._lock_stimuli = info, lock
         self._all = (1 << len(channels)) - 1
-        self._run = ImpedanceRun(front_end, info, channels, clock, calibration)
+        self._run = ImpedanceRun(Excitation(front_end, info, clock), info, channels, calibration)
         self._rails = RailWatch(info.rate_hz, len(channels))
-        self._watching = Excitation(front_end, info)
+        self._watching = Excitation(front_end, info, clock)
         self._watched_na = 0
         self._sensed = (0, 0)
         self._seen = (0, 0)
@@ -189,7 +189,7 @@ class LeadMonitor:
             )
             self._sensed = (self._all, self._all if own else 0)
             excitation.compare(on=True)
-            excitation.drive(current_na, tuple(map(direct_code, self._info.chips)), *self._sensed)
+            excitation.excite(current_na, tuple(map(direct_code, self._info.chips)), *self._sensed)
         except EdgeError as error:
             try:
                 excitation.restore()

@@ -5,6 +5,7 @@ texts, writes no file (`firmware.pico.image` puts them beside the modules that a
 """
 
 import ast
+import contextlib
 import dataclasses
 import inspect
 from collections.abc import Iterator
@@ -14,10 +15,10 @@ from firmware import chip_faults
 from firmware.front_end_setup import FrontEndSetup, recording_registers
 from firmware.loop import arbiter, commands, dose, pulses, state, telling
 from firmware.pico.translate import assigns, constants_of, functions, record, statements
-from hw import board, chips, limits, link, link_fields, link_messages
-from hw.chips import CHIPS, ChipSpec
+from hw import board, chips, lead_off, limits, link, link_fields, link_messages
+from hw.chips import CHIPS, ChipSpec, Family
 from hw.frames import HEADER, STATUS_BYTES
-from hw.registers import Address, register_map
+from hw.registers import Address, Misc1, register_map
 
 HEAD = "# Made from the box's sources by firmware/pico/generate.py; a change belongs there.\n"
 FLOAT_TOLERANCE = 1e-6
@@ -42,6 +43,7 @@ def _messages() -> str:
     """Every message as a class, and the table that both ends hash."""
     texts = [f"VERSION = {link.VERSION}\nTABLE = {link.TABLE}\nNOT_SEEN = {link.NOT_SEEN}\n"]
     texts.append(f"ALL_PLANS = {link.ALL_PLANS}\nLOCK_REASONS = {link.LOCK_REASONS!r}\n")
+    texts.append(f"LEADS_HOST_SHARED, LEADS_HOST_OWN = {link.LEADS_HOST_SHARED}, {link.LEADS_HOST_OWN}\n")
     texts.append(f"LOCK_IMPEDANCE = {link.LOCK_IMPEDANCE}\nGAP_REASONS = {link_fields.GAP_REASONS!r}\n\n")
     for kind in link.KINDS:
         fields = [(f.name, _default(f)) for f in dataclasses.fields(kind)]
@@ -74,6 +76,8 @@ def _registers() -> str:
         "CONFIG3": int(Address.CONFIG3),
         "CH1SET": int(Address.CH1SET),
         "BIAS_SENSP": int(Address.BIAS_SENSP),
+        "EXCITATION": tuple(map(int, lead_off.EXCITATION)),
+        "SETTLING": chips.SETTLING_CONVERSIONS,
         "SINC3_DELAY": board.SINC3_DELAY_SAMPLES,
         "LINES_PER_CHIP": board.LINES_PER_CHIP,
         "MOST_LINES": board.MOST_LINES,
@@ -83,9 +87,10 @@ def _registers() -> str:
     named = "".join(f"{name} = {value!r}\n" for name, value in figures.items())
     words = {name: value for name, value in vars(chip_faults).items() if name.isupper()}
     texts = "".join(f"{name} = {value!r}\n" for name, value in words.items())
+    may = functions(lead_off, ("refuse_current",), constants_of(lead_off), {})
     told = functions(chip_faults, ("complaint", "diagnose"), {}, {})
     told = told.replace("(got ^ expected).bit_count()", "bin(got ^ expected).count('1')")
-    return f"{named}\nPARTS = {{\n{parts},\n}}\n\n{texts}\n\n{told}"
+    return f"{named}\nPARTS = {{\n{parts},\n}}\n\n{texts}\n\n{told}\n\n{may}"
 
 
 def _part(chip: ChipSpec) -> dict[str, Any]:
@@ -105,10 +110,32 @@ def _part(chip: ChipSpec) -> dict[str, Any]:
         },
         "channel": {g: _recording(chip, chip.rates_hz[0], g, 1)[Address.CH1SET] for g in chip.gains},
         "unused": {g: _recording(chip, chip.rates_hz[0], g, 0)[Address.CH1SET] for g in chip.gains},
+        "tones": {round(rate): _tones(chip, rate) for rate in chip.rates_hz},
+        "lead_off": _lead_off(chip),
+        "shared_negative": chip.family is Family.ADS1299 and Misc1.decode(fixed[Address.MISC1]).srb1,
         "vref_uv": round(chip.vref_v[0] * 1e6),
         "settling_us": {
             round(rate): chips.tclk_to_ns(chip.settling_tclk(rate)) // 1000 + 1 for rate in chip.rates_hz
         },
+    }
+
+
+def _tones(chip: ChipSpec, rate_hz: float) -> dict[float, int]:
+    """LOFF.FLEAD_OFF by frequency; of the part's usual one by 0."""
+    known = {0.0, rate_hz / 4, lead_off.USUAL_HZ, lead_off.SLOW_HZ}
+    codes: dict[float, int] = {}
+    for frequency_hz in sorted(known):
+        with contextlib.suppress(ValueError):
+            codes[frequency_hz] = lead_off.tone(chip, rate_hz, frequency_hz).code
+    return codes
+
+
+def _lead_off(chip: ChipSpec) -> dict[int, dict[int, int]]:
+    """LOFF by current and FLEAD_OFF."""
+    codes = sorted({code for rate in chip.rates_hz for code in _tones(chip, rate).values()})
+    return {
+        na: {code: lead_off.excitation_registers(chip, na, code, 0, 0)[Address.LOFF] for code in codes}
+        for na in lead_off.CURRENTS_NA[chip.family]
     }
 
 

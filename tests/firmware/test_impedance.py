@@ -11,21 +11,11 @@ from hw.chips import ADS1298, ADS1299, ADS1299_4, SETTLING_CONVERSIONS, Opcode
 from hw.lead_off import SIDE_N, SIDE_P
 from hw.link import NOT_SEEN, Fault, Impedance, ImpedanceStart, ImpedanceStop, Message, Reply
 from hw.model.ads1299_options import Surroundings
-from hw.model.electrodes import Electrode
 from hw.registers import Address
 from hw.samples import SampleBlock
 from tests.support.leads import GOOD, OFF, LeadRig, by_lead, resistor, true_ohm
+from tests.support.networks import NETWORKS
 
-NETWORKS = (
-    resistor(1_000),
-    resistor(2_200),
-    resistor(10_000),
-    resistor(50_000),
-    Electrode(200, 4_800, 47e-9),
-    Electrode(500, 20_000, 100e-9),
-    Electrode(1_000, 49_000, 22e-9),
-    Electrode(0, 1_500, 1e-6),
-)
 START = ImpedanceStart(1, 6, 0.0, 0, 0)
 PINS = Surroundings(negative_input="pins")
 

@@ -13,7 +13,18 @@ from firmware import playback
 from firmware.errors import ConfigError, PortError
 from firmware.playback import RecordingSource
 from firmware.server import block_message
-from hw.link import ALL_PLANS, Configure, Description, Ended, Message, Reply, Sender, StimStop, Timebase
+from hw.link import (
+    ALL_PLANS,
+    LEADS_NOBODY,
+    Configure,
+    Description,
+    Ended,
+    Message,
+    Reply,
+    Sender,
+    StimStop,
+    Timebase,
+)
 from hw.samples import SampleBlock
 from tests.support.links import tiles
 from tests.support.looped import plan
@@ -70,7 +81,8 @@ def blocks_of(items: list[SampleBlock | Message]) -> list[SampleBlock]:
 def test_every_sample_and_trigger_comes_at_its_index(recording: Path) -> None:
     source = RecordingSource(recording, None, None)
     said = source.configure(wanted())
-    assert said == Description("file", 1000.0, ("A0", "A1"), (1.0, 1.0), (0.0, 0.0), 0.0, lines=0)
+    scale = (1.0, 1.0), (0.0, 0.0)
+    assert said == Description("file", 1000.0, ("A0", "A1"), *scale, 0.0, 0, LEADS_NOBODY)
     items = play(source)
     blocks = blocks_of(items)
     assert tiles(blocks, 0)

@@ -96,7 +96,7 @@ def test_another_version_is_refused_in_one_line_and_hears_no_more(tmp_path: Path
         stranger = RawHost(edge.address)
         stranger.socket.sendall(other_version(b"a longer payload", role=b"host"))
         assert isinstance(stranger.hear(), Hello)
-        text = "peer speaks link version 3, this side 2; update the older one"
+        text = "peer speaks link version 4, this side 3; update the older one"
         assert stranger.hear() == Fault("version", text, 1)
         stranger.send(wanted(), Start(1), plan())
         stranger.socket.shutdown(socket.SHUT_WR)

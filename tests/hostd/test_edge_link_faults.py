@@ -30,7 +30,7 @@ def test_an_edge_of_another_version_is_refused_in_one_line(tmp_path: Path) -> No
 
     with fake_edge(tmp_path, serve) as edge, linked(edge.address) as link, pytest.raises(LinkError) as caught:
         link.open(wanted())
-    expected = f"{edge.address}: peer speaks link version 3, this side 2; update the older one"
+    expected = f"{edge.address}: peer speaks link version 4, this side 3; update the older one"
     assert str(caught.value) == expected
     assert [type(m) for m in edge.heard if not isinstance(m, Heartbeat)] == [
         Hello

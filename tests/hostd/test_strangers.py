@@ -129,7 +129,7 @@ def test_a_board_of_another_table_or_version_is_told_apart_from_noise_and_is_to_
     assert "edge has message table 00000007" in said and said.endswith(f"evokd flash --port {path}")
     with terminal(answer=other_version()) as path:
         said = refused(path)
-    assert "peer speaks link version 3" in said and said.endswith(f": evokd flash --port {path}")
+    assert "peer speaks link version 4" in said and said.endswith(f": evokd flash --port {path}")
 
 
 def test_micropythons_own_prompt_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from hw.link import (
     Configure,
     Description,
     Ended,
+    Excite,
     Excited,
     Fault,
     Heartbeat,
@@ -58,12 +59,12 @@ BLOCK = Block(
     gaps=(Gap(990, 8, "missed"), Gap(998, 2, "torn")),
 )
 
-# Frames 0 to 23 of a sender, made with struct and zlib.crc32 alone. To change one is to change VERSION.
-TABLE_V2 = 0x77F0BF03
+# Frames 0 to 25 of a sender, made with struct and zlib.crc32 alone. To change one is to change VERSION.
+TABLE_V3 = 0x9BB9914B
 GOLDEN: list[tuple[Message, str]] = [
     (
-        Hello(2, TABLE_V2, 0x0123456789ABCDEF, "host"),
-        "020101010102020e03bff077efcdab89674523010409686f7374ca4f4d3200",
+        Hello(3, TABLE_V3, 0x0123456789ABCDEF, "host"),
+        "020101010102030e4b91b99befcdab89674523010409686f73741484382f00",
     ),
     (
         Configure(
@@ -84,8 +85,8 @@ GOLDEN: list[tuple[Message, str]] = [
     ),
     (
         Description("simulated", 4000.0, ("CP3", "Fpz"), (0.5, 0.25), (0.0, -1.0), -0.5, 4),
-        "030302010102090a73696d756c61746564010101010540af4002020305435033030546707a0201010101010103e03f0101010101"
-        "04d03f02010101010101010101010101010103f0bf010101010108e0bf047904fee200",
+        "030302010102090a73696d756c61746564010101010540af4002020305435033030546707a0201010101010103e03f01010101"
+        "0104d03f02010101010101010101010101010103f0bf010101010105e0bf0401010507faca9b00",
     ),
     (Start(7), "03040301010207010105f87abda800"),
     (
@@ -202,8 +203,12 @@ GOLDEN: list[tuple[Message, str]] = [
         "010101010101020201010101010103e03f0101010101010105f4b67cd800",
     ),
     (
+        Excite(9, 6, 31.25, 0x81, 0, 1),
+        "03191801010209010102060101010101010105403f40810101010101010601769a353000",
+    ),
+    (
         Rows(7, -3, 2, 1, 9, bytes.fromhex("c00001000001fffffe"), (Gap(5, 2, "torn"),)),
-        "031918010102070101010101010dfdffffffffffffff02010909010102c00201010601fffffe010205010101010101020201010601e153a59c00",
+        "031a19010102070101010101010dfdffffffffffffff02010909010102c00201010601fffffe01020501010101010102020101060165a4ceec00",
     ),
 ]
 
@@ -215,7 +220,7 @@ def test_golden_bytes_of_one_frame_of_each_message() -> None:
         assert sender.frame(message).hex() == golden, type(message).__name__
         assert receiver.feed(bytes.fromhex(golden)) == [message]
     assert (receiver.frames, receiver.bad_frames, receiver.lost_frames) == (len(GOLDEN), 0, 0)
-    assert link.TABLE == TABLE_V2
+    assert link.TABLE == TABLE_V3
 
 
 def test_a_frame_is_what_the_first_lines_of_the_module_say() -> None:
@@ -365,7 +370,7 @@ def test_another_versions_hello_is_read_only_for_its_version(extra: bytes) -> No
     (peer,) = receiver.feed(other_version(extra))
     assert peer == Hello(link.VERSION + 1, 0, 0, "peer")
     assert receiver.bad_frames == 0
-    assert check_hello(peer) == "peer speaks link version 3, this side 2; update the older one"
+    assert check_hello(peer) == "peer speaks link version 4, this side 3; update the older one"
 
 
 def test_our_own_hello_is_welcome_and_another_table_is_not() -> None:

@@ -87,7 +87,11 @@ class PicoModel:
         self._schedule: deque[int] = deque()
         self._target: int | None = None
         self._pulse: PulseMachine | None = None
-        self.reading = False
+        self.reading = self.paused = False
+        self.pauses: list[tuple[int, int]] = []
+        self.pause_ns = 3_000_000
+        self._passed: list[int] = []
+        self._theirs: set[int] = set()
         self.stuck = 0
         self.patient = True
         self.at_once = 0  # so many samples between two looks, when the interpreter is to be that late
@@ -138,9 +142,41 @@ class PicoModel:
             return self._transfer(*struct.unpack_from("<IIBBB", payload), payload[11:])
         if kind == "P":
             self._pin(*payload)
-        elif kind == "U":
+        elif kind == "A":
+            self._theirs.add(payload[0])
+        elif kind == "E":
+            self._enable(*struct.unpack("<BI", payload))
+        elif kind == "U" and (self.paused or not self.reading):  # else it is short, within a sample
             self.board.advance(self.board.now_ns() + struct.unpack("<I", payload)[0] * 1000)
         return b""
+
+    def _enable(self, on: int, machines: int) -> None:
+        """All readers stop or go on; what edges come meanwhile have no frame."""
+        if machines != (1 << len(self.board.chips)) - 1:
+            raise AssertionError(f"{machines:#x}: not the readers")
+        if not on:
+            self.paused = True
+            self.pauses.append((self.index + 1, self.index + 1))
+            self._theirs.clear()
+            self.board.advance(self.board.now_ns() + self.pause_ns)
+            return
+        if not {2, 3, *range(SELECT, SELECT + len(self.board.chips))} <= self._theirs:
+            raise AssertionError("the readers have not all their pins")
+        self.paused = False
+        self.pauses[-1] = (self.pauses[-1][0], self.index + 1)
+
+    def _pass(self) -> None:
+        """Edges since reading stopped."""
+        for edge in self.board.edges():
+            if edge.chip == 0:
+                self.index += 1
+                self._passed.append(self._stamp(edge.t_ns))
+                if self._pulse is not None:
+                    self._pulse.edge()
+
+    def _stamp(self, t_ns: int) -> int:
+        counts = t_ns * self.clock_hz // (1_000_000_000 * programs.STAMP_CYCLES)
+        return -round(counts * (1 + self._ppm * 1e-6)) & WORD
 
     def _pin(self, number: int, level: int) -> None:
         if number == START:
@@ -199,27 +235,30 @@ class PicoModel:
         """As many frames as are granted and there is room for, with the times of their edges."""
         with self.lock:
             full = full and self.patient
-            if not full and self.granted < 1 and not self.stopped:
+            if not full and not self.paused and self.granted < 1 and not self.stopped:
                 self.lock.notify_all()
                 self.lock.wait(0.002)
             n = (
                 0
-                if full or not self.reading
+                if full or not self.reading or self.paused
                 else int(min(self.granted, self.at_once or max(1, MOST_AT_ONCE_S * self.board.rate_hz)))
             )
             self.granted -= n
+        if self.paused:
+            self._pass()
         rows: list[list[bytes]] = [[] for _ in self.board.chips]
         stamps = []
         for _ in range(n):
             t_ns = self._next_edge()
             if t_ns is None:
                 break
-            counts = t_ns * self.clock_hz // (1_000_000_000 * programs.STAMP_CYCLES)
-            stamps.append(-round(counts * (1 + self._ppm * 1e-6)) & WORD)
+            stamps.append(self._stamp(t_ns))
             for chip, row in zip(rows, self._frame(t_ns), strict=True):
                 chip.append(row)
         size = len(rows[0][0]) if stamps else 0
-        head = struct.pack("<IHBB", self.ticks_ms() & 0x3FFFFFFF, len(stamps), len(rows), size)
+        passed, self._passed = self._passed, []
+        head = struct.pack("<IHBBH", self.ticks_ms() & 0x3FFFFFFF, len(stamps), len(rows), size, len(passed))
+        head += struct.pack(f"<{len(passed)}I", *passed)
         return head + b"".join(b"".join(chip) for chip in rows) + struct.pack(f"<{len(stamps)}I", *stamps)
 
     def _next_edge(self) -> int | None:

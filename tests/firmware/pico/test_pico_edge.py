@@ -1,7 +1,5 @@
 """The coprocessor's firmware in MicroPython, on a modelled board, seen from its serial port."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,8 +24,6 @@ from hw.link import (
     ImpedanceStart,
     LeadWatch,
     Lockout,
-    Message,
-    Reply,
     Sender,
     Start,
     StimArm,
@@ -44,86 +40,11 @@ from hw.model.faults import Fault as ChipFault
 from hw.model.faults import FaultKind
 from hw.samples import Gap, SampleBlock
 from tests.support.edge import WITHIN_S, heard_block
-from tests.support.edges import configure, files, ramp_model
+from tests.support.edges import configure, ramp_model
 from tests.support.links import other_version, tiles
 from tests.support.looped import armed, plan, shot
-from tests.support.pico_edge import PicoProcess, pico
 from tests.support.pico_model import PicoModel
-
-PIECES = 40
-JOB: dict[str, Any] = {"rate_hz": 4000.0}
-
-
-class Talk:
-    """A host and its board."""
-
-    def __init__(self, board: PicoProcess) -> None:
-        self.board, self.model = board, board.model
-        self.link = EdgeLink(f"serial:{board.path}", beats=False)
-        self.heard: list[Message] = []
-        self._left: list[Message] = []
-        self.rate_hz = self.granted = 0
-
-    def begin(self, job: dict[str, Any] = JOB) -> Description:
-        description = self.link.open(configure(job))
-        if self.rate_hz != job["rate_hz"]:
-            self.rate_hz, self.granted = round(job["rate_hz"]), 0
-        self.send(Start(0))
-        return description
-
-    def send(self, *messages: Message) -> None:
-        for message in messages:
-            self.link.send(message)
-
-    def until(self, last: Callable[[Message], bool]) -> list[Message]:
-        """Everything up to the message that is the `last`."""
-        heard: list[Message] = []
-        while not (heard and last(heard[-1])):
-            received, self._left = self._left, []
-            for _ in range(PIECES):  # a piece of a frame may have come
-                if received:
-                    break
-                received = self.link.receive(WITHIN_S / PIECES)
-            assert received, f"nothing comes; {self.board.crash}"
-            for k, message in enumerate(received, 1):
-                heard.append(message)
-                if last(message):
-                    self._left = received[k:]
-                    break
-        self.heard += heard
-        return heard
-
-    def ask(self, *commands: Any) -> list[str]:
-        """What the board answers to each."""
-        told = []
-        for command in commands:
-            self.send(command)
-            answer = self.until(lambda m, c=command.command: isinstance(m, Reply) and m.command == c)[-1]
-            assert isinstance(answer, Reply)
-            told.append(answer.refusal)
-        return told
-
-    def samples(self, n: int) -> list[SampleBlock]:
-        """Blocks until sample `n` has come; the board stops soon behind it."""
-        rows = -(-self.rate_hz // 56)
-        self.model.grant(max(0, n + 2 * rows - self.granted))
-        self.granted = max(self.granted, n + 2 * rows)
-        heard = self.until(lambda m: isinstance(m, Block) and m.first_index + len(m.bits) >= n)
-        return [heard_block(m) for m in heard if isinstance(m, Block)]
-
-
-@contextmanager
-def talk(model: PicoModel | None = None) -> Iterator[Talk]:
-    with pico(model or ramp_model(), files()) as board:
-        talking = Talk(board)
-        try:
-            yield talking
-        finally:
-            talking.link.close()
-
-
-def of(kind: type, heard: list[Message]) -> list[Any]:
-    return [message for message in heard if isinstance(message, kind)]
+from tests.support.pico_talk import JOB, of, talk
 
 
 def step(blocks: list[SampleBlock]) -> set[int]:
@@ -370,7 +291,7 @@ def test_a_host_of_another_version_is_told_and_nothing_it_says_is_believed() -> 
         heard = t.until(lambda m: isinstance(m, Fault))
         assert heard[0].version == link.VERSION
         assert heard[-1].code == "version"
-        assert heard[-1].text.startswith("peer speaks link version 3, this side 2")
+        assert heard[-1].text.startswith("peer speaks link version 4, this side 3")
         t.send(configure(JOB), Start(0), hello("host", 3))
         assert not of(Description, t.until(lambda m: isinstance(m, Hello)))
         assert t.begin().rate_hz == 4000.0
@@ -473,7 +394,7 @@ def test_what_locks_and_what_the_case_tightens_holds_here_too() -> None:
         ]
         assert (
             t.ask(ImpedanceStart(7, 6, 0.0, 0, 0), LeadWatch(8, 6))
-            == ["this board has no electrodes to measure"] * 2
+            == ["this board cannot compute: its host measures"] * 2
         )
 
 

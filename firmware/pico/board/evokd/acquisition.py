@@ -1,8 +1,8 @@
 """From the rings to blocks on the link, and from their trigger bits to the arbiter.
 
-Owns the index of what was taken: a frame without its header is a gap "torn", what was written over before it
-was taken a gap "overflow"; nothing renumbers time. A block is what is whole in one buffer of the ring; its
-bytes are put together in memory that was taken once.
+Owns the index of what was taken: a frame without its header is a gap "torn", one that was not read "missed",
+what was written over before it was taken "overflow"; nothing renumbers time. A block is what is whole in one
+buffer of the ring; its bytes are put together in memory that was taken once.
 """
 
 import binascii
@@ -20,7 +20,7 @@ MOST_GAPS = 64
 CODE = [code for code in KINDS if KINDS[code][0] is Rows][0]
 HEAD = 28
 """Bytes of a frame before its rows: type, sequence, first index, time, channels, chips, bytes, length."""
-TORN, OVERFLOW = GAP_REASONS.index("torn"), GAP_REASONS.index("overflow")
+MISSED, TORN, OVERFLOW = [GAP_REASONS.index(reason) for reason in ("missed", "torn", "overflow")]
 
 
 class Acquisition:
@@ -32,8 +32,9 @@ class Acquisition:
         self._most_torn = max(1, rate_hz * BLIND_MS // 1000)
         self._taken = self._seen = self._torn = self._edges = self._first = self._at = self._end = 0
         self._gaps = []
+        self._cut, self._joint, self._missed = None, 0, 0
         self.clock = Clock(rate_hz, reader.clock_hz)
-        self._levels = bytearray(self._rows)
+        self._levels, self._shown = bytearray(self._rows), bytearray(self._rows)
         most = HEAD + reader.chips * self._rows * reader.frame_bytes + 6 + 13 * MOST_GAPS
         self._head, self._tail = bytearray(HEAD), bytearray(6 + 13 * MOST_GAPS)
         self._out = bytearray(most + most // 254 + 4)
@@ -58,56 +59,97 @@ class Acquisition:
         self._pulses.feed()
 
     def waiting(self):
-        """Whether a whole buffer waits to be taken: the edge behind its last frame has come."""
-        return self._reader.edges() > (self._taken // self._rows + 1) * self._rows
+        """Whether there is a block to be taken: the edge behind the last frame of a whole buffer has come, or
+        reading was stopped behind it."""
+        if self._cut is not None:
+            return True
+        return self._row(self._reader.edges()) > (self._row(self._taken) // self._rows + 1) * self._rows
+
+    def whole(self):
+        """Whether all was taken that had been read when reading was stopped last."""
+        return self._cut is None
+
+    def held(self, end):
+        """Reading stands before sample `end`: the arbiter sees what there is. What was read before reading
+        stood the last time and is not taken yet is given up."""
+        self._see(end)
+        if self._cut is not None:
+            self._join()
+        self._cut, self._missed = end, self._reader.missed
+
+    def resumed(self, first):
+        """Reading has gone on with sample `first`."""
+        self._joint = self._seen = first
+        self._pulses.lost(first)
 
     def look(self):
         """Take the next run of whole rows; False when the ones at hand were all lost."""
         newest = self._reader.edges() - 1
         self.clock.follow(newest, self._reader.stamp(newest))
         self._taken = self._skipped(self._taken, True)
+        if self._cut is not None and self._taken >= self._cut:
+            self._join()
+            if not self.waiting():
+                return False
         buffers = self._buffers(self._taken)
-        self._first, self._at = self._taken, self._taken % self._rows
-        self._end = self._whole(buffers, self._at, self._rows)
+        self._first, self._at = self._taken, self._row(self._taken) % self._rows
+        end = self._rows if self._cut is None else min(self._rows, self._at + self._cut - self._taken)
+        self._end = self._whole(buffers, self._at, end, self._levels)
         if self._end == self._at:
-            n = self._next_whole(buffers, self._at, self._rows) - self._at
+            n = self._next_whole(buffers, self._at, end) - self._at
             self._lose(self._taken, n, TORN)
             self._taken += n
             return False
         self._taken += self._end - self._at
         return True
 
+    def _join(self):
+        """What is taken next was read after reading had been stopped."""
+        if self._joint > self._taken:
+            self._lose(self._taken, self._joint - self._taken, MISSED)
+            self._taken = self._joint
+        self._cut = None
+
     def frame(self, sequence):
         """The link's frame of what was looked at, a view of memory that the next one takes again; None when
         it was written over in the meantime."""
         size = self._written(sequence)
-        if (self._reader.edges() - 1) // self._rows >= self._first // self._rows + SLOTS:
+        come = self._row(self._reader.edges() - 1)
+        if come // self._rows >= self._row(self._first) // self._rows + SLOTS:
             self._lose(self._first, self._taken - self._first, OVERFLOW)
             return None
         self._gaps = []
         return memoryview(self._out)[:size]
 
+    def _row(self, index):
+        """How many frames were read before that of `index`."""
+        return index - (self._missed if index < self._joint else self._reader.missed)
+
     def _buffers(self, index):
         """Of every converter the buffer that holds `index`."""
-        slot = index // self._rows % SLOTS
+        slot = self._row(index) // self._rows % SLOTS
         return [ring[slot] for ring in self._reader.buffers]
 
     def _skipped(self, index, gap):
         """`index`, or the oldest one that the rings have not begun to write over."""
-        oldest = ((self._reader.edges() - 1) // self._rows - SLOTS + 2) * self._rows
-        if index >= oldest:
+        come = self._row(self._reader.edges() - 1)
+        row = (come // self._rows - SLOTS + 2) * self._rows
+        if self._row(index) >= row:
             return index
+        oldest = row + self._missed
+        if oldest >= self._joint - self._reader.missed + self._missed:
+            oldest = row + self._reader.missed
         if gap:
             self._lose(index, oldest - index, OVERFLOW)
         return oldest
 
-    def _whole(self, buffers, at, end):
-        """The end of the run of whole rows from `at` on; their trigger bits are in `_levels`."""
+    def _whole(self, buffers, at, end, levels):
+        """The end of the run of whole rows from `at` on; their trigger bits are in `levels`."""
         size = self._reader.frame_bytes
-        end = codec.levels(buffers[0], at, end, size, self._levels)
+        end = codec.levels(buffers[0], at, end, size, levels)
         for k in range(1, len(buffers)):
             if k == 1:
-                end = codec.add_levels(buffers[k], at, end, size, self._levels)
+                end = codec.add_levels(buffers[k], at, end, size, levels)
             else:
                 end = codec.broken(buffers[k], at, end, size)
         return end
@@ -127,9 +169,9 @@ class Acquisition:
             self._seen = oldest
             pulses.lost(oldest)
         while self._seen < end:
-            buffers, at = self._buffers(self._seen), self._seen % self._rows
+            buffers, at = self._buffers(self._seen), self._row(self._seen) % self._rows
             last = min(self._rows, at + end - self._seen)
-            good = self._whole(buffers, at, last)
+            good = self._whole(buffers, at, last, self._shown)
             if good == at:
                 torn = self._next_whole(buffers, at, last) - at
                 self._seen += torn
@@ -146,11 +188,11 @@ class Acquisition:
         """Rows [at, end) of a buffer, the first of which is sample `_seen`."""
         pulses, first = self._pulses, self._seen - at
         if pulses.scalars[SEEN] == UNKNOWN:
-            pulses.see(first + at, self._levels[at])
-        k = codec.changed(self._levels, at, end, pulses.scalars[SEEN])
+            pulses.see(first + at, self._shown[at])
+        k = codec.changed(self._shown, at, end, pulses.scalars[SEEN])
         while k < end:
-            pulses.see(first + k, self._levels[k])
-            k = codec.changed(self._levels, k + 1, end, self._levels[k])
+            pulses.see(first + k, self._shown[k])
+            k = codec.changed(self._shown, k + 1, end, self._shown[k])
         pulses.seen_until(first + end)
 
     def _written(self, sequence):

@@ -21,6 +21,15 @@ class Converter:
     """Chip number `k` on its own select; `part` is what its ID says once it was reset."""
 
     def __init__(self, k):
+        self._k = k
+        self.attach()
+        self._where = "chip %d: " % (k + 1)
+        self.part = None
+        self._held = b""
+
+    def attach(self):
+        """Take the pins for the registers' bus; no frame may be under way. No edge shows at a pin by that."""
+        k = self._k
         self._select = machine.Pin(pins.SELECT + k, machine.Pin.OUT, value=1)
         self._bus = machine.SoftSPI(
             baudrate=table.REGISTER_HZ,
@@ -32,9 +41,6 @@ class Converter:
             mosi=machine.Pin(pins.DIN),
             miso=machine.Pin(pins.DOUT + k),
         )
-        self._where = "chip %d: " % (k + 1)
-        self.part = None
-        self._held = b""
 
     def _exchange(self, mosi):
         """One chip-select window; it stays low for 4 tCLK after the last byte."""
@@ -79,7 +85,7 @@ class Converter:
     def configure(self, rate_hz, gain, in_use):
         """Registers for recording `in_use` channels, each read back, then all once more."""
         for address, byte in settings.recording(self.name, rate_hz, gain, in_use):
-            self._write(address, byte)
+            self.write(address, byte)
             if address == table.CONFIG3:
                 time.sleep_us(table.REFERENCE_US)
         got = self.read(0, self.part["registers"])
@@ -88,7 +94,11 @@ class Converter:
                 cause = table.diagnose(self._held[address], byte, self.part["reset"][address])
                 self._refuse(settings.names(self.name)[address], self._held[address], byte, cause)
 
-    def _write(self, address, byte):
+    def held(self, addresses):
+        """What stands in registers, as far as it was written."""
+        return [self._held[address] for address in addresses]
+
+    def write(self, address, byte):
         """One register, read back; bits that the part does not let write keep their value."""
         writable = self.part["writable"][address]
         sent = self._held[address] & ~writable & 0xFF | byte & writable
@@ -104,7 +114,7 @@ class Converter:
 
 
 def bring_up(rate_hz, gain, channels, least, continuous):
-    """Converters for `channels` in all, `least` chips: their part and how many there are. Refused if not.
+    """Converters for `channels` in all, `least` chips: a list of them, all of one part. Refused if not.
 
     START is low meanwhile, so that all begin together with `begin`.
     """
@@ -133,9 +143,18 @@ def bring_up(rate_hz, gain, channels, least, continuous):
     if continuous:
         for chip in chips:
             chip.command(RDATAC)
-    return chips[0].part, len(chips)
+    return chips
 
 
 def begin(on):
     """START: conversions run, of all chips together."""
     machine.Pin(pins.START, machine.Pin.OUT, value=int(on))
+
+
+def silence():
+    """RESET, of all chips, once they have power: a board that starts anew leaves no current in anybody's
+    electrodes."""
+    time.sleep_us(table.POWER_UP_US)
+    pin = machine.Pin(pins.RESET, machine.Pin.OUT, value=0)
+    time.sleep_us(table.RESET_US)
+    pin(1)

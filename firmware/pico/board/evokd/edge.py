@@ -14,13 +14,17 @@ from evokd import converter, limits, pins, programs, selftest
 from evokd.acquisition import Acquisition
 from evokd.arbiter import ARMED_UNTIL, FIRED, INDEX, LOCK_UNTIL, LOCKS, OWNER, PLAN, UNFIRED, hush
 from evokd.faults import Refused
+from evokd.leads import Leads
 from evokd.messages import (
     ALL_PLANS,
+    LEADS_HOST_OWN,
+    LEADS_HOST_SHARED,
     LOCK_IMPEDANCE,
     TABLE,
     VERSION,
     Configure,
     Description,
+    Excite,
     Fault,
     Heartbeat,
     Hello,
@@ -52,7 +56,7 @@ STATE_MS = 250
 WATCHDOG_MS = 2000
 IDLE_MS = 1
 COMMANDS = (StimPlan, StimStop, StimArm, StimLimits, Lockout)
-LEADS = (ImpedanceStart, ImpedanceStop, LeadWatch)
+MEASURES = (ImpedanceStart, ImpedanceStop, LeadWatch)
 HOST_LOCKS = (2, 4)
 LEAVE_MS = 100
 """The last words need so long to the host."""
@@ -68,7 +72,7 @@ class Edge:
         self._sender, self._receiver = Sender(), Receiver()
         self._boot = _boot()
         self._wanted = self._description = self._acquisition = None
-        self._reader = self._pulses = self._orders = None
+        self._reader = self._pulses = self._orders = self._leads = None
         self._greeted = self._started = self._running = False
         self._said = []
         self._heard_ms = time.ticks_ms()
@@ -81,6 +85,8 @@ class Edge:
         if self._running:
             self._watch()
         self._port.send()
+        if self._running:
+            self._change()
         if not self._port.idle():
             return True
         if self._said:
@@ -102,6 +108,7 @@ class Edge:
         if self._listening and time.ticks_diff(now_ms, self._heard_ms) > SILENCE_MS:
             self._listening = False
             hush(self._pulses)
+            self._leads.end()
         self._acquisition.watch()
         self._collect()
 
@@ -115,15 +122,35 @@ class Edge:
             self._state_ms = now_ms
             self._tell_state()
 
+    def _change(self):
+        """The current in the electrodes begins, changes or ends, if it is time."""
+        if self._leads.due():
+            self._acquisition.watch()
+            try:
+                self._leads.change()
+            except Refused as error:
+                self._end()
+                self._say(Fault("acquisition", "acquisition stopped: " + error.text, 1))
+                return
+            self._collect()
+        self._tell_leads()
+
+    def _tell_leads(self):
+        """What has become of a current, once all that was read before has been taken."""
+        if self._leads.told and self._acquisition.whole():
+            self._said += self._leads.told
+            self._leads.told = []
+
     def _deliver(self):
         """The next block, behind what is to be known before it."""
         acquisition = self._acquisition
         if not acquisition.waiting():
             return False
-        if not acquisition.look():
-            self._collect()
-            return True
+        whole = acquisition.look()
         self._collect()
+        self._tell_leads()
+        if not whole:
+            return True
         report = acquisition.clock.report()
         if report is not None:
             self._say(report)
@@ -157,11 +184,23 @@ class Edge:
             self._configure(message)
         elif kind in COMMANDS:
             self._command(message)
-        elif kind in LEADS:
-            why = "this board has no electrodes to measure" if self._started else "not acquiring"
-            self._say(Reply(message.command, why))
+        elif kind is Excite or kind in MEASURES:
+            self._excite(message)
         elif kind is Start and not self._started:
             self._start()
+
+    def _excite(self, command):
+        """What is said of electrodes: a current, which is answered when it flows or has ended."""
+        if not self._started:
+            answer = "not acquiring"
+        elif type(command) is not Excite:
+            answer = "this board cannot compute: its host measures"
+        else:
+            answer = self._leads.ask(command)
+        if answer is not None:
+            self._say(Reply(command.command, answer))
+        if self._running:
+            self._collect()
 
     def _greet(self, peer):
         """Begin anew: a second host follows the first one without any other sign."""
@@ -200,6 +239,7 @@ class Edge:
     def _stop_stimuli(self):
         """The host is gone: nothing is stimulated for it any more, and what it locked is free."""
         if self._running:
+            self._leads.end()
             self._orders.take(StimStop(0, ALL_PLANS))
             for reason in HOST_LOCKS:
                 self._orders.take(Lockout(0, reason, 0))
@@ -235,7 +275,8 @@ class Edge:
             raise Refused(
                 "config", "%d stimulus lines wanted, the board has %d" % (len(wanted.lines), pins.MOST_LINES)
             )
-        part, chips = converter.bring_up(rate_hz, wanted.gain, channels, 1 + (len(wanted.lines) > 4), False)
+        found = converter.bring_up(rate_hz, wanted.gain, channels, 1 + (len(wanted.lines) > 4), False)
+        part, chips = found[0].part, len(found)
         frame_bytes = 3 + 3 * part["channels"]
         numbers = programs.machines(chips, _blocks())
         if numbers["stamp"] is None:
@@ -251,6 +292,9 @@ class Edge:
         self._pulses = Pulses(lines, rate_hz, stimulator, ahead, rest)
         self._orders = Orders(self._pulses, rate_hz, lines, dead)
         self._acquisition = Acquisition(reader, self._pulses, rate_hz, channels)
+        self._leads = Leads(
+            found, reader, self._acquisition, self._pulses, self._orders, rate_hz, channels, self._say
+        )
         self._reader = reader
         lsb = (part["vref_uv"] << 20) // wanted.gain, 43
         read = programs.read_cycles(reader.clock_hz, 8 * frame_bytes, True)
@@ -263,6 +307,8 @@ class Edge:
             [0.0] * channels,
             late - SINC3_DELAY,
             lines,
+            LEADS_HOST_SHARED if part["shared_negative"] else LEADS_HOST_OWN,
+            [chip.name for chip in found],
         )
 
     def _end(self):
@@ -272,7 +318,8 @@ class Edge:
         converter.begin(False)
         self._pulses.stimulator.active(0)
         self._reader.close()
-        self._acquisition = self._reader = self._pulses = self._orders = None
+        self._leads.abort()
+        self._acquisition = self._reader = self._pulses = self._orders = self._leads = None
         self._description = self._wanted = None
         self._started = self._running = False
 
@@ -380,6 +427,7 @@ def main():
     """Serve hosts for ever; the watchdog resets a board whose rounds do not come round."""
     for pin in range(pins.LINE, pins.LINE + pins.MOST_LINES):
         machine.Pin(pin, machine.Pin.OUT, value=0)
+    converter.silence()
     port = Port()
     edge = Edge(port, name())
     watchdog = machine.WDT(timeout=WATCHDOG_MS)

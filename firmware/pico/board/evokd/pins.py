@@ -8,6 +8,8 @@ DOUT = 8
 READY = 12
 """Data-ready of the first converter; all share clock and START."""
 START, RESET = 13, 14
+PIO0_FUNCTION = 6
+"""By which a pin is the first PIO block's, the readers' (RP2040 datasheet 2.19.2, RP2350's 9.4)."""
 LINE = 15
 """GP15 to GP22: stimulus lines 1 to 8, also wired to the converters' GPIO pins."""
 STROBE = 26

@@ -214,6 +214,10 @@ class Pulses:
             self.cancel(-1, BY_LATE)
             self.stimulator.in_step()
 
+    def quiet(self):
+        """Whether nothing is in flight, nor can be soon: what was cancelled has had its time."""
+        return not self.flights and self.stimulator.idle()
+
     def cancel(self, line, reason=-1, other=0):
         """What was handed over for `line` (-1: any) ends now: what has not begun is told with `reason`."""
         hit = [f for f in self.flights if not f.cancelled and line in (-1, f.line)]

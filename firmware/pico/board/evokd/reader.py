@@ -5,6 +5,7 @@ takes the time of every edge, and its count of transfers is the edge count: the 
 whether frames were read or not. Sources: RP2040 datasheet 2.5 (DMA), 3.2 (PIO).
 """
 
+import time
 from array import array
 
 import machine
@@ -12,6 +13,7 @@ import rp2
 import uctypes
 
 from evokd import pins, programs
+from evokd.faults import Refused
 
 SLOTS = 16
 """Buffers of a ring, a power of two: their addresses stand in a table that the DMA goes round."""
@@ -29,6 +31,10 @@ RX_FIFO, CHANNEL_BYTES, WRITE_TRIGGER, COUNT_TRIGGER = 0x20, 0x40, 0x2C, 0x1C
 BLOCK_BYTES, REQUESTS, RX_REQUEST = 0x100000, 8, 4
 """From one PIO block to the next: its registers, its request lines; the first of those for receiving."""
 MACHINES = 4
+SET, CLEAR = 0x2000, 0x3000
+"""Aliases of a block's registers, the first of which enables: bits written there are set or cleared."""
+PAUSE_TRIES = 50
+EDGE_MS = 20
 
 
 def _aligned(size):
@@ -76,6 +82,13 @@ class Reader:
         self._machines.append(stamp)
         self._stamps = self._time_ring()
         self._edges = 0
+        self._readers = (1 << chips) - 1 << numbers["reader"]
+        bits = 8 * frame_bytes
+        self._read_us = programs.read_cycles(self.clock_hz, bits, rdata) * 1000000 // self.clock_hz + 2
+        self._select = machine.Pin(pins.SELECT)
+        self._frames = 0
+        self.missed = 0
+        """Edges whose frames were never read: an index is by so much more than its place in the rings."""
 
     def _ring(self, k):
         """Buffers of one converter, and the two channels that fill them in turn."""
@@ -98,6 +111,8 @@ class Reader:
             ctrl=next_out.pack_ctrl(size=2, inc_write=False, ring_size=TABLE_BITS, ring_sel=False),
         )
         self._channels += [bytes_in, next_out]
+        if not k:
+            self._first = bytes_in, next_out, at & WORD
         self._memory.append(memory)
         self._begin.append(bytes_in)
         return buffers
@@ -158,3 +173,62 @@ class Reader:
             return None
         at = 4 * (index % STAMPS)
         return int.from_bytes(self._stamps[at : at + 4], "little")
+
+    def pause(self):
+        """Stop between two frames; the index behind the last one that is surely in its place: what was read
+        after the first attempt may stand behind a hole. Refused when no edge comes, or the machines cannot be
+        stopped. Edges go on being counted and stamped."""
+        good = self._stop()
+        come = self.edges() - self.missed
+        self._frames = come - (come - self._place()) % (SLOTS * self.rows)
+        return good
+
+    def resume(self):
+        """Have the pins back and read on; the index of the first edge whose frame counts. Refused as above.
+
+        A machine that is stopped while it waits for data-ready would read at once, late: it begins anew.
+        """
+        for pin in [pins.SCLK, pins.DIN] + [pins.SELECT + k for k in range(self.chips)]:
+            machine.Pin(pin, machine.Pin.ALT, alt=pins.PIO0_FUNCTION)
+        for _ in range(PAUSE_TRIES):
+            for sm in self._machines[: self.chips]:
+                sm.restart()
+            edges = self._edge()
+            machine.mem32[PIO0_BASE + SET] = self._readers
+            if self.edges() == edges:  # else nobody can tell whether that edge's frame is read
+                self.missed = edges - self._frames
+                return edges
+            self._stop()
+            self._frames += (self._place() - self._frames) % (SLOTS * self.rows)
+        raise self._restless()
+
+    def _stop(self):
+        """Stop all readers at once while chip select is high; how many edges there were before. While it is
+        low a frame is under way, which is let go on."""
+        edges = self._edge()
+        for _ in range(PAUSE_TRIES):
+            time.sleep_us(self._read_us)
+            machine.mem32[PIO0_BASE + CLEAR] = self._readers
+            if self._select():
+                return edges
+            machine.mem32[PIO0_BASE + SET] = self._readers
+        raise self._restless()
+
+    def _restless(self):
+        return Refused("fault", "the readers cannot be stopped between two frames; lower the rate")
+
+    def _edge(self):
+        """Wait for the next edge; how many there were. Refused when none comes."""
+        edges, began_ms = self.edges(), time.ticks_ms()
+        while self.edges() == edges:
+            if time.ticks_diff(time.ticks_ms(), began_ms) > EDGE_MS:
+                raise Refused("fault", "no samples are coming in")
+        return self.edges()
+
+    def _place(self):
+        """Where in its ring the first converter's next frame goes, in rows: by the buffer that is handed over
+        next and by the bytes that this one still lacks. Reading is stopped."""
+        bytes_in, next_out, table = self._first
+        size = self.rows * self.frame_bytes
+        slot = ((next_out.read - table) // 4 - 1) % SLOTS
+        return slot * self.rows + (size - bytes_in.count) // self.frame_bytes

@@ -67,6 +67,10 @@ class Stimulator:
                 return None
         return None
 
+    def idle(self):
+        """Whether nothing that was handed over is still to come: the scheduler waits for no frame."""
+        return not (self._waiting or self._targets) and self._edges() > self._last + SOON
+
     def late(self):
         """Whether a train fell behind, asked once: what the machines have of it is to be cancelled."""
         was, self._late = self._late, False

@@ -31,14 +31,19 @@ class WDT:
 
 
 class Pin:
-    OUT, IN = 1, 0
+    OUT, IN, ALT = 1, 0, 3
 
-    def __init__(self, number, mode=None, value=None):
+    def __init__(self, number, mode=None, value=None, alt=None):
         self.number = number
+        if mode == Pin.ALT:
+            _levels.pop(number, None)
+            _board.ask(ord("A"), struct.pack("<BB", number, alt))
         if value is not None:
             self(value)
 
-    def __call__(self, value):
+    def __call__(self, value=None):
+        if value is None:
+            return _levels.get(self.number, 1)  # between two frames every select is high
         _levels[self.number] = value
         _board.ask(ord("P"), struct.pack("<BB", self.number, value))
 
@@ -59,3 +64,14 @@ class SoftSPI:
                 selected |= 1 << number
         head = struct.pack("<IIBBB", self._baudrate, selected, *self._pins)
         reply[:] = _board.ask(ord("T"), head + bytes(mosi))
+
+
+class Words:
+    """Registers of the chip: those by which state machines are enabled."""
+
+    def __setitem__(self, address, word):
+        operation = {0x50202000: 1, 0x50203000: 0}[address]
+        _board.ask(ord("E"), struct.pack("<BI", operation, word))
+
+
+mem32 = Words()

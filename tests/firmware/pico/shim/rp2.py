@@ -123,8 +123,12 @@ def run():
     """Let the board go on for a while."""
     global ticks, came
     answer = _board.ask(ord("R"), bytes([full()]))
-    ticks, frames, chips, size = struct.unpack("<IHBB", answer)
-    at = 8
+    ticks, frames, chips, size, missed = struct.unpack("<IHBBH", answer)
+    at = 10
+    for channel in _channels:
+        if channel.ctrl.get("ring_sel"):
+            channel.take(memoryview(answer)[at : at + 4 * missed])
+    at += 4 * missed
     if frames:
         came = True
         for k in range(chips):

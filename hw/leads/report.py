@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
-from firmware.leads.calibration import Side
 from hw.impedance import CALIBRATED_TOLERANCE, Ohms
+from hw.leads.calibration import Side
 from hw.link import Impedance, ImpedanceStart
 
 PHASE_UNKNOWN = "phase unknown: the board's resistor was subtracted by magnitude"

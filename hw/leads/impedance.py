@@ -2,22 +2,19 @@
 
 Owns the order of things: excite connected leads, let them settle, watch a window of whole cycles, drop a lead
 that is off and measure the others again (a floating excited lead drags all), put the registers back. Refuses
-to stop acquisition and opens nothing. Called in the thread that delivers blocks. Facts 1.8, 6.
+to touch a register itself. Called in the thread that delivers blocks. Facts 1.8, 6.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from firmware.errors import EdgeError
-from firmware.front_end import FrontEnd, FrontEndInfo
-from firmware.leads.calibration import UNCALIBRATED, Calibration, Side
-from firmware.leads.excitation import Excitation, refuse_front_end
-from firmware.leads.report import REFERENCE, Verdict, lead_name, not_measured, report
-from firmware.leads.window import Judge, Window
-from firmware.ports import Clock
 from hw.chips import SETTLING_CONVERSIONS, Family
 from hw.lead_off import CURRENTS_NA, SIDE_N, SIDE_P, refuse_current, tone
+from hw.leads.calibration import UNCALIBRATED, Calibration, Side
+from hw.leads.current import Current, Inputs
+from hw.leads.report import REFERENCE, Verdict, lead_name, not_measured, report
+from hw.leads.window import Judge, Window
 from hw.link import NOT_SEEN, Excited, Fault, ImpedanceStart, Message
 from hw.samples import SampleBlock
 
@@ -26,8 +23,6 @@ SETTLE_S = 0.25
 MOST_ROUNDS = 6
 MOST_GAPS = 8
 LONGEST_S = 60.0
-LATEST_S = 10.0
-"""What samples may wait on their way to us: the edge's ring holds no more."""
 RETRY_S = 1.0
 RAILED = "the channel is railed: one of its electrodes is off, or its offset is too large"
 OTHER = "the channel's other electrode is off"
@@ -52,6 +47,15 @@ class _Job:
     off: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What is told when the current has ended."""
+
+    command: ImpedanceStart
+    frequency_hz: float
+    verdicts: list[tuple[str, Verdict]]
+
+
 class ImpedanceRun:
     """Measures the leads of `channels`, the first ones of the front end; one run at a time.
 
@@ -61,17 +65,17 @@ class ImpedanceRun:
 
     def __init__(
         self,
-        front_end: FrontEnd,
-        info: FrontEndInfo,
+        current: Current,
+        info: Inputs,
         channels: Sequence[str],
-        clock: Clock,
         calibration: Calibration = UNCALIBRATED,
     ) -> None:
-        self._info, self._names, self._clock = info, tuple(channels), clock
+        self._info, self._names, self._current = info, tuple(channels), current
         self._calibration = calibration
-        self._excitation = Excitation(front_end, info)
         self._job: _Job | None = None
         self._owed: Excited | None = None
+        self._result: _Result | None = None
+        self._ending = False
         self._retry_index = 0
         self._phase_known = True
 
@@ -84,7 +88,7 @@ class ImpedanceRun:
         """Accept `command`, to begin after the next block, or say in one line why not."""
         if self.running:
             return "impedance is being measured; wait for the result, or stop it"
-        refusal = refuse_front_end(self._info) or refuse_current(
+        refusal = self._current.refuse() or refuse_current(
             command.current_na, direct=False, phantom=bool(command.phantom)
         )
         if refusal:
@@ -117,7 +121,7 @@ class ImpedanceRun:
                 said += self._next_side(job, block, railed)
             else:
                 said += self._go_on(job, block, railed)
-        except EdgeError as error:
+        except self._current.failure as error:
             said += self._finish(job, block, str(error))
         return said
 
@@ -127,17 +131,17 @@ class ImpedanceRun:
 
     def abort(self) -> None:
         """Put the registers back now and say nothing: the samples have ended. Raises as the driver does."""
-        self._job = self._owed = None
-        self._excitation.restore()
+        self._job = self._owed = self._result = None
+        self._current.restore()
 
     def restarted(self) -> None:
         """The chips were brought up anew: nothing to put back, and samples no longer count from START."""
         self._phase_known = False
-        self._excitation.forget()
+        self._current.forget()
 
     def _begin(self, job: _Job) -> None:
-        self._excitation.begin()
-        shared = self._excitation.shared_negative
+        self._current.begin()
+        shared = self._current.shared_negative
         # Without SRB1 switches no register tells whether negative inputs have electrodes of their own.
         told = all(part.family is Family.ADS1299 for part in self._info.chips)
         wanted = job.command.sides or (SIDE_P | SIDE_N if told and not shared else SIDE_P)
@@ -171,28 +175,31 @@ class ImpedanceRun:
     def _drive(self, job: _Job, side: Side, block: SampleBlock) -> None:
         """Excite what is active, and begin a window when that has settled."""
         sense = (job.active, 0) if side == "p" else (0, job.active)
-        codes = tuple(t.code for t in job.judge.tones)
-        self._excitation.drive(job.command.current_na, codes, *sense)
-        settle = math.ceil(SETTLE_S * self._info.rate_hz) + SETTLING_CONVERSIONS
-        self._open(job, self._converted(block) + settle)
+        job.window = None
+        self._current.drive(job.command.current_na, job.judge.tones, *sense)
+        self._settle(job, block)
+
+    def _settle(self, job: _Job, block: SampleBlock) -> None:
+        """Begin the window, once it is known from where on the current flows."""
+        reached = self._current.reached(block)
+        if reached is not None:
+            settle = math.ceil(SETTLE_S * self._info.rate_hz) + SETTLING_CONVERSIONS
+            self._open(job, reached + settle)
 
     def _open(self, job: _Job, first_index: int) -> None:
         job.window = Window(job.judge.tones[0].window_samples, first_index)
 
-    def _converted(self, block: SampleBlock) -> int:
-        """The index that the converter has reached by now, or a little more: blocks wait on their way."""
-        waited_s = min(max((self._clock.now_ns() - block.t_ns) / 1e9, 0.0), LATEST_S)
-        return block.end_index + math.ceil(waited_s * self._info.rate_hz)
-
     def _go_on(self, job: _Job, block: SampleBlock, railed: int) -> list[Message]:
         window, side = job.window, job.todo[0]
-        if window is None or job.first_index is None:
-            return []
-        if block.end_index - job.first_index > LONGEST_S * self._info.rate_hz:
+        first_index = block.end_index if job.first_index is None else job.first_index
+        if block.end_index - first_index > LONGEST_S * self._info.rate_hz:
             return self._finish(job, block, f"no quiet window within {LONGEST_S:g} s")
         if railed & job.active:
             self._drop(job, railed & job.active)
             return self._again(job, side, block)
+        if window is None:
+            self._settle(job, block)
+            return []
         if window.broken_by(block):
             job.gaps += 1
             if job.gaps > MOST_GAPS:
@@ -237,26 +244,42 @@ class ImpedanceRun:
             for side in job.sides or ["p"]
             for k, name in enumerate(self._names)
         ]
-        if self._excitation.shared_negative:
+        if self._current.shared_negative:
             verdicts.append((REFERENCE, not_measured(SHARED)))
         first = block.end_index if job.first_index is None else job.first_index
         self._owed = Excited(job.command.command, first, NOT_SEEN)
-        said = self._pay(block, at_once=True)
-        end = said[0].end_index if isinstance(said[0], Excited) else NOT_SEEN
-        frequency_hz = job.judge.tones[0].frequency_hz
-        return [*said, report(job.command, (first, end), frequency_hz, self._calibration.board, verdicts)]
+        self._result = _Result(job.command, job.judge.tones[0].frequency_hz, verdicts)
+        return self._pay(block)
 
-    def _pay(self, block: SampleBlock, at_once: bool = False) -> list[Message]:
-        """Put the registers back and say that the currents have ended; tried again until it works."""
+    def _pay(self, block: SampleBlock) -> list[Message]:
+        """Put the registers back, tried again until it works, and say when the currents have ended; then the
+        result, which does not wait for registers that are not back."""
         owed = self._owed
-        if owed is None or not (at_once or block.end_index >= self._retry_index):
+        if owed is None:
             return []
         try:
-            self._excitation.restore()
-        except EdgeError as error:
+            if not self._ending:
+                if self._result is None and block.end_index < self._retry_index:
+                    return []
+                self._current.restore()
+                self._ending = True
+            reached = self._current.reached(block)
+        except self._current.failure as error:
+            self._ending = False
             self._retry_index = block.end_index + math.ceil(RETRY_S * self._info.rate_hz)
             text = f"the lead-off registers are not back, currents may flow; tried again: {error}"
-            return [Fault("impedance", text, 0)] if at_once else []
-        self._owed = None
-        end = self._converted(block) + SETTLING_CONVERSIONS
-        return [Excited(owed.command, owed.first_index, end)]
+            first_time = self._result is not None
+            return [*([Fault("impedance", text, 0)] if first_time else []), *self._told(owed, NOT_SEEN)]
+        if reached is None:
+            return []
+        self._owed, self._ending = None, False
+        end = reached + SETTLING_CONVERSIONS
+        return [Excited(owed.command, owed.first_index, end), *self._told(owed, end)]
+
+    def _told(self, owed: Excited, end: int) -> list[Message]:
+        """The result, once."""
+        result, self._result = self._result, None
+        if result is None:
+            return []
+        span, board = (owed.first_index, end), self._calibration.board
+        return [report(result.command, span, result.frequency_hz, board, result.verdicts)]

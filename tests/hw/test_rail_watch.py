@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware.leads.rails import RAIL_COUNTS, RailWatch
 from hw.chips import COUNTS_MAX, COUNTS_MIN
+from hw.leads.rails import RAIL_COUNTS, RailWatch
 
 RATE_HZ = 1000.0
 

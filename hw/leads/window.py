@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware.front_end import FrontEndInfo
-from firmware.leads.calibration import Calibration, Excited, Pin, Side
-from firmware.leads.rails import RAIL_COUNTS
-from firmware.leads.report import Verdict, measured, not_measured
 from hw.impedance import Reading, electrode_ohms, missing, read_tone, unit_response
 from hw.lead_off import Tone
+from hw.leads.calibration import Calibration, Excited, Pin, Side
+from hw.leads.current import Inputs
+from hw.leads.rails import RAIL_COUNTS
+from hw.leads.report import Verdict, measured, not_measured
 from hw.samples import SampleBlock
 
 OFF_OHM = 1e6
@@ -60,7 +60,7 @@ class Judge:
     `phase_known` False: sample 0 is not the first conversion after START.
     """
 
-    info: FrontEndInfo
+    info: Inputs
     calibration: Calibration
     tones: tuple[Tone, ...]
     current_na: int
