@@ -84,7 +84,7 @@ def test_the_display_in_node_is_tried_with_the_modules_that_it_asks_for() -> Non
             ROOT / "tests" / "node" / "package.json",
         )
     )
-    assert asked == tried
+    assert asked.items() <= tried.items()  # the coprocessor's tests want an emulator besides
 
 
 def test_topics_and_requests_that_it_names_are_there() -> None:

@@ -9,7 +9,6 @@ import tty
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from shutil import which
 
 import pytest
 
@@ -17,6 +16,7 @@ from hostd import edge_link, strangers
 from hostd.edge_link import EdgeLink
 from hostd.errors import LinkError
 from hw.link import Heartbeat, Sender, hello
+from tests.support.beside import beside
 from tests.support.edge import WITHIN_S, wanted
 from tests.support.links import other_version
 
@@ -134,7 +134,7 @@ def test_a_board_of_another_table_or_version_is_told_apart_from_noise_and_is_to_
 
 def test_micropythons_own_prompt_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real interpreter on a terminal, long at its prompt, as a board without our program answers."""
-    interpreter = which("micropython")
+    interpreter = beside("micropython")
     if interpreter is None:
         pytest.skip("no micropython here (make setup brings it)")
     monkeypatch.setattr(edge_link, "ANSWER_S", WITHIN_S)

@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.beside import beside
+
 PUSH = bytes.fromhex("feb5")  # push {r1-r7, lr}: how viper begins a function
 STACK, LR = 0x20040000, 0xFFFFFFFE
 CALLED = 0x10000000
@@ -196,7 +198,9 @@ class Thumb:
 def compiled(source: Path, folder: Path) -> list[tuple[bytes, int]]:
     """The viper functions of a module, as mpy-cross compiles them for an RP2040: (code, start), in order."""
     out = folder / "compiled.mpy"
-    subprocess.run(["mpy-cross", "-march=armv6m", "-O2", source, "-o", out], check=True)
+    subprocess.run(
+        [beside("mpy-cross") or "mpy-cross", "-march=armv6m", "-O2", source, "-o", out], check=True
+    )
     code, at, found = out.read_bytes(), -1, []
     while (at := code.find(PUSH, at + 1)) >= 0:
         found.append((code[at:], 0))

@@ -1,6 +1,5 @@
 """The stand-in for `rp2`: encodings by hand from the RP2040 datasheet; what it refuses; MicroPython."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import pio_assembler
+from tests.support.beside import beside
 from tests.support.pio_assembler import PIO, PIOASMError, asm_pio, encode
 from tests.support.pio_rig import programs
 
@@ -114,12 +114,12 @@ print([one.opcodes for one in made], words)
 """
 
 
-@pytest.mark.skipif(not shutil.which("micropython"), reason="no MicroPython for this machine on PyPI")
+@pytest.mark.skipif(beside("micropython") is None, reason="no MicroPython for this machine on PyPI")
 def test_micropython_makes_the_same_programs_and_words() -> None:
     shown = SHOWN.format(root=str(ROOT))
     said = [
         subprocess.run([name, "-c", shown], capture_output=True, text=True, check=True, timeout=20).stdout
-        for name in ("micropython", sys.executable)
+        for name in (beside("micropython") or "", sys.executable)
     ]
     assert said[0] == said[1] != ""
 
