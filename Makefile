@@ -23,10 +23,12 @@ setup: .venv/.ready-dev
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --prefix hostd/web/npm --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-.venv/.ready-dev: .venv/.ready
+.venv/.ready-dev: .venv/.ready tests/node/package.json
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,rig]' || { \
 		echo "no spidev (it needs a C compiler and Python's headers): the rig's tests will be skipped" >&2; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; }
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm install --prefix tests/node --no-package-lock --no-audit --no-fund --loglevel=error \
+		>/dev/null || echo "no modules for Node: a subscriber and the Pico's DMA will not be tried in it" >&2
 	@touch $@
 
 # A simulated case end to end, recorded, with the web display; SECONDS=n ends it.

@@ -10,9 +10,9 @@ import time
 
 import machine
 
-from evokd import converter, limits, pins, programs, selftest
+from evokd import converter, limits, pins, programs, status, who
 from evokd.acquisition import Acquisition
-from evokd.arbiter import ARMED_UNTIL, FIRED, INDEX, LOCK_UNTIL, LOCKS, OWNER, PLAN, UNFIRED, hush
+from evokd.arbiter import LOCKS, hush
 from evokd.faults import Refused
 from evokd.leads import Leads
 from evokd.messages import (
@@ -37,7 +37,6 @@ from evokd.messages import (
     StimArm,
     StimLimits,
     StimPlan,
-    StimState,
     StimStop,
 )
 from evokd.orders import Orders
@@ -70,7 +69,7 @@ class Edge:
     def __init__(self, port, identity):
         self._port, self._identity = port, identity
         self._sender, self._receiver = Sender(), Receiver()
-        self._boot = _boot()
+        self._boot = who.boot()
         self._wanted = self._description = self._acquisition = None
         self._reader = self._pulses = self._orders = self._leads = None
         self._greeted = self._started = self._running = False
@@ -120,7 +119,10 @@ class Edge:
         changed = self._told is None or self._pulses.scalars[LOCKS] != self._told.locks
         if changed or time.ticks_diff(now_ms, self._state_ms) >= STATE_MS:
             self._state_ms = now_ms
-            self._tell_state()
+            said = status.of(self._pulses, min(4 * self._reader.chips, pins.MOST_LINES))
+            if not status.alike(said, self._told):
+                self._told = said
+                self._say(said)
 
     def _change(self):
         """The current in the electrodes begins, changes or ends, if it is time."""
@@ -249,7 +251,7 @@ class Edge:
             self._say(self._description)
             return
         if self._running:  # indices begin anew: that is another start, and told before what follows
-            self._boot = _boot()
+            self._boot = who.boot()
             self._say(Hello(VERSION, TABLE, self._boot, "edge"))
         self._end()
         try:
@@ -348,36 +350,6 @@ class Edge:
             self._say(Reply(command.command, answer))
         self._collect()
 
-    def _tell_state(self):
-        """What the arbiter holds, when it has changed."""
-        pulses, s = self._pulses, self._pulses.scalars
-        plans = [row for row in pulses.plans if row[PLAN] >= 0]
-        arms = [row for row in pulses.arms if row[PLAN] >= 0 and row[ARMED_UNTIL] >= s[INDEX]]
-        doses = pulses.doses[: min(4 * self._reader.chips, pins.MOST_LINES)]
-        held = s[LOCK_UNTIL] > s[INDEX]
-        said = StimState(
-            index=max(s[INDEX], 0),
-            locks=s[LOCKS],
-            owner=s[OWNER] if held else ALL_PLANS,
-            until=s[LOCK_UNTIL] if held else 0,
-            plans=[row[PLAN] for row in plans],
-            fired=[row[FIRED] for row in plans],
-            unfired=[row[UNFIRED] for row in plans],
-            armed=[row[PLAN] for row in arms],
-            armed_until=[row[ARMED_UNTIL] for row in arms],
-            pulses=[row[0] for row in doses],
-            charge_uc=[row[1] / 1000 for row in doses],
-            energy_mj=[row[2] / 1000000 for row in doses],
-        )
-        if self._told is None or not _alike(said, self._told):
-            self._told = said
-            self._say(said)
-
-
-def _alike(one, other):
-    names = ("locks", "plans", "fired", "unfired", "armed", "armed_until", "pulses")
-    return all([getattr(one, name) == getattr(other, name) for name in names])
-
 
 def _same(one, other):
     """Whether two configurations are the same; NaN, which stands for "none", is the same as NaN."""
@@ -393,43 +365,13 @@ def _blocks():
     return 3 if "RP2350" in sys.implementation._machine else 2
 
 
-def _boot():
-    """Names this start: no two are the same."""
-    import os
-
-    return int.from_bytes(os.urandom(8), "little") | 1
-
-
-def told():
-    """(version, image) of the set that runs, as its manifest says."""
-    import json
-
-    try:
-        with open(sys.path[0] + "/manifest.json") as file:
-            manifest = json.load(file)
-        return manifest["version"], manifest["image"][:16]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "unknown", "0" * 16
-
-
-def name():
-    """Who we are, as `firmware.pico.identity` reads it: chip and serial number, version, image, self test."""
-    import binascii
-
-    serial = str(binascii.hexlify(machine.unique_id()), "utf-8")
-    chips = [chip for chip in ("RP2040", "RP2350") if chip in sys.implementation._machine]
-    version, image = told()
-    board = (chips[0] if chips else "unknown") + " " + serial
-    return "pico %s; evokd %s; image %s; %s" % (board, version, image, selftest.run())
-
-
 def main():
     """Serve hosts for ever; the watchdog resets a board whose rounds do not come round."""
     for pin in range(pins.LINE, pins.LINE + pins.MOST_LINES):
         machine.Pin(pin, machine.Pin.OUT, value=0)
     converter.silence()
     port = Port()
-    edge = Edge(port, name())
+    edge = Edge(port, who.name())
     watchdog = machine.WDT(timeout=WATCHDOG_MS)
     while True:
         watchdog.feed()
