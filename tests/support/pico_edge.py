@@ -85,7 +85,7 @@ class Cable:
 class PicoProcess:
     """The firmware running: `path` is its serial port. `crash` is what it said on the way down."""
 
-    def __init__(self, model: PicoModel, files: Path) -> None:
+    def __init__(self, model: PicoModel, files: Path, program: str = "run.py") -> None:
         self.model = model
         to_board, from_firmware = os.pipe()
         from_board, to_firmware = os.pipe()
@@ -101,7 +101,7 @@ class PicoProcess:
         }
         shim = HERE / "shim"
         self.process = subprocess.Popen(
-            [MICROPYTHON, "-X", "heapsize=8m", str(shim / "run.py"), str(shim), str(files)],
+            [MICROPYTHON, "-X", "heapsize=8m", str(shim / program), str(shim), str(files)],
             stdin=theirs,
             stdout=theirs,
             stderr=self._errors,

@@ -33,6 +33,12 @@ class Talk:
         self.send(Start(0))
         return description
 
+    def again(self) -> None:
+        """Another host at the same port; what the board still said to the first one is gone."""
+        self.link.close()
+        self._rest = []
+        self.link = EdgeLink(f"serial:{self.board.path}", beats=False)
+
     def send(self, *messages: Message) -> None:
         for message in messages:
             self.link.send(message)

@@ -7,7 +7,6 @@ import pytest
 
 from firmware.pico import identity, image
 from hostd.blocks import Reassembler
-from hostd.edge_link import EdgeLink
 from hostd.errors import LinkError, UsageError
 from hw import link
 from hw.chips import ADS1299, ADS1299_4
@@ -256,8 +255,7 @@ def test_a_second_host_goes_on_where_the_first_one_was_and_finds_nothing_armed()
         t.begin()
         t.ask(*armed(plan(period=400, phase=300)))
         blocks = t.samples(1000)
-        t.link.close()
-        t.link = EdgeLink(f"serial:{t.board.path}", beats=False)
+        t.again()
         t.begin()
         more = t.samples(3000)
         for block in blocks + more:
@@ -277,8 +275,7 @@ def test_another_configuration_begins_anew_with_another_boot() -> None:
         t.model.granted = 0
         boots = [t.link.edge_boot]
         for _ in range(3):  # another configuration, and twice the same again
-            t.link.close()
-            t.link = EdgeLink(f"serial:{t.board.path}", beats=False)
+            t.again()
             t.begin({"rate_hz": 1000.0, "channels": 2})
             boots.append(t.link.edge_boot)
         assert tiles(t.samples(200), 0)

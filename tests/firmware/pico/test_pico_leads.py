@@ -6,7 +6,6 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hostd.edge_link import EdgeLink
 from hostd.errors import UsageError
 from hw import lead_off
 from hw.chips import CHIPS, SETTLING_CONVERSIONS, Family
@@ -278,8 +277,7 @@ def test_a_second_host_finds_no_current_and_a_board_that_begins_anew_neither() -
         before = registers(t.model)
         for job in ({"rate_hz": 4000.0}, {"rate_hz": 1000.0}, {"rate_hz": 4000.5}):
             flowing(t)
-            t.link.close()
-            t.link = EdgeLink(f"serial:{t.board.path}", beats=False)
+            t.again()
             if job["rate_hz"] == 4000.5:  # refused before any converter is reset
                 with pytest.raises(UsageError, match="cannot be"):
                     t.begin(job)

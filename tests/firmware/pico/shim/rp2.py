@@ -25,7 +25,14 @@ class PIO:
 
 
 def asm_pio(**settings):
-    return lambda f: None
+    """Which program it is, by what it is to be loaded with; the instructions are not looked at."""
+    if "set_init" in settings:
+        name = "reader"
+    elif "out_init" in settings:
+        name = "pulse"
+    else:
+        name = "schedule" if "sideset_init" in settings else "stamp"
+    return lambda f: name
 
 
 class StateMachine:

@@ -10,11 +10,7 @@ import os
 
 import rp2
 from evokd import acquisition, edge, reader
-from evokd import programs
 from evokd.reader import SLOTS
-
-for _name in rp2.MACHINES:
-    setattr(programs, _name, lambda *_, name=_name: name)  # by behaviour, see rp2
 
 _begun = acquisition.Acquisition.__init__
 
