@@ -41,6 +41,7 @@ class Account:
     """What came of it."""
 
     samples: int = 0
+    begin: int = 0
     end: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     wrong: int = 0
@@ -57,7 +58,7 @@ class Account:
     @property
     def uncounted(self) -> int:
         """Samples of the time line that neither came nor are in a gap."""
-        return self.end - self.samples - sum(self.lost.values())
+        return self.end - self.begin - self.samples - sum(self.lost.values())
 
     @property
     def right(self) -> bool:
@@ -75,6 +76,8 @@ class Ledger:
 
     def append(self, block: SampleBlock) -> None:
         a = self._account
+        if not a.samples:  # the time line begins with the first block that comes through
+            a.begin = a.end = block.first_index - sum(gap.length for gap in block.gaps)
         at = a.end
         for gap in block.gaps:
             a.holes += gap.index != at or gap.length <= 0

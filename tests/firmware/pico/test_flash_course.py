@@ -264,4 +264,4 @@ def test_a_board_that_is_gone_before_its_answer_is_read_is_waited_for(
 
     monkeypatch.setattr(board, "answer", answer)
     flash(with_one, TWO)
-    assert len(lost) == 3 and with_one.boots() == "two"
+    assert len(lost) >= 2 and with_one.boots() == "two"  # a slow board is asked again as one that starts

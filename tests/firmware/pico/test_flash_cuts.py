@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from firmware.flash import board
+from hw.link import VERSION
 from tests.flash.cuts import NEW, Start, cuts, wrong_after
 from tests.support.pico_board import PicoBoard
 from tests.support.pico_flash import ONE, flash, flashed, line, pico, quick, topics, with_one
@@ -61,7 +62,10 @@ def test_a_set_written_whole_but_never_tried_is_tried_without_a_byte_sent(with_o
 DAMAGED = (
     ("/a/manifest.json", ONE["manifest.json"][:-20]),
     ("/a/manifest.json", ONE["manifest.json"].replace(b'"version": "0', b'"version": "1')),
-    ("/a/manifest.json", ONE["manifest.json"].replace(b'"link": 2', b'"link": 3')),
+    (
+        "/a/manifest.json",
+        ONE["manifest.json"].replace(b'"link": %d' % VERSION, b'"link": %d' % (VERSION + 1)),
+    ),
     ("/a/manifest.json", b"[]"),
     ("/a/manifest.json", b'{"files": {}}'),
     ("/a/evokd/two.py", b"TAG = 'one'"),
