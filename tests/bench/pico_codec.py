@@ -25,12 +25,12 @@ SECONDS = "1.5"
 SPEED = Path(__file__).parents[1] / "pico" / "codec_speed.py"
 
 
-def measure() -> dict[str, float]:
+def measure(seconds: str = SECONDS) -> dict[str, float]:
     """`times`: samples a second in the unix port over those of 16 kSPS; `cycles`: of an RP2040 for each;
     `share`: percent of its 125 MHz that they are; `bytes`: a second on the port."""
     with tempfile.TemporaryDirectory() as folder:
         files = board_files(Path(folder))
-        run = [MICROPYTHON, "-X", "heapsize=8m", SPEED, HERE / "shim", files, SECONDS]
+        run = [MICROPYTHON, "-X", "heapsize=8m", SPEED, HERE / "shim", files, seconds]
         said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     figures = ast.literal_eval(said)
     cycles = counted()

@@ -33,7 +33,7 @@ class Stimulator:
 class Reader:
     """Rings that are always full of noise about zero, whose edges go on a buffer at a time."""
 
-    chips, frame_bytes, rows, clock_hz = 1, FRAME, ROWS, 125000000
+    chips, frame_bytes, rows, clock_hz, missed = 1, FRAME, ROWS, 125000000, 0
 
     def __init__(self):
         self.count = 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hw import cobs
-from tests.bench.pico_codec import counted, stuffed
+from tests.bench.pico_codec import counted, measure, stuffed
 from tests.support.pico_edge import BOARD
 from tests.support.thumb import Thumb, compiled
 
@@ -56,6 +56,12 @@ def _run(function: tuple[bytes, int], data: bytearray, *arguments: int | bytearr
 def test_a_sample_costs_an_rp2040_no_more_than_it_has(tmp_path: Path) -> None:
     """Counted: 2440 cycles of 7812 that a sample of 8 channels at 16 kSPS has at 125 MHz (bar 60 %)."""
     assert counted() < 0.6 * 125_000_000 / 16_000
+
+
+def test_the_bench_measures_the_way_of_a_sample_through_the_boards_own_code() -> None:
+    measured = measure("0.1")
+    assert measured["times"] > 1
+    assert measured["bytes"] == 27 * 16_000
 
 
 def test_what_is_not_known_is_said_and_not_guessed() -> None:
