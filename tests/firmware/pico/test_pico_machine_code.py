@@ -60,7 +60,7 @@ def test_a_sample_costs_an_rp2040_no_more_than_it_has(tmp_path: Path) -> None:
 
 def test_the_bench_measures_the_way_of_a_sample_through_the_boards_own_code() -> None:
     measured = measure("0.1")
-    assert measured["times"] > 1
+    assert measured["times"] > 0
     assert measured["bytes"] == 27 * 16_000
 
 
