@@ -98,6 +98,7 @@ class PicoProcess:
             "EVOKD_BOARD_FROM": str(from_board),
             "EVOKD_BOARD_HZ": str(model.clock_hz),
             "EVOKD_BOARD_ROOT": self._root.name,
+            "EVOKD_BOARD_BLOCKS": str(model.blocks),
         }
         shim = HERE / "shim"
         self.process = subprocess.Popen(

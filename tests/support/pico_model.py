@@ -94,6 +94,7 @@ class PicoModel:
         self._theirs: set[int] = set()
         self.stuck = 0
         self.patient = True
+        self.blocks = 2  # of PIO: 3 on an RP2350
         self.at_once = 0  # so many samples between two looks, when the interpreter is to be that late
         self.strays: dict[int, int] = {}
         self.cut: set[int] = set()

@@ -82,9 +82,13 @@ def test_samples_are_the_converters_own_and_none_is_missing() -> None:
         assert (t.link.counters["bad_frames"], t.link.counters["lost_frames"]) == (0, 0)
 
 
-@pytest.mark.parametrize(("chips", "channels", "rate_hz"), [(2, 16, 8000.0), (3, 20, 1000.0)])
+@pytest.mark.parametrize(
+    ("chips", "channels", "rate_hz"), [(2, 16, 8000.0), (3, 20, 1000.0), (4, 32, 4000.0)]
+)
 def test_several_converters_are_one_board(chips: int, channels: int, rate_hz: float) -> None:
-    with talk(ramp_model(chips)) as t:
+    model = ramp_model(chips)
+    model.blocks = 3  # an RP2350's
+    with talk(model) as t:
         said = t.begin({"rate_hz": rate_hz, "channels": channels})
         assert (len(said.channels), said.lines) == (channels, min(4 * chips, 8))
         blocks = t.samples(1000)
@@ -109,6 +113,7 @@ def test_lines_five_to_eight_return_through_the_second_converter() -> None:
         ({"rate_hz": 3000.0}, "the ADS1299 has no rate of 3000 Hz: use one of"),
         ({"rate_hz": 4000.0, "gain": 5}, "the ADS1299 has no gain of 5: use one of"),
         ({"rate_hz": 4000.0, "channels": 40}, "40 channels wanted"),
+        ({"rate_hz": 4000.0, "channels": 32}, "4 converters need an RP2350: an RP2040 has too few"),
         ({"rate_hz": 250.5}, "8 channels at 250.5 Hz cannot be"),
     ],
 )

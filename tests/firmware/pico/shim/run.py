@@ -37,5 +37,6 @@ def _edge(self):
 reader.Reader._edge = _edge
 acquisition.Acquisition.__init__ = _begin
 acquisition.Acquisition.watch = _watch
+edge._blocks = lambda: int(os.getenv("EVOKD_BOARD_BLOCKS"))
 edge.STAY = os.getenv("EVOKD_BOARD_ROOT") + edge.STAY
 edge.main()
