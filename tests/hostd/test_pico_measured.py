@@ -16,6 +16,7 @@ from hostd.client import request
 from hostd.daemon import Daemon, HostOptions
 from hostd.errors import EvokdError
 from hostd.intake import End, Intake
+from hostd.lead_meter import LeadMeter
 from hostd.replay import Replay
 from hostd.timebase import Timebase
 from hw.lead_off import EXCITATION
@@ -127,9 +128,16 @@ class Recorded:
 
 @pytest.mark.parametrize("power", [False, True])
 def test_a_cable_that_is_pulled_ends_the_measurement_and_leaves_no_current(
-    tmp_path: Path, power: bool
+    tmp_path: Path, power: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And so does a board that was started anew while the converters went on."""
+    anew, told_anew = LeadMeter.anew, []
+
+    def counted(meter: LeadMeter) -> None:
+        told_anew.append(meter)
+        anew(meter)
+
+    monkeypatch.setattr(LeadMeter, "anew", counted)
     model = board_with_electrodes()
     before, port = excitation(model.board), tmp_path / "port"
     boards = [PicoProcess(model, files())]
@@ -173,6 +181,9 @@ def test_a_cable_that_is_pulled_ends_the_measurement_and_leaves_no_current(
         again = until_item(lambda m: isinstance(m, Impedance) and m.command == 8)
         assert again.ohm[:4] == pytest.approx((1_000, 2_200, 10_000, 50_000), rel=0.02), again.notes
         assert ("phase unknown" in again.notes[0]) == power
+        assert len(told_anew) == power, (
+            "by chance the phase would seem known: one shift in four looks like a lead"
+        )
         assert excitation(model.board) == before
     finally:
         intake.end()
