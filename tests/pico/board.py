@@ -13,6 +13,7 @@ from firmware.compose import read_scenario
 from firmware.simulated_stimulator import SimulatedStimulator, WiredBody
 from hostd import casefile
 from hostd.daemon import configure_message
+from hostd.errors import EvokdError
 from hw.board import LINES_PER_CHIP
 from hw.chips import ADS1299
 from hw.link import Configure
@@ -45,8 +46,12 @@ def patient_board(wanted: Configure, scenario: Scenario) -> BoardModel:
 
 
 def main() -> int:
-    wanted = configure_message(casefile.procedure(sys.argv[1] if len(sys.argv) > 1 else "median_ssep"))
-    scenario = read_scenario(Path(sys.argv[2])) if len(sys.argv) > 2 else NO_CHANGE
+    try:
+        wanted = configure_message(casefile.procedure(sys.argv[1] if len(sys.argv) > 1 else "median_ssep"))
+        scenario = read_scenario(Path(sys.argv[2])) if len(sys.argv) > 2 else NO_CHANGE
+    except (EvokdError, ValueError, OSError) as error:
+        print(f"tests.pico.board: {error}", file=sys.stderr)
+        return 2
     model = PicoModel(model=patient_board(wanted, scenario))
     board = PicoProcess(model, files())
     model.ticks_ms = lambda: time.monotonic_ns() // 1_000_000
