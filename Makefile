@@ -86,9 +86,9 @@ evidence: .venv/.ready-dev
 modalities: .venv/.ready-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.modalities $(MODALITIES_ARGS)
 
-# The stimulus campaign whole: sequences and faults by the hundred thousand, a million pulses (about 20 minutes).
+# The fault campaign: every fault of the list against its promise, and the stimulus campaign whole.
 faults: .venv/.ready-dev
-	$(BIN)/python -m tests.stimuli --rig $(FAULTS_ARGS)
+	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
 
 # A million frames through the coprocessor's firmware, its serial port and the intake, the cable harmed and pulled
 # (half a minute).

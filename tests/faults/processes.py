@@ -1,0 +1,197 @@
+"""Faults of real processes: killed, stopped, crowded and lied to, in real time (`box.py`)."""
+
+import contextlib
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import zmq
+
+from hostd import casefile
+from hostd.arrangement import arrange
+from hostd.client import request
+from tests.faults.box import Box, Record, box, memory_mb
+from tests.faults.measured import Measured
+from tests.support.session import ROOT, until
+
+RESUMES = False
+"""Whether a host that is started anew goes on with its case: the same id."""
+RATE_HZ = 4000
+MOST_LAG = 3
+BEFORE_NEXT_S = 0.6
+"""No host that is started anew stimulates so soon."""
+GROWS_MB = 50.0
+
+Injure = Callable[[Box, random.Random, Measured], None]
+
+
+def run(seed: int, injure: Injure, n: int, web: bool = False) -> Measured:
+    """One box, `n` injuries of one kind at random moments, and the judgement of its files."""
+    chance, measured = random.Random(seed), Measured()
+    with box(seed % 1000, web) as one:
+        for _ in range(n):
+            _pass(chance.uniform(0.0, 0.6))
+            injure(one, chance, measured)
+            measured.injected += 1
+        one.end()
+        _judge(one, measured)
+    return measured
+
+
+def _pass(seconds: float) -> None:
+    end_ns = time.monotonic_ns() + round(seconds * 1e9)
+    until(lambda: time.monotonic_ns() >= end_ns, "time to pass")
+
+
+def _judge(one: Box, measured: Measured) -> None:
+    """Every recording opens, nothing is missing unnamed, every pulse lies where it was ordered."""
+    plans = arrange(casefile.procedure("median_ssep"), float(RATE_HZ))
+    grid = {p.line: (p.period, p.phase) for p in plans.values()}
+    for folder in sorted(path for path in one.data.iterdir() if (path / "raw.bdf").exists()):
+        record = Record(folder)
+        measured.unopened += sum("open" in text for text in record.wrong)
+        measured.uncounted += sum("fill" in text for text in record.wrong)
+        measured.samples += record.samples
+        measured.pulses += len(record.rises)
+        for line, seen in record.unordered():
+            period, phase = grid[line]
+            if not any((seen - lag - phase) % period == 0 for lag in range(1, MOST_LAG + 1)):
+                measured.uncommanded += 1
+                record.wrong.append(f"line {line} rose at {seen}, off every plan's grid")
+        measured.wrong += [f"{folder.name}: {text}" for text in record.wrong]
+
+
+def host_killed(one: Box, chance: random.Random, measured: Measured) -> None:
+    """SIGKILL; the next one is started at once, serves, records, and has the pulses since in its samples."""
+    before = one.beating("a beat")
+    killed_ns = one.kill("host")
+    after = one.beating("the next host", lambda h: h["boot"] != before["boot"])
+    measured.recovery_s.append((time.monotonic_ns() - killed_ns) / 1e9)
+    if RESUMES and after["case"] != before["case"]:
+        measured.wrong.append(f"case {before['case']} was left for {after['case']}")
+    at = before["index"] + round((killed_ns - before["t_ns"]) * RATE_HZ / 1e9)
+    reached = at + round(BEFORE_NEXT_S * RATE_HZ)
+    one.beating("what the edge had held", lambda h: h["index"] > reached + RATE_HZ // 2)
+    record = _so_far(one.recording(), one)
+    late = [seen - at for _, seen in record.rises if at < seen < reached]
+    measured.stops_ms.append(max(late, default=0) * 1e3 / RATE_HZ)
+
+
+def _so_far(folder: Path, one: Box) -> Record:
+    """A recording that goes on, from a copy of its files as they are on disk now."""
+    copy = one.data.parent / "copy" / folder.name
+    copy.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("raw*"):
+        (copy / path.name).write_bytes(path.read_bytes())
+    return Record(copy)
+
+
+def edge_killed(one: Box, chance: random.Random, measured: Measured) -> None:
+    """SIGKILL of the edge: the case goes on with the next one, behind a gap."""
+    before = one.beating("a beat")
+    killed_ns = one.kill("edge")
+    wanted = before["index"] + RATE_HZ // 10
+    after = one.beating("samples of the next edge", lambda h: h["index"] > wanted)
+    took_s = (time.monotonic_ns() - killed_ns) / 1e9
+    measured.lost_s = max(measured.lost_s, took_s)
+    if (before["boot"], before["case"]) != (after["boot"], after["case"]):
+        measured.wrong.append("the host did not outlive its edge")
+
+
+def web_killed(one: Box, chance: random.Random, measured: Measured) -> None:
+    """SIGKILL of the web display: the case does not notice, and the page is there again."""
+    before = one.beating("a beat")
+    one.kill("web")
+    until(one.web_answers, "the page again")
+    after = one.beating("a beat")
+    if (before["boot"], before["case"]) != (after["boot"], after["case"]):
+        measured.wrong.append("the host did not outlive the web display")
+
+
+def host_stopped(one: Box, chance: random.Random, measured: Measured) -> None:
+    """SIGSTOP of the host for up to 3 s: the edge stops by itself and keeps the samples."""
+    one.stop("host", chance.uniform(0.3, 3.0))
+    one.beating("the host again")
+
+
+def edge_stopped(one: Box, chance: random.Random, measured: Measured) -> None:
+    """SIGSTOP of the edge for up to 2 s."""
+    one.stop("edge", chance.uniform(0.05, 2.0))
+    one.beating("the edge again")
+
+
+def hogs(one: Box, chance: random.Random, measured: Measured) -> None:
+    """Every processor busy and half a gigabyte taken for a second."""
+    words = "import time; held = bytearray(1 << 28); end = time.time() + 1\nwhile time.time() < end: pass"
+    crowd = [subprocess.Popen([sys.executable, "-c", words], cwd=ROOT) for _ in range(2)]
+    for each in crowd:
+        each.wait()
+    one.beating("a beat")
+
+
+def strangers(one: Box, chance: random.Random, measured: Measured) -> None:
+    """Bytes that are no ZeroMQ into every port; connections that say nothing."""
+    held = []
+    for port in range(one.port, one.port + 4):
+        for _ in range(5):
+            peer = socket.create_connection(("127.0.0.1", port))
+            with contextlib.suppress(OSError):
+                peer.sendall(chance.randbytes(chance.randrange(1, 3000)))
+            held.append(peer)
+    _answers(one, measured)
+    for peer in held:
+        peer.close()
+
+
+def slow_readers(one: Box, chance: random.Random, measured: Measured) -> None:
+    """Subscribers to all that never read, the raw samples too; the host must not grow with what they owe."""
+    before_mb = memory_mb(one.processes["host"])
+    held = []
+    for port in (one.port, one.port + 2, one.port + 3):
+        for _ in range(3):
+            peer = zmq.Context.instance().socket(zmq.SUB)
+            peer.linger, peer.rcvhwm = 0, 1
+            peer.subscribe("")
+            peer.connect(f"tcp://127.0.0.1:{port}")
+            held.append(peer)
+    _pass(1.0)
+    _answers(one, measured)
+    grown = memory_mb(one.processes["host"]) - before_mb
+    if grown > GROWS_MB:
+        measured.above += 1
+        measured.wrong.append(f"the host grew by {grown:.0f} MB for peers that do not read")
+    for peer in held:
+        peer.close()
+
+
+def _answers(one: Box, measured: Measured) -> None:
+    """A good client is answered meanwhile."""
+    began_ns = time.monotonic_ns()
+    reply = request(one.bus, "hello", {"name": "good"})
+    took_s = (time.monotonic_ns() - began_ns) / 1e9
+    if not reply["ok"] or took_s > 1.0:
+        measured.wrong.append(f"a good client waited {took_s:.1f} s: {reply.get('error')}")
+    one.beating("a beat")
+
+
+def configured_badly(one: Box, chance: random.Random, measured: Measured) -> None:
+    """An update that brings a case file that is none: every error in its line, exit 2, and the box runs on
+    as it was."""
+    words = one.words["host"]
+    bad = one.data.parent / "bad.toml"
+    bad.write_bytes(chance.choice((b"[case\n", b"name = 3\n", chance.randbytes(300), b"", b"\xff" * 10)))
+    ended = subprocess.run(
+        [sys.executable, "-m", words[0], words[1], str(bad), *words[2:]],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    said = ended.stderr.decode(errors="replace").strip()
+    if ended.returncode != 2 or "Traceback" in said or not said:
+        measured.wrong.append(f"a bad case file: exit {ended.returncode}, {said[-200:]!r}")
+    one.beating("a beat")
