@@ -37,6 +37,7 @@ def host_options(p: argparse.ArgumentParser) -> None:
     options.box_keys_options(p)
     options.link_option(p)
     p.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds of samples")
+    p.add_argument("--new-case", action="store_true", help="take up no case that was interrupted")
     p.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("--edge-starts", action="store_true", help=argparse.SUPPRESS)
 
@@ -126,7 +127,8 @@ def host(args: argparse.Namespace) -> int:
     within_s = COMPILES_S if args.edge_starts else CONNECT_S
     data = options.data_folder(args.data)
     peers = options.most_peers(args.peers)
-    told = HostOptions(case, where, args.link, args.bus, data, seconds, within_s, args.keys, peers)
+    of = case, where, args.link, args.bus, data, seconds, within_s, args.keys, peers
+    told = HostOptions(*of, take_up=not args.new_case)
     daemon = Daemon(told, stop)
     try:
         daemon.run()
