@@ -44,7 +44,7 @@ class HostOptions:
     """What the host was asked to be. `where` names the case file in messages; `data` None records nothing;
     an edge that is not there `edge_within_s` after the start is missing; `keys` None: loopback without keys;
     `peers`: connections of an endpoint, None for what is usual; `take_up`: go on with a case that was
-    interrupted."""
+    interrupted; `died`: how the hosts before this one did."""
 
     case: Case
     where: str
@@ -56,6 +56,7 @@ class HostOptions:
     keys: Path | None = None
     peers: int | None = None
     take_up: bool = True
+    died: tuple[str, ...] = ()
 
 
 def configure_message(case: Case) -> Configure:
@@ -117,6 +118,7 @@ class Daemon:
             must_have_keys(options.bus)
         mended = repair_unclosed(options.data) if options.data is not None and options.data.exists() else ()
         intake = Intake(options.edge, self._stop, options.edge_within_s)
+        intake.faults += options.died
         intake.faults += [f"repair: {report.line}" for report in mended if report.mismatched]
         try:
             try:

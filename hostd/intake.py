@@ -16,7 +16,7 @@ from typing import Any
 from hostd.blocks import ProofsOnce, Reassembler
 from hostd.case_folder import CaseFolder
 from hostd.edge_link import CONNECT_S, EdgeLink
-from hostd.errors import EvokdError, LinkError, RecordingError
+from hostd.errors import CrashedError, EvokdError, LinkError, RecordingError
 from hostd.lead_meter import LeadCommand, LeadMeter, meter
 from hostd.resume import Resumed
 from hostd.shifted import for_edge
@@ -201,7 +201,7 @@ class Intake:
                 self._link.send(StimStop(0, ALL_PLANS))
         except UNEXPECTED as error:
             self.failure = (
-                error if isinstance(error, EvokdError) else EvokdError(f"intake stopped: {error!r}")
+                error if isinstance(error, EvokdError) else CrashedError(f"intake stopped: {error!r}")
             )
         finally:
             try:

@@ -14,7 +14,7 @@ from hostd import leads
 from hostd.bus import Bus
 from hostd.case_folder import CaseFolder
 from hostd.delivery import STOPPING
-from hostd.errors import EvokdError, RecordingError
+from hostd.errors import CrashedError, EvokdError, RecordingError
 from hostd.fingerprint import CHECKPOINT_S, Fingerprint
 from hostd.inputs import Inputs
 from hostd.intake import UNEXPECTED, End
@@ -134,7 +134,7 @@ class Processing:
             self._folder.fingerprint(self.index, self._fingerprint)
             over = True
         except UNEXPECTED as error:
-            self.failure = EvokdError(f"processing stopped: {error!r}")
+            self.failure = CrashedError(f"processing stopped: {error!r}")
         finally:
             self._closing.set()
             for command in self._waiting:
