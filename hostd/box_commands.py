@@ -6,13 +6,17 @@ Turns words into what `hostd.run` and `hostd.daemon` take; decides nothing about
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hostd import options
 from hostd.endpoints import only_here, parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
 from hostd.signals import stop_event
+
+if TYPE_CHECKING:
+    from hostd.keeper import Start
 
 
 def run_options(p: argparse.ArgumentParser) -> None:
@@ -37,6 +41,8 @@ def host_options(p: argparse.ArgumentParser) -> None:
     options.box_keys_options(p)
     options.link_option(p)
     p.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds of samples")
+    p.add_argument("--new-case", action="store_true", help="take up no case that was interrupted")
+    p.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("--edge-starts", action="store_true", help=argparse.SUPPRESS)
 
@@ -115,19 +121,31 @@ def edge(args: argparse.Namespace) -> int:
 
 
 def host(args: argparse.Namespace) -> int:
-    """The host by itself, to its end."""
+    """The host by itself, to its end: in a process of its own, which is followed by another one if it dies."""
+    from hostd import daemon  # noqa: F401 - loaded here, so that a process that follows need not
+    from hostd.keeper import Start, keep
+
+    if args.alone:
+        return _serve(args, Start(not args.new_case, ()), args.supervised)
+    return keep(
+        lambda told: _serve(args, replace(told, take_up=told.take_up and not args.new_case), False),
+        args.supervised,
+    )
+
+
+def _serve(args: argparse.Namespace, told: "Start", supervised: bool) -> int:
     from hostd.daemon import Daemon, HostOptions
     from hostd.edge_link import COMPILES_S, CONNECT_S
     from hostd.fingerprint import closed_line
 
-    stop = stop_event(args.supervised)
+    stop = stop_event(supervised)
     case, where = case_of(args)
     seconds = options.positive_seconds(args.seconds)
     within_s = COMPILES_S if args.edge_starts else CONNECT_S
     data = options.data_folder(args.data)
     peers = options.most_peers(args.peers)
-    told = HostOptions(case, where, args.link, args.bus, data, seconds, within_s, args.keys, peers)
-    daemon = Daemon(told, stop)
+    of = case, where, args.link, args.bus, data, seconds, within_s, args.keys, peers
+    daemon = Daemon(HostOptions(*of, take_up=told.take_up, died=told.deaths), stop)
     try:
         daemon.run()
     except EvokdError:
