@@ -1,13 +1,14 @@
 """The host of a world: the product's daemon whole, but for what reaches outside of it.
 
-The bus has no sockets, the database is none, and the pipeline counts instead of averaging; link, intake,
-succession, recorder, queues, state machine, desk and stimulation are the product's own.
+The bus has no sockets, the pipeline counts instead of averaging and is not kept in checkpoints; link, intake,
+succession, recorder, database, queues, state machine, desk, stimulation and the taking up of a case are the
+product's own.
 """
 
 import os
+import sqlite3
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,8 +23,8 @@ from tests.faults.world import Event, Process, Waiters, World
 class Bus:
     """The bus without sockets: clients put requests into `requests`, messages are counted."""
 
-    def __init__(self, world: World, *_: Any) -> None:
-        self._world = world
+    def __init__(self, world: World, case_id: str) -> None:
+        self._world, self.case_id = world, case_id
         self.addresses: dict[str, str] = {}
         self._posted: deque[Any] = deque()
         self.requests: deque[tuple[bytes, Callable[[dict[str, Any]], None]]] = deque()
@@ -68,21 +69,34 @@ class Bus:
         self._publish()
 
 
-class Store:
-    """No database."""
+class Databases:
+    """The module `sqlite3`: what the dead had open is closed, and what they had not committed is gone."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, world: World) -> None:
+        self._world = world
 
-    def put(self, *_: Any) -> None:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sqlite3, name)
+
+    def connect(self, *args: Any, **more: Any) -> sqlite3.Connection:
+        opened = sqlite3.connect(*args, **more | {"check_same_thread": False})
+        self._world._alive().process.ending.append(opened.close)
+        return opened
+
+
+class Memory:
+    """No checkpoints: a case that goes on is computed anew from its files."""
+
+    def __init__(self, *_: Any) -> None:
         """Nothing is kept."""
 
-    setting = audit = replace = put
+    def look(self, *_: Any) -> None:
+        """Nothing is kept."""
 
     def take_fault(self) -> None:
         """Nothing fails."""
 
-    def close(self) -> None:
+    def close(self, *, over: bool) -> None:
         """Nothing is open."""
 
 

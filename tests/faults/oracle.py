@@ -27,6 +27,8 @@ SOON_NS = 60_000_000
 BENT_NS = 900_000_000
 """A stop that broke on the way is said again until it is answered."""
 LOOKED_NS = 400_000_000
+ON_RECORD_NS = 1_500_000_000
+"""The first half second of a case is not committed yet: nobody can take it up."""
 TROUBLE_S = 8.0
 """No trouble of the link lasts so long: a ring that holds more loses nothing."""
 
@@ -56,6 +58,7 @@ def judge(stage: Stage) -> Verdict:
             verdict.wrong.append(f"a host ended by itself: {life.why}")
     _pulses(stage, verdict)
     _answers(stage, verdict)
+    _resumed(stage, verdict)
     verdict.bearable = bearable(stage)
     for life in stage.hosts:
         if life.pipeline is not None and life.pipeline.torn:
@@ -83,6 +86,19 @@ def bearable(stage: Stage) -> int:
     if stage.ring_s <= TROUBLE_S:
         lost_ns += sum(to_ns - from_ns for life in stage.hosts for from_ns, to_ns in life.stops)
     return round(lost_ns * RATE_HZ / 1e9)
+
+
+def _resumed(stage: Stage, verdict: Verdict) -> None:
+    """A host that was killed is followed by one that goes on with its case, unless that was not yet on record,
+    the disk refused, or a simulated patient began anew with its edge."""
+    for before, after in itertools.pairwise(stage.hosts):
+        if before.why is not None or before.bus is None or after.bus is None or stage.disk.until_ns:
+            continue
+        began_ns = min(h.began_ns for h in stage.hosts if h.bus and h.bus.case_id == before.bus.case_id)
+        known = (before.ended_ns or 0) - began_ns > ON_RECORD_NS
+        new_edge = any(began_ns < e.began_ns < after.began_ns + ON_RECORD_NS for e in stage.edges)
+        if known and not (stage.free and new_edge) and before.bus.case_id != after.bus.case_id:
+            verdict.wrong.append(f"case {before.bus.case_id} was left by the next host")
 
 
 def _pulses(stage: Stage, verdict: Verdict) -> None:

@@ -24,8 +24,8 @@ A_BOX = 5
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One line of the list. `inject` does it from a seed, some times in one run; `full` and `ci` are how
-    many runs there are of it; `real`: with real processes, in real time. `most_lost_s`: None: what could not be
+    """One of the list. `inject` does it from a seed, several times in a run; `full` and `ci` are how
+    many runs there are of it; `real`: with processes, in real time. `most_lost_s`: None: what could not be
     helped, reckoned per run by the oracle (`oracle.bearable`)."""
 
     group: str

@@ -24,17 +24,20 @@ import hostd.control_desk
 import hostd.daemon
 import hostd.edge_link
 import hostd.intake
+import hostd.past_time
 import hostd.processing
 import hostd.record_file
 import hostd.record_writer
+import hostd.resume
 import hostd.stimulation
+import hostd.store
 import hostd.timebase
 from hostd import casefile
 from hostd.case import Case
 from hostd.daemon import HostOptions
 from hostd.recorder import Recorder
 from tests.faults.box_edge import Board, Rise, Spoil, edge_main
-from tests.faults.box_host import Bus, Disk, Files, Pipeline, Store, host_main
+from tests.faults.box_host import Bus, Databases, Disk, Files, Memory, Pipeline, host_main
 from tests.faults.wires import Cable
 from tests.faults.world import Clock, Process, Threading, World
 from tests.faults.world_queue import Queues
@@ -47,6 +50,9 @@ TIMED = (
     hostd.daemon,
     hostd.edge_link,
     hostd.intake,
+    hostd.past_time,
+    hostd.resume,
+    hostd.store,
     hostd.timebase,
 )
 THREADED = (
@@ -57,8 +63,9 @@ THREADED = (
     hostd.processing,
     hostd.record_writer,
     hostd.stimulation,
+    hostd.store,
 )
-QUEUED = (firmware.server, hostd.intake, hostd.processing)
+QUEUED = (firmware.server, hostd.intake, hostd.processing, hostd.store)
 COMMANDS = ("test.start", "stim.arm") * 4 + (
     "test.stop",
     "stim.fire",
@@ -231,9 +238,9 @@ class Stage:
         self.world.wake(bus.waiters)
         return one
 
-    def new_bus(self, *_: Any) -> Bus:
+    def new_bus(self, at: object, boot: str, case_id: str, *_: Any) -> Bus:
         """The bus of the host that is starting."""
-        bus = Bus(self.world)
+        bus = Bus(self.world, case_id)
         self.host.bus = bus
         return bus
 
@@ -276,7 +283,8 @@ def staged(
             (hostd.daemon, "Pipeline", stage.new_pipeline),
             (firmware.server, "RING_S", ring_s),
             (hostd.daemon, "new_case_id", lambda: f"20260101-000000-{next(hex_ids)}"),
-            (hostd.case_folder, "Store", Store),
+            (hostd.processing, "Memory", Memory),
+            (hostd.store, "sqlite3", Databases(world)),
             (hostd.case_folder, "Recorder", recorder),
             (hostd.record_file, "os", Files(world, stage.disk)),
         ):
