@@ -116,9 +116,11 @@ def edge(args: argparse.Namespace) -> int:
 
 def host(args: argparse.Namespace) -> int:
     """The host by itself, to its end."""
-    from hostd.daemon import Daemon, HostOptions
+    from hostd.daemon import STAGE_S, Daemon, HostOptions
     from hostd.edge_link import COMPILES_S, CONNECT_S
     from hostd.fingerprint import closed_line
+    from hostd.notify import Supervisor
+    from hw.stages import Stages
 
     stop = stop_event(args.supervised)
     case, where = case_of(args)
@@ -127,9 +129,11 @@ def host(args: argparse.Namespace) -> int:
     data = options.data_folder(args.data)
     peers = options.most_peers(args.peers)
     told = HostOptions(case, where, args.link, args.bus, data, seconds, within_s, args.keys, peers)
-    daemon = Daemon(told, stop)
+    supervisor = Supervisor(Stages(STAGE_S))
+    supervisor.says(f"waits for an edge at {args.link}")
+    daemon = Daemon(told, stop, supervisor)
     try:
-        daemon.run()
+        daemon.run(lambda: supervisor.ready(f"case {case.name}"))
     except EvokdError:
         if not stop.is_set():  # what breaks while everything is being stopped is no fault
             raise

@@ -4,6 +4,7 @@ Owns the order of things: whatever changes a result passes through this one queu
 index at which it took effect, so that replay can repeat it. Refuses to stop for a disk.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -38,6 +39,8 @@ from hw.link import (
 )
 from hw.link import Timebase as Report
 from hw.samples import SampleBlock
+
+WAIT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Processing:
         self.on_undelivered: Callable[[str], None] = lambda text: None
         self.on_replicate: Callable[[str], None] = lambda test: None
         self.sent: Callable[[int], Sent | None] = lambda command: None
+        self.beat: Callable[[float | None], None] = lambda within_s: None
         self.failure: EvokdError | None = None
         self.faults: list[str] = []
         self.ended = threading.Event()
@@ -103,7 +107,7 @@ class Processing:
     def _run(self) -> None:
         item: Any = None
         try:
-            while not isinstance(item := self._items.get(), End):
+            while not isinstance(item := self._next(), End):
                 self._process(item)
             self._say(self._pipeline.finish())
             for message in self._last.values():
@@ -123,6 +127,13 @@ class Processing:
                 self.failure = self.failure or error
             self.ended.set()
             self._refuse_late()
+
+    def _next(self) -> Any:
+        """The next item; who waits for it is alive."""
+        while True:
+            self.beat(None)
+            with contextlib.suppress(queue.Empty):
+                return self._items.get(timeout=WAIT_S)
 
     def _process(self, item: Any) -> None:
         match item:
