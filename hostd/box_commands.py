@@ -121,33 +121,36 @@ def edge(args: argparse.Namespace) -> int:
 
 
 def host(args: argparse.Namespace) -> int:
-    """The host by itself, to its end: in a process of its own, which is followed by another one if it dies."""
+    """The host by itself, to its end; a process that dies is followed by another one."""
     from hostd import daemon  # noqa: F401 - loaded here, so that a process that follows need not
     from hostd.keeper import Start, keep
 
-    if args.alone:
-        return _serve(args, Start(not args.new_case, ()), args.supervised)
-    return keep(
-        lambda told: _serve(args, replace(told, take_up=told.take_up and not args.new_case), False),
-        args.supervised,
-    )
+    def serve(told: Start) -> int:
+        first = not told.deaths  # what was interrupted before this start may be left alone
+        return _serve(args, replace(told, take_up=told.take_up and not (first and args.new_case)))
+
+    return serve(Start(True, ())) if args.alone else keep(serve, args.supervised)
 
 
-def _serve(args: argparse.Namespace, told: "Start", supervised: bool) -> int:
-    from hostd.daemon import Daemon, HostOptions
+def _serve(args: argparse.Namespace, told: "Start") -> int:
+    from hostd.daemon import STAGE_S, Daemon, HostOptions
     from hostd.edge_link import COMPILES_S, CONNECT_S
     from hostd.fingerprint import closed_line
+    from hostd.notify import Supervisor
+    from hw.stages import Stages
 
-    stop = stop_event(supervised)
+    stop = stop_event(supervised=args.alone and args.supervised)
     case, where = case_of(args)
     seconds = options.positive_seconds(args.seconds)
     within_s = COMPILES_S if args.edge_starts else CONNECT_S
     data = options.data_folder(args.data)
     peers = options.most_peers(args.peers)
     of = case, where, args.link, args.bus, data, seconds, within_s, args.keys, peers
-    daemon = Daemon(HostOptions(*of, take_up=told.take_up, died=told.deaths), stop)
+    supervisor = Supervisor(Stages(STAGE_S))
+    supervisor.says(f"waits for an edge at {args.link}")
+    daemon = Daemon(HostOptions(*of, take_up=told.take_up, died=told.deaths), stop, supervisor)
     try:
-        daemon.run()
+        daemon.run(lambda: supervisor.ready(f"case {case.name}"))
     except EvokdError:
         if not stop.is_set():  # what breaks while everything is being stopped is no fault
             raise

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from hostd.errors import UsageError
 from hostd.intake import Intake
 from hostd.keys import KeyRing
 from hostd.modalities import MODALITIES
+from hostd.notify import Supervisor
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hostd.processing import Processing
@@ -32,11 +34,14 @@ from hostd.resume import Resumed, interrupted
 from hostd.timebase import Timebase, filter_delay
 from hw.board import INVERTED
 from hw.link import Configure, Description
+from hw.stages import Stages
 
 BEAT_NS = 100_000_000
 STATUS_NS = 1_000_000_000
 POLL_MS = 20
 HUNG_NS = 1_000_000_000
+STAGE_S = 5.0
+"""Intake, processing and serving each say several times a second that they are alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,11 @@ def fitted(case: Case, description: Description, where: str) -> Case:
 class Daemon:
     """One case from connection to closed files. Raises EvokdError; `stop` ends it early."""
 
-    def __init__(self, options: HostOptions, stop: threading.Event) -> None:
+    def __init__(
+        self, options: HostOptions, stop: threading.Event, supervisor: Supervisor | None = None
+    ) -> None:
         self._options, self._stop = options, stop
+        self._supervisor = supervisor or Supervisor(Stages(STAGE_S), {})
         self._boot = secrets.token_hex(8)
         self._served_ns = time.monotonic_ns()
         self._case_id = new_case_id()
@@ -164,6 +172,8 @@ class Daemon:
         processing.start()
         try:
             i.alive = self._alive
+            i.beat = partial(self._supervisor.beat, "intake")
+            processing.beat = partial(self._supervisor.beat, "processing")
             self._served_ns = time.monotonic_ns()
             i.begin()
             desk.tighten()
@@ -175,6 +185,7 @@ class Daemon:
             ready()
             self._until_ended(p, desk, processing)
         finally:
+            self._supervisor.stopping()
             i.end()
             processing.join()
             self.recording = p.folder.recording
@@ -193,6 +204,7 @@ class Daemon:
             p.bus.serve(POLL_MS, desk.handle)
             desk.look()
             self._served_ns = now_ns = time.monotonic_ns()
+            self._supervisor.beat("server")
             if now_ns >= status_ns:
                 status_ns = now_ns + STATUS_NS
                 p.bus.publish(self._status(p, desk, processing))

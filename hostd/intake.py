@@ -15,7 +15,7 @@ from typing import Any
 
 from hostd.blocks import ProofsOnce, Reassembler
 from hostd.case_folder import CaseFolder
-from hostd.edge_link import CONNECT_S, EdgeLink
+from hostd.edge_link import ANSWER_S, CONNECT_S, EdgeLink
 from hostd.errors import CrashedError, EvokdError, LinkError, RecordingError
 from hostd.lead_meter import LeadCommand, LeadMeter, meter
 from hostd.resume import Resumed
@@ -51,6 +51,8 @@ PASSED_ON = (Proof, Reply, Fault, Excited, Impedance, Leads, Unfired, StimState)
 RECONNECT_S = 60.0
 """For an edge to come back in: a plug found again, a board or a process that starts."""
 RECEIVE_S, AGAIN_S = 0.05, 0.1
+REOPEN_S = 2 * ANSWER_S + 10.0
+"""What an attempt to have the edge back takes at most: two questions, and a port that opens slowly."""
 SILENT_NS = 3_000_000_000
 """An edge elsewhere that was delivering and says nothing for so long has gone: no kernel tells of it."""
 # What can be raised against all expectation; the outputs go safe before it is told.
@@ -95,6 +97,7 @@ class Intake:
         self._beating: threading.Thread | None = None
         self._hung_up = threading.Event()
         self.alive: Callable[[], bool] = lambda: True
+        self.beat: Callable[[float | None], None] = lambda within_s: None
         self._limit: int | None = None
         self._outage: _Outage | None = None
         self._heard_ns = 0
@@ -195,6 +198,7 @@ class Intake:
     def _run(self) -> None:
         try:
             while not self._ending():
+                self.beat(None)
                 if any(self._take(m) for m in self._messages()):
                     break
             if self._outage is None:  # else it has no host, and has stopped by itself
@@ -288,9 +292,11 @@ class Intake:
             if not why:
                 return
             self._stop.wait(AGAIN_S)
+            self.beat(None)
 
     def _reopen(self) -> str:
         """One attempt; why it failed, or ""."""
+        self.beat(REOPEN_S)
         device = self._link.device
         usb = "" if device is None else device.usb
         try:

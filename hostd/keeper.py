@@ -1,9 +1,9 @@
 """Who keeps the host alive: a process that has loaded everything, and forks the one that serves.
 
-A host that is killed, crashes or hangs is followed at once by another one, which takes up its case: what costs
-a second at a start, to load Python's and the kernels' code, was done before. Owns the serving process and
-its end. Speaks to the supervisor above (systemd) in its stead. Has no thread, no socket of the bus and no link,
-so that there is nothing to be copied in a wrong state.
+A host that is killed, crashes or hangs is followed at once by another one, which takes up its case: what
+costs a second at a start, to load Python's and the kernels' code, was done before. Owns the serving process
+and its end. Speaks to the supervisor above (systemd) in its stead. Has no thread, no socket of the bus and no
+link, so that there is nothing to be copied in a wrong state.
 """
 
 import contextlib
@@ -54,8 +54,8 @@ class Deaths:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a serving process is told: whether it takes up a case that was interrupted, and how those before it
-    died."""
+    """What a serving process is told: whether it takes up a case that was interrupted, and how those before
+    it died."""
 
     take_up: bool
     deaths: tuple[str, ...]
@@ -105,10 +105,9 @@ class _Keeper:
                 sys.stderr.write(f"evokd: the host {text}\n")
                 return 1
             again = self._deaths.after(f"the host {text}", lived_s)
-            what = (
-                "another one takes up its case" if not self._deaths.fresh else "another one begins a new case"
-            )
-            sys.stderr.write(f"evokd: the host {text}; {what if again else 'as those before it did'}\n")
+            what = "begins a new case" if self._deaths.fresh else "takes up its case"
+            follows = f"another one {what}" if again else "as those before it did"
+            sys.stderr.write(f"evokd: the host {text}; {follows}\n")
             if not again:
                 return 1
 
@@ -122,8 +121,8 @@ class _Keeper:
         os._exit(_served(serve, told, ours, self._notes))
 
     def _wait(self) -> tuple[int, float | None]:
-        """How the serving process ended (exit code, or less the signal), and how long it had served: None if it
-        never did."""
+        """How the serving process ended (exit code, or less the signal), and how long it had served: None if
+        it never did."""
         ended = os.pidfd_open(self._pid)
         poll = select.poll()
         poll.register(ended, select.POLLIN)
@@ -159,14 +158,15 @@ class _Keeper:
         with contextlib.suppress(BlockingIOError):
             while data := self._notes.recv(4096):
                 lines += data.decode("utf-8", "replace").split("\n")
-                if self._above is not None:
-                    with (
-                        contextlib.suppress(OSError),
-                        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as above,
-                    ):
-                        above.setblocking(False)
-                        above.sendto(data, self._above)
+                self._hand_on(data)
         return lines
+
+    def _hand_on(self, data: bytes) -> None:
+        if self._above is None:
+            return
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as above:
+            above.setblocking(False)
+            above.sendto(data, self._above)
 
 
 def _served(serve: Callable[[Start], int], told: Start, keeper: int, notes: socket.socket) -> int:

@@ -4,6 +4,7 @@ Owns the order of things: whatever changes a result passes through this one queu
 index at which it took effect, so that replay can repeat it. Refuses to stop for a disk.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -42,6 +43,7 @@ from hw.link import (
 from hw.link import Timebase as Report
 from hw.samples import SampleBlock
 
+WAIT_S = 0.5
 UNCERTAIN_S = 3.0
 """Samples before a host's death whose proofs it may not have brought to file: it commits twice a second."""
 HOST = "host"
@@ -98,6 +100,7 @@ class Processing:
         self.on_undelivered: Callable[[str], None] = lambda text: None
         self.on_replicate: Callable[[str], None] = lambda test: None
         self.sent: Callable[[int], Sent | None] = lambda command: None
+        self.beat: Callable[[float | None], None] = lambda within_s: None
         self.failure: EvokdError | None = None
         self.faults: list[str] = []
         self.ended = threading.Event()
@@ -122,7 +125,7 @@ class Processing:
         try:
             if self._resumed is not None:
                 self._take_up(self._resumed)
-            while not isinstance(item := self._items.get(), End):
+            while not isinstance(item := self._next(), End):
                 self._process(item)
             self._feed_kept_back()
             self._say(list(self._inputs.rest(self._pipeline)))
@@ -150,6 +153,13 @@ class Processing:
             self._memory.close(over=over)
             self.ended.set()
             self._refuse_late()
+
+    def _next(self) -> Any:
+        """The next item; who waits for it is alive."""
+        while True:
+            self.beat(None)
+            with contextlib.suppress(queue.Empty):
+                return self._items.get(timeout=WAIT_S)
 
     def _process(self, item: Any) -> None:
         match item:
@@ -217,6 +227,7 @@ class Processing:
 
     def _feed(self, block: SampleBlock) -> None:
         """Samples that are on file already."""
+        self.beat(None)
         self._say(list(self._inputs.feed(self._pipeline, block)))
         self._mark()
 
