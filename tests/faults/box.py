@@ -57,6 +57,18 @@ class Box:
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors
         )
 
+    def serving(self) -> int:
+        """The process id of the host that serves; what was started is its keeper."""
+        keeper = self.processes["host"].pid
+        children = Path(f"/proc/{keeper}/task/{keeper}/children")
+        return int(until(lambda: children.read_text().split(), "a host that serves")[0])
+
+    def kill_serving(self) -> int:
+        """SIGKILL of the host that serves: its keeper starts the next one."""
+        killed_ns = time.monotonic_ns()
+        os.kill(self.serving(), signal.SIGKILL)
+        return killed_ns
+
     def kill(self, name: str) -> int:
         """SIGKILL, and the next one at once; the monotonic time of the kill."""
         process = self.processes[name]
@@ -66,14 +78,13 @@ class Box:
         self.start(name)
         return killed_ns
 
-    def stop(self, name: str, seconds: float) -> int:
-        """SIGSTOP for so long; when it began."""
-        process, began_ns = self.processes[name], time.monotonic_ns()
-        process.send_signal(signal.SIGSTOP)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        process.send_signal(signal.SIGCONT)
-        return began_ns
+    def stop(self, pid: int, seconds: float) -> None:
+        """SIGSTOP for so long; who is killed meanwhile stays so."""
+        os.kill(pid, signal.SIGSTOP)
+        end_ns = time.monotonic_ns() + round(seconds * 1e9)
+        until(lambda: time.monotonic_ns() >= end_ns, "time to pass")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
     def beating(self, what: str, wanted: Callable[[dict[str, Any]], bool] = lambda h: True) -> dict[str, Any]:
         """The next beat with samples that is `wanted`."""
@@ -167,7 +178,7 @@ class Record:
         return sorted(self.rises - told)
 
 
-def memory_mb(process: "subprocess.Popen[bytes]") -> float:
+def memory_mb(pid: int) -> float:
     """Resident memory of a process."""
-    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -89,8 +89,8 @@ def bearable(stage: Stage) -> int:
 
 
 def _resumed(stage: Stage, verdict: Verdict) -> None:
-    """A host that was killed is followed by one that goes on with its case, unless that was not yet on record,
-    the disk refused, or a simulated patient began anew with its edge."""
+    """A host that was killed is followed by one that goes on with its case, unless it was not yet on
+    record, the disk refused, or a simulated patient began anew with its edge."""
     for before, after in itertools.pairwise(stage.hosts):
         if before.why is not None or before.bus is None or after.bus is None or stage.disk.until_ns:
             continue

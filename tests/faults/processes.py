@@ -18,12 +18,13 @@ from tests.faults.box import Box, Record, box, memory_mb
 from tests.faults.measured import Measured
 from tests.support.session import ROOT, until
 
-RESUMES = False
-"""Whether a host that is started anew goes on with its case: the same id."""
+ON_RECORD_S = 1.0
+"""A case that was just begun is not committed yet: nobody can take it up."""
+TESTS = ("left_median", "right_median")
 RATE_HZ = 4000
 MOST_LAG = 3
-BEFORE_NEXT_S = 0.6
-"""No host that is started anew stimulates so soon."""
+BEFORE_NEXT_S = 0.3
+"""What rises later may have been ordered by the next host."""
 GROWS_MB = 50.0
 
 Injure = Callable[[Box, random.Random, Measured], None]
@@ -66,12 +67,28 @@ def _judge(one: Box, measured: Measured) -> None:
 
 
 def host_killed(one: Box, chance: random.Random, measured: Measured) -> None:
-    """SIGKILL; the next one is started at once, serves, records, and has the pulses since in its samples."""
+    """SIGKILL of the host that serves; its keeper starts the next one."""
+    _killed(one, one.kill_serving, chance, measured)
+
+
+def keeper_killed(one: Box, chance: random.Random, measured: Measured) -> None:
+    """SIGKILL of the keeper, and with it of its host; both are started anew, Python and all."""
+    _killed(one, lambda: one.kill("host"), chance, measured)
+
+
+def _killed(one: Box, kill: Callable[[], int], chance: random.Random, measured: Measured) -> None:
+    """The next host serves, records, goes on with the case, and has the pulses since in its samples."""
     before = one.beating("a beat")
-    killed_ns = one.kill("host")
+    at_least = before["index"] + round(ON_RECORD_S * RATE_HZ)
+    before = one.beating("a case that is on record", lambda h: h["index"] > at_least)
+    for test in TESTS:  # who takes up a case stimulates nothing by itself
+        request(one.bus, "test.start", {"test": test})
+    began = before["index"] + RATE_HZ
+    before = one.beating("pulses", lambda h: h["index"] > began + chance.randrange(RATE_HZ // 2))
+    killed_ns = kill()
     after = one.beating("the next host", lambda h: h["boot"] != before["boot"])
     measured.recovery_s.append((time.monotonic_ns() - killed_ns) / 1e9)
-    if RESUMES and after["case"] != before["case"]:
+    if after["case"] != before["case"]:
         measured.wrong.append(f"case {before['case']} was left for {after['case']}")
     at = before["index"] + round((killed_ns - before["t_ns"]) * RATE_HZ / 1e9)
     reached = at + round(BEFORE_NEXT_S * RATE_HZ)
@@ -79,6 +96,7 @@ def host_killed(one: Box, chance: random.Random, measured: Measured) -> None:
     record = _so_far(one.recording(), one)
     late = [seen - at for _, seen in record.rises if at < seen < reached]
     measured.stops_ms.append(max(late, default=0) * 1e3 / RATE_HZ)
+    measured.lost_s = max(measured.lost_s, sum(g.length for g in record.gaps) / RATE_HZ)
 
 
 def _so_far(folder: Path, one: Box) -> Record:
@@ -114,13 +132,13 @@ def web_killed(one: Box, chance: random.Random, measured: Measured) -> None:
 
 def host_stopped(one: Box, chance: random.Random, measured: Measured) -> None:
     """SIGSTOP of the host for up to 3 s: the edge stops by itself and keeps the samples."""
-    one.stop("host", chance.uniform(0.3, 3.0))
+    one.stop(one.serving(), chance.uniform(0.3, 3.0))
     one.beating("the host again")
 
 
 def edge_stopped(one: Box, chance: random.Random, measured: Measured) -> None:
     """SIGSTOP of the edge for up to 2 s."""
-    one.stop("edge", chance.uniform(0.05, 2.0))
+    one.stop(one.processes["edge"].pid, chance.uniform(0.05, 2.0))
     one.beating("the edge again")
 
 
@@ -149,7 +167,7 @@ def strangers(one: Box, chance: random.Random, measured: Measured) -> None:
 
 def slow_readers(one: Box, chance: random.Random, measured: Measured) -> None:
     """Subscribers to all that never read, the raw samples too; the host must not grow with what they owe."""
-    before_mb = memory_mb(one.processes["host"])
+    before_mb = memory_mb(one.serving())
     held = []
     for port in (one.port, one.port + 2, one.port + 3):
         for _ in range(3):
@@ -160,7 +178,7 @@ def slow_readers(one: Box, chance: random.Random, measured: Measured) -> None:
             held.append(peer)
     _pass(1.0)
     _answers(one, measured)
-    grown = memory_mb(one.processes["host"]) - before_mb
+    grown = memory_mb(one.serving()) - before_mb
     if grown > GROWS_MB:
         measured.above += 1
         measured.wrong.append(f"the host grew by {grown:.0f} MB for peers that do not read")

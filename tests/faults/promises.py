@@ -61,7 +61,7 @@ def of_verdict(injected: int, v: Verdict) -> Measured:
     )
 
 
-def case(group: str, affliction: Affliction, promise: str, ring_s: float = 10.0, full: int = 45) -> Fault:
+def case(group: str, affliction: Affliction, promise: str, ring_s: float = 10.0, full: int = 15) -> Fault:
     """A fault of the virtual box."""
     inject = partial(played, (affliction,), ring_s)
     return Fault(group, affliction.__name__, promise, inject, full, 1)
@@ -69,7 +69,10 @@ def case(group: str, affliction: Affliction, promise: str, ring_s: float = 10.0,
 
 def real(group: str, injure: processes.Injure, promise: str, full: int, lost_s: float | None = None) -> Fault:
     """A fault of a box of processes."""
-    inject = partial(processes.run, injure=injure, n=A_BOX, web=injure is processes.web_killed)
+    n = (
+        2 if injure is processes.host_killed else A_BOX
+    )  # after the third early death its keeper gives a case up
+    inject = partial(processes.run, injure=injure, n=n, web=injure is processes.web_killed)
     return Fault(group, f"real.{injure.__name__}", promise, inject, full, 0, True, lost_s)
 
 
@@ -111,16 +114,17 @@ EVERY: tuple[Affliction, ...] = tuple(
 )
 LIST: tuple[Fault, ...] = (
     *SINGLE,
-    Fault("process", "all at once", "the four invariants", partial(played, EVERY, 10.0), 150, 6),
-    Fault("line", "pulse", "found at its sample, none invented", pulses.inject, 40, 1),
-    Fault("storage", "recording_harmed", "told by its CRC", files.recording_harmed, 400, 20),
-    Fault("storage", "database_harmed", "said in a sentence", files.database_harmed, 200, 20),
-    Fault("power", "power_cut", "at most 2 s, every recording opens", power.inject, 20, 0, True, 2.0),
-    real("process", p.host_killed, "serves and records again within 2 s; last pulse within 0.2 s", 20),
-    real("process", p.edge_killed, "the case goes on; the time without an edge is a gap", 6),
-    real("process", p.web_killed, "the case does not notice", 4, 0.0),
-    real("scheduling", p.host_stopped, "nothing lost", 4, 0.0),
-    real("scheduling", p.edge_stopped, "nothing lost in the model, which waits", 4, 0.0),
+    Fault("process", "all at once", "the four invariants", partial(played, EVERY, 10.0), 100, 6),
+    Fault("line", "pulse", "found at its sample, none invented", pulses.inject, 50),
+    Fault("storage", "recording_harmed", "told by its CRC", files.recording_harmed, 2500, 30),
+    Fault("storage", "database_harmed", "said in a sentence", files.database_harmed, 1500, 30),
+    Fault("power", "power_cut", "at most 2 s, every recording opens", power.inject, 12, 0, True, 2.0),
+    real("process", p.host_killed, "serves and records again within 2 s; last pulse within 0.2 s", 30, 2.0),
+    real("process", p.keeper_killed, "the same, Python's start included", 8, 2.0),
+    real("process", p.edge_killed, "the host outlives it; the time without an edge is a gap", 3),
+    real("process", p.web_killed, "the case does not notice", 3, 0.0),
+    real("scheduling", p.host_stopped, "nothing lost", 3, 0.0),
+    real("scheduling", p.edge_stopped, "nothing lost in the model, which waits", 3, 0.0),
     real("scheduling", p.hogs, "nothing lost", 3, 0.0),
     real("peers", p.strangers, "a good client waits less than 1 s", 3, 0.0),
     real("peers", p.slow_readers, "the host grows by less than 50 MB", 3, 0.0),
