@@ -4,11 +4,13 @@ Exit 1 when a promise is broken. `--only NAME --seed N --runs 1` replays one run
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -40,24 +42,27 @@ def campaign(faults: list[Fault], seed: int, runs: int | None, ci: bool, workers
     """All runs: virtual ones side by side, those of real time one after the other."""
     sums: dict[str, Measured] = {}
     say = Console(stderr=True)
-    with ProcessPoolExecutor(workers) as pool:
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(ProcessPoolExecutor(workers)) if workers > 1 else None
         for fault in faults:
             n = runs if runs is not None else fault.ci if ci else fault.full
             began_s = time.monotonic()
             sums[fault.name] = total = Measured()
-            seeds = range(seed, seed + n)
-            chunk = max(1, n // (4 * workers))
-            results = (
-                map(one, [fault.name] * n, seeds)
-                if fault.real
-                else pool.map(one, [fault.name] * n, seeds, chunksize=chunk)
-            )
-            for measured in results:
+            for measured in _runs(fault, n, seed, pool, workers):
                 total.add(measured)
             if n:
                 took_s = time.monotonic() - began_s
                 say.print(f"{fault.name}: {total.injected} in {took_s:.0f} s, {len(total.wrong)} wrong")
     return sums
+
+
+def _runs(
+    fault: Fault, n: int, seed: int, pool: ProcessPoolExecutor | None, workers: int
+) -> Iterator[Measured]:
+    seeds = range(seed, seed + n)
+    if fault.real or pool is None:
+        return map(one, [fault.name] * n, seeds)
+    return pool.map(one, [fault.name] * n, seeds, chunksize=max(1, n // (4 * workers)))
 
 
 def table(faults: list[Fault], sums: dict[str, Measured]) -> Table:
@@ -106,9 +111,9 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Run, show, judge."""
-    options, say = parser().parse_args(), Console(width=170)
+    options, say = parser().parse_args(words), Console(width=170)
     faults = [f for f in LIST if not options.only or f.name in options.only or f.group in options.only]
     faults = [f for f in faults if not (f.real and options.virtual)]
     if not faults:

@@ -94,6 +94,11 @@ class Box:
         )
         return dict(beat.header)
 
+    def status(self, what: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The next status that is `wanted`."""
+        found = self.ear.until(lambda m: m.topic == "status" and wanted(dict(m.header)), what, True)
+        return dict(found.header)
+
     def recording(self) -> Path:
         """The directory of the case that was begun last."""
         return max(path for path in self.data.iterdir() if path.is_dir())

@@ -110,14 +110,15 @@ def _so_far(folder: Path, one: Box) -> Record:
 
 def edge_killed(one: Box, chance: random.Random, measured: Measured) -> None:
     """SIGKILL of the edge: the case goes on with the next one, behind a gap."""
-    before = one.beating("a beat")
-    killed_ns = one.kill("edge")
-    wanted = before["index"] + RATE_HZ // 10
-    after = one.beating("samples of the next edge", lambda h: h["index"] > wanted)
-    took_s = (time.monotonic_ns() - killed_ns) / 1e9
-    measured.lost_s = max(measured.lost_s, took_s)
+    before = one.status("a status", lambda h: True)
+    one.kill("edge")
+    after = one.status("samples of the next edge", lambda h: h["gaps"] > before["gaps"])
+    lost_s = (after["lost_samples"] - before["lost_samples"]) / RATE_HZ
+    measured.lost_s = max(measured.lost_s, lost_s)
     if (before["boot"], before["case"]) != (after["boot"], after["case"]):
         measured.wrong.append("the host did not outlive its edge")
+    if set(after["tests"].values()) != {"stopped"}:
+        measured.wrong.append(f"tests run by themselves: {after['tests']}")
 
 
 def web_killed(one: Box, chance: random.Random, measured: Measured) -> None:

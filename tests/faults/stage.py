@@ -66,7 +66,9 @@ THREADED = (
     hostd.store,
 )
 QUEUED = (firmware.server, hostd.intake, hostd.processing, hostd.store)
-COMMANDS = ("test.start", "stim.arm") * 4 + (
+COMMANDS = (
+    "test.start",
+    "stim.arm",
     "test.stop",
     "stim.fire",
     "stim.stop",
@@ -74,6 +76,7 @@ COMMANDS = ("test.start", "stim.arm") * 4 + (
     "hello",
     "impedance.start",
 )
+TO_RUN = ("impedance.start", "hello", "stim.arm", "test.start", "stim.arm", "test.start")
 
 
 @functools.cache
@@ -205,15 +208,22 @@ class Stage:
                 world.pause(world.random.randrange(50_000_000, 400_000_000))
                 self.start_edge()
             if self.host.process.dead and not self._end:
-                world.pause(world.random.randrange(50_000_000, 300_000_000))
+                world.pause(world.random.randrange(50_000_000, 700_000_000))
                 self.start_host()
 
     def _ask_on(self) -> None:
+        """Clients who mostly want a test to run, and do anything else in between."""
         world = self.world
         names = [t.name for t in case().tests]
+        wanted = 0
         while not self._end:
-            world.pause(world.random.randrange(20_000_000, 250_000_000))
-            self.ask(world.random.choice(COMMANDS), world.random.choice(names))
+            world.pause(world.random.randrange(20_000_000, 150_000_000))
+            name = names[0] if wanted % 2 else world.random.choice(names)
+            if world.random.random() < 0.7:
+                self.ask(TO_RUN[wanted % len(TO_RUN)], name)
+                wanted += 1
+            else:
+                self.ask(world.random.choice(COMMANDS), name)
 
     def ask(self, command: str, test: str = "") -> Asked | None:
         """Send one request to the host, if it has a bus."""
