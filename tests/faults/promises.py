@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tests.faults import afflictions, files, power, processes, pulses
+from tests.faults import afflictions, files, nodes, power, processes, pulses
 from tests.faults.afflictions import Affliction
 from tests.faults.drama import play
 from tests.faults.measured import Measured
@@ -116,6 +116,9 @@ LIST: tuple[Fault, ...] = (
     *SINGLE,
     Fault("process", "all at once", "the four invariants", partial(played, EVERY, 10.0), 100, 6),
     Fault("line", "pulse", "found at its sample, none invented", pulses.inject, 50),
+    Fault(
+        "converter", "on_nodes", "a named gap; unplugged: ends, said; outputs low", nodes.inject, 20, 0, True
+    ),
     Fault("storage", "recording_harmed", "told by its CRC", files.recording_harmed, 2500, 30),
     Fault("storage", "database_harmed", "said in a sentence", files.database_harmed, 1500, 30),
     Fault("power", "power_cut", "at most 2 s, every recording opens", power.inject, 12, 0, True, 2.0),
