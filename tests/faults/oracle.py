@@ -54,7 +54,7 @@ def judge(stage: Stage) -> Verdict:
     """All of it, once the stage is still."""
     verdict = Verdict(wrong=[f"crash: {text}" for text in stage.world.crashes])
     for life in stage.hosts:
-        if life.why and life.bus is not None and not (stage.disk.error and ".bdf" in life.why):
+        if life.why and life.bus is not None and not (stage.disk.until_ns and ".bdf" in life.why):
             verdict.wrong.append(f"a host ended by itself: {life.why}")
     _pulses(stage, verdict)
     _answers(stage, verdict)

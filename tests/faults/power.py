@@ -112,8 +112,8 @@ def _record_and_cut(where: Path, disk: Path, clone: Path, seconds: float) -> int
     program = [sys.executable, "-m", "tests.recording.child", *words]
     with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
-        end_ns = time.monotonic_ns() + round(seconds * 1e9)
         line = child.stdout.readline()
+        end_ns = time.monotonic_ns() + round(seconds * 1e9)
         while time.monotonic_ns() < end_ns:
             line = child.stdout.readline()
         with disk.open("rb") as source, clone.open("wb") as target:
@@ -128,7 +128,10 @@ def _judge(folder: Path, handed_over: int, measured: Measured) -> None:
     try:
         if not (folder / "raw.bdf").exists():
             raise EvokdError("raw.bdf is not there")
-        repair_all(folder)
+        reports = repair_all(folder)
+        if not reports[0].records:  # cut before the first sync
+            measured.lost_s = (handed_over - FIRST) / RATE_HZ
+            return
         for path in segment_paths(folder):
             strict_bdf.check(path)
         with opened(segment_paths(folder)) as (first, *further):

@@ -114,7 +114,7 @@ EVERY: tuple[Affliction, ...] = tuple(
 )
 LIST: tuple[Fault, ...] = (
     *SINGLE,
-    Fault("process", "all at once", "the four invariants", partial(played, EVERY, 10.0), 100, 6),
+    Fault("process", "all at once", "the four invariants", partial(played, EVERY, 10.0), 100, 4),
     Fault("line", "pulse", "found at its sample, none invented", pulses.inject, 50),
     Fault(
         "converter", "on_nodes", "a named gap; unplugged: ends, said; outputs low", nodes.inject, 20, 0, True

@@ -1,7 +1,7 @@
 """The stimulus campaign: what may never happen, looked for in very many random sequences, pulses and faults.
 
-`python -m tests.stimuli` or `make faults`; the ordinary suite runs slices of it. Its compiled harness is
-forgotten when its own sources or those of the loop have changed.
+`python -m tests.stimuli`, which `make faults` begins with; the ordinary suite runs slices of it. Its compiled
+harness is forgotten when its own sources or those of the loop have changed.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`make faults`: the whole campaign as a table, and the seeds of what was wrong; exit 1 if anything was."""
+"""The whole campaign (`make faults` begins with it) as a table, and the seeds of what was wrong; exit 1 if anything was."""
 
 import argparse
 import json
