@@ -52,7 +52,11 @@ def campaign(faults: list[Fault], seed: int, runs: int | None, ci: bool, workers
                 total.add(measured)
             if n:
                 took_s = time.monotonic() - began_s
-                say.print(f"{fault.name}: {total.injected} in {took_s:.0f} s, {len(total.wrong)} wrong")
+                of = (
+                    f"{total.injected} in {took_s:.0f} s, {len(total.wrong)} wrong, {total.lost_s:.2f} s lost"
+                )
+                recovery = " ".join(f"{s:.2f}" for s in sorted(total.recovery_s))
+                say.print(f"{fault.name}: {of}{', recovery ' + recovery if recovery else ''}", soft_wrap=True)
     return sums
 
 

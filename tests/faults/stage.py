@@ -270,6 +270,7 @@ def staged(
     free = world.random.random() < 0.5 if free is None else free
     clock, threads, queues = Clock(world), Threading(world), Queues(world)
     folder = Path(tempfile.mkdtemp(prefix="evokd-faults-", dir=_memory()))
+    world.place = str(folder)
     stage = Stage(world, folder, serial, free)
     stage.ring_s = ring_s
     hex_ids = (f"{n:08x}" for n in range(1 << 20))

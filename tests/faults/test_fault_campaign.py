@@ -39,7 +39,7 @@ def test_the_slice_injects_what_it_should() -> None:
 
 
 def test_the_same_seed_takes_the_same_steps_and_another_one_others() -> None:
-    first, again, other = (play(seed, EVERY, 4) for seed in (3, 3, 4))
+    first, again, other = (play(seed, EVERY, A_CASE) for seed in (1, 1, 4))
     assert (first.trace, first.steps, first.injected) == (again.trace, again.steps, again.injected)
     assert first.trace != other.trace and first.steps > 1000
 
