@@ -68,7 +68,7 @@ Row = tuple[str, tuple[Any, ...]]
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # a schema whose names are no text any more
         raise _refused(path, error) from None
 
 
