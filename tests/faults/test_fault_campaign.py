@@ -134,6 +134,10 @@ def test_a_late_host_breaks_the_campaign_though_nothing_else_is_wrong(
     assert command.main(["--workers", "1"]) == 1
 
 
+def test_a_database_whose_schema_is_no_text_any_more_is_refused_in_a_sentence() -> None:
+    assert command.one("database_harmed", 184).wrong == []
+
+
 def test_no_fault_stands_twice_in_the_list() -> None:
     names = [fault.name for fault in promises.LIST]
     assert len(names) == len(set(names))
