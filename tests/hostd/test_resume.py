@@ -14,16 +14,21 @@ import pytest
 
 from hostd import checkpoints, fingerprint, resume
 from hostd.audit_check import check
+from hostd.outgoing import event
 from hostd.replay import Replay
 from hostd.segments import opened, segment_paths
-from hostd.store import read_rows
+from hostd.store import Store, read_rows, reading
+from hostd.store_marks import marks
 from hw.link import Stimulus
+from hw.link import Timebase as Report
 from hw.recording import RecordingReader
 from hw.samples import Gap, SampleBlock
 from tests.support import strict_bdf
 from tests.support.interrupted import EDGE, Given, Host, case, given, taken_up
 
 CASE, DESCRIPTION = case()
+CASE_RECORD_BYTES = 3 * (200 * 13 + 100)
+"""0.1 s at 2 kSPS of twelve channels and trigger bits, and 300 bytes of annotations."""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +65,23 @@ def begun(data: Path, all_given: list[Given], seconds: float, remembered_s: floa
     return host
 
 
+def test_what_was_asked_behind_the_last_sample_on_file_comes_before_what_is_asked_later(
+    tmp_path: Path, all_given: list[Given]
+) -> None:
+    host = begun(tmp_path / "data", all_given, 4.05, 2.0)
+    host.command("mark", text="first", kind="note")
+    index = host.index
+    path = host.died()
+    again, _ = taken_up(tmp_path / "data", CASE, DESCRIPTION)
+    assert again is not None and again.resumed is not None and again.resumed.on_file.end < index
+    again.command("mark", text="second", kind="note")
+    again.give(all_given)
+    again.closed()
+    marks = read_rows(path / "case.sqlite", "SELECT sample, text FROM events WHERE kind = 'note'")
+    assert [text for _, text in marks] == ["first", "second"] and marks[0][0] == index
+    verified(path)
+
+
 def samples(path: Path) -> tuple[int, int]:
     """Samples on file, and gaps named among them."""
     with opened(segment_paths(path)) as (first, *further):
@@ -85,6 +107,8 @@ def test_wherever_hosts_die_the_case_is_one_and_is_replayed_to_the_bit(
     host = begun(data, all_given, dice.uniform(3.0, 7.0), dice.uniform(1.0, 2.5))
     deaths = dice.randint(1, 2)
     for _ in range(deaths):
+        host.lose_commits()
+        host.give(before(all_given, host.index / DESCRIPTION.rate_hz + dice.uniform(0.2, 0.8)))
         died_at = host.index
         assert host.died() == data / "case"
         again, why = taken_up(data, CASE, DESCRIPTION)
@@ -130,9 +154,13 @@ def test_what_was_known_goes_on_as_if_nobody_had_died(tmp_path: Path, all_given:
 
     alone, together = averages(lone), averages(again)
     assert len(together) > 8 and together[1:] == alone[-len(together) + 1 :]
-    assert [
-        m.fields["text"] for m in again.bus.said if m.topic == "event" and m.fields["kind"] == "surgeon"
-    ] == ["clip on"]
+    marks = [m for m in again.bus.said if m.topic == "event" and m.fields["kind"] == "surgeon"]
+    assert [m.fields["text"] for m in marks] == ["clip on"]
+    said = []
+    for segment in segment_paths(again.closed()):
+        with segment.open("rb") as file:
+            said += [a.text for a in RecordingReader(file).annotations if a.text == "clip on"]
+    assert len(said) <= 1, "what stands beside the samples already is not written there again"
 
 
 def test_what_the_edge_no_longer_holds_is_a_gap_with_a_name(tmp_path: Path, all_given: list[Given]) -> None:
@@ -140,11 +168,7 @@ def test_what_the_edge_no_longer_holds_is_a_gap_with_a_name(tmp_path: Path, all_
     host.died()
     again, _ = taken_up(tmp_path / "data", CASE, DESCRIPTION)
     assert again is not None
-    late = (
-        [g for g in all_given if g not in before(all_given, 7.0)]
-        if False
-        else all_given[len(before(all_given, 7.0)) :]
-    )
+    late = all_given[len(before(all_given, 9.5)) :]
     first = next(g for g in late if isinstance(g, SampleBlock))
     assert again.resumed is not None
     missing = first.first_index - again.resumed.on_file.end
@@ -152,7 +176,8 @@ def test_what_the_edge_no_longer_holds_is_a_gap_with_a_name(tmp_path: Path, all_
     again.give([replace(g, gaps=(gap,)) if g is first else g for g in late])
     path = again.closed()
     _, lost = samples(path)
-    assert lost == missing > 5000
+    assert lost == missing > 5 * 2000, "too long to be filled"
+    assert [p.name for p in segment_paths(path)] == ["raw.bdf", "raw-0002.bdf"]
     (text,) = next(iter(read_rows(path / "case.sqlite", "SELECT text FROM events WHERE kind = 'fault'")))
     assert f"{missing} samples ({missing / 2000:.1f} s) are missing" in text
     verified(path)
@@ -210,6 +235,77 @@ def test_a_checkpoint_whose_place_in_the_record_never_came_to_file_is_passed_ove
     again.give(all_given)
     again.closed()
     verified(path)
+
+
+def test_a_checkpoint_of_samples_that_are_not_on_file_is_passed_over_and_forgotten(
+    tmp_path: Path, all_given: list[Given], memory: Path
+) -> None:
+    host = begun(tmp_path / "data", all_given, 5.0, 2.0)
+    host.remember()
+    host.give(before(all_given, 6.0)[len(before(all_given, 5.0)) :])
+    path = host.died()
+    with (path / "raw.bdf").open("r+b") as file:  # what a power cut takes with it
+        file.truncate(file.seek(0, 2) - 20 * CASE_RECORD_BYTES)
+    again, _ = taken_up(tmp_path / "data", CASE, DESCRIPTION)
+    assert again is not None and again.resumed is not None
+    assert again.resumed.begins < again.resumed.on_file.end < 5 * 2000
+    assert {file.name for file in (memory / "case").iterdir()} == {"1.state"}
+    again.give(all_given)
+    verified(again.closed())
+
+
+def test_suspicions_of_the_past_fire_nothing_now(tmp_path: Path, all_given: list[Given]) -> None:
+    begun(tmp_path / "data", all_given, 3.0, 2.0).died()
+    again, _ = taken_up(tmp_path / "data", CASE, DESCRIPTION)
+    assert again is not None
+    fired: list[str] = []
+    again.processing.on_replicate = fired.append
+    again.processing._heed(event(1, "replicate", "replicate", "auto", test="left_mep"))
+    assert fired == []
+    again.give(before(all_given, 4.0))
+    again.processing._heed(event(1, "replicate", "replicate", "auto", test="left_mep"))
+    assert fired == ["left_mep"]
+
+
+def test_times_on_record_stay_on_the_first_clock(
+    tmp_path: Path, all_given: list[Given], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "PLAYED", ())
+    path = begun(tmp_path / "data", all_given, 3.0, 2.0).died()
+    aged(path, 200.0)
+    again, _ = taken_up(tmp_path / "data", CASE, DESCRIPTION, EDGE + 1)
+    assert again is not None and again.resumed is not None
+    assert again.resumed.ahead_ns == pytest.approx(200e9, abs=1e9)
+    again.folder.fitted(Report(6000, 10**12, 5e5, 0.0, 0.0, 0.0, 0, 1))
+    again.closed()
+    rows = read_rows(path / "case.sqlite", "SELECT t_ns FROM timebase WHERE sample = 6000")
+    assert rows == [(10**12 + again.resumed.ahead_ns,)]
+
+
+def test_the_database_goes_back_to_where_it_was_and_keeps_what_it_was_told(tmp_path: Path) -> None:
+    def filled(store: Store, word: str, sample: int) -> None:
+        store.put("events", sample, 0, "note", "", word, "", "{}")
+        store.put("gaps", sample, 1, word)
+        store.put("commands", sample, sample, word, "{}", 0)
+        store.replace("ledger", "a-1", word, sample, 0, *[None] * 7, "[]")
+
+    path = tmp_path / "case.sqlite"
+    store = Store(path)
+    filled(store, "before", 1)
+    store.mark(7, 10)
+    filled(store, "after", 12)
+    store.replace("ledger", "a-2", "new", 12, 0, *[None] * 7, "[]")
+    store.mark(8, 20)
+    store.close()
+    with reading(path) as database:
+        found = marks(database)
+    assert {n: mark.sample for n, mark in found.items()} == {7: 10, 8: 20}
+    Store(path, (found[7], 12)).close()
+    assert read_rows(path, "SELECT text FROM events") == [("before",)]
+    assert read_rows(path, "SELECT alert, test FROM ledger") == [("a-1", "before")]
+    assert read_rows(path, "SELECT reason FROM gaps") == [("before",)]
+    assert read_rows(path, "SELECT name FROM commands") == [("before",), ("after",)]
+    assert read_rows(path, "SELECT n FROM checkpoints") == [(7,)]
 
 
 def test_a_case_that_was_closed_is_over(tmp_path: Path, all_given: list[Given]) -> None:

@@ -110,6 +110,12 @@ class Host:
         """No checkpoint before `remember`."""
         self.processing._memory._next_index = 1 << 60
 
+    def lose_commits(self) -> None:
+        """From here on nothing comes to the database's file any more: it will have died before the commit."""
+        store = self.folder._store
+        assert store is not None
+        store._queue = lambda row: None  # type: ignore[method-assign]
+
     def died(self) -> Path:
         """As a process that is killed: nothing is finished, what was written stays."""
         recorder, store, path = self.folder._recorder, self.folder._store, self.folder.path
