@@ -15,6 +15,8 @@ from firmware.errors import ConfigError, EdgeError
 from firmware.loop import COMPILES
 from firmware.server import Server
 from firmware.transport import Listener
+from firmware.update.launched import launched
+from firmware.update.talk import Updates
 
 STDIN = 0
 
@@ -86,11 +88,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         options = EdgeOptions(args.source, speed, args.seconds, args.seed, args.scenario, args.wiring)
         source = build(options, _say)
+        by = launched()
+        updates = Updates(by)
         listener = Listener(args.link)
         try:
-            Server(source, listener, stop).run()
+            if by is not None and (line := by.confirm()):
+                _say(line)
+            Server(source, listener, stop, updates).run()
         finally:
             listener.close()
+        if by is not None and updates.installed:
+            _say("starting anew from the slot that was updated")
+            by.start_anew()
     except EdgeError as error:
         _say(str(error))
         return error.exit_code

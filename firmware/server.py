@@ -16,6 +16,7 @@ from firmware.errors import ConfigError, EdgeError, PortError
 from firmware.ports import Command, LeadCommand, LeadSource, Source
 from firmware.ring import Ring
 from firmware.transport import Listener, Stream
+from firmware.update.talk import WRITING, Updates
 from hw import limits
 from hw.frames import pack24
 from hw.link import (
@@ -43,6 +44,7 @@ from hw.link import (
     hello,
     same,
 )
+from hw.link_update import UpdateRequest
 from hw.samples import SampleBlock
 
 RING_S = 10.0
@@ -71,8 +73,11 @@ class Server:
     `run` raises the first EdgeError; outputs are low by then.
     """
 
-    def __init__(self, source: Source, listener: Listener, stop: threading.Event) -> None:
+    def __init__(
+        self, source: Source, listener: Listener, stop: threading.Event, updates: Updates | None = None
+    ) -> None:
         self._source, self._listener, self._stop = source, listener, stop
+        self.updates = updates or Updates(None)
         self._boot = time.time_ns() & 0xFFFFFFFFFFFFFFFF
         self._wanted: Configure | None = None
         self._description: Description | None = None
@@ -157,6 +162,11 @@ class Server:
         return self._source
 
     @property
+    def acquiring(self) -> bool:
+        """True from the first Start on, hosts or none."""
+        return self._thread is not None
+
+    @property
     def boot(self) -> int:
         """Names this start of the edge."""
         return self._boot
@@ -197,7 +207,8 @@ class _Session:
         self._answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._gone = threading.Event()
         self._started = threading.Event()
-        self._greeted = False
+        self._leaving = threading.Event()
+        self._met = self._greeted = False
 
     def run(self) -> None:
         """Until the host is gone or the server ends."""
@@ -205,9 +216,13 @@ class _Session:
         reader.start()
         try:
             while not (self._gone.is_set() or self._server.stopping or self._server.finished):
+                leaving = self._leaving.is_set()
                 self._answer()
                 if self._started.is_set():
                     self._deliver()
+                elif leaving:  # and the host has been told
+                    self._server.finish()
+                    self._gone.wait(limits.HANG_UP_S)
         except EOFError:
             pass
         finally:
@@ -250,6 +265,7 @@ class _Session:
             pass
         finally:
             self._stop_stimuli()
+            self._server.updates.hang_up()
             self._gone.set()
 
     def _stop_stimuli(self) -> None:
@@ -265,8 +281,12 @@ class _Session:
     def _hear(self, message: Message) -> None:
         if isinstance(message, Hello):
             self._greet(message)
+        elif isinstance(message, UpdateRequest):
+            self._update(message)
         elif not self._greeted:
             return  # of whom we know nothing, or another version: no message may be believed
+        elif isinstance(message, Configure | Start) and self._server.updates.busy:
+            self._refuse("busy", WRITING)
         elif isinstance(message, Configure):
             try:
                 self._answers.put(self._server.configure(message))
@@ -289,11 +309,20 @@ class _Session:
         if self._started.is_set():
             self._started.clear()  # before the answer, so that no block comes between it and Start
             self._stop_stimuli()
+        self._server.updates.hang_up()
         refusal = check_hello(peer)
-        self._greeted = not refusal
+        self._met, self._greeted = True, not refusal
         self._answers.put(hello("edge", self._server.boot))
         if refusal:
             self._refuse("version", refusal)
+
+    def _update(self, request: UpdateRequest) -> None:
+        """From a host of any version: an edge that only its own can update stays what it is."""
+        updates = self._server.updates
+        if self._met and (state := updates.hear(request, self._server.acquiring)) is not None:
+            self._answers.put(state)
+            if updates.installed:
+                self._leaving.set()
 
     def _command(self, command: Command) -> None:
         if not self._started.is_set():

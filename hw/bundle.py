@@ -1,8 +1,8 @@
 """What an update is: the bundle's bytes and what its manifest may say. Pure; no I/O, no cryptography.
 
 A bundle is its head, then every file's bytes in the manifest's order and nothing else. The head is
-`MAGIC`, the manifest's length (u32, little-endian), the manifest (JSON), the signer's public key (32 bytes) and
-the Ed25519 signature over `signed(manifest)` (64 bytes). Who may sign is for the edge to say.
+`MAGIC`, the manifest's length (u32, little-endian), the manifest (JSON), the signer's public key (32 bytes)
+and the Ed25519 signature over `signed(manifest)` (64 bytes). Who may sign is for the edge to say.
 """
 
 import json
@@ -38,8 +38,8 @@ class BundleFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is signed. `build` only ever grows; `may_replace` (0: none) is the newest build that this older one
-    may take the place of. `python` and `requires` ("numpy>=2.1") have to be on the box already."""
+    """What is signed. `build` only ever grows; `may_replace` (0: none) is the newest build that this older
+    one may take the place of. `python` and `requires` ("numpy>=2.1") have to be on the box already."""
 
     version: str
     build: int

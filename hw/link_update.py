@@ -24,8 +24,8 @@ class UpdateAsk:
 
 @dataclass(frozen=True, slots=True)
 class UpdateOffer:
-    """Host: take this bundle, of which `head` (manifest and signature, see hw.bundle) is all that is judged by.
-    Offered again it goes on where it was."""
+    """Host: take this bundle, of which `head` (manifest and signature, see hw.bundle) is all that is judged
+    by. Offered again it goes on where it was."""
 
     CODE: ClassVar[int] = 241
     command: U32
@@ -51,9 +51,10 @@ class UpdateInstall:
 
 @dataclass(frozen=True, slots=True)
 class UpdateState:
-    """Edge: the answer to each of these. `stage`: idle; receiving (the next byte wanted is `at`); again (bytes
-    are missing from `at` on); installed (the edge starts anew and tries it); refused. `text` says why, or what
-    became of the last update. `version`, `build` and `slot` run, `trial` 1 until they are found good."""
+    """Edge: the answer to each of these. `stage`: idle; receiving (the next byte wanted is `at`); again
+    (bytes are missing from `at` on); installed (the edge starts anew and tries it); refused. `text` says why,
+    or what became of the last update. `version`, `build` and `slot` run, `trial` 1 until they are found
+    good."""
 
     CODE: ClassVar[int] = 244
     command: U32

@@ -16,7 +16,7 @@ Check = Callable[[str], str]
 
 
 def boot(slots: Slots, check: Check, say: Say) -> Selector:
-    """The selector by which to start. Raises OSError when the disk can neither be read nor written."""
+    """The selector by which to start; whatever the disk does, there is one."""
     selector = slots.selector()
     if selector is None:
         selector = slots.recovered()
@@ -40,7 +40,10 @@ def _tried(slots: Slots, selector: Selector, check: Check, say: Say) -> tuple[Se
     if selector.starts:
         slots.forget_compiled(selector.slot)  # it may be what kept it from coming up
     selector = record.started(selector)
-    slots.select(selector)
+    try:
+        slots.select(selector)
+    except OSError as error:
+        return selector, f"its start cannot be noted: {error.strerror or error}"
     manifest = slots.manifest(selector.slot)
     named = manifest.named if manifest else ""
     say(f"slot {selector.slot}, {named}, is on trial: start {selector.starts} of {MOST_STARTS}")
@@ -58,8 +61,11 @@ def _back(slots: Slots, selector: Selector, why: str, say: Say) -> Selector:
     text = f"{named} {was}: {why}"
     say(f"{text}; going back to {to if to == INSTALLED else 'slot ' + to}")
     back = record.given_up(selector, to, text)
-    slots.select(back)
-    slots.discard(slot)
+    try:
+        slots.select(back)
+        slots.discard(slot)
+    except OSError as error:  # a box that cannot write starts all the same
+        say(f"cannot note that: {error.strerror or error}; is the disk failing or read-only?")
     return back
 
 

@@ -4,11 +4,13 @@ Nothing that runs is written to. The slot becomes complete by one rename, after 
 with its hash and is certain to be on the medium; until then it is as good as empty.
 """
 
+import contextlib
 import errno
 import hashlib
+from collections.abc import Iterator
 
 from firmware.errors import EdgeError, PortError
-from firmware.update.disk import Disk, remove_tree, replace
+from firmware.update.disk import remove_tree, replace
 from firmware.update.slots import ROOT, Slots, cache, head_path, tree
 from hw.bundle import Manifest, folders_of
 
@@ -21,7 +23,7 @@ class Incoming:
 
     def __init__(self, slots: Slots, slot: str, head: bytes, manifest: Manifest) -> None:
         self._slots, self._disk = slots, slots.disk
-        self.slot, self._head, self.manifest = slot, head, manifest
+        self.slot, self.head, self.manifest = slot, head, manifest
         self._file = 0
         self._in_file = 0
         self.at = 0
@@ -34,7 +36,7 @@ class Incoming:
 
     def begin(self) -> None:
         """Make the slot ready; go on where an earlier attempt at the same bundle was."""
-        with _disk_trouble(self.slot):
+        with _disk_trouble(self._slots, self.slot):
             if not self._resumable():
                 self._clear()
             for file in self.manifest.files:
@@ -49,7 +51,7 @@ class Incoming:
 
     def _resumable(self) -> bool:
         try:
-            return self._disk.read(f"{ROOT}/{self.slot}/offer") == self._head
+            return self._disk.read(f"{ROOT}/{self.slot}/offer") == self.head
         except OSError:
             return False
 
@@ -60,11 +62,15 @@ class Incoming:
         remove_tree(self._disk, cache(self.slot))
         room = self._disk.free_bytes()
         if room < self.manifest.size + SPARE_BYTES:
-            raise OSError(errno.ENOSPC, f"{room >> 20} MiB free, {self.manifest.size >> 20} MiB and "
-                          f"{SPARE_BYTES >> 20} to spare wanted")
+            raise OSError(
+                errno.ENOSPC,
+                f"{room >> 20} MiB free, {self.manifest.size >> 20} MiB and "
+                f"{SPARE_BYTES >> 20} to spare wanted",
+            )
         self._disk.make_folder(f"{ROOT}/{self.slot}")
+        self._disk.sync_folder(".")
         self._disk.sync_folder(ROOT)
-        replace(self._disk, f"{ROOT}/{self.slot}/offer", self._head)
+        replace(self._disk, f"{ROOT}/{self.slot}/offer", self.head)
         self._disk.make_folder(tree(self.slot))
 
     def _where(self, path: str) -> str:
@@ -83,7 +89,7 @@ class Incoming:
         """The bytes from `at` on."""
         if len(data) > self.manifest.size - self.at:
             raise EdgeError("more bytes came than the manifest lists; make the bundle anew")
-        with _disk_trouble(self.slot):
+        with _disk_trouble(self._slots, self.slot):
             while data:
                 file = self.manifest.files[self._file]
                 piece, data = data[: file.size - self._in_file], data[file.size - self._in_file :]
@@ -116,8 +122,10 @@ class Incoming:
     def finish(self) -> None:
         """Every file certain to be on the medium and read back, then the slot is complete."""
         if not self.complete:
-            raise EdgeError(f"{self.manifest.size - self.at} bytes of the update are missing; send them first")
-        with _disk_trouble(self.slot):
+            raise EdgeError(
+                f"{self.manifest.size - self.at} bytes of the update are missing; send them first"
+            )
+        with _disk_trouble(self._slots, self.slot):
             for number, file in enumerate(self.manifest.files):
                 self._disk.sync(self._where(file.path))
                 if not self._holds(number):
@@ -131,17 +139,18 @@ class Incoming:
             self._disk.sync_folder(f"{ROOT}/{self.slot}")
 
 
-class _disk_trouble:  # noqa: N801 (reads as what it is: a context)
-    """Turns what a disk says into one line. A full disk gets its room back."""
-
-    def __init__(self, slot: str) -> None:
-        self._slot = slot
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, OSError) and not isinstance(error, EdgeError):
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            cure = "make room" if full else "is the disk failing or read-only?"
-            raise PortError(f"cannot write slot {self._slot}: {error.strerror or error}; {cure}") from None
+@contextlib.contextmanager
+def _disk_trouble(slots: Slots, slot: str) -> Iterator[None]:
+    """Turns what a disk says into one line; one that is full gets back the room that the slot took."""
+    try:
+        yield
+    except EdgeError:
+        raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full:
+            with contextlib.suppress(OSError):
+                slots.discard(slot)
+                remove_tree(slots.disk, tree(slot))
+        cure = "make room" if full else "is the disk failing or read-only?"
+        raise PortError(f"cannot write slot {slot}: {error.strerror or error}; {cure}") from None

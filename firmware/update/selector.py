@@ -19,9 +19,9 @@ MOST_STARTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """`slot` starts. On `trial` it has been started `starts` times without being found good, and `before` takes
-    its place when it is given up. `images`: the SHA-256 of each slot's head. `floor`: the highest build that
-    was ever good here; older ones are refused. `told`: why the last trial was given up."""
+    """`slot` starts. On `trial` it has been started `starts` times without being found good, and `before`
+    takes its place when it is given up. `images`: the SHA-256 of each slot's head. `floor`: the highest build
+    that was ever good here; older ones are refused. `told`: why the last trial was given up."""
 
     slot: str = INSTALLED
     trial: bool = False

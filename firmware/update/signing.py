@@ -75,5 +75,7 @@ def signer(head: Head, trusted: dict[bytes, str]) -> str:
     try:
         VerifyKey(head.key).verify(signed(head.manifest), head.signature)
     except (BadSignatureError, ValueError):
-        raise ConfigError("the bundle's signature is not its manifest's; it was changed, get it anew") from None
+        raise ConfigError(
+            "the bundle's signature is not its manifest's; it was changed, get it anew"
+        ) from None
     return trusted[head.key]

@@ -1,8 +1,8 @@
 """Two slots on a disk, and which one starts.
 
-`slots/a`, `slots/b`: `head` (manifest and signature; written last, so that it says that the slot is complete),
-`tree/` (the files) and, while one is on its way, `offer` (the head to be). `slots/selector` says which starts.
-Compiled code of a slot is in `slots/cache-a`, `slots/cache-b`.
+`slots/a`, `slots/b`: `head` (manifest and signature; written last, so that it says that the slot is
+complete), `tree/` (the files) and, while one is on its way, `offer` (the head to be). `slots/selector` says
+which starts. Compiled code of a slot is in `slots/cache-a`, `slots/cache-b`.
 """
 
 import contextlib
@@ -65,7 +65,8 @@ class Slots:
             return None
 
     def fault(self, slot: str, image: str | None) -> str:
-        """Why a slot cannot be started, "" when every file has its hash and the head is `image` (None: any)."""
+        """Why a slot cannot be started, "" when every file has its hash and the head is `image` (None:
+        any)."""
         if slot == INSTALLED:
             return ""
         manifest = self.manifest(slot)

@@ -1,0 +1,69 @@
+"""What the launcher tells the edge that it starts, and the way back to the launcher.
+
+It travels in one environment variable. The launcher is never updated: the form is frozen, keys may be added.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from firmware.errors import ConfigError, EdgeError
+from firmware.update.boot import confirm
+from firmware.update.disk import FolderDisk
+from firmware.update.slots import Slots
+
+VARIABLE = "EVOKD_LAUNCHED"
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """`slot` of the folder `state` was started by `command`, which starts it anew; `keys` are trusted."""
+
+    state: Path
+    keys: Path
+    slot: str
+    command: tuple[str, ...]
+
+    def encode(self) -> str:
+        """The variable's text."""
+        told = {"state": str(self.state), "keys": str(self.keys), "slot": self.slot, "command": self.command}
+        return json.dumps(told)
+
+    def slots(self) -> Slots:
+        """Its slots."""
+        return Slots(FolderDisk(self.state))
+
+    def confirm(self) -> str:
+        """The edge has come up: its slot is good. A line for the log, "" when it was good before."""
+        try:
+            return f"slot {self.slot} has come up and stays" if confirm(self.slots(), self.slot) else ""
+        except OSError as error:
+            return f"slot {self.slot} has come up, which cannot be noted: {error.strerror or error}"
+
+    def start_anew(self) -> NoReturn:
+        """Become the launcher. Raises EdgeError when it is gone."""
+        try:
+            os.execv(self.command[0], self.command)
+        except OSError as error:
+            raise EdgeError(
+                f"cannot start {self.command[0]} anew: {error.strerror}; restart the edge"
+            ) from None
+
+
+def launched(environment: Mapping[str, str] = os.environ) -> Launched | None:
+    """What the launcher said, None without one. Raises ConfigError for what is none of its words."""
+    text = environment.get(VARIABLE)
+    if not text:
+        return None
+    try:
+        told = json.loads(text)
+        command = tuple(str(word) for word in told["command"])
+        return Launched(
+            Path(told["state"]), Path(told["keys"]), str(told["slot"]), command or (sys.executable,)
+        )
+    except (ValueError, TypeError, LookupError):
+        raise ConfigError(f"{VARIABLE} is not what the launcher says; start it, not the edge") from None
