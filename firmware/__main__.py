@@ -94,10 +94,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             if by is not None and (line := by.confirm()):
                 _say(line)
-            Server(source, listener, stop, updates).run()
+            server = Server(source, listener, stop, updates)
+            server.run()
         finally:
             listener.close()
-        if by is not None and updates.installed:
+        if by is not None and updates.installed and server.finished:
             _say("starting anew from the slot that was updated")
             by.start_anew()
     except EdgeError as error:

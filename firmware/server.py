@@ -218,17 +218,19 @@ class _Session:
             while not (self._gone.is_set() or self._server.stopping or self._server.finished):
                 leaving = self._leaving.is_set()
                 self._answer()
+                if leaving:  # and the host has been told
+                    self._gone.wait(limits.HANG_UP_S)
+                    break
                 if self._started.is_set():
                     self._deliver()
-                elif leaving:  # and the host has been told
-                    self._server.finish()
-                    self._gone.wait(limits.HANG_UP_S)
         except EOFError:
             pass
         finally:
             self._gone.set()
             reader.join()  # first, so that nobody reads from what is closed
             self._stream.close()
+            if self._leaving.is_set():
+                self._server.finish()
 
     def _answer(self) -> None:
         """Send what the reader has answered; wait for it while there is nothing else to send."""

@@ -106,6 +106,11 @@ class _Talk:
             self._link.close()
             raise
 
+    @property
+    def boot(self) -> int:
+        """Names the start of the edge that we talk with."""
+        return self._link.edge_boot
+
     def close(self) -> None:
         self._link.close()
 
@@ -165,18 +170,19 @@ def _taken(state: UpdateState) -> UpdateState:
 
 def update(address: str, bundle: Bundle, shown: Shown) -> None:
     """Bring the edge at `address` to what `bundle` holds. Raises EvokdError, also when it went back."""
-    before = _asked(address)
+    boot, before = _asked(address)
     shown.say("edge", f"{address}, evokd {_running(before)}")
     shown.say("bundle", f"evokd {bundle.manifest.named}, {bundle.manifest.size / 1e6:.1f} MB")
     installed = _Sending(address, bundle, shown).whole()
     shown.say("written", f"{installed.text}, verified; the edge starts anew and tries it")
-    after = _back(address, bundle.manifest, shown)
+    after = _back(address, bundle.manifest, boot)
     shown.say("done", f"evokd {_running(before)} -> {_running(after)}")
 
 
-def _asked(address: str) -> UpdateState:
+def _asked(address: str) -> tuple[int, UpdateState]:
+    """The edge's start, and what runs there."""
     with contextlib.closing(_Talk(address)) as talk:
-        return talk.ask(UpdateAsk)
+        return talk.boot, talk.ask(UpdateAsk)
 
 
 class _Sending:
@@ -211,16 +217,17 @@ class _Sending:
         self._shown.sent(done, self._bundle.manifest.size)
 
 
-def _back(address: str, manifest: Manifest, shown: Shown) -> UpdateState:
-    """What runs once the edge is back and its trial over. Raises EvokdError when it is not the update."""
+def _back(address: str, manifest: Manifest, before: int) -> UpdateState:
+    """What runs once the edge is no longer the start `before` and its trial is over. Raises EvokdError when
+    that is not the update."""
     deadline_ns = time.monotonic_ns() + round(TRIAL_S * 1e9)
     while time.monotonic_ns() < deadline_ns:
         try:
-            state = _asked(address)
+            boot, state = _asked(address)
         except LinkError:
             _wait(RETRY_S)
             continue
-        if not state.trial:
+        if boot != before and not state.trial:
             if (state.version, state.build) == (manifest.version, manifest.build):
                 return state
             raise RefusedError(
@@ -277,7 +284,7 @@ def main(words: Sequence[str]) -> int:
     if args.check == (args.bundle is not None):
         raise UsageError("flash --edge wants either --bundle FILE or --check; give one of them")
     if args.check:
-        state = _asked(args.edge)
+        _, state = _asked(args.edge)
         trial = ", on trial" if state.trial else ""
         last = f"\nlast:     {state.text}" if state.text else ""
         sys.stdout.write(f"edge:     {args.edge}, evokd {_running(state)}{trial}{last}\n")

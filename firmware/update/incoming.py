@@ -44,9 +44,6 @@ class Incoming:
                     break
                 self._file += 1
                 self.at += file.size
-            for left in self.manifest.files[self._file : self._file + 1]:
-                if self._disk.is_file(self._where(left.path)):
-                    self._disk.remove(self._where(left.path))
             self._fill_empty()
 
     def _resumable(self) -> bool:
@@ -101,8 +98,11 @@ class Incoming:
                     self._fill_empty()
 
     def _append(self, path: str, data: bytes) -> None:
-        if self._in_file == 0 and (folders := folders_of(path)):
-            self._disk.make_folder(self._where(folders[-1]))
+        if self._in_file == 0:
+            if folders := folders_of(path):
+                self._disk.make_folder(self._where(folders[-1]))
+            if self._disk.is_file(self._where(path)):  # left over from an attempt that was cut short
+                self._disk.remove(self._where(path))
         self._disk.append(self._where(path), data)
 
     def _close_file(self) -> None:
