@@ -33,6 +33,7 @@ from hw.link_update import (
 
 WINDOW_BYTES = 8 * PART_BYTES
 """Sent and not yet answered."""
+REACH_S = 10.0
 ANSWER_S = 10.0
 """For a request; writing what was sent to a slow card included."""
 INSTALL_S = 120.0
@@ -98,7 +99,7 @@ class _Talk:
     """One connection to an edge, with answers to requests."""
 
     def __init__(self, address: str) -> None:
-        self._link = EdgeLink(address, beats=False)
+        self._link = EdgeLink(address, within_s=REACH_S, beats=False)
         self._command = 0
         try:
             self._link.meet("update")
@@ -114,7 +115,7 @@ class _Talk:
     def close(self) -> None:
         self._link.close()
 
-    def ask(self, kind: type[UpdateAsk] | type[UpdateInstall], within_s: float = ANSWER_S) -> UpdateState:
+    def ask(self, kind: type[UpdateAsk] | type[UpdateInstall], within_s: float) -> UpdateState:
         """The answer to a request without more."""
         self._command += 1
         return self._answered(kind(self._command), within_s)
@@ -182,7 +183,7 @@ def update(address: str, bundle: Bundle, shown: Shown) -> None:
 def _asked(address: str) -> tuple[int, UpdateState]:
     """The edge's start, and what runs there."""
     with contextlib.closing(_Talk(address)) as talk:
-        return talk.boot, talk.ask(UpdateAsk)
+        return talk.boot, talk.ask(UpdateAsk, ANSWER_S)
 
 
 class _Sending:

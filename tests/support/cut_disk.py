@@ -1,8 +1,8 @@
 """A disk in memory whose power fails at any byte, as hostile as POSIX allows.
 
-What was written and not synced is afterwards there, gone, cut short, zero or garbage, sector by sector; what was
-created, renamed or removed in a folder that was not synced happened or did not, each by itself and so in any
-order. Syncing a file does not keep its name. Only a rename is whole or not at all.
+What was written and not synced is afterwards there, gone, cut short, zero or garbage, sector by sector; what
+was created, renamed or removed in a folder that was not synced happened or did not, each by itself and so in
+any order. Syncing a file does not keep its name. Only a rename is whole or not at all.
 """
 
 import copy
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 SECTOR = 512
 
 
-class PowerCut(BaseException):  # noqa: N818 (nothing catches it)
+class PowerCut(BaseException):
     """The power is gone."""
 
 

@@ -1,4 +1,5 @@
-"""One update that a power cut ends; whether the box works afterwards, with the old or the new, and goes on."""
+"""One update that a power cut ends; whether the box works afterwards, with the old or the new, and goes
+on."""
 
 import random
 from collections.abc import Iterator
