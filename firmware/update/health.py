@@ -7,6 +7,7 @@ back, with outputs low and no stimulus; else the simulated one.
 """
 
 import argparse
+import contextlib
 import importlib
 import os
 import re
@@ -18,6 +19,7 @@ import time
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from firmware.command_line import Parser
 from firmware.errors import EdgeError, LinkError
@@ -36,6 +38,9 @@ from hw.link import (
     check_hello,
     hello,
 )
+
+if TYPE_CHECKING:
+    from firmware.server import Server
 
 TREE = "EVOKD_CHECKED_TREE"
 MODULES = ("hw.link", "firmware.__main__", "firmware.compose", "firmware.server", "firmware.update.talk")
@@ -144,6 +149,13 @@ def flows(host: "_Host") -> int:
     return samples
 
 
+def _serve(server: "Server", failed: list[BaseException]) -> None:
+    try:
+        server.run()
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is the reason)
+        failed.append(error)
+
+
 def link_and_samples(edge: Sequence[str]) -> None:
     """A server as the edge's options make it, met on a socket of its own. Raises EdgeError."""
     # Not above: this compiles the loop, and modules are checked first.
@@ -163,14 +175,16 @@ def link_and_samples(edge: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="evokd-") as folder:
         listener = Listener(f"unix:{folder}/link")
         server = Server(build(options), listener, stop)
-        thread = threading.Thread(target=server.run, name="health", daemon=True)
+        failed: list[BaseException] = []
+        thread = threading.Thread(target=_serve, args=(server, failed), name="health", daemon=True)
         thread.start()
         try:
-            host = _Host(f"{folder}/link")
-            try:
+            with contextlib.closing(_Host(f"{folder}/link")) as host:
                 samples = flows(host)
-            finally:
-                host.close()
+        except LinkError as error:
+            thread.join(WITHIN_S)
+            told = next((f"{type(f).__name__}: {f}" for f in failed), str(error))
+            raise HealthError(told) from None
         finally:
             stop.set()
             thread.join(WITHIN_S)

@@ -86,6 +86,17 @@ def test_a_good_slot_that_is_damaged_makes_way_for_the_one_before(tmp_path: Path
         assert (box.power_up(), box.runs()) == ("a", files(1))
 
 
+def test_a_manifest_that_reads_well_and_is_not_what_was_installed_makes_way(tmp_path: Path) -> None:
+    box = box_with(tmp_path, 2)
+    at = box.disk.read(head_path("b")).index(b'"0.2.0"') + 3
+    box.disk.damage(head_path("b"), 8 * at)  # type: ignore[attr-defined]
+    manifest = box.slots.manifest("b")
+    assert manifest is not None
+    assert manifest.version == "0.3.0"
+    assert box.power_up() == "a"
+    assert "its manifest is not what was installed" in box.said[-1]
+
+
 def test_what_was_installed_starts_when_both_slots_are_damaged(tmp_path: Path) -> None:
     box = box_with(tmp_path, 2)
     for slot in ("a", "b"):

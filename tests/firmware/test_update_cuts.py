@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from firmware.update.disk import replace
 from tests.support.cut_disk import CutDisk, PowerCut
+from tests.support.updates import Box
 from tests.update.power_cuts import STARTS, cuts, start, wrong_after
 
 
@@ -40,3 +42,30 @@ def test_the_power_fails_within_the_bytes_of_one_write() -> None:
     with pytest.raises(PowerCut):
         disk.append("file", b"12345")
     assert disk.read("file") == b"123"
+
+
+def test_a_record_is_the_old_or_the_new_at_any_cut_and_the_new_once_written() -> None:
+    for seed in range(120):
+        rng = random.Random(seed)
+        disk = CutDisk()
+        disk.make_folder("f")
+        disk.sync_folder(".")
+        replace(disk, "f/record", b"old" * 300)
+        disk.left = rng.randrange(900)
+        with pytest.raises(PowerCut):
+            replace(disk, "f/record", b"new" * 300)
+        disk = disk.after_cut(rng)
+        assert disk.read("f/record") in (b"old" * 300, b"new" * 300)
+        replace(disk, "f/record", b"newest")
+        assert disk.after_cut(rng).read("f/record") == b"newest"
+
+
+def test_what_the_host_was_told_is_installed_is_tried_after_a_cut(tmp_path: Path) -> None:
+    at = start("first", tmp_path)
+    for seed in range(20):
+        box = Box(at.disk.copy(), tmp_path)
+        box.power_up()
+        assert box.update(at.new) == ""
+        after = Box(box.disk.after_cut(random.Random(seed)), tmp_path)  # type: ignore[attr-defined]
+        after.power_up()
+        assert after.runs() == at.new.files

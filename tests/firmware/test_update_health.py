@@ -79,6 +79,15 @@ def test_too_few_samples_are_not_healthy(monkeypatch: pytest.MonkeyPatch) -> Non
         health.link_and_samples(["--link", "x"])
 
 
+def test_a_server_that_breaks_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(block: object) -> None:
+        raise ZeroDivisionError("a broken release")
+
+    monkeypatch.setattr("firmware.server.block_message", broken)
+    with pytest.raises(HealthError, match="ZeroDivisionError: a broken release"):
+        health.link_and_samples(["--link", "x"])
+
+
 def test_a_part_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "MODULES", ("firmware.no_such_part",))
     with pytest.raises(HealthError, match="no_such_part cannot be loaded: ModuleNotFoundError"):
