@@ -267,7 +267,6 @@ class _Session:
             pass
         finally:
             self._stop_stimuli()
-            self._server.updates.hang_up()
             self._gone.set()
 
     def _stop_stimuli(self) -> None:

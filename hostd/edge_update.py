@@ -38,8 +38,8 @@ ANSWER_S = 10.0
 """For a request; writing what was sent to a slow card included."""
 INSTALL_S = 120.0
 """For reading everything back and making it certain on the medium."""
-TRIAL_S = 400.0
-"""Until the edge is back: its trial lasts 300 s at most, then it goes back to what ran before."""
+TRIAL_S = 1000.0
+"""Until the edge is back: it starts on trial three times at most, each checked for 300 s at most."""
 SILENT_S = 2.0
 LOST_S = 60.0
 """How long a broken link is tried again before it is given up."""
@@ -175,7 +175,9 @@ def update(address: str, bundle: Bundle, shown: Shown) -> None:
     shown.say("edge", f"{address}, evokd {_running(before)}")
     shown.say("bundle", f"evokd {bundle.manifest.named}, {bundle.manifest.size / 1e6:.1f} MB")
     installed = _Sending(address, bundle, shown).whole()
-    shown.say("written", f"{installed.text}, verified; the edge starts anew and tries it")
+    shown.say(
+        "written", f"{installed.text}, verified; the edge starts anew and tries it, which takes minutes"
+    )
     after = _back(address, bundle.manifest, boot)
     shown.say("done", f"evokd {_running(before)} -> {_running(after)}")
 

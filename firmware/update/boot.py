@@ -37,7 +37,7 @@ def _tried(slots: Slots, selector: Selector, check: Check, say: Say) -> tuple[Se
     """One more start on trial; why it is the last one, or ""."""
     if selector.starts >= MOST_STARTS:
         return selector, f"it was started {selector.starts} times and never came up"
-    if selector.starts:
+    if selector.starts == MOST_STARTS - 1:
         slots.forget_compiled(selector.slot)  # it may be what kept it from coming up
     selector = record.started(selector)
     try:

@@ -1,6 +1,7 @@
 """The launcher's decision: trials, the way back, slots that were damaged, records that are gone."""
 
 import errno
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,18 @@ def test_a_record_reads_as_it_was_written_and_keys_of_the_future_are_ignored() -
     assert decode(record.encode()) == record
     assert decode(Selector("c").encode()) is None
     assert decode(Selector("a", before="c").encode()) is None
+
+
+def test_the_record_keeps_its_form_for_launchers_of_any_age() -> None:
+    stored = (
+        b'{"selector": {"slot": "b", "trial": true, "starts": 2, "before": "a", "images": {"b": "12"}, '
+        b'"floor": 7, "told": "why"}, "sha256": "SUM"}'
+    )
+    record = Selector("b", True, 2, "a", {"b": "12"}, 7, "why")
+    text = b'{"before": "a", "floor": 7, "images": {"b": "12"}, "slot": "b", "starts": 2, "told": "why", '
+    text += b'"trial": true}'
+    assert decode(stored.replace(b"SUM", hashlib.sha256(text).hexdigest().encode())) == record
+    assert decode(stored) is None
 
 
 class FullDisk(CutDisk):
