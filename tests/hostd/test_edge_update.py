@@ -13,7 +13,7 @@ from hostd.edge_update import RefusedError, opened, update
 from hostd.errors import LinkError, UsageError
 from hw.link_update import PART_BYTES
 from tests.support.cut_disk import CutDisk
-from tests.support.edge import ScriptedSource, Served, poll_fast, unix
+from tests.support.edge import ScriptedSource, Served, poll_fast, serial_wire, unix
 from tests.support.updates import Box, Made, files, keys
 
 
@@ -41,8 +41,9 @@ class Shown:
 class Machine:
     """A box whose edge is started anew by its launcher for as long as updates end it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.address, self.box = unix(folder), Box(CutDisk(), folder)
+    def __init__(self, folder: Path, edge: str = "", host: str = "") -> None:
+        self.edge = edge or unix(folder)
+        self.address, self.box = host or self.edge, Box(CutDisk(), folder)
         keys(folder)  # now, and not by two threads at once
         self.breaks: list[int] = []
         self.starts = 0
@@ -74,7 +75,7 @@ class _Breaking(Listener):
     """A listener whose connections break after so many bytes as the machine says."""
 
     def __init__(self, machine: Machine) -> None:
-        super().__init__(machine.address)
+        super().__init__(machine.edge)
         self._machine = machine
 
     def accept(self, stopped):  # type: ignore[no-untyped-def]
@@ -135,6 +136,14 @@ def test_a_link_that_breaks_again_and_again_is_gone_on_with(machine: Machine, tm
     assert machine.breaks == []
     assert machine.box.runs() == files(1, scale=300)
     assert "resumed" in {topic for topic, _ in shown.lines}
+
+
+def test_an_edge_on_a_serial_line_is_updated_as_well(tmp_path: Path) -> None:
+    with serial_wire() as wire, Machine(tmp_path, wire.edge, wire.host).on() as machine:
+        sent(machine, bundle(tmp_path, 1, scale=30))
+        shown = sent(machine, bundle(tmp_path, 2, scale=30))
+        assert machine.box.runs() == files(2, scale=30)
+        assert shown.lines[-1][1] == "evokd 0.1.0 (build 1, slot a) -> 0.2.0 (build 2, slot b)"
 
 
 def test_an_update_that_was_given_up_is_told_with_its_reason(machine: Machine, tmp_path: Path) -> None:
