@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from firmware.transport import Listener, Stream
 from hostd import cli, edge_update
 from hostd.edge_update import RefusedError, opened, update
 from hostd.errors import LinkError, UsageError
-from hw.link_update import PART_BYTES
+from hw.link_update import PART_BYTES, UpdateOffer, UpdatePart, UpdateState
 from tests.support.cut_disk import CutDisk
 from tests.support.edge import ScriptedSource, Served, poll_fast, serial_wire, unix
 from tests.support.updates import Box, Made, files, keys
@@ -164,21 +165,59 @@ def test_what_the_edge_refuses_is_said_in_its_words(machine: Machine, tmp_path: 
         sent(machine, bundle(tmp_path, 1))
 
 
+@pytest.mark.parametrize(("lost", "offers"), [({2}, 1), ({3, 5, 6}, 1), ({9}, 2)])
 def test_parts_that_were_lost_are_sent_again(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: set[int], offers: int
 ) -> None:
-    real, lost = edge_update.EdgeLink.send, [2, 5, 6]
-    count = iter(range(1000))
+    """What the edge sees missing it asks for; only where the last one is lost must the host ask."""
+    real, parts, offered = edge_update.EdgeLink.send, [0], [0]
 
     def send(self, message):  # type: ignore[no-untyped-def]
-        if isinstance(message, edge_update.UpdatePart) and next(count) in lost:
-            return
+        offered[0] += isinstance(message, UpdateOffer)
+        if isinstance(message, UpdatePart):
+            parts[0] += 1
+            if parts[0] - 1 in lost:
+                return
         real(self, message)
 
     monkeypatch.setattr(edge_update.EdgeLink, "send", send)
-    monkeypatch.setattr(edge_update, "SILENT_S", 0.1)
+    monkeypatch.setattr(edge_update, "SILENT_S", 0.3 if offers > 1 else 30.0)
     sent(machine, bundle(tmp_path, 1, scale=100))
     assert machine.box.runs() == files(1, scale=100)
+    assert offered[0] == offers
+
+
+def test_the_edge_is_asked_until_it_started_anew_and_its_trial_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = UpdateState(1, "idle", 0, "", "0.1.0", 1, "a", 0)
+    new = replace(old, version="0.2.0", build=2, slot="b")
+    answers = iter([(7, old), None, (8, replace(new, trial=1)), (8, new)])
+
+    def asked(address: str) -> tuple[int, UpdateState]:
+        if (answer := next(answers)) is None:
+            raise LinkError("nobody there")
+        return answer
+
+    monkeypatch.setattr(edge_update, "_asked", asked)
+    manifest = Made(tmp_path, 2, files(2)).manifest
+    assert edge_update._back("x", manifest, 7) == new
+    answers = iter([(8, replace(old, text="it was ill"))])
+    with pytest.raises(RefusedError, match=r"given up, evokd 0\.1\.0 \(build 1, slot a\) runs: it was ill"):
+        edge_update._back("x", manifest, 7)
+    monkeypatch.setattr(edge_update, "TRIAL_S", 0.0)
+    with pytest.raises(LinkError, match="did not come back within 0 s"):
+        edge_update._back("x", manifest, 7)
+
+
+def test_a_link_that_stays_broken_is_given_up_with_what_to_do(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_update, "LOST_S", 0.0)
+    path = bundle(tmp_path, 1, scale=100)
+    machine.breaks = [2 * PART_BYTES] * 50
+    with pytest.raises(LinkError, match="the same command goes on where it was"):
+        sent(machine, path)
 
 
 def test_an_edge_that_knows_no_updates_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
