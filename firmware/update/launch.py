@@ -20,7 +20,7 @@ from firmware.command_line import Parser
 from firmware.errors import ConfigError, EdgeError, PortError
 from firmware.update.boot import boot
 from firmware.update.disk import FolderDisk
-from firmware.update.launched import VARIABLE, Launched
+from firmware.update.launched import SET, VARIABLE, Launched
 from firmware.update.selector import INSTALLED
 from firmware.update.slots import Slots, cache, tree
 
@@ -138,7 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         slot = chosen(state, Checker(state, args.edge, args.check_seconds))
         given = sys.argv[1:] if argv is None else argv
         anew = (sys.executable, "-P", "-m", "firmware.update.launch", *given)
-        told = Launched(state, (args.keys or state / "update-keys").absolute(), slot, anew)
+        found = {name: os.environ[name] for name in SET if name in os.environ}
+        told = Launched(state, (args.keys or state / "update-keys").absolute(), slot, anew, found)
         environment = environment_of(state, slot) | {VARIABLE: told.encode()}
         os.execve(sys.executable, [sys.executable, "-P", "-m", "firmware", *args.edge], environment)
     except EdgeError as error:

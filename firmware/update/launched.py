@@ -5,9 +5,8 @@ It travels in one environment variable. The launcher is never updated: the form 
 
 import json
 import os
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,20 +16,30 @@ from firmware.update.disk import FolderDisk
 from firmware.update.slots import Slots
 
 VARIABLE = "EVOKD_LAUNCHED"
+SET = ("PYTHONPATH", "PYTHONPYCACHEPREFIX", "NUMBA_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
+"""What the launcher sets or takes away for a slot, and must not find set itself: it would be the slot's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """`slot` of the folder `state` was started by `command`, which starts it anew; `keys` are trusted."""
+    """`slot` of the folder `state` was started by `command`, which starts it anew; `keys` are trusted.
+    `found` is what the launcher found of `SET`."""
 
     state: Path
     keys: Path
     slot: str
     command: tuple[str, ...]
+    found: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self) -> str:
         """The variable's text."""
-        told = {"state": str(self.state), "keys": str(self.keys), "slot": self.slot, "command": self.command}
+        told = {
+            "state": str(self.state),
+            "keys": str(self.keys),
+            "slot": self.slot,
+            "command": self.command,
+            "found": dict(self.found),
+        }
         return json.dumps(told)
 
     def slots(self) -> Slots:
@@ -45,9 +54,10 @@ class Launched:
             return f"slot {self.slot} has come up, which cannot be noted: {error.strerror or error}"
 
     def start_anew(self) -> NoReturn:
-        """Become the launcher. Raises EdgeError when it is gone."""
+        """Become the launcher, as it was installed. Raises EdgeError when it is gone."""
+        kept = {name: value for name, value in os.environ.items() if name not in (*SET, VARIABLE)}
         try:
-            os.execv(self.command[0], self.command)
+            os.execve(self.command[0], self.command, {**kept, **self.found})
         except OSError as error:
             raise EdgeError(
                 f"cannot start {self.command[0]} anew: {error.strerror}; restart the edge"
@@ -62,8 +72,9 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launched | None:
     try:
         told = json.loads(text)
         command = tuple(str(word) for word in told["command"])
-        return Launched(
-            Path(told["state"]), Path(told["keys"]), str(told["slot"]), command or (sys.executable,)
-        )
-    except (ValueError, TypeError, LookupError):
-        raise ConfigError(f"{VARIABLE} is not what the launcher says; start it, not the edge") from None
+        found = {str(name): str(value) for name, value in told["found"].items()}
+        if command:
+            return Launched(Path(told["state"]), Path(told["keys"]), str(told["slot"]), command, found)
+    except (ValueError, TypeError, LookupError, AttributeError):
+        pass
+    raise ConfigError(f"{VARIABLE} is not what the launcher says; start it, not the edge")

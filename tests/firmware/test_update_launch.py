@@ -12,7 +12,7 @@ import pytest
 from firmware.errors import ConfigError, EdgeError
 from firmware.update import launch
 from firmware.update.disk import FolderDisk
-from firmware.update.launched import VARIABLE, Launched, launched
+from firmware.update.launched import SET, VARIABLE, Launched, launched
 from firmware.update.slots import SELECTOR, Slots
 from tests.support.updates import Box, Made, keys
 
@@ -151,10 +151,43 @@ def test_systemd_is_told_that_a_check_lives(tmp_path: Path) -> None:
     launch.notify("WATCHDOG=1", {})
 
 
-@pytest.mark.parametrize("text", ["no", "[]", "{}", '{"command": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no",
+        "[]",
+        "{}",
+        '{"command": 1}',
+        '{"state": "s", "keys": "k", "slot": "a", "command": [], "found": {}}',
+    ],
+)
 def test_words_that_are_not_the_launchers_are_named(text: str) -> None:
     with pytest.raises(ConfigError, match="not what the launcher says"):
         launched({VARIABLE: text})
+
+
+def test_the_launcher_is_started_anew_without_a_slot_in_its_way(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else it would be the slot's launcher, and what was installed the slot."""
+    became: list[tuple[str, tuple[str, ...], dict[str, str]]] = []
+    monkeypatch.setattr("os.execve", lambda *what: became.append(what))
+    for found in ({}, {"PYTHONPATH": "/mine", "NUMBA_CACHE_DIR": "/cache"}):
+        for name in SET:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in found.items():
+            monkeypatch.setenv(name, value)
+        launch.main(["--state", str(tmp_path), "--", "--link", "x"])
+        told = launched(became.pop()[2])
+        assert told is not None
+        for name, value in launch.environment_of(tmp_path, "a").items():
+            monkeypatch.setenv(name, value)
+        told.start_anew()
+        path, command, environment = became.pop()
+        assert path == command[0] == sys.executable
+        assert {name: environment[name] for name in SET if name in environment} == found
+        assert VARIABLE not in environment
+        assert environment["PATH"] == os.environ["PATH"]
 
 
 def test_without_launcher_there_are_no_words() -> None:
