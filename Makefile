@@ -72,7 +72,7 @@ flash: .venv/.ready
 flash-cuts: .venv/.ready-dev
 	$(BIN)/python -m tests.flash $(FLASH_CUTS_ARGS)
 
-# Power fails at 1,000 points of an update of an edge, up to three times each (half a minute).
+# Power fails at 1,000 points of an update of an edge, up to three times each (a minute).
 update-cuts: .venv/.ready-dev
 	$(BIN)/python -m tests.update $(UPDATE_CUTS_ARGS)
 

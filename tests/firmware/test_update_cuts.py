@@ -8,6 +8,7 @@ import pytest
 from firmware.update.disk import replace
 from tests.support.cut_disk import CutDisk, PowerCut
 from tests.support.updates import Box
+from tests.update.bit_flips import wrong_of
 from tests.update.power_cuts import STARTS, cuts, start, wrong_after
 
 
@@ -16,6 +17,10 @@ def test_power_may_fail_anywhere_in_an_update(name: str, tmp_path: Path) -> None
     at = start(name, tmp_path)
     wrong = [why for cut, seed in cuts(at, 15, 7) if (why := wrong_after(at, cut, seed, tmp_path))]
     assert wrong == []
+
+
+def test_a_bit_that_flips_is_refused_or_gone_back_from(tmp_path: Path) -> None:
+    assert wrong_of(25, 3, tmp_path) == []
 
 
 def test_the_disk_loses_what_was_not_synced_and_keeps_what_was() -> None:

@@ -1,4 +1,5 @@
-"""`make update-cuts`: power fails at 1,000 points of an update, as a table; exit 1 if a box did not work."""
+"""`make update-cuts`: power fails at 1,000 points of an update, and bits flip; exit 1 if a box did not
+work."""
 
 import argparse
 import sys
@@ -6,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.update.bit_flips import wrong_of
 from tests.update.power_cuts import STARTS, cuts, start, wrong_after
 
 
@@ -27,8 +29,11 @@ def main() -> int:
                     wrong += 1
                     print(why)
             print(f"{box}: {n} cuts in {at.steps} bytes and operations, {time.monotonic() - began:.1f} s")
+        flipped = wrong_of(args.n, args.seed, folder)
+    print(*flipped, sep="\n", end="\n" * bool(flipped))
+    print(f"{2 * args.n} bits flipped in bundles, slots and records, {len(flipped)} wrong")
     print(f"{tried} cut points, {tried - wrong} working boxes")
-    return int(wrong > 0)
+    return int(wrong + len(flipped) > 0)
 
 
 if __name__ == "__main__":
