@@ -21,6 +21,7 @@ from hostd.edge_link import EdgeLink
 from hostd.errors import EvokdError, LinkError, UsageError
 from hostd.options import Parser
 from hw.bundle import HEAD_START, Manifest, decode_head, decode_manifest, head_size
+from hw.link import TABLE, VERSION
 from hw.link_update import (
     PART_BYTES,
     UpdateAsk,
@@ -169,6 +170,16 @@ def _taken(state: UpdateState) -> UpdateState:
     return state
 
 
+def check_link(manifest: Manifest) -> None:
+    """Raises UsageError when this machine could not talk with the edge after the update."""
+    own = f"{VERSION} {TABLE:08x}"
+    if manifest.link != own:
+        raise UsageError(
+            f"the update speaks link {manifest.link}, this machine's evokd {own}, which could not run a case "
+            "with it; update this machine first, or say --other-link"
+        )
+
+
 def update(address: str, bundle: Bundle, shown: Shown) -> None:
     """Bring the edge at `address` to what `bundle` holds. Raises EvokdError, also when it went back."""
     boot, before = _asked(address)
@@ -277,6 +288,9 @@ def _parser() -> argparse.ArgumentParser:
         "--edge", required=True, metavar="ADDRESS", help="tcp:HOST:PORT, serial:DEVICE or unix:PATH"
     )
     p.add_argument("--bundle", type=Path, metavar="FILE", help="as evokd bundle made and signed it")
+    p.add_argument(
+        "--other-link", action="store_true", help="also when this machine's evokd speaks another link than it"
+    )
     p.add_argument("--check", action="store_true", help="show what runs there and change nothing")
     return p
 
@@ -298,6 +312,8 @@ def main(words: Sequence[str]) -> int:
         opened(args.bundle) as bundle,
         Progress(*columns, console=console, disable=not console.is_terminal) as bar,
     ):
+        if not args.other_link:
+            check_link(bundle.manifest)
         try:
             update(args.edge, bundle, _Terminal(bar))
         except KeyboardInterrupt:

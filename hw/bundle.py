@@ -24,7 +24,7 @@ _LENGTH = struct.Struct("<I")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _WORD = re.compile(r"[A-Za-z0-9_.+<>=!~, \[\];'-]{1,100}")
-_KEYS = {"name", "version", "build", "may_replace", "python", "requires", "files"}
+_KEYS = {"name", "version", "build", "may_replace", "link", "python", "requires", "files"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Manifest:
     build: int
     files: tuple[BundleFile, ...]
     may_replace: int = 0
+    link: str = "0 0"
     python: str = "3.11"
     requires: tuple[str, ...] = ()
 
@@ -65,6 +66,7 @@ class Manifest:
             "version": self.version,
             "build": self.build,
             "may_replace": self.may_replace,
+            "link": self.link,
             "python": self.python,
             "requires": list(self.requires),
             "files": [[f.path, f.size, f.sha256] for f in self.files],
@@ -118,11 +120,11 @@ def decode_manifest(data: bytes) -> Manifest:
         told = json.loads(data)
     except (ValueError, RecursionError):
         raise ValueError("its manifest is not JSON") from None
-    if not isinstance(told, dict) or set(told) != _KEYS:
-        raise ValueError(f"its manifest must have {', '.join(sorted(_KEYS))} and nothing else")
+    if not isinstance(told, dict) or not set(told) >= _KEYS:  # of what is to come nothing is known here
+        raise ValueError(f"its manifest must have {', '.join(sorted(_KEYS))}")
     if told["name"] != NAME:
         raise ValueError(f"it is for {told['name']!r}, not for {NAME}")
-    words = [told["version"], told["python"]]
+    words = [told["version"], told["link"], told["python"]]
     if not isinstance(told["requires"], list) or len(told["requires"]) > 100:
         raise ValueError("its manifest's requires is no list")
     for word in [*words, *told["requires"]]:
@@ -133,7 +135,13 @@ def decode_manifest(data: bytes) -> Manifest:
             raise ValueError(f"its manifest's {key} is no number")
     files = _files(told["files"])
     return Manifest(
-        told["version"], told["build"], files, told["may_replace"], told["python"], tuple(told["requires"])
+        told["version"],
+        told["build"],
+        files,
+        told["may_replace"],
+        told["link"],
+        told["python"],
+        tuple(told["requires"]),
     )
 
 

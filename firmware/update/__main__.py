@@ -97,6 +97,7 @@ def _sign(args: argparse.Namespace) -> None:
 def _show(args: argparse.Namespace) -> None:
     head, manifest, _ = making.read(args.bundle)
     _tell(manifest)
+    _say("link", f"version and table {manifest.link}")
     _say("needs", f"Python {manifest.python}, {', '.join(manifest.requires)}")
     if args.keys is not None:
         _say("signed", f"by {signer(head, trusted_keys(args.keys))}, whom {args.keys} trusts")

@@ -6,7 +6,10 @@ the health check. The same tree makes the same bytes.
 """
 
 import hashlib
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +29,7 @@ from hw.bundle import (
 PACKAGES = ("hw", "firmware", "vendor")
 EDGE_NEEDS = ("numpy", "numba", "pyserial", "pynacl")
 """The distributions that an edge imports whatever its source."""
-CHUNK = 1 << 20
+SAY_LINK = "from hw.link import TABLE, VERSION; print(f'{VERSION} {TABLE:08x}')"
 
 
 def make(tree: Path, build: int, may_replace: int = 0) -> tuple[Manifest, bytes]:
@@ -45,12 +48,28 @@ def make(tree: Path, build: int, may_replace: int = 0) -> tuple[Manifest, bytes]
         name = path.relative_to(tree).as_posix()
         files.append(BundleFile(name, len(data), hashlib.sha256(data).hexdigest()))
         payload += data
-    manifest = Manifest(version, build, tuple(files), may_replace, python.lstrip(">="), requires)
+    link = _link(tree)
+    manifest = Manifest(version, build, tuple(files), may_replace, link, python.lstrip(">="), requires)
     try:
         decode_manifest(manifest.encode())
     except ValueError as error:
         raise ConfigError(f"{tree} cannot be a bundle: {error}") from None
     return manifest, bytes(payload)
+
+
+def _link(tree: Path) -> str:
+    """The link's version and message table, as the tree itself says. Raises ConfigError."""
+    said = subprocess.run(
+        [sys.executable, "-P", "-c", SAY_LINK],
+        env={**os.environ, "PYTHONPATH": str(tree.absolute()), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if said.returncode:
+        why = (said.stderr.strip().splitlines() or ["it ended"])[-1]
+        raise ConfigError(f"{tree}/hw/link.py does not say which link it speaks: {why}")
+    return said.stdout.strip()
 
 
 def _sources(tree: Path) -> Iterator[Path]:

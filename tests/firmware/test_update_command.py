@@ -24,6 +24,7 @@ def tree(tmp_path: Path) -> Path:
     for name, text in {
         "pyproject.toml": PROJECT,
         "hw/__init__.py": "",
+        "hw/link.py": "VERSION, TABLE = 8, 0xAB\n",
         "hw/__pycache__/a.pyc": "no",
         "hw/.hidden": "no",
         "firmware/pico/board/x.py": "x = 1\n",
@@ -59,11 +60,16 @@ def test_from_keys_to_a_bundle_that_a_box_takes(
     )  # fmt: skip
     assert out.read_bytes() == again.read_bytes()
     shown = run(capsys, 0, "show", out, "--keys", folder)
-    assert "0.9.1 (build 3), 2 files, 6 bytes, may replace builds up to 4" in shown
+    assert "0.9.1 (build 3), 3 files, 31 bytes, may replace builds up to 4" in shown
     assert "Python 3.11, numpy>=2.1, pyserial>=3.5" in shown
     assert "by release, whom" in shown
+    assert "version and table 8 000000ab" in shown
     head, manifest, _ = making.read(out)
-    assert [file.path for file in manifest.files] == ["hw/__init__.py", "firmware/pico/board/x.py"]
+    assert [file.path for file in manifest.files] == [
+        "hw/__init__.py",
+        "hw/link.py",
+        "firmware/pico/board/x.py",
+    ]
     assert decode_manifest(head.manifest) == manifest
 
 
@@ -107,9 +113,11 @@ def test_what_cannot_be_made_is_one_line(
     (tree / "hw/bad name.py").write_text("")
     assert "is not allowed" in run(capsys, 2, *new, out, "--tree", tree)
     (tree / "hw/bad name.py").unlink()
-    (tree / "hw/link.py").symlink_to(tree / "hw/__init__.py")
+    (tree / "hw/linked.py").symlink_to(tree / "hw/__init__.py")
     assert "is a link" in run(capsys, 2, *new, out, "--tree", tree)
-    (tree / "hw/link.py").unlink()
+    (tree / "hw/linked.py").unlink()
+    (tree / "hw/link.py").write_text("VERSION = 3\n")
+    assert "does not say which link it speaks: ImportError" in run(capsys, 2, *new, out, "--tree", tree)
     (tree / "firmware").rename(tree / "fw")
     assert "has no folder firmware" in run(capsys, 2, *new, out, "--tree", tree)
 

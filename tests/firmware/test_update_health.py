@@ -108,8 +108,8 @@ def test_every_part_is_where_it_should_be() -> None:
 )
 def test_what_is_needed_and_not_here_is_named(python: str, requires: tuple[str, ...], why: str) -> None:
     with pytest.raises(EdgeError, match=why):
-        needs(Manifest("1", 1, (), 0, python, requires))
+        needs(Manifest("1", 1, (), python=python, requires=requires))
 
 
 def test_what_is_here_is_enough() -> None:
-    needs(Manifest("1", 1, (), 0, "3.11", ("numpy>=2.1", "numba", "pynacl>=1.5")))
+    needs(Manifest("1", 1, (), requires=("numpy>=2.1", "numba", "pynacl>=1.5")))

@@ -12,6 +12,7 @@ from firmware.transport import Listener, Stream
 from hostd import cli, edge_update
 from hostd.edge_update import RefusedError, opened, update
 from hostd.errors import LinkError, UsageError
+from hw.link import VERSION
 from hw.link_update import PART_BYTES, UpdateOffer, UpdatePart, UpdateState
 from tests.support.cut_disk import CutDisk
 from tests.support.edge import ScriptedSource, Served, poll_fast, serial_wire, unix
@@ -264,6 +265,21 @@ def test_bad_words_are_one_line(
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert why in err
+
+
+def test_an_update_that_this_machine_could_not_talk_with_is_refused_unless_asked_for(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["flash", "--edge", machine.address, "--bundle", str(bundle(tmp_path, 1))]
+    monkeypatch.setattr(edge_update, "TABLE", 0xDEADBEEF)
+    assert cli.main(words) == 2
+    assert (
+        f"this machine's evokd {VERSION} deadbeef, which could not run a case with it"
+        in capsys.readouterr().err
+    )
+    assert machine.box.runs() is None
+    assert cli.main([*words, "--other-link"]) == 0
+    assert machine.box.runs() == files(1)
 
 
 def test_a_file_that_is_no_whole_bundle_never_leaves(tmp_path: Path) -> None:

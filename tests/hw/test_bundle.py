@@ -22,7 +22,7 @@ from hw.bundle import (
 )
 
 HASH = "0" * 64
-GOOD = Manifest("1.2.3", 7, (BundleFile("hw/a.py", 3, HASH),), 9, "3.11", ("numpy>=2.1",))
+GOOD = Manifest("1.2.3", 7, (BundleFile("hw/a.py", 3, HASH),), 9, "3 9bb9914b", "3.11", ("numpy>=2.1",))
 
 
 def with_files(*rows: Any) -> bytes:
@@ -80,7 +80,7 @@ def test_a_path_that_could_leave_the_tree_is_refused(path: Any) -> None:
         (b"[" * 100_000, "not JSON"),
         (b"[]", "must have"),
         (b"{}", "must have"),
-        (with_(more=1), "nothing else"),
+        (with_(link=3), "plain text"),
         (with_(name="firefox"), "is for 'firefox'"),
         (with_(version=1), "plain text"),
         (with_(version="a\nb"), "plain text"),
@@ -108,6 +108,10 @@ def test_a_path_that_could_leave_the_tree_is_refused(path: Any) -> None:
 def test_a_manifest_that_says_what_it_must_not_is_refused(manifest: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         decode_manifest(manifest)
+
+
+def test_keys_of_the_future_are_ignored() -> None:
+    assert decode_manifest(with_(more={"x": 1})) == GOOD
 
 
 @pytest.mark.parametrize("start", [b"", b"PK\3\4" * 10, MAGIC, MAGIC + b"\0\0", MAGIC + b"\xff\xff\xff\x7f"])

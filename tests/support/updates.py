@@ -14,8 +14,10 @@ from firmware.update.signing import new_key, sign
 from firmware.update.slots import Slots, tree
 from firmware.update.talk import Updates
 from hw.bundle import BundleFile, Head, Manifest
+from hw.link import TABLE, VERSION
 from hw.link_update import UpdateInstall, UpdateOffer, UpdatePart, UpdateState
 
+LINK = f"{VERSION} {TABLE:08x}"
 Files = Mapping[str, bytes]
 
 
@@ -48,7 +50,7 @@ class Made:
         version: str = "",
     ) -> None:
         listed = tuple(BundleFile(n, len(d), hashlib.sha256(d).hexdigest()) for n, d in held.items())
-        self.manifest = Manifest(version or f"0.{build}.0", build, listed, may_replace)
+        self.manifest = Manifest(version or f"0.{build}.0", build, listed, may_replace, LINK)
         self.files = dict(held)
         self.payload = b"".join(held.values())
         self.head = sign(self.manifest.encode(), keys(folder) / key).encode()
