@@ -173,9 +173,9 @@ def _flash(words: list[str]) -> int:
     from hostd.run import foreground
 
     if any(word == "--edge" or word.startswith("--edge=") for word in words):
-        from hostd import edge_update
+        from hostd import flash_command
 
-        return edge_update.main(words)
+        return flash_command.main(words)
 
     return foreground("firmware.flash", words)
 

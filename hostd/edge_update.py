@@ -1,25 +1,19 @@
-"""`evokd flash --edge ADDRESS --bundle FILE`: an update for an edge, over its link.
+"""An update for an edge, over its link (`hostd.flash_command` is its command).
 
 Sends a bundle's bytes, whatever breaks on the way, and says what became of it. What a bundle may hold, who
 may sign it and whether now is the time is for the edge to say.
 """
 
-import argparse
 import contextlib
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
-
 from hostd.edge_link import EdgeLink
 from hostd.errors import EvokdError, LinkError, UsageError
-from hostd.options import Parser
 from hw.bundle import HEAD_START, Manifest, decode_head, decode_manifest, head_size
 from hw.link import TABLE, VERSION
 from hw.link_update import (
@@ -182,18 +176,18 @@ def check_link(manifest: Manifest) -> None:
 
 def update(address: str, bundle: Bundle, shown: Shown) -> None:
     """Bring the edge at `address` to what `bundle` holds. Raises EvokdError, also when it went back."""
-    boot, before = _asked(address)
-    shown.say("edge", f"{address}, evokd {_running(before)}")
+    boot, before = asked(address)
+    shown.say("edge", f"{address}, evokd {running(before)}")
     shown.say("bundle", f"evokd {bundle.manifest.named}, {bundle.manifest.size / 1e6:.1f} MB")
     installed = _Sending(address, bundle, shown).whole()
     shown.say(
         "written", f"{installed.text}, verified; the edge starts anew and tries it, which takes minutes"
     )
     after = _back(address, bundle.manifest, boot)
-    shown.say("done", f"evokd {_running(before)} -> {_running(after)}")
+    shown.say("done", f"evokd {running(before)} -> {running(after)}")
 
 
-def _asked(address: str) -> tuple[int, UpdateState]:
+def asked(address: str) -> tuple[int, UpdateState]:
     """The edge's start, and what runs there."""
     with contextlib.closing(_Talk(address)) as talk:
         return talk.boot, talk.ask(UpdateAsk, ANSWER_S)
@@ -237,7 +231,7 @@ def _back(address: str, manifest: Manifest, before: int) -> UpdateState:
     deadline_ns = time.monotonic_ns() + round(TRIAL_S * 1e9)
     while time.monotonic_ns() < deadline_ns:
         try:
-            boot, state = _asked(address)
+            boot, state = asked(address)
         except LinkError:
             _wait(RETRY_S)
             continue
@@ -245,77 +239,17 @@ def _back(address: str, manifest: Manifest, before: int) -> UpdateState:
             if (state.version, state.build) == (manifest.version, manifest.build):
                 return state
             raise RefusedError(
-                f"the update was given up, evokd {_running(state)} runs: {state.text or 'unsaid'}"
+                f"the update was given up, evokd {running(state)} runs: {state.text or 'unsaid'}"
             )
         _wait(RETRY_S)
     raise LinkError(f"{address}: the edge did not come back within {TRIAL_S:g} s; look at it")
 
 
-def _running(state: UpdateState) -> str:
+def running(state: UpdateState) -> str:
+    """What runs on an edge, for people."""
     build = f"build {state.build}, slot {state.slot}" if state.build else "as installed"
     return f"{state.version} ({build})"
 
 
 def _wait(seconds: float) -> None:
     threading.Event().wait(seconds)
-
-
-class _Terminal:
-    """Lines, and a bar where there is a terminal."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: TaskID | None = None
-
-    def say(self, topic: str, text: str) -> None:
-        """See Shown."""
-        self._progress.console.print(f"{topic + ':':10}{text}", markup=False, highlight=False, soft_wrap=True)
-
-    def sent(self, done: int, of: int) -> None:
-        """See Shown."""
-        if self._task is None:
-            self._task = self._progress.add_task("sending", total=of)
-        self._progress.update(self._task, completed=done)
-
-
-def _parser() -> argparse.ArgumentParser:
-    p = Parser(
-        prog="evokd flash --edge",
-        description="Put a signed update on an edge, over its link. What runs is not touched: the "
-        "update goes beside it, is verified, tried, and given up for what ran before unless it comes up.",
-    )
-    p.add_argument(
-        "--edge", required=True, metavar="ADDRESS", help="tcp:HOST:PORT, serial:DEVICE or unix:PATH"
-    )
-    p.add_argument("--bundle", type=Path, metavar="FILE", help="as evokd bundle made and signed it")
-    p.add_argument(
-        "--other-link", action="store_true", help="also when this machine's evokd speaks another link than it"
-    )
-    p.add_argument("--check", action="store_true", help="show what runs there and change nothing")
-    return p
-
-
-def main(words: Sequence[str]) -> int:
-    """Update or look; the process's exit code. Raises EvokdError."""
-    args = _parser().parse_args(words)
-    if args.check == (args.bundle is not None):
-        raise UsageError("flash --edge wants either --bundle FILE or --check; give one of them")
-    if args.check:
-        _, state = _asked(args.edge)
-        trial = ", on trial" if state.trial else ""
-        last = f"\nlast:     {state.text}" if state.text else ""
-        sys.stdout.write(f"edge:     {args.edge}, evokd {_running(state)}{trial}{last}\n")
-        return 0
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    console = Console(file=sys.stdout)
-    with (
-        opened(args.bundle) as bundle,
-        Progress(*columns, console=console, disable=not console.is_terminal) as bar,
-    ):
-        if not args.other_link:
-            check_link(bundle.manifest)
-        try:
-            update(args.edge, bundle, _Terminal(bar))
-        except KeyboardInterrupt:
-            raise LinkError("stopped before the end; the same command goes on where it was") from None
-    return 0

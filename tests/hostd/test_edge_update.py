@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from firmware.transport import Listener, Stream
-from hostd import cli, edge_update
+from hostd import cli, edge_update, flash_command
 from hostd.edge_update import RefusedError, opened, update
 from hostd.errors import LinkError, UsageError
 from hw.link import VERSION
@@ -200,7 +200,7 @@ def test_the_edge_is_asked_until_it_started_anew_and_its_trial_is_over(
             raise LinkError("nobody there")
         return answer
 
-    monkeypatch.setattr(edge_update, "_asked", asked)
+    monkeypatch.setattr(edge_update, "asked", asked)
     manifest = Made(tmp_path, 2, files(2)).manifest
     assert edge_update._back("x", manifest, 7) == new
     answers = iter([(8, replace(old, text="it was ill"))])
@@ -227,7 +227,7 @@ def test_an_edge_that_knows_no_updates_is_named(tmp_path: Path, monkeypatch: pyt
     served = Served(ScriptedSource(), unix(tmp_path))
     try:
         with pytest.raises(LinkError, match="a coprocessor takes evokd flash --port"):
-            edge_update.main(["--edge", unix(tmp_path), "--check"])
+            flash_command.main(["--edge", unix(tmp_path), "--check"])
     finally:
         served.close()
 
