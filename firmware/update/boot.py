@@ -4,6 +4,7 @@ A slot on trial is counted, verified and checked; one that fails is given up for
 was good but does not have its hashes any more as well. What was installed is always there to start.
 """
 
+import contextlib
 from collections.abc import Callable
 
 from firmware.update import selector as record
@@ -28,9 +29,23 @@ def boot(slots: Slots, check: Check, say: Say) -> Selector:
     why = slots.fault(slot, selector.images.get(slot))
     if not why and selector.trial:
         selector, why = _tried(slots, selector, check, say)
+    elif not why:
+        selector = _started(slots, selector, say)
     if not why:
         return selector
     return _back(slots, selector, why, say)
+
+
+def _started(slots: Slots, selector: Selector, say: Say) -> Selector:
+    """One more start of a good slot. What Python and numba compiled is not synced: after a power cut it may
+    be garbage, which would keep the slot from coming up, so that it goes when it may have."""
+    if selector.starts:
+        say(f"slot {selector.slot} did not come up last time; what was compiled for it is made anew")
+        slots.forget_compiled(selector.slot)
+    selector = record.started(selector)
+    with contextlib.suppress(OSError):  # a box that cannot write starts all the same
+        slots.select(selector)
+    return selector
 
 
 def _tried(slots: Slots, selector: Selector, check: Check, say: Say) -> tuple[Selector, str]:
@@ -70,10 +85,10 @@ def _back(slots: Slots, selector: Selector, why: str, say: Say) -> Selector:
 
 
 def confirm(slots: Slots, slot: str) -> bool:
-    """The edge of `slot` has come up: no longer on trial. Whether it was until now. Raises OSError."""
+    """The edge of `slot` has come up. Whether it was on trial until now. Raises OSError."""
     selector = slots.selector()
-    if selector is None or selector.slot != slot or not selector.trial:
+    if selector is None or selector.slot != slot or not selector.starts:
         return False
     manifest = slots.manifest(slot)
     slots.select(record.found_good(selector, manifest.build if manifest else 0))
-    return True
+    return selector.trial

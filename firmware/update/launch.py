@@ -97,6 +97,7 @@ class Checker:
         if code is None:
             return f"its health check was not over after {self._within_s:g} s"
         if code == 0:
+            os.sync()  # what it compiled, too
             return ""
         lines = said.decode(errors="replace").strip().splitlines() or [f"its health check ended with {code}"]
         return lines[-1][:MOST_SAID]

@@ -19,7 +19,7 @@ MOST_STARTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """`slot` starts. On `trial` it has been started `starts` times without being found good, and `before`
+    """`slot` starts. It has been started `starts` times without being found good, and `before`
     takes its place when it is given up. `images`: the SHA-256 of each slot's head. `floor`: the highest build
     that was ever good here; older ones are refused. `told`: why the last trial was given up."""
 

@@ -68,6 +68,25 @@ def test_an_update_that_never_comes_up_is_given_up_after_its_starts(tmp_path: Pa
     assert not box.disk.is_file("slots/cache-b/x.pyc")
 
 
+def test_code_compiled_for_a_good_slot_goes_when_it_may_be_what_kept_it_from_coming_up(
+    tmp_path: Path,
+) -> None:
+    box = box_with(tmp_path, 1)
+    box.disk.make_folder("slots/cache-a")
+    box.disk.append("slots/cache-a/x.pyc", b"torn by a power cut")
+    box.power_up()
+    box.power_up()
+    assert box.disk.is_file("slots/cache-a/x.pyc")
+    box.power_up(comes_up=False)
+    assert box.disk.is_file("slots/cache-a/x.pyc")
+    assert box.power_up() == "a"
+    assert not box.disk.is_file("slots/cache-a/x.pyc")
+    assert "did not come up last time" in box.said[-1]
+    said = len(box.said)
+    assert box.power_up() == "a"
+    assert len(box.said) == said
+
+
 def test_a_slot_that_came_up_on_its_last_start_stays(tmp_path: Path) -> None:
     box = box_with(tmp_path, 1)
     assert box.update(Made(tmp_path, 2, files(2))) == ""

@@ -202,6 +202,7 @@ def test_a_launcher_that_is_gone_is_one_line(tmp_path: Path) -> None:
 
 def test_a_slot_whose_coming_up_cannot_be_noted_says_so(box: Box, tmp_path: Path) -> None:
     assert box.update(Made(tmp_path, 2, tree(""))) == ""
+    box.power_up(comes_up=False)
     told = Launched(tmp_path / "state", tmp_path, "b", ("x",))
     beside = tmp_path / "state" / "slots/.selector.new"
     beside.mkdir()  # a folder where the record is written
