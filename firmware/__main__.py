@@ -13,10 +13,12 @@ from pathlib import Path
 from firmware.command_line import Parser
 from firmware.errors import ConfigError, EdgeError
 from firmware.loop import COMPILES
-from firmware.server import Server
+from firmware.notify import Supervisor
+from firmware.server import STAGE_S, Server
 from firmware.transport import Listener
 from firmware.update.launched import launched
 from firmware.update.talk import Updates
+from hw.stages import Stages
 
 STDIN = 0
 
@@ -94,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             if by is not None and (line := by.confirm()):
                 _say(line)
-            server = Server(source, listener, stop, updates)
+            server = Server(source, listener, stop, Supervisor(Stages(STAGE_S)), updates)
             server.run()
         finally:
             listener.close()

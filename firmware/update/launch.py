@@ -23,6 +23,7 @@ from firmware.update.disk import FolderDisk
 from firmware.update.launched import SET, VARIABLE, Launched
 from firmware.update.selector import INSTALLED
 from firmware.update.slots import Slots, cache, tree
+from hw.stages import notify_address
 
 CHECK_S = 300.0
 """How long a slot's health check may take: the first time it compiles its loop for the machine."""
@@ -121,10 +122,9 @@ class Checker:
 
 def notify(text: str, environment: Mapping[str, str] = os.environ) -> None:
     """One datagram to systemd, where it listens (sd_notify(3))."""
-    address = environment.get("NOTIFY_SOCKET", "")
-    if address:
+    if (address := notify_address(environment)) is not None:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-            out.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)
+            out.sendto(text.encode(), address)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,12 +8,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 from firmware.errors import ConfigError, EdgeError
 from firmware.update.boot import confirm
 from firmware.update.disk import FolderDisk
 from firmware.update.slots import Slots
+from hw.stages import notify_address
 
 VARIABLE = "EVOKD_LAUNCHED"
 SET = ("PYTHONPATH", "PYTHONPYCACHEPREFIX", "NUMBA_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
@@ -53,8 +53,11 @@ class Launched:
         except OSError as error:
             return f"slot {self.slot} has come up, which cannot be noted: {error.strerror or error}"
 
-    def start_anew(self) -> NoReturn:
-        """Become the launcher, as it was installed. Raises EdgeError when it is gone."""
+    def start_anew(self) -> None:
+        """Become the launcher, as it was installed; under systemd, which was told that we end, return and let
+        it start the launcher. Raises EdgeError when that is gone."""
+        if notify_address(os.environ) is not None:
+            return
         kept = {name: value for name, value in os.environ.items() if name not in (*SET, VARIABLE)}
         try:
             os.execve(self.command[0], self.command, {**kept, **self.found})

@@ -182,6 +182,10 @@ def test_the_launcher_is_started_anew_without_a_slot_in_its_way(
         assert told is not None
         for name, value in launch.environment_of(tmp_path, "a").items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+        told.start_anew()  # which systemd does
+        assert became == []
+        monkeypatch.delenv("NOTIFY_SOCKET")
         told.start_anew()
         path, command, environment = became.pop()
         assert path == command[0] == sys.executable

@@ -19,7 +19,9 @@ class FakeServer:
 
     finished = True
 
-    def __init__(self, source: Any, listener: Any, stop: threading.Event, updates: Any) -> None:
+    def __init__(
+        self, source: Any, listener: Any, stop: threading.Event, supervisor: Any, updates: Any
+    ) -> None:
         self._updates = updates
 
     def run(self) -> None:

@@ -142,7 +142,7 @@ class Served:
         self.stop = threading.Event()
         self.failure: BaseException | None = None
         self._listener: Any = Listener(listener) if isinstance(listener, str) else listener
-        self.server = Server(source, self._listener, self.stop, updates)
+        self.server = Server(source, self._listener, self.stop, updates=updates)
         self._thread = threading.Thread(target=self._run, name="test-edge", daemon=True)
         self._thread.start()
 
