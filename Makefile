@@ -10,7 +10,7 @@ TEST_ARGS ?= -n auto --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts bench evidence modalities faults fuzz pictures format clean pico
+.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts update-cuts bench evidence modalities faults fuzz pictures format clean pico
 
 setup: .venv/.ready-dev
 
@@ -71,6 +71,10 @@ flash: .venv/.ready
 # Power fails at every write to the flash and at hundreds of bytes on the way to it (about 10 minutes).
 flash-cuts: .venv/.ready-dev
 	$(BIN)/python -m tests.flash $(FLASH_CUTS_ARGS)
+
+# Power fails at 1,000 points of an update of an edge, up to three times each (a minute).
+update-cuts: .venv/.ready-dev
+	$(BIN)/python -m tests.update $(UPDATE_CUTS_ARGS)
 
 # Performance figures as a table and as bench.json.
 bench: .venv/.ready-dev

@@ -16,6 +16,8 @@ from firmware.loop import COMPILES
 from firmware.notify import Supervisor
 from firmware.server import STAGE_S, Server
 from firmware.transport import Listener
+from firmware.update.launched import launched
+from firmware.update.talk import Updates
 from hw.stages import Stages
 
 STDIN = 0
@@ -88,11 +90,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         options = EdgeOptions(args.source, speed, args.seconds, args.seed, args.scenario, args.wiring)
         source = build(options, _say)
+        by = launched()
+        updates = Updates(by)
         listener = Listener(args.link)
         try:
-            Server(source, listener, stop, Supervisor(Stages(STAGE_S))).run()
+            if by is not None and (line := by.confirm()):
+                _say(line)
+            server = Server(source, listener, stop, Supervisor(Stages(STAGE_S)), updates)
+            server.run()
         finally:
             listener.close()
+        if by is not None and updates.installed and server.finished:
+            _say("starting anew from the slot that was updated")
+            by.start_anew()
     except EdgeError as error:
         _say(str(error))
         return error.exit_code

@@ -17,6 +17,7 @@ from firmware.notify import Supervisor
 from firmware.ports import Command, LeadCommand, LeadSource, QuietSource, Source
 from firmware.ring import Ring
 from firmware.transport import WRITE_TIMEOUT_S, Listener, Stream
+from firmware.update.talk import WRITING, Updates
 from hw import limits
 from hw.frames import pack24
 from hw.link import (
@@ -44,6 +45,7 @@ from hw.link import (
     hello,
     same,
 )
+from hw.link_update import UpdateRequest
 from hw.samples import SampleBlock
 from hw.stages import Stages
 
@@ -80,10 +82,16 @@ class Server:
     """
 
     def __init__(
-        self, source: Source, listener: Listener, stop: threading.Event, supervisor: Supervisor | None = None
+        self,
+        source: Source,
+        listener: Listener,
+        stop: threading.Event,
+        supervisor: Supervisor | None = None,
+        updates: Updates | None = None,
     ) -> None:
         self._source, self._listener, self._stop = source, listener, stop
         self.supervisor = supervisor or Supervisor(Stages(STAGE_S), {})
+        self.updates = updates or Updates(None)
         self._boot = time.time_ns() & 0xFFFFFFFFFFFFFFFF
         self._wanted: Configure | None = None
         self._description: Description | None = None
@@ -185,6 +193,11 @@ class Server:
         return self._source
 
     @property
+    def acquiring(self) -> bool:
+        """True from the first Start on, hosts or none."""
+        return self._thread is not None
+
+    @property
     def boot(self) -> int:
         """Names this start of the edge."""
         return self._boot
@@ -225,7 +238,8 @@ class _Session:
         self._answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._gone = threading.Event()
         self._started = threading.Event()
-        self._greeted = False
+        self._leaving = threading.Event()
+        self._met = self._greeted = False
 
     def run(self) -> None:
         """Until the host is gone or the server ends."""
@@ -233,8 +247,12 @@ class _Session:
         reader.start()
         try:
             while not (self._gone.is_set() or self._server.stopping or self._server.finished):
+                leaving = self._leaving.is_set()
                 self._server.supervisor.beat("server")
                 self._answer()
+                if leaving:  # and the host has been told
+                    self._gone.wait(limits.HANG_UP_S)
+                    break
                 if self._started.is_set():
                     self._deliver()
         except EOFError:
@@ -244,6 +262,8 @@ class _Session:
             self._server.supervisor.beat("server", CONFIGURE_S)  # the reader may be configuring
             reader.join()  # first, so that nobody reads from what is closed
             self._stream.close()
+            if self._leaving.is_set():
+                self._server.finish()
 
     def _answer(self) -> None:
         """Send what the reader has answered; wait for it while there is nothing else to send."""
@@ -300,8 +320,12 @@ class _Session:
     def _hear(self, message: Message) -> None:
         if isinstance(message, Hello):
             self._greet(message)
+        elif isinstance(message, UpdateRequest):
+            self._update(message)
         elif not self._greeted:
             return  # of whom we know nothing, or another version: no message may be believed
+        elif isinstance(message, Configure | Start) and self._server.updates.busy:
+            self._refuse("busy", WRITING)
         elif isinstance(message, Configure):
             self._server.supervisor.beat("link reader", CONFIGURE_S)
             try:
@@ -325,11 +349,21 @@ class _Session:
         if self._started.is_set():
             self._started.clear()  # before the answer, so that no block comes between it and Start
             self._stop_stimuli()
+        self._server.updates.hang_up()
         refusal = check_hello(peer)
-        self._greeted = not refusal
+        self._met, self._greeted = True, not refusal
         self._answers.put(hello("edge", self._server.boot))
         if refusal:
             self._refuse("version", refusal)
+
+    def _update(self, request: UpdateRequest) -> None:
+        """From a host of any version: an edge that only its own can update stays what it is."""
+        updates = self._server.updates
+        self._server.supervisor.beat("link reader", CONFIGURE_S)  # reading everything back may take its time
+        if self._met and (state := updates.hear(request, self._server.acquiring)) is not None:
+            self._answers.put(state)
+            if updates.installed:
+                self._leaving.set()
 
     def _command(self, command: Command) -> None:
         if not self._started.is_set():

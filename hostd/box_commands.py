@@ -123,12 +123,14 @@ def edge(args: argparse.Namespace) -> int:
 def host(args: argparse.Namespace) -> int:
     """The host by itself, to its end; a process that dies is followed by another one."""
     from hostd import daemon  # noqa: F401 - loaded here, so that a process that follows need not
+    from hostd.frozen import program
     from hostd.keeper import Start, keep
 
     def serve(told: Start) -> int:
         first = not told.deaths  # what was interrupted before this start may be left alone
         return _serve(args, replace(told, take_up=told.take_up and not (first and args.new_case)))
 
+    program()
     return serve(Start(True, ())) if args.alone else keep(serve, args.supervised)
 
 

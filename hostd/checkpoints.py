@@ -11,6 +11,7 @@ import queue
 import shutil
 import stat
 import threading
+import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ DISK_EVERY: Final = 12
 HELD: Final = 2
 """Checkpoints of a kind: the newest, and the one before it in case that one is damaged."""
 SUFFIX: Final = ".state"
+LEFT_S: Final = 3600.0
+"""A case that runs writes there every few seconds."""
 _AT_ONCE: Final = 500
 _COPIED: Final = 1 << 22
 
@@ -69,6 +72,7 @@ class Checkpoints:
     def __init__(self, case: Path, memory: Path | None, n: int = 0) -> None:
         self._case, self._n = case, n
         self._memory = None if memory is None else memory / case.name
+        _forget_others(memory)
         for path in kept(case, memory):
             if (_number(path) or 0) > n:  # of a future that did not come
                 path.unlink(missing_ok=True)
@@ -164,6 +168,14 @@ def forget(case: Path, memory: Path | None) -> None:
         path.unlink(missing_ok=True)
     if memory is not None:
         shutil.rmtree(memory, ignore_errors=True)
+
+
+def _forget_others(memory: Path | None) -> None:
+    """Memory is short: what a case left there that nobody took up in time is removed."""
+    for folder in () if memory is None else tuple(memory.iterdir()):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > LEFT_S:
+                shutil.rmtree(folder)
 
 
 def kept(case: Path, memory: Path | None) -> list[Path]:

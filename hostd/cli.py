@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _bench(words[1:])
         if words[:1] == ["flash"]:
             return _flash(words[1:])
+        if words[:1] == ["bundle"]:
+            return _bundle(words[1:])
         args = _parser().parse_args(words)
         command: Command = args.command
         return command(args)
@@ -78,7 +80,10 @@ def _parser() -> options.Parser:
         "--data", type=Path, default=options.default_data(), metavar="DIR", help="where cases are recorded"
     )
     add("bench", lambda args: _bench([]), "hardware self-test against datasheet limits")
-    add("flash", lambda args: _flash([]), "put evokd on a Raspberry Pi Pico, or see what is on it")
+    add(
+        "flash", lambda args: _flash([]), "put evokd on a Raspberry Pi Pico, or an update on an edge (--edge)"
+    )
+    add("bundle", lambda args: _bundle([]), "make and sign updates for an edge, and keys for them")
     add("rig", lambda args: _rig([]), "run any program against simulated /dev/spidev* and /dev/gpiochip*")
     check = add("check", _check, "validate a case file")
     check.add_argument("case", type=Path, metavar="CASE.toml")
@@ -163,10 +168,23 @@ def _bench(words: list[str]) -> int:
 
 
 def _flash(words: list[str]) -> int:
-    """The board is the edge's; the options are read there."""
+    """The board is the edge's; the options are read there. An edge is reached over its link, as by the
+    host."""
     from hostd.run import foreground
 
+    if any(word == "--edge" or word.startswith("--edge=") for word in words):
+        from hostd import flash_command
+
+        return flash_command.main(words)
+
     return foreground("firmware.flash", words)
+
+
+def _bundle(words: list[str]) -> int:
+    """Bundles are the edge's; the options are read there."""
+    from hostd.run import foreground
+
+    return foreground("firmware.update", words)
 
 
 def _rig(words: list[str]) -> int:

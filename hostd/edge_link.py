@@ -125,19 +125,25 @@ class EdgeLink:
     def open(self, wanted: Configure) -> Description:
         """Shake hands and configure. Raises LinkError for another version, a refusal, silence or somebody
         else."""
-        peer = self._ask(hello("host", time.time_ns() & 0xFFFFFFFFFFFFFFFF), Hello)
+        peer = self.meet("host")
         if refusal := check_hello(peer):
             device = self.device
             cure = "" if device is None else f": evokd flash --port {device.path}"
             raise LinkError(f"{self.address}: {refusal}{cure}")
-        self._greeted = True
-        self._strange.clear()
-        self.edge_boot = peer.boot
         description = self._ask(wanted, Description)
         # An edge that begins anew for what is wanted says who it is once more.
         self.edge_boot = next((m.boot for m in reversed(self._early) if isinstance(m, Hello)), peer.boot)
         self._early = [m for m in self._early if not isinstance(m, Hello)]
         return description
+
+    def meet(self, role: str) -> Hello:
+        """Shake hands and no more: who is there, be it of another version. Raises LinkError for silence or
+        somebody else."""
+        peer = self._ask(hello(role, time.time_ns() & 0xFFFFFFFFFFFFFFFF), Hello)
+        self._greeted = True
+        self._strange.clear()
+        self.edge_boot = peer.boot
+        return peer
 
     def _ask(self, question: Message, kind: type[Answer]) -> Answer:
         """The next message of `kind`, asked for again until it comes: a frame may break, and a serial port

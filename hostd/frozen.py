@@ -78,10 +78,14 @@ def thaw(data: bytearray) -> Any:
     """The state in `data`, which its arrays go on using. Raises FrozenError, one line, for anything else."""
     try:
         return _thaw(memoryview(data))
-    except FrozenError:
-        raise
+    except FrozenError as error:
+        raise FrozenError(_one_line(error)) from None
     except Exception as error:  # noqa: BLE001 - whatever a pickle of another make can raise
-        raise FrozenError(f"cannot be read: {type(error).__name__}: {error}") from None
+        raise FrozenError(_one_line(f"cannot be read: {type(error).__name__}: {error}")) from None
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())[:300]
 
 
 def _thaw(view: memoryview) -> Any:

@@ -23,9 +23,10 @@ from hostd.errors import CrashedError, EvokdError
 
 HANGS_S: Final = 2.0
 """A serving process whose stages have not all been heard of for so long is ended."""
-EARLY_S: Final = 20.0
+EARLY_S: Final = 3.0
 EARLY_DEATHS: Final = 3
-"""So many in a row that died before they were so old: the case itself may be what kills them."""
+"""So many in a row that died before they were so old: the case itself may be what kills them, since what was
+computed when the first one died is computed again within that time."""
 POLL_MS: Final = 200
 CRASHED: Final = 70
 _PR_SET_PDEATHSIG: Final = 1
@@ -43,7 +44,10 @@ class Deaths:
         """Another one died after `lived_s` of serving; whether one is started after it, which leaves the case
         alone if `fresh`."""
         self.texts.append(text)
-        self.early = self.early + 1 if lived_s < EARLY_S else 0
+        if lived_s >= EARLY_S:
+            self.early, self.fresh = 0, False
+            return True
+        self.early += 1
         if self.early < EARLY_DEATHS:
             return True
         if self.fresh:

@@ -19,7 +19,7 @@ from hostd.errors import RecordingError, UsageError
 from hostd.raw_header import raw_header, raw_signals, segment_header
 from hostd.record_notes import RecordNotes
 from hostd.record_writer import BACKLOG_BYTES, RecordWriter, Storage
-from hw.bdf import RECORDING_OFFSET, encode_header, text_field
+from hw.bdf import RECORDING_OFFSET, Header, encode_header, text_field
 from hw.bdf_records import encode_record
 from hw.raw_bdf import (
     COUNT_MAX,
@@ -46,9 +46,10 @@ _EARLY = 60
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What is on file of a recording that goes on: its `first` sample, behind its last one (`end`), the
-    number of its last `segment`, and how many bytes."""
+    """What is on file of a recording that goes on: the header of its first segment, its `first` sample,
+    behind its last one (`end`), the number of its last `segment`, and how many bytes."""
 
+    header: Header
     first: int
     end: int
     segment: int
@@ -90,8 +91,12 @@ class Recorder:
         self._disk_lost = self._closed = False
         self._notes = RecordNotes()
         try:
-            signals = raw_signals(channels, rate_hz, lsb_uv, offset_uv, gain)
-            header = raw_header(start_utc, case_id, signals, rate_hz)
+            if recorded is None:
+                signals = raw_signals(channels, rate_hz, lsb_uv, offset_uv, gain)
+                header = raw_header(start_utc, case_id, signals, rate_hz)
+            else:
+                header = replace(recorded.header, n_records=-1)
+                signals = header.signals
             # The field is written again with the first block; its longest form must fit now.
             recording_field(header.start, Origin(int(_LONGEST_S * rate_hz), latency_offset_samples))
             origin = Origin(0, latency_offset_samples)

@@ -146,6 +146,7 @@ class _OthersError(ValueError):
 
 
 def _taken_up(path: Path, case: Case, description: Description, edge_boot: int) -> tuple[Resumed | None, str]:
+    _must_be_free(path)
     with reading(path / "case.sqlite") as database:
         settings = {k: json.loads(v) for k, v in database.execute("SELECT key, value FROM settings")}
         if KEY in settings:
@@ -200,14 +201,18 @@ def _taken_up(path: Path, case: Case, description: Description, edge_boot: int) 
     return found, why
 
 
-def _must_be_this(path: Path, case: Case, description: Description, settings: dict[str, Any]) -> None:
-    """Raises _NotThisError when the case is another one, _OthersError when another host records it."""
+def _must_be_free(path: Path) -> None:
+    """Raises _OthersError when another host records the case."""
     for segment in segment_paths(path):
         with segment.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise _OthersError from None
+
+
+def _must_be_this(path: Path, case: Case, description: Description, settings: dict[str, Any]) -> None:
+    """Raises _NotThisError when the case is another one."""
     if (path / "case.toml").read_text(encoding="utf-8") != case.text:
         raise _NotThisError("its case file is another one")
     for key in ("source", "rate_hz", "channels", "lsb_uv", "offset_uv", "latency_offset_samples"):
@@ -218,14 +223,15 @@ def _must_be_this(path: Path, case: Case, description: Description, settings: di
 
 def _on_file(paths: tuple[Path, ...]) -> OnFile:
     with opened(paths[:1]) as (file,):
-        origin = parse_recording_field(read_header(file).recording)
+        header = read_header(file)
+        origin = parse_recording_field(header.recording)
     with opened(paths[-1:]) as (file,):
         reader = RecordingReader(file)
         end = reader.first_index + reader.n_samples
     if origin is None or end == origin.first_index:
         raise _NotThisError("not one sample of it is on file")
     n_bytes = sum(path.stat().st_size for path in paths)
-    return OnFile(origin.first_index, end, segment_number(paths[-1].name) or 1, n_bytes)
+    return OnFile(header, origin.first_index, end, segment_number(paths[-1].name) or 1, n_bytes)
 
 
 def _newest(path: Path, by_number: dict[int, Mark], on_file: OnFile) -> tuple[Remembered | None, Mark, str]:

@@ -50,6 +50,7 @@ from hw.link_messages import (
     Timebase,
     Unfired,
 )
+from hw.link_update import UpdateMessage
 
 __all__ = [
     "ALL_PLANS",
@@ -104,9 +105,12 @@ __all__ = [
 VERSION = 3
 MAX_FRAME_BYTES = 1 << 20
 
-KINDS: tuple[type[Message], ...] = get_args(Message)
-_LAYOUTS = {kind: layout(kind) for kind in KINDS}
-_BY_CODE = {kind.CODE: kind for kind in KINDS}
+_FROZEN: tuple[type[Message], ...] = get_args(UpdateMessage)
+_ALL: tuple[type[Message], ...] = get_args(Message)
+KINDS = tuple(kind for kind in _ALL if kind not in _FROZEN)
+"""The messages of this version, which the handshake hashes; those of an update are of every version."""
+_LAYOUTS = {kind: layout(kind) for kind in _ALL}
+_BY_CODE = {kind.CODE: kind for kind in _ALL}
 _HEAD = struct.Struct("<BI")
 _RESTART = 1 << 31
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hw.link_fields import F64, I64, U8, U16, U32, U64, Blob, Floats, Gaps, Text, Texts
+from hw.link_update import UpdateMessage
 
 NOT_SEEN = (1 << 64) - 1
 ALL_PLANS = 0xFFFF
@@ -407,4 +408,5 @@ Message = (
     | StimState
     | Excite
     | Rows
+    | UpdateMessage
 )

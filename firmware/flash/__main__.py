@@ -19,7 +19,8 @@ from firmware.pico import image
 ABOUT = """Put evokd on a Raspberry Pi Pico, or bring it up to date.
 
 The set that runs is not touched: the new one goes beside it, is read back, tried once, and only then kept.
-Power may fail and the cable may come off at any time; the same command goes on where it was."""
+Power may fail and the cable may come off at any time; the same command goes on where it was.
+An edge that is a process on its own box is updated over its link: evokd flash --edge ADDRESS --help."""
 
 EXAMPLES = """examples:
   evokd flash --check               what is on the board?

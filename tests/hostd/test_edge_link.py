@@ -293,7 +293,7 @@ def test_a_run_that_starts_its_own_edge_lets_it_compile_first(monkeypatch: pytes
         if name == "host":
             hosts.append(args)
             raise KeyboardInterrupt
-        return Child(name, subprocess.Popen(["true"], stdin=subprocess.PIPE))
+        return Child(name, [], subprocess.Popen(["true"], stdin=subprocess.PIPE))
 
     monkeypatch.setattr(run_module, "_start", start)
     for edge in (["--source", "simulated"], None):

@@ -17,6 +17,7 @@ import pytest
 from firmware.ports import Command, Put, Source
 from firmware.server import Server
 from firmware.transport import Listener, SocketStream, Stream
+from firmware.update.talk import Updates
 from hw.frames import unpack24
 from hw.link import (
     Block,
@@ -136,18 +137,18 @@ class HandedOver:
 class Served:
     """A server that runs in a thread; `failure` is what it raised."""
 
-    def __init__(self, source: Source, listener: "str | HandedOver") -> None:
+    def __init__(self, source: Source, listener: "str | HandedOver", updates: Updates | None = None) -> None:
         self.address = listener if isinstance(listener, str) else ""
         self.stop = threading.Event()
         self.failure: BaseException | None = None
         self._listener: Any = Listener(listener) if isinstance(listener, str) else listener
-        self._server = Server(source, self._listener, self.stop)
+        self.server = Server(source, self._listener, self.stop, updates=updates)
         self._thread = threading.Thread(target=self._run, name="test-edge", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._server.run()
+            self.server.run()
         except BaseException as error:  # noqa: BLE001 (the test looks at it)
             self.failure = error
 

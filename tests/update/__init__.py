@@ -1,0 +1,1 @@
+"""Updates of an edge whose power fails anywhere."""
