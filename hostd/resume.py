@@ -152,7 +152,7 @@ def _taken_up(path: Path, case: Case, description: Description, edge_boot: int) 
         if KEY in settings:
             raise _NotThisError("")
         if "edge" not in settings:
-            raise _NotThisError("it was recorded by an evokd whose cases cannot go on")
+            raise _NotThisError("it died within half a second, or an older evokd recorded it")
         edge = EdgeWas(*settings["edge"])
         _must_be_this(path, case, description, settings)
         by_number = marks(database)
@@ -194,11 +194,17 @@ def _taken_up(path: Path, case: Case, description: Description, edge_boot: int) 
         datetime.fromisoformat(settings["began"]),
         why,
     )
-    _, last_ns = found.timebase(description.rate_hz).at(on_file.end - 1)
-    age_s = (time.time_ns() - last_ns) / 1e9
+    age_s = _age_s(found, description.rate_hz, machine_boot() in settings["clocks"])
     if not same_edge and not -CLOCK_BACK_S < age_s < WITHIN_S:
         raise _NotThisError(f"its last sample is {age_s / 60:.0f} minutes old")
     return found, why
+
+
+def _age_s(found: Resumed, rate_hz: float, same_clock: bool) -> float:
+    """How long ago the last sample on file was: by the clock of this start of the machine if it saw the case,
+    which nobody sets; else by the time of day."""
+    t_ns, utc_ns = found.timebase(rate_hz).at(found.on_file.end - 1)
+    return (time.monotonic_ns() - t_ns if same_clock else time.time_ns() - utc_ns) / 1e9
 
 
 def _must_be_free(path: Path) -> None:

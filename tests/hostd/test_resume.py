@@ -4,6 +4,7 @@ the whole of it is replayed to the bit, wherever the host died and whatever it h
 import json
 import random
 import sqlite3
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -349,6 +350,18 @@ def test_with_another_edge_a_case_goes_on_for_ten_minutes(
     host, why = taken_up(tmp_path / "data", CASE, DESCRIPTION, EDGE + 1)
     assert (host is not None) == is_taken_up, why
     assert is_taken_up or "minutes old" in why
+
+
+def test_a_wall_clock_that_was_set_ends_no_case(
+    tmp_path: Path, all_given: list[Given], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Host and edge died on a machine that goes on: its own clock tells how long ago."""
+    monkeypatch.setattr(resume, "PLAYED", ())
+    begun(tmp_path / "data", all_given, 3.0, 2.0).died()
+    hour_ns, now_ns = 3_600_000_000_000, time.time_ns
+    monkeypatch.setattr(resume.time, "time_ns", lambda: now_ns() + hour_ns)
+    host, why = taken_up(tmp_path / "data", CASE, DESCRIPTION, EDGE + 1)
+    assert host is not None, why
 
 
 def test_a_case_that_another_host_records_is_left_alone(tmp_path: Path, all_given: list[Given]) -> None:

@@ -1,4 +1,4 @@
-"""The whole campaign (`make faults` begins with it) as a table, and the seeds of what was wrong; exit 1 if anything was."""
+"""The whole campaign (`make faults` begins with it) as a table, and the seeds of what was wrong."""
 
 import argparse
 import json
