@@ -10,7 +10,7 @@ TEST_ARGS ?= -n auto --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts bench evidence modalities faults fuzz pictures format clean pico
+.PHONY: setup run install test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts bench evidence modalities faults fuzz pictures format clean pico
 
 setup: .venv/.ready-dev
 
@@ -63,6 +63,10 @@ lint: .venv/.ready-dev
 	$(BIN)/ruff check --quiet .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+
+# As services of this machine, started when it boots (as root; INSTALL_ARGS as in evokd install --help).
+install: .venv/.ready
+	@$(BIN)/evokd install $(INSTALL_ARGS)
 
 # Our files onto a Raspberry Pi Pico on USB; PORT=/dev/ttyACM1 chooses, FLASH_ARGS="--check" and others as in --help.
 flash: .venv/.ready

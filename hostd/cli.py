@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from hostd import box_commands, ctl_command, keys_command, options
+from hostd.appliance import command as appliance_command
 from hostd.bridges import command as bridge_command
 from hostd.client_check import command as client_check
 from hostd.errors import EvokdError, UsageError
@@ -80,6 +81,10 @@ def _parser() -> options.Parser:
     add("bench", lambda args: _bench([]), "hardware self-test against datasheet limits")
     add("flash", lambda args: _flash([]), "put evokd on a Raspberry Pi Pico, or see what is on it")
     add("rig", lambda args: _rig([]), "run any program against simulated /dev/spidev* and /dev/gpiochip*")
+    installs = add("install", appliance_command.install, "evokd as services of this machine (as root)")
+    appliance_command.add_install_options(installs)
+    uninstalls = add("uninstall", appliance_command.uninstall, "take the services away again; cases stay")
+    appliance_command.add_uninstall_options(uninstalls)
     check = add("check", _check, "validate a case file")
     check.add_argument("case", type=Path, metavar="CASE.toml")
     rates = add("rates", _rates, "stimulus rates and the mains that they leave")
