@@ -110,7 +110,10 @@ def _facts(wanted: Wanted) -> Facts:
     lines = passwd.read_text(errors="replace").splitlines() if passwd.exists() else []
     has_user = any(line.startswith(f"{places.USER}:") for line in lines)
     words = (wanted.source.partition(":")[0], str(wanted.environment), sys.version)
-    return Facts(sys.executable, fingerprint(wanted.tree, *words), keeps, has_user)
+    environment = wanted.environment or Path(sys.prefix)
+    python = (environment / "bin" / "python").resolve()
+    needed = (python,) if wanted.environment is None else (python, wanted.environment)
+    return Facts(sys.executable, fingerprint(wanted.tree, *words), keeps, has_user, needed)
 
 
 def _root(path: Path) -> str:

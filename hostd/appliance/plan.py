@@ -11,6 +11,7 @@ from hostd.appliance import places, system_files, units
 from hostd.appliance.steps import Clear, File, Folder, Link, Plan, Run, Step
 from hostd.errors import UsageError
 
+HOME_CURE = "use the system's Python (make clean; sudo make install PYTHON=/usr/bin/python3)"
 KERNELS = "import dsp.measure, dsp.kernels, firmware.linux_source, hostd.pipeline"
 """What compiles when it is imported."""
 TIME_SYNC = {
@@ -36,17 +37,19 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of the machine installed to. `python` makes the environment; `fingerprint` names the
-    source's content; `time_sync`: a key of TIME_SYNC; `has_user`: `evokd` is there already, and not ours."""
+    source's content; `time_sync`: a key of TIME_SYNC; `has_user`: `evokd` is there already, and not ours; `needed`: what services read where it is: the
+    interpreter, an environment that is used as it is."""
 
     python: str
     fingerprint: str
     time_sync: str = "chrony"
     has_user: bool = False
+    needed: tuple[Path, ...] = ()
 
 
 def plan(wanted: Wanted, facts: Facts) -> Plan:
     """Raises UsageError for what cannot be installed."""
-    box = _box(wanted)
+    box = _box(wanted, facts)
     notes = [TIME_SYNC[facts.time_sync], f"cases go to {places.CASES}, options stand in {places.CONFIG}"]
     steps: list[Step] = [Folder(places.OPT), Folder(places.ETC), *_environment(wanted, facts)]
     if not wanted.root or wanted.environment is not None:
@@ -64,8 +67,8 @@ def plan(wanted: Wanted, facts: Facts) -> Plan:
         )
     steps += _files(wanted, box)
     steps += [
-        Run(("systemd-sysusers", "--root={root}/", "/etc/sysusers.d/evokd.conf")),
-        Run(("systemd-tmpfiles", "--create", "--root={root}/", "/etc/tmpfiles.d/evokd.conf")),
+        Run(("systemd-sysusers", "--root={root}/", "evokd.conf")),
+        Run(("systemd-tmpfiles", "--create", "--root={root}/", "evokd.conf")),
         Run(("udevadm", "control", "--reload"), live=True, changed=True, may_fail=True),
         Run(
             ("udevadm", "trigger", *(f"--subsystem-match={name}" for name in ("spidev", "gpio", "tty"))),
@@ -88,10 +91,13 @@ def plan(wanted: Wanted, facts: Facts) -> Plan:
     return Plan(tuple(steps), tuple(notes), facts.fingerprint, trees, users)
 
 
-def _box(wanted: Wanted) -> units.Box:
+def _box(wanted: Wanted, facts: Facts) -> units.Box:
     kind, _, device = wanted.source.partition(":")
     if wanted.source not in ("simulated", "pi") and not (kind == "serial" and device.startswith("/dev/")):
         raise UsageError(f"--source {wanted.source!r} is not pi, simulated or serial:/dev/...")
+    for path in facts.needed:
+        if path.is_relative_to("/home") or path.is_relative_to("/root") or path.is_relative_to("/run/user"):
+            raise UsageError(f"{path} is in a home, which services do not see; {HOME_CURE}")
     if wanted.wiring is not None and wanted.source != "pi":
         raise UsageError(f"--wiring belongs to --source pi, not to {wanted.source}")
     environment = wanted.environment or Path(places.ENVIRONMENT)

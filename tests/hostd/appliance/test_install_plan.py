@@ -172,6 +172,13 @@ def test_what_cannot_be_installed_is_one_line(over: dict[str, object], why: str,
         plan(wanted(tmp_path, **over), facts())
 
 
+@pytest.mark.parametrize("path", ["/home/pi/.venv", "/root/.pyenv/bin/python3", "/run/user/1/x"])
+def test_what_services_cannot_see_is_not_installed(path: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is in a home, which services do not see; use the system's Python"):
+        plan(wanted(tmp_path), facts(needed=(Path("/usr/bin/python3"), Path(path))))
+    plan(wanted(tmp_path), facts(needed=(Path("/usr/bin/python3"), Path("/homes/x"))))
+
+
 @pytest.mark.parametrize("text", ["{}", "no json", '{"version": 2}', '{"version": 1, "files": 3}', "[]"])
 def test_a_manifest_that_is_not_ours_stops_everything(text: str, tmp_path: Path) -> None:
     (debian(tmp_path) / "etc/evokd").mkdir()
@@ -231,18 +238,20 @@ def test_without_root_nothing_is_touched(
 def test_a_dry_run_prints_the_plan_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = listing(debian(tmp_path))
-    assert main(["install", "--dry-run", "--root", str(tmp_path), "--environment", sys_prefix()]) == 0
-    assert listing(tmp_path) == before
+    before = listing(root := debian(tmp_path / "root"))
+    words = ["install", "--dry-run", "--root", str(root), "--environment", own_environment(tmp_path)]
+    assert main(words) == 0
+    assert listing(root) == before
     said = capsys.readouterr().out
     assert "file   /etc/systemd/system/evokd-edge.service\n" in said and "SIMULATED PATIENT" in said
 
 
-def sys_prefix() -> str:
-    """This environment."""
-    import sys
-
-    return sys.prefix
+def own_environment(folder: Path) -> str:
+    """An environment where services may see it; the tests' own may be in somebody's home."""
+    (folder / "venv/bin").mkdir(parents=True)
+    (folder / "venv/bin/python").write_text("")
+    (folder / "venv/bin/python").chmod(0o755)
+    return str(folder / "venv")
 
 
 def test_a_running_case_is_not_pulled_the_ground_from_under(
@@ -251,6 +260,6 @@ def test_a_running_case_is_not_pulled_the_ground_from_under(
     monkeypatch.setattr(command, "_live", lambda root: True)
     monkeypatch.setattr(command, "_runs", lambda: True)
     monkeypatch.setattr(command, "_installed", lambda: "another\n")
-    words = ["install", "--root", str(tmp_path), "--environment", sys_prefix()]
+    words = ["install", "--root", str(tmp_path), "--environment", own_environment(tmp_path)]
     assert main(words) == 2
     assert "monitoring runs; stop it when no case does" in capsys.readouterr().err
