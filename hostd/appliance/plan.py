@@ -37,8 +37,9 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of the machine installed to. `python` makes the environment; `fingerprint` names the
-    source's content; `time_sync`: a key of TIME_SYNC; `has_user`: `evokd` is there already, and not ours; `needed`: what services read where it is: the
-    interpreter, an environment that is used as it is."""
+    source's content; `time_sync`: a key of TIME_SYNC; `has_user`: `evokd` is there already, and not ours;
+    `needed`: what services read where it is: the interpreter, an environment that is used as it is.
+    """
 
     python: str
     fingerprint: str
