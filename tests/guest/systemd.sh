@@ -21,6 +21,8 @@ $b rm -rf /root/etc/systemd/system/*.wants
 $b cp -a /lower"$stage"/. /root/ || echo "guest: no stage"
 $b mkdir -p /root/opt/python /root/run
 $b mount --bind /root"$python" /root/opt/python
+# To empty the host's folders of this and that would take minutes.
+for x in tmp var/tmp; do $b mount -t tmpfs -o mode=1777 tmp /root/$x; done
 for x in proc sys dev; do $b mount --move /$x /root/$x; done
 $b chroot /root /bin/sh /read-first.sh
 exec $b switch_root /root /lib/systemd/systemd
