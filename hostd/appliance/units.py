@@ -43,7 +43,17 @@ RestrictNamespaces=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 SystemCallErrorNumber=EPERM
+# @resources is left in: libzmq sets its threads' scheduling and ends the process when it may not.
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged
 UMask=0077
+"""
+
+_NETWORK = """\
+# Loopback alone. Netlink because libzmq ends the process when it may not ask which interfaces there are.
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+IPAddressDeny=any
+IPAddressAllow=localhost
 """
 
 
@@ -108,8 +118,6 @@ RuntimeDirectoryPreserve=yes
 PrivateNetwork=yes
 RestrictAddressFamilies=AF_UNIX
 IPAddressDeny=any
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged
 {_devices(("char-spi", "char-gpiochip") if real else ())}""",
     )
 
@@ -123,12 +131,7 @@ def _host(box: Box) -> str:
         waits_for=box.devices if wired else (),
         own=f"""\
 RestrictRealtime=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-IPAddressDeny=any
-IPAddressAllow=localhost
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-{_devices(("char-ttyACM", "char-ttyUSB") if wired else ())}""",
+{_NETWORK}{_devices(("char-ttyACM", "char-ttyUSB") if wired else ())}""",
     )
 
 
@@ -140,12 +143,7 @@ def _web(box: Box) -> str:
         waits_for=(),
         own=f"""\
 RestrictRealtime=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-IPAddressDeny=any
-IPAddressAllow=localhost
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-{_devices(())}""",
+{_NETWORK}{_devices(())}""",
     )
 
 

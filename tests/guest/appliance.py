@@ -1,11 +1,14 @@
-"""`python -m tests.guest.appliance [--log]`: the installed box boots under a real systemd, and is disturbed.
+"""`python -m tests.guest.appliance [--qemu] [--log]`: the installed box boots under systemd and is disturbed.
 
-The installer's own plan is carried out into a folder, which the guest lays over this machine's root before
-systemd becomes its first process. The interpreter is the tests' own, under a path that services may see.
+The installer's own plan is carried out into a folder, which is laid over this machine's root before systemd
+becomes the first process: of a container on this kernel (systemd-nspawn, the default), or of a QEMU guest,
+which has a kernel of its own and is slow. The interpreter is the tests' own, where services may see it.
 """
 
 import os
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +20,8 @@ from tests.guest import debian, machine
 from tests.guest.__main__ import COMPILED_FOR, ROOT
 
 INIT: Final = Path(__file__).with_name("systemd.sh")
+CONTAINER: Final = Path(__file__).with_name("container.sh")
+WITHIN_S: Final = 900
 CHECKS: Final = Path(__file__).with_name("appliance_checks.py")
 ENVIRONMENT: Final = "/opt/evokd-venv"
 SLOW: Final = """\
@@ -30,9 +35,6 @@ Description=what is tried on the appliance
 [Service]
 Environment=PYTHONDONTWRITEBYTECODE=1 LD_LIBRARY_PATH=/opt/python/lib
 ExecStart=/opt/python/bin/python3 {CHECKS} ARGUMENTS
-StandardOutput=tty
-StandardError=tty
-TTYPath=/dev/ttyS0
 """
 MASKED: Final = (
     "serial-getty@ttyS0.service",
@@ -61,11 +63,13 @@ PACKAGES: Final = (
 def main(argv: list[str]) -> int:
     """Exit code: 0 when every promise was kept."""
     try:
+        results = debian.cache_folder() / "appliance"
+        if "--qemu" not in argv:
+            return container(results, argv)
         debian.need_packages()
         version = debian.kernel_version()
         tree = debian.kernel_tree(version)
-        results = debian.cache_folder() / "appliance"
-        stage(results / "stage", argv)
+        stage(results / "stage", argv, "StandardOutput=tty\nTTYPath=/dev/ttyS0\n")
         words = ["systemd.show_status=false", f"guest.python={sys.base_prefix}"]
         words += [f"systemd.mask={unit}" for unit in MASKED]
         return machine.run(tree, version, None, results, INIT, words)
@@ -74,7 +78,30 @@ def main(argv: list[str]) -> int:
         return 1
 
 
-def stage(folder: Path, arguments: list[str]) -> None:
+def container(results: Path, argv: list[str]) -> int:
+    """Boot it in a container; the exit code. Raises GuestError where there can be none."""
+    if os.geteuid() != 0 or shutil.which("systemd-nspawn") is None:
+        raise debian.GuestError(
+            "a container needs root and systemd-nspawn: apt-get install systemd-container"
+        )
+    said = results / "said"
+    said.mkdir(parents=True, exist_ok=True)
+    (report := said / "report").write_text("")
+    stage(results / "stage", argv, "StandardOutput=append:/results/report\n")
+    words = ["unshare", "--mount", "sh", str(CONTAINER), str(results / "stage"), sys.base_prefix, str(said)]
+    try:
+        subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=WITHIN_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise debian.GuestError(f"the container did not end within {WITHIN_S} s") from None
+    finally:
+        sys.stdout.write(text := report.read_text())
+    ended = re.search(r"^guest: ended with (\d+)", text, re.MULTILINE)
+    if ended is None:
+        raise debian.GuestError("the container ended before what is tried in it; run with --log")
+    return int(ended[1])
+
+
+def stage(folder: Path, arguments: list[str], output: str) -> None:
     """Install into `folder`, and add what the guest needs besides."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "etc").mkdir(parents=True)
@@ -96,7 +123,7 @@ def stage(folder: Path, arguments: list[str]) -> None:
     for name in ("edge", "host", "web"):
         (units / f"evokd-{name}.service.d").mkdir()
         (units / f"evokd-{name}.service.d" / "guest.conf").write_text(SLOW)
-    (units / "rig.service").write_text(RIG.replace("ARGUMENTS", " ".join(arguments)))
+    (units / "rig.service").write_text(RIG.replace("ARGUMENTS", " ".join(arguments)) + output)
     (units / "multi-user.target.wants" / "rig.service").symlink_to("../rig.service")
     (units / "default.target").symlink_to("/lib/systemd/system/multi-user.target")
     _environment(folder / ENVIRONMENT.lstrip("/"))

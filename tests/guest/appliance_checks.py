@@ -27,6 +27,12 @@ def show(name: str) -> dict[str, str]:
     return dict(line.partition("=")[::2] for line in said.splitlines())
 
 
+def booted_s() -> float:
+    """When systemd began, on the monotonic clock."""
+    command = ["systemctl", "show", "--property=UserspaceTimestampMonotonic", "--value"]
+    return int(subprocess.run(command, capture_output=True, text=True, check=False).stdout or 0) / 1e6
+
+
 def until(condition: Callable[[], object], within_s: float) -> float | None:
     """Seconds until it holds, None when it does not in time."""
     began = time.monotonic()
@@ -75,7 +81,7 @@ def main() -> int:
     report = Report()
     for name in SERVICES:
         kept = until(lambda name=name: active(name), FIRST_WITHIN_S)
-        at = int(show(name).get("ActiveEnterTimestampMonotonic", 0)) / 1e6
+        at = int(show(name).get("ActiveEnterTimestampMonotonic", 0)) / 1e6 - booted_s()
         report.tell(
             f"{name} is active after the boot", None if kept is None else at, show(name)["StatusText"]
         )
