@@ -10,7 +10,7 @@ TEST_ARGS ?= -n auto --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run install test compiled compiled-dsp compiled-loop rig rig-qemu appliance-qemu lint flash flash-cuts bench evidence modalities faults fuzz pictures format clean pico
+.PHONY: setup run install test compiled compiled-dsp compiled-loop rig rig-qemu appliance lint flash flash-cuts bench evidence modalities faults fuzz pictures format clean pico
 
 setup: .venv/.ready-dev
 
@@ -59,7 +59,7 @@ rig-qemu: .venv/.ready-dev
 	$(BIN)/python -m tests.guest $(GUEST_ARGS)
 
 # The installed box boots under a real systemd, is killed and frozen (Debian, root; APPLIANCE_ARGS=--qemu: in QEMU).
-appliance-qemu: .venv/.ready-dev
+appliance: .venv/.ready-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.guest.appliance $(APPLIANCE_ARGS)
 
 lint: .venv/.ready-dev

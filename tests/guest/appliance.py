@@ -39,6 +39,7 @@ ExecStart=/opt/python/bin/python3 {CHECKS} ARGUMENTS
 MASKED: Final = (
     "serial-getty@ttyS0.service",
     "getty.target",
+    "console-getty.service",
     "systemd-firstboot.service",
     "systemd-binfmt.service",
 )

@@ -68,6 +68,15 @@ def test_what_numba_needs_is_left_to_it_and_its_cache_is_writable(source: str) -
         assert "ProtectSystem=strict" in settings and "StateDirectory=evokd" in settings
 
 
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_libzmq_would_end_the_process_for_is_let_be(source: str) -> None:
+    box = units.Box("/python", source)
+    for name in ("host", "web"):
+        assert "AF_NETLINK" in _lines(units.unit(name, box), "RestrictAddressFamilies")[0]
+    for name in box.services:
+        assert _lines(units.unit(name, box), "SystemCallFilter") == ["@system-service", "~@privileged"]
+
+
 def test_a_missing_configuration_starts_nothing_rather_than_a_simulation() -> None:
     box = units.Box("/python", "pi")
     assert all(_lines(units.unit(name, box), "EnvironmentFile") == [places.CONFIG] for name in box.services)
