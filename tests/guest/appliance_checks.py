@@ -90,6 +90,7 @@ def main() -> int:
     report.tell("the web display hears the bus", until(display_is_alive, WITHIN_S))
     owner = CASES.stat()
     report.tell("cases belong to evokd alone", 0.0 if owner.st_uid and owner.st_mode & 0o7 == 0 else None)
+    keeper(report)
     for number, what in ((signal.SIGKILL, "killed"), (signal.SIGSTOP, "frozen")):
         for name in SERVICES:
             disturb(report, name, number, what)
@@ -112,6 +113,23 @@ def main() -> int:
         print(subprocess.run(log, capture_output=True, text=True, check=False).stdout[-30_000:], flush=True)
     print(f"appliance: {'all kept' if not report.broken else f'{report.broken} broken'}", flush=True)
     return int(bool(report.broken))
+
+
+def keeper(report: Report) -> None:
+    """The host's serving process is killed: its keeper starts another one, and systemd has nothing to do."""
+    pid = show("host")["MainPID"]
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    before = children.read_text().split()
+    os.kill(int(before[0]), signal.SIGKILL)
+    kept = until(lambda: children.exists() and set(children.read_text().split()) - set(before), WITHIN_S)
+    began = recorded_bytes()
+    goes_on = until(lambda: recorded_bytes() > began, WITHIN_S)
+    alone = show("host")["MainPID"] == pid
+    report.tell(
+        "the serving host killed: its keeper has another that records",
+        kept and goes_on and kept + goes_on,
+        "" if alone else "NOT ALONE",
+    )
 
 
 def disturb(report: Report, name: str, number: int, what: str) -> None:
