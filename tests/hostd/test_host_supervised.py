@@ -82,7 +82,10 @@ def test_a_host_that_waits_for_its_edge_says_so_and_is_not_ready(
             monkeypatch.setenv(name, word)
         link = f"unix:{tmp_path / 'no-edge'}"
         port = free_block()
-        assert main(["host", "--link", link, "--data", "off", "--bus", f"tcp://127.0.0.1:{port}"]) == 1
+        assert (
+            main(["host", "--alone", "--link", link, "--data", "off", "--bus", f"tcp://127.0.0.1:{port}"])
+            == 1
+        )
         assert fake.hear() == [f"STATUS=waits for an edge at {link}"]
         assert fake.hear(0.05) is None
     assert "no edge" in capsys.readouterr().err
