@@ -10,7 +10,7 @@ TEST_ARGS ?= -n auto --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts update-cuts bench evidence modalities faults fuzz pictures format clean pico
+.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts update-cuts bench evidence modalities faults fuzz pictures format clean pico install appliance
 
 setup: .venv/.ready-dev
 
@@ -58,11 +58,19 @@ rig: .venv/.ready-dev
 rig-qemu: .venv/.ready-dev
 	$(BIN)/python -m tests.guest $(GUEST_ARGS)
 
+# The installed box boots under a real systemd, is killed and frozen (Debian, root; APPLIANCE_ARGS=--qemu: in QEMU).
+appliance: .venv/.ready-dev
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.guest.appliance $(APPLIANCE_ARGS)
+
 lint: .venv/.ready-dev
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+
+# As services of this machine, started when it boots (as root; INSTALL_ARGS as in evokd install --help).
+install: .venv/.ready
+	@$(BIN)/evokd install $(INSTALL_ARGS)
 
 # Our files onto a Raspberry Pi Pico on USB; PORT=/dev/ttyACM1 chooses, FLASH_ARGS="--check" and others as in --help.
 flash: .venv/.ready

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from hostd import box_commands, ctl_command, keys_command, options
+from hostd.appliance import command as appliance_command
 from hostd.bridges import command as bridge_command
 from hostd.client_check import command as client_check
 from hostd.errors import EvokdError, UsageError
@@ -79,12 +80,20 @@ def _parser() -> options.Parser:
     doctor.add_argument(
         "--data", type=Path, default=options.default_data(), metavar="DIR", help="where cases are recorded"
     )
+    doctor.add_argument("--fix", action="store_true", help="write a Pi's boot files as they should be")
+    doctor.add_argument("--dry-run", action="store_true", help="with --fix: say what would be written")
+    doctor.add_argument("--root", metavar="DIR", help="with --fix: of a system that is elsewhere")
+    doctor.add_argument("--wiring", metavar="FILE.toml", help="with --fix: the board's chip selects")
     add("bench", lambda args: _bench([]), "hardware self-test against datasheet limits")
     add(
         "flash", lambda args: _flash([]), "put evokd on a Raspberry Pi Pico, or an update on an edge (--edge)"
     )
     add("bundle", lambda args: _bundle([]), "make and sign updates for an edge, and keys for them")
     add("rig", lambda args: _rig([]), "run any program against simulated /dev/spidev* and /dev/gpiochip*")
+    installs = add("install", appliance_command.install, "evokd as services of this machine (as root)")
+    appliance_command.add_install_options(installs)
+    uninstalls = add("uninstall", appliance_command.uninstall, "take the services away again; cases stay")
+    appliance_command.add_uninstall_options(uninstalls)
     check = add("check", _check, "validate a case file")
     check.add_argument("case", type=Path, metavar="CASE.toml")
     rates = add("rates", _rates, "stimulus rates and the mains that they leave")
@@ -150,8 +159,16 @@ def _doctor(args: argparse.Namespace) -> int:
     """The machine is the edge's to judge; its doctor is a program of its own."""
     from hostd.run import foreground
 
-    report = [] if args.json is None else ["--json", str(args.json)]
-    return foreground("firmware.doctor", ["--data", str(args.data), *report])
+    words = ["--data", str(args.data)]
+    words += [word for name in ("fix", "dry_run") if getattr(args, name) for word in [_option(name)]]
+    for name in ("json", "root", "wiring"):
+        if getattr(args, name) is not None:
+            words += [_option(name), str(getattr(args, name))]
+    return foreground("firmware.doctor", words)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _bench(words: list[str]) -> int:

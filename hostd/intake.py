@@ -292,7 +292,6 @@ class Intake:
             if not why:
                 return
             self._stop.wait(AGAIN_S)
-            self.beat(None)
 
     def _reopen(self) -> str:
         """One attempt; why it failed, or ""."""

@@ -18,10 +18,12 @@ from firmware.command_line import Parser, stopping_by_signal
 from firmware.doctor.boot import raspberry
 from firmware.doctor.checks import examine
 from firmware.doctor.findings import Row, State
-from firmware.doctor.machine import Machine, this_machine
+from firmware.doctor.fix import BACKUP, fixes, write
+from firmware.doctor.machine import Machine, machine_at, this_machine
 from firmware.doctor.table import Table
 from firmware.doctor.verdict import Verdict, judge
 from firmware.errors import ConfigError, EdgeError
+from firmware.wiring import Wiring, read_wiring
 
 PAPER_WIDTH = 100
 """Columns where there is no terminal to ask."""
@@ -34,6 +36,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--data", type=Path, default=Path(), metavar="DIR", help="where cases are recorded (default: here)"
     )
+    p.add_argument("--fix", action="store_true", help="write a Pi's boot files as they should be (as root)")
+    p.add_argument("--dry-run", action="store_true", help="with --fix: say what would be written")
+    p.add_argument("--root", type=Path, metavar="DIR", help="with --fix: of a system that is elsewhere")
+    p.add_argument("--wiring", type=Path, metavar="FILE.toml", help="with --fix: the board's chip selects")
     return p
 
 
@@ -41,6 +47,11 @@ def main(argv: Sequence[str] | None = None, machine: Machine | None = None) -> i
     """Examine `machine` (this one unless given); the process's exit code."""
     try:
         args = parser().parse_args(argv)
+        if args.fix:
+            return _fix(args, machine)
+        for name in ("root", "wiring", "dry_run"):
+            if getattr(args, name):
+                raise ConfigError(f"--{name.replace('_', '-')} belongs to --fix")
         _check_data(args.data)
         with stopping_by_signal(), _report(args.json) as report:
             return _examine(machine or this_machine(args.data), sys.stdout, report)
@@ -82,6 +93,23 @@ def as_json(machine: Machine, rows: Sequence[Row], verdict: Verdict) -> dict[str
             "reasons": list(verdict.reasons),
         },
     }
+
+
+def _fix(args: argparse.Namespace, machine: Machine | None) -> int:
+    """Raises EdgeError."""
+    if args.root is not None and not args.root.is_dir():
+        raise ConfigError(f"--root {args.root} is no folder; name the system's root")
+    wiring = Wiring() if args.wiring is None else read_wiring(args.wiring)
+    on = machine or (this_machine(args.data) if args.root is None else machine_at(args.root, args.data))
+    wanted = fixes(on, wiring.spi)
+    sys.stdout.writelines(f"{line}\n" for fix in wanted for line in fix.lines)
+    if args.dry_run:
+        return 0
+    if write(on, wanted):
+        sys.stdout.write(f"written; as they were before: *{BACKUP}. To make it hold: sudo reboot\n")
+    else:
+        sys.stdout.write("nothing to write\n")
+    return 0
 
 
 def _examine(machine: Machine, out: TextIO, report: TextIO | None) -> int:

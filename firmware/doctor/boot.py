@@ -46,7 +46,11 @@ def boot_folder(machine: Machine) -> Path:
 
 def settings(machine: Machine, soc: str) -> list[tuple[str, str]]:
     """The (name, value) lines of config.txt that hold for this chip, in order; none when unreadable."""
-    text = machine.text(boot_folder(machine) / "config.txt") or ""
+    return settings_in(machine.text(boot_folder(machine) / "config.txt") or "", soc)
+
+
+def settings_in(text: str, soc: str) -> list[tuple[str, str]]:
+    """The (name, value) lines of a config.txt that hold for this chip, in order."""
     mine = {"all", *_FAMILIES.get(soc, ())}
     holds, found = True, []
     for line in (raw.split("#", 1)[0].strip() for raw in text.splitlines()):
@@ -65,8 +69,13 @@ def setting(machine: Machine, soc: str, name: str) -> str | None:
 
 def parameter_on(machine: Machine, soc: str, name: str) -> bool:
     """Whether config.txt switches a device-tree parameter on (`dtparam=spi=on`, or in a list of several)."""
+    return on_in(settings(machine, soc), name)
+
+
+def on_in(held: list[tuple[str, str]], name: str) -> bool:
+    """Whether the settings that hold switch a device-tree parameter on."""
     state = False
-    for key, value in settings(machine, soc):
+    for key, value in held:
         for word in value.split(",") if key in ("dtparam", "device_tree_param") else ():
             parameter, _, given = word.partition("=")
             if parameter.strip() == name:

@@ -11,7 +11,7 @@ import re
 import struct
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firmware.doctor.probes import Probes
@@ -70,6 +70,13 @@ class Machine:
         except OSError:
             return None
 
+    def text_exact(self, path: Path | str) -> str | None:
+        """The file's text to the last byte, None when it cannot be read or is no text."""
+        try:
+            return self.path(path).read_bytes().decode()
+        except (OSError, UnicodeDecodeError):
+            return None
+
     def glob(self, pattern: str) -> list[Path]:
         """Paths that match, as on that machine, in natural order (cpu2 before cpu10)."""
         found = (Path("/") / p.relative_to(self.root) for p in self.root.glob(pattern.lstrip("/")))
@@ -114,6 +121,11 @@ def this_machine(data: Path) -> Machine:
         chip_label=read_chip_label,
         probes=Probes(),
     )
+
+
+def machine_at(root: Path, data: Path) -> Machine:
+    """Another machine's files, below `root`. Raises nothing for what is not there."""
+    return replace(this_machine(data), root=root)
 
 
 def run_program(argv: Sequence[str]) -> Ran:

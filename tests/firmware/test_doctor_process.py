@@ -84,7 +84,7 @@ def bad(folder: Path) -> dict[str, tuple[list[str], str]]:
         ),
         "folder": (["--json", str(folder)], f"--json {folder}: Is a directory; choose another file"),
         "no folder": (["--data", f"{folder}/file"], f"--data {folder}/file is not a directory; name one"),
-        "fix": (["--fix"], "unrecognized arguments: --fix"),
+        "fix": (["--repair"], "unrecognized arguments: --repair"),
     }
 
 
@@ -170,8 +170,8 @@ def test_evokd_doctor_passes_its_childs_refusal(tmp_path: Path, capfd: Any) -> N
 
 
 def test_evokd_doctor_refuses_what_it_does_not_know(capsys: Any) -> None:
-    assert evokd(["doctor", "--fix"]) == 2
-    assert "unrecognized arguments: --fix" in capsys.readouterr().err
+    assert evokd(["doctor", "--repair"]) == 2
+    assert "unrecognized arguments: --repair" in capsys.readouterr().err
 
 
 def test_evokd_doctor_hands_a_signal_on(tmp_path: Path) -> None:

@@ -36,13 +36,13 @@ def module_order(modules: Path) -> list[Path]:
     return [modules / path for path in order]
 
 
-def build(tree: Path, version: str, busybox: Path = Path("/bin/busybox")) -> bytes:
-    """The archive for the kernel unpacked in `tree`."""
+def build(tree: Path, version: str, init: Path = INIT, busybox: Path = Path("/bin/busybox")) -> bytes:
+    """The archive for the kernel unpacked in `tree`, with the script `init` as first process."""
     files = module_order(tree / "lib" / "modules" / version)
     names = [path.name for path in files]
     entries = [(name, stat.S_IFDIR | 0o755, b"") for name in FOLDERS]
     entries.append(("bin/busybox", stat.S_IFREG | 0o755, busybox.read_bytes()))
-    entries.append(("init", stat.S_IFREG | 0o755, INIT.read_bytes()))
+    entries.append(("init", stat.S_IFREG | 0o755, init.read_bytes()))
     entries += [(f"mod/{path.name}", stat.S_IFREG | 0o644, path.read_bytes()) for path in files]
     entries.append(("order", stat.S_IFREG | 0o644, "\n".join(names).encode()))
     entries.append(("TRAILER!!!", 0, b""))

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,16 +22,27 @@ _LAST_WORDS: Final = 1000
 _MEMORY_MB: Final = 3072
 
 
-def run(tree: Path, version: str, command: Path, results: Path) -> int:
+def run(
+    tree: Path,
+    version: str,
+    command: Path | None,
+    results: Path,
+    init: Path = initramfs.INIT,
+    words: Sequence[str] = (),
+) -> int:
     """Boot `tree`, run the shell script `command` (a path of the host), show what it says; its exit code.
+
+    `init` is the first process and `words` are for the kernel's command line, where that is another guest.
 
     The guest sees the host's root, and keeps its changes to itself but for the folder `results`. Raises
     GuestError when it does not come to an end.
     """
     archive = results / "initramfs.gz"
-    archive.write_bytes(initramfs.build(tree, version))
+    archive.write_bytes(initramfs.build(tree, version, init))
     process = subprocess.Popen(
-        _arguments(tree / "boot" / f"vmlinuz-{version}", archive, command, results),
+        _arguments(
+            tree / "boot" / f"vmlinuz-{version}", archive, results, [f"guest.command={command}", *words]
+        ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -51,8 +63,8 @@ def run(tree: Path, version: str, command: Path, results: Path) -> int:
     return int(ended[1])
 
 
-def _arguments(kernel: Path, archive: Path, command: Path, results: Path) -> list[str]:
-    words = f"console=ttyS0 quiet panic=-1 guest.command={command} guest.results={results}"
+def _arguments(kernel: Path, archive: Path, results: Path, more: Sequence[str]) -> list[str]:
+    words = " ".join(["console=ttyS0 quiet panic=-1", f"guest.results={results}", *more])
     share = "security_model=none,multidevs=remap"
     return [
         "qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-smp", "1", "-m", str(_MEMORY_MB),
