@@ -6,10 +6,9 @@ every test at once.
 """
 
 import contextlib
-import json
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
@@ -21,11 +20,10 @@ from hostd import casefile, wire
 from hostd.case import Case
 from hostd.errors import RecordingError, UsageError
 from hostd.outgoing import Outgoing
-from hostd.past_time import PastTime, past_time
+from hostd.past import past
 from hostd.segments import opened, segment_paths
-from hostd.store import read_rows
 from hostd.timebase import Timebase
-from hw.link import LEADS_NOBODY, NOT_SEEN, Description, Stimulus
+from hw.link import LEADS_NOBODY, Description
 from hw.recording import RecordingReader, TriggerMap
 from hw.samples import SampleBlock
 
@@ -35,15 +33,6 @@ if TYPE_CHECKING:
 BLOCK_S = 2.0
 
 _lines = msgspec.json.Encoder()
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What happened beside the samples: commands by sample index, proofs of stimulation, the time."""
-
-    commands: tuple[tuple[int, str, dict[str, Any]], ...]
-    stimuli: tuple[Stimulus, ...]
-    time: PastTime
 
 
 class Replay:
@@ -64,7 +53,7 @@ class Replay:
             scale = r.lsb_uv, r.offset_uv
             self.description = Description("file", r.rate_hz, r.channels, *scale, offset, 0, LEADS_NOBODY)
             self.case = casefile.at_rate(case, r.rate_hz, where)
-            self._past = _past(raw.parent / "case.sqlite", self.case, known)
+            self._past = past(raw.parent / "case.sqlite", self.case, known)
             told = self._past.time
             self.timebase = Timebase(r.rate_hz, told.delay_samples, told.anchor, told.utc_minus_t_ns)
             self.timebase.know(told.fitted)
@@ -93,12 +82,12 @@ class Replay:
         for block in self._blocks():
             for piece in _split(block, [index for index, _, _ in commands]):
                 while commands and commands[0][0] <= piece.first_index:
-                    yield from _carried_out(pipeline, *commands.popleft()[1:])
+                    yield from _carried_out(pipeline, *commands.popleft())
                 while proofs and proofs[0].commanded < piece.end_index:
                     yield from pipeline.prove(proofs.popleft())
                 yield from pipeline.feed(piece)
-        for _, name, args in commands:
-            yield from _carried_out(pipeline, name, args)
+        for command in commands:
+            yield from _carried_out(pipeline, *command)
         for proof in proofs:
             yield from pipeline.prove(proof)
         yield from pipeline.finish()
@@ -133,12 +122,16 @@ def _opened(paths: tuple[Path, ...], stack: contextlib.ExitStack) -> tuple[Binar
         raise RecordingError(f"recording {error.filename}: {error.strerror}; check the path") from None
 
 
-def _carried_out(pipeline: "Pipeline", name: str, args: dict[str, Any]) -> list[Outgoing]:
-    """What the command says; nothing when another case than the one recorded cannot do it."""
+def _carried_out(pipeline: "Pipeline", index: int, name: str, args: dict[str, Any]) -> list[Outgoing]:
+    """What the command says; nothing when another case than the one recorded cannot do it. Raises
+    RecordingError for one that no pipeline has ever carried out."""
     try:
         return pipeline.command(name, args)
     except ValueError:
         return []
+    except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        what = f"command {name[:40]!r} at sample {index} is damaged: {error!r}"
+        raise RecordingError(f"case.sqlite: {what}; see evokd audit") from None
 
 
 def _chosen(
@@ -154,34 +147,6 @@ def _chosen(
     if recording.exists():
         raise UsageError(f"{recording}: no case.toml beside it; name one with --case")
     raise RecordingError(f"recording {recording} does not exist; check the path")
-
-
-def _past(database: Path, case: Case, known: set[str] | None) -> Past:
-    """What `case.sqlite` tells; without one every test starts before the first sample, and so do tests of
-    another case that the recorded one did not have (`known`; empty: not known)."""
-    if not database.exists():
-        return Past(_starts(case, set()), (), PastTime())
-    commands = tuple(
-        (index, name, json.loads(args))
-        for index, name, args in read_rows(database, "SELECT sample, name, args FROM commands ORDER BY n")
-    )
-    columns = {row[1] for row in read_rows(database, "PRAGMA table_info(stimuli)")}
-    pulse = "pulse" if "pulse" in columns else "1"  # recorded before there were trains
-    query = f"SELECT plan, command, number, line, commanded, seen, {pulse} FROM stimuli ORDER BY rowid"
-    stimuli = tuple(
-        Stimulus(plan, command, number, line, commanded, NOT_SEEN if seen < 0 else seen, nth)
-        for plan, command, number, line, commanded, seen, nth in read_rows(database, query)
-    )
-    names = {t.name for t in case.tests}
-    kept = tuple(c for c in commands if not c[2].get("test") or c[2]["test"] in names)
-    if known is not None:
-        kept = _starts(case, known or {c[2].get("test", "") for c in commands}) + kept
-    return Past(kept, stimuli, past_time(database))
-
-
-def _starts(case: Case, known: set[str]) -> tuple[tuple[int, str, dict[str, Any]], ...]:
-    names = [t.name for t in case.tests if t.name not in known]
-    return tuple((0, "test.start", {"test": name, "author": ""}) for name in names)
 
 
 def _split(block: SampleBlock, at: list[int]) -> Iterator[SampleBlock]:
