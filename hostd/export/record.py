@@ -128,8 +128,8 @@ class Record:
         return sample / self.rate_hz
 
     def utc(self, sample: int) -> datetime | None:
-        """When a sample was taken; None when no sample came while it was recorded. Raises RecordingError for a
-        time that no recording can have."""
+        """When a sample was taken; None when none came while it was recorded. RecordingError for a time that
+        no recording can have."""
         if not self._timed:
             return None
         utc_ns = self._timebase.at(sample)[1]

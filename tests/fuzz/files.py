@@ -131,7 +131,9 @@ def targets(files: good.Good, scratch: Path) -> list[Target]:
     """Every command with every file that it reads."""
     case = files.closed
     toml = [casefile.procedure(name).text.encode() for name in casefile.procedures()]
-    scenarios = [p.read_bytes() for p in sorted(Path(casefile.__file__).parent.glob("procedures/scenarios/*"))]
+    scenarios = [
+        p.read_bytes() for p in sorted(Path(casefile.__file__).parent.glob("procedures/scenarios/*"))
+    ]
     database = (case / "case.sqlite").read_bytes()
     raw, further = ((files.killed / name).read_bytes() for name in ("raw.bdf", "raw-0002.bdf"))
 
@@ -139,14 +141,38 @@ def targets(files: good.Good, scratch: Path) -> list[Target]:
         return mutate.sqlite(r, data, scratch / "scratch.sqlite")
 
     found = [
-        Target("check", "case.toml", (good.CASE.encode(), *toml), mutate.text, lambda d: evokd("check", d / "case.toml")),
+        Target(
+            "check",
+            "case.toml",
+            (good.CASE.encode(), *toml),
+            mutate.text,
+            lambda d: evokd("check", d / "case.toml"),
+        ),
         Target("run", "case.toml", (good.CASE.encode(), *toml), mutate.text, _run),
         Target("scenario", "s.toml", (good.SCENARIO, *scenarios), mutate.text, _scenario),
-        Target("wiring", "w.toml", (good.WIRING,), mutate.text, lambda d: str(read_wiring(d / "w.toml"))[:20]),
+        Target(
+            "wiring", "w.toml", (good.WIRING,), mutate.text, lambda d: str(read_wiring(d / "w.toml"))[:20]
+        ),
         Target("fixture", "f.jsonl", (good.fixture(),), mutate.json_lines, _fixture),
         Target("key", "ann.key", ((files.keys / "ann.key").read_bytes(),), mutate.text, _keys, files.keys),
-        Target("secret", "ann.secret", ((files.keys / "ann.secret").read_bytes(),), mutate.text, _secret, files.keys, 0o600),
-        Target("identity", "patient.toml", ((case / "patient.toml").read_bytes(),), mutate.text, _identity, case, 0o600),
+        Target(
+            "secret",
+            "ann.secret",
+            ((files.keys / "ann.secret").read_bytes(),),
+            mutate.text,
+            _secret,
+            files.keys,
+            0o600,
+        ),
+        Target(
+            "identity",
+            "patient.toml",
+            ((case / "patient.toml").read_bytes(),),
+            mutate.text,
+            _identity,
+            case,
+            0o600,
+        ),
     ]
     for name, data in (("raw.bdf", raw), ("raw-0002.bdf", further)):
         said = name.partition(".")[0]
@@ -157,17 +183,30 @@ def targets(files: good.Good, scratch: Path) -> list[Target]:
         ]
     crc = (files.killed / "raw.crc").read_bytes()
     found += [
-        Target("repair-crc", "raw.crc", (crc,), mutate.bytes_, _Repair(files.killed, "raw.crc"), files.killed),
-        Target("repair-sqlite", "case.sqlite", (database,), rows, _Repair(files.killed, "case.sqlite"), files.killed),
+        Target(
+            "repair-crc", "raw.crc", (crc,), mutate.bytes_, _Repair(files.killed, "raw.crc"), files.killed
+        ),
+        Target(
+            "repair-sqlite",
+            "case.sqlite",
+            (database,),
+            rows,
+            _Repair(files.killed, "case.sqlite"),
+            files.killed,
+        ),
         Target("replay-sqlite", "case.sqlite", (database,), rows, _replay, case),
-        Target("verify-sqlite", "case.sqlite", (database,), rows, lambda d: evokd("replay", d, "--verify"), case),
+        Target(
+            "verify-sqlite", "case.sqlite", (database,), rows, lambda d: evokd("replay", d, "--verify"), case
+        ),
         Target("audit-sqlite", "case.sqlite", (database,), rows, lambda d: evokd("audit", d), case),
         Target("replay-toml", "case.toml", (good.CASE.encode(),), mutate.text, _replay, case),
     ]
     for form in ("csv", "html", "edf", "bdf", "bids", "pdf"):
         found.append(Target(f"export-{form}-sqlite", "case.sqlite", (database,), rows, _export(form), case))
     found.append(Target("export-bdf-raw", "raw.bdf", (raw,), mutate.bdf, _export("bdf"), files.killed))
-    found.append(Target("export-html-toml", "case.toml", (good.CASE.encode(),), mutate.text, _export("html"), case))
+    found.append(
+        Target("export-html-toml", "case.toml", (good.CASE.encode(),), mutate.text, _export("html"), case)
+    )
     return found
 
 

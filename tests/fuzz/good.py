@@ -112,7 +112,9 @@ def fixture() -> bytes:
     array = {"dtype": "<f4", "shape": [2, 2], "part": 0}
     said = [
         Message("status", head | {"state": "running", "samples": 10, "clients": {}}, []),
-        Message("average.left_median", head | {"index": 20, "mean_uv": array, "derivations": ["a"]}, [bytes(16)]),
+        Message(
+            "average.left_median", head | {"index": 20, "mean_uv": array, "derivations": ["a"]}, [bytes(16)]
+        ),
         Message("event", head | {"index": 30, "text": "clip on", "kind": "note", "author": "ann"}, []),
     ]
     about = {"toml": CASE, "tests": {"left_median": {"site": "left median"}}}

@@ -18,10 +18,36 @@ NUMBERS = (
     *("0", "-1", "1", "99999999", "-0", "1e308", "1e999", "nan", "inf", "-inf", "4294967296", "1e-320"),
     *("18446744073709551616", "9" * 400, "0.5", "true", '""', "[]", "{}", '"x"', "[[1]]", "1979-05-27"),
 )
-WORDS = ('"', "'", "[", "]", "[[x]]\n", "\0", "\x1b[2J", "\u202e", "\n", "=", "#", "\\u0000", "{", "a.b.c = 1\n")
+WORDS = (
+    '"',
+    "'",
+    "[",
+    "]",
+    "[[x]]\n",
+    "\0",
+    "\x1b[2J",
+    "\u202e",
+    "\n",
+    "=",
+    "#",
+    "\\u0000",
+    "{",
+    "a.b.c = 1\n",
+)
 VALUES: tuple[Any, ...] = (
     *(None, 0, -1, 1 << 62, -(1 << 63), 1.5, float("inf"), 1e308, "", "x", "\0", "[]", "{}", "null"),
-    *("[[[]]]", '{"test": 5}', '{"test": ["a"]}', '[1, 2]', "[" * 100_000, "1e999", "NaN", b"\xff\xfe", b"", "a" * 5000),
+    *(
+        "[[[]]]",
+        '{"test": 5}',
+        '{"test": ["a"]}',
+        "[1, 2]",
+        "[" * 100_000,
+        "1e999",
+        "NaN",
+        b"\xff\xfe",
+        b"",
+        "a" * 5000,
+    ),
 )
 
 
@@ -57,7 +83,9 @@ def text(r: random.Random, data: bytes) -> bytes:
             case 0 | 1:
                 said = _replaced(r, said, r"[+-]?[0-9][0-9_.e]*", r.choice(NUMBERS))
             case 2:
-                said = _replaced(r, said, r'"[^"\n]*"', r.choice((*NUMBERS, '"' + "a" * 300 + '"', '"\\u0007"')))
+                said = _replaced(
+                    r, said, r'"[^"\n]*"', r.choice((*NUMBERS, '"' + "a" * 300 + '"', '"\\u0007"'))
+                )
             case 3:
                 del lines[at]
                 said = "".join(lines)
@@ -97,7 +125,7 @@ def bdf(r: random.Random, data: bytes) -> bytes:
     if kind < 0.6:
         for _ in range(r.choice((1, 1, 2))):
             where, width = r.choice(fields)
-            said = r.choice((*NUMBERS, str(r.randrange(10**r.randrange(1, 9))), "EDF+D", "-1", "a" * 80))
+            said = r.choice((*NUMBERS, str(r.randrange(10 ** r.randrange(1, 9))), "EDF+D", "-1", "a" * 80))
             out[where : where + width] = said.encode()[:width].ljust(width)
         return bytes(out)
     if kind < 0.8:
@@ -111,7 +139,10 @@ def sqlite(r: random.Random, data: bytes, scratch: Path) -> bytes:
     if r.random() < 0.25:
         return bytes_(r, data)
     scratch.write_bytes(data)
-    with contextlib.suppress(sqlite3.Error, OverflowError), contextlib.closing(sqlite3.connect(scratch)) as db:
+    with (
+        contextlib.suppress(sqlite3.Error, OverflowError),
+        contextlib.closing(sqlite3.connect(scratch)) as db,
+    ):
         for _ in range(r.choice((1, 1, 2, 5))):
             _cell(r, db)
         db.commit()
@@ -148,7 +179,7 @@ def _cell(r: random.Random, db: sqlite3.Connection) -> None:
 def _value(r: random.Random, was: Any) -> Any:
     """Another value; of a text in JSON, the text with one of its own values another."""
     if isinstance(was, str) and r.random() < 0.6:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             return json.dumps(json_value(r, json.loads(was)))
     return r.choice(VALUES)
 
@@ -164,7 +195,24 @@ def json_value(r: random.Random, value: Any) -> Any:
         at = r.randrange(len(value))
         return [*value[:at], json_value(r, value[at]), *value[at + 1 :]]
     return r.choice(
-        (None, -1, 0, 1, 1 << 70, 1e308, "", "x", [], {}, [value], {"a": value}, True, float("inf"), "\ud800", "\0")
+        (
+            None,
+            -1,
+            0,
+            1,
+            1 << 70,
+            1e308,
+            "",
+            "x",
+            [],
+            {},
+            [value],
+            {"a": value},
+            True,
+            float("inf"),
+            "\ud800",
+            "\0",
+        )
     )
 
 
@@ -172,8 +220,8 @@ def json_lines(r: random.Random, data: bytes) -> bytes:
     """A value in one of the lines is another; or any damage."""
     if r.random() < 0.3:
         return bytes_(r, data) if r.random() < 0.5 else text(r, data)
-    lines = data.splitlines(keepends=True)
+    lines = data.splitlines(keepends=True) or [b"{}\n"]
     at = r.randrange(len(lines))
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         lines[at] = json.dumps(json_value(r, json.loads(lines[at]))).encode() + b"\n"
     return b"".join(lines)

@@ -87,8 +87,9 @@ def test_a_setting_that_replay_does_not_read_does_not_keep_it_from_replaying(cas
     assert evokd("replay", case, "--out", case / "out.jsonl") == (0, "")
 
 
-def test_a_fingerprint_nested_without_end_is_told(case: Path) -> None:
-    changed(case, f"UPDATE fingerprints SET topics = {DEEP}")
+@pytest.mark.parametrize("topics", [DEEP, """'{"event": [Infinity, "x"]}'""", """'{"event": []}'"""])
+def test_a_fingerprint_of_another_kind_is_told(case: Path, topics: str) -> None:
+    changed(case, f"UPDATE fingerprints SET topics = {topics}")
     code, said = evokd("replay", case, "--verify")
     assert code == 2 and "its fingerprint cannot be read" in said and len(said.splitlines()) == 1
 

@@ -18,7 +18,9 @@ def main() -> int:
     """Both, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=72.0, metavar="H", help="of the small case")
-    parser.add_argument("--whole", type=float, default=6.0, metavar="H", help="of the whole procedure; 0: none")
+    parser.add_argument(
+        "--whole", type=float, default=6.0, metavar="H", help="of the whole procedure; 0: none"
+    )
     parser.add_argument("--procedure", default="scoliosis", metavar="NAME", help="the whole procedure")
     parser.add_argument("--rows", type=Path, metavar="FILE", help="every reading as a line of JSON")
     args = parser.parse_args()
