@@ -1,8 +1,8 @@
-"""Files of every kind, damaged, through every command that reads them, and what must hold of each.
+"""Files of every kind, damaged, through every command that reads them (`tests.fuzz.targets`).
 
-No traceback, no hang, no memory without bound, one plain line with an exit code; nothing is written outside of
-where it belongs; a repair keeps every byte of a record that was good and finds nothing to do the second time.
-An input that brings out something new is kept and damaged further.
+No traceback, no hang, no memory without bound, one plain line with an exit code, nothing written outside of
+where it belongs. An input that brings out something new is kept and damaged further: the code under test says
+by its messages where it has been, and for that no tracer is needed.
 """
 
 import hashlib
@@ -10,55 +10,27 @@ import itertools
 import random
 import shutil
 import tempfile
-import threading
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from firmware.compose import read_scenario
-from firmware.wiring import read_wiring
-from hostd import casefile
-from hostd.box_commands import case_of
-from hostd.daemon import configure_message, fitted
-from hostd.errors import UsageError
-from hostd.fixture.play import Player
-from hostd.keys import KeyRing, client_secret
-from hostd.options import Parser, case_options
-from hostd.pipeline import Pipeline
-from hostd.replay import Replay
-from hostd.score.bedside import describe
-from hw.model.patient import Patient
-from hw.recording import read_header
 from tests.fuzz import good, mutate
-from tests.fuzz.oracle import WrongError, evokd, guarded
-from tests.support.ports import free_bus
+from tests.fuzz.oracle import WrongError, guarded
+from tests.fuzz.targets import Target, targets
 
 CORPUS = Path(__file__).with_name("corpus")
-KEPT = 400
-Make = Callable[[random.Random, bytes], bytes]
+KEPT, MOST_GROWN, MOST_BYTES = 400, 12, 1200
 
 
 @dataclass(slots=True)
 class Found:
-    """What came of one target."""
+    """What came of one target. `wrong`: an input for each thing that must not be; `news`: inputs with an
+    outcome of their own."""
 
     inputs: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     wrong: dict[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """`act` gets a folder of its own in which the file `name` holds the input; `base` is what is in it besides."""
-
-    title: str
-    name: str
-    seeds: tuple[bytes, ...]
-    make: Make
-    act: Callable[[Path], str]
-    base: Path | None = None
-    mode: int = 0o644
+    news: list[bytes] = field(default_factory=list)
 
 
 class Fuzz:
@@ -74,19 +46,33 @@ class Fuzz:
         """Leave nothing."""
         self._folder.cleanup()
 
-    def run(self, title: str, inputs: int) -> Found:
-        """So many inputs through one target: its corpus first, then damage to good ones."""
+    def run(self, title: str, inputs: int, known_too: bool = True) -> Found:
+        """So many inputs through one target: its corpus (if `known_too`), then damage to good ones."""
         target, found = self.targets[title], Found()
         r = random.Random(f"{self._seed} {title}")
         pool = list(target.seeds)
-        known = [path.read_bytes() for path in corpus(title)]
+        known = [self._known(target, path) for path in corpus(target.kind) if known_too]
         for data in itertools.chain(known, iter(lambda: target.make(r, r.choice(pool)), None)):
             if found.inputs >= inputs + len(known):
                 return found
             outcome = self.one(target, data, found)
             if outcome is not None and found.outcomes[outcome] == 1 and len(pool) < KEPT:
                 pool.append(data)
+                found.news.append(data)
         return found
+
+    def grow(self, target: Target, found: Found) -> None:
+        """Keep short texts that have an outcome of their own, as far as there is room in the corpus."""
+        texts = [data for data in found.news if len(data) <= MOST_BYTES and data.isascii()]
+        for data in texts[: max(0, MOST_GROWN - len(corpus(target.kind)))]:
+            keep(target.kind, "other", data)
+
+    def _known(self, target: Target, path: Path) -> bytes:
+        """An input of the corpus: itself, or what it makes of a good one."""
+        good_one = target.seeds[0]
+        if path.suffix == ".sql":
+            return mutate.ordered(good_one, path.read_text(), self._root / "scratch.sqlite")
+        return mutate.fields(good_one, path.read_text()) if path.suffix == ".fields" else path.read_bytes()
 
     def one(self, target: Target, data: bytes, found: Found) -> str | None:
         """One input; its outcome, None when something was wrong."""
@@ -114,201 +100,15 @@ class Fuzz:
         return outcome
 
 
-def corpus(title: str) -> list[Path]:
-    """What once broke this target, or tells something else of it."""
-    return sorted((CORPUS / title).glob("*")) if (CORPUS / title).is_dir() else []
+def corpus(kind: str) -> list[Path]:
+    """What once broke something that reads this kind of file, or tells something else of it: the file itself,
+    fields of a good one's header (`.fields`: offset and text in each line), orders to a database (`.sql`)."""
+    return sorted((CORPUS / kind).glob("*")) if (CORPUS / kind).is_dir() else []
 
 
-def keep(title: str, what: str, data: bytes) -> Path:
+def keep(kind: str, what: str, data: bytes) -> Path:
     """Put an input into the corpus."""
-    path = CORPUS / title / f"{what}-{hashlib.sha256(data).hexdigest()[:8]}"
+    path = CORPUS / kind / f"{what}-{hashlib.sha256(data).hexdigest()[:8]}"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
-
-
-def targets(files: good.Good, scratch: Path) -> list[Target]:
-    """Every command with every file that it reads."""
-    case = files.closed
-    toml = [casefile.procedure(name).text.encode() for name in casefile.procedures()]
-    scenarios = [
-        p.read_bytes() for p in sorted(Path(casefile.__file__).parent.glob("procedures/scenarios/*"))
-    ]
-    database = (case / "case.sqlite").read_bytes()
-    raw, further = ((files.killed / name).read_bytes() for name in ("raw.bdf", "raw-0002.bdf"))
-
-    def rows(r: random.Random, data: bytes) -> bytes:
-        return mutate.sqlite(r, data, scratch / "scratch.sqlite")
-
-    found = [
-        Target(
-            "check",
-            "case.toml",
-            (good.CASE.encode(), *toml),
-            mutate.text,
-            lambda d: evokd("check", d / "case.toml"),
-        ),
-        Target("run", "case.toml", (good.CASE.encode(), *toml), mutate.text, _run),
-        Target("scenario", "s.toml", (good.SCENARIO, *scenarios), mutate.text, _scenario),
-        Target(
-            "wiring", "w.toml", (good.WIRING,), mutate.text, lambda d: str(read_wiring(d / "w.toml"))[:20]
-        ),
-        Target("fixture", "f.jsonl", (good.fixture(),), mutate.json_lines, _fixture),
-        Target("key", "ann.key", ((files.keys / "ann.key").read_bytes(),), mutate.text, _keys, files.keys),
-        Target(
-            "secret",
-            "ann.secret",
-            ((files.keys / "ann.secret").read_bytes(),),
-            mutate.text,
-            _secret,
-            files.keys,
-            0o600,
-        ),
-        Target(
-            "identity",
-            "patient.toml",
-            ((case / "patient.toml").read_bytes(),),
-            mutate.text,
-            _identity,
-            case,
-            0o600,
-        ),
-    ]
-    for name, data in (("raw.bdf", raw), ("raw-0002.bdf", further)):
-        said = name.partition(".")[0]
-        found += [
-            Target(f"repair-{said}", name, (data,), mutate.bdf, _Repair(files.killed, name), files.killed),
-            Target(f"replay-{said}", name, (data,), mutate.bdf, _replay, files.killed),
-            Target(f"audit-{said}", name, (data,), mutate.bdf, lambda d: evokd("audit", d), files.killed),
-        ]
-    crc = (files.killed / "raw.crc").read_bytes()
-    found += [
-        Target(
-            "repair-crc", "raw.crc", (crc,), mutate.bytes_, _Repair(files.killed, "raw.crc"), files.killed
-        ),
-        Target(
-            "repair-sqlite",
-            "case.sqlite",
-            (database,),
-            rows,
-            _Repair(files.killed, "case.sqlite"),
-            files.killed,
-        ),
-        Target("replay-sqlite", "case.sqlite", (database,), rows, _replay, case),
-        Target(
-            "verify-sqlite", "case.sqlite", (database,), rows, lambda d: evokd("replay", d, "--verify"), case
-        ),
-        Target("audit-sqlite", "case.sqlite", (database,), rows, lambda d: evokd("audit", d), case),
-        Target("replay-toml", "case.toml", (good.CASE.encode(),), mutate.text, _replay, case),
-    ]
-    for form in ("csv", "html", "edf", "bdf", "bids", "pdf"):
-        found.append(Target(f"export-{form}-sqlite", "case.sqlite", (database,), rows, _export(form), case))
-    found.append(Target("export-bdf-raw", "raw.bdf", (raw,), mutate.bdf, _export("bdf"), files.killed))
-    found.append(
-        Target("export-html-toml", "case.toml", (good.CASE.encode(),), mutate.text, _export("html"), case)
-    )
-    return found
-
-
-def _run(folder: Path) -> str:
-    """As `evokd run` and its two processes take a case up, to where the first sample would come."""
-    parser = Parser()
-    case_options(parser)
-    case, where = case_of(parser.parse_args([str(folder / "case.toml")]))
-    configure_message(case)
-    description = describe(case)
-    case = fitted(case, description, where)
-    try:
-        Pipeline(case, description)
-    except ValueError as error:  # as the daemon does
-        raise UsageError(f"{where}: {error}") from None
-    return f"runs {len(case.tests)}"
-
-
-def _scenario(folder: Path) -> str:
-    """Read, and lived through for some moments by a patient."""
-    scenario = read_scenario(folder / "s.toml")
-    patient = Patient(("CP3", "CP4", "ADMR1"), 1000.0, 1, scenario=scenario)
-    for k in range(3):
-        patient.stimulate(100.0 * k + 20.0, "left median", 20.0, 200.0)
-        patient.read_block(100 * k, 100)
-    return "lived"
-
-
-def _fixture(folder: Path) -> str:
-    player = Player(folder / "f.jsonl", free_bus(), None)
-    player.play(threading.Event())
-    return "played"
-
-
-def _keys(folder: Path) -> str:
-    said = evokd("keys", "list", "--keys", folder)
-    ring = KeyRing(folder)
-    return f"{said[:40]} {len(ring.faults)}"
-
-
-def _secret(folder: Path) -> str:
-    return client_secret(folder, "ann").role
-
-
-def _identity(folder: Path) -> str:
-    said = evokd("export", folder, "--to", "html", "--identity", "--out", folder.parent / "out" / "x.html")
-    return said + evokd("identity", folder, "note=seen")
-
-
-def _replay(folder: Path) -> str:
-    said = evokd("replay", folder, "--out", folder.parent / "out")
-    return said if said[0] != "0" else "0 replayed"
-
-
-def _export(form: str) -> Callable[[Path], str]:
-    def act(folder: Path) -> str:
-        said = evokd("export", folder, "--to", form, "--out", folder.parent / "out" / "x")
-        left = list((folder.parent / "out").rglob("*")) if (folder.parent / "out").exists() else []
-        if said[0] != "0" and left:
-            raise WrongError(f"an export that failed left {[p.name for p in left][:3]}")
-        return said
-
-    return act
-
-
-class _Repair:
-    """`evokd repair`, and that nothing good is lost by it."""
-
-    def __init__(self, whole: Path, damaged: str) -> None:
-        self._damaged = damaged
-        self._records: dict[str, list[tuple[int, bytes]]] = {}
-        for path in sorted(whole.glob("raw*.bdf")):
-            data = path.read_bytes()
-            with path.open("rb") as file:
-                header = read_header(file)
-            at = range(header.header_bytes, len(data) - header.record_bytes + 1, header.record_bytes)
-            self._records[path.name] = [(k, data[k : k + header.record_bytes]) for k in at]
-
-    def __call__(self, folder: Path) -> str:
-        before = {p.name: p.read_bytes() for p in folder.iterdir()}
-        samples = _samples(folder)
-        said = evokd("repair", folder)
-        after = {p.name: p.read_bytes() for p in folder.iterdir()}
-        for name, records in self._records.items():
-            for number, (at, record) in enumerate(records):
-                was = before[name][at : at + len(record)]
-                if was == record and after.get(name, b"")[at : at + len(record)] != record:
-                    raise WrongError(f"{name}: record {number}, which was good, is gone; it said {said}")
-        if changed := [n for n in before if not n.startswith("raw") and after.get(n) != before[n]]:
-            raise WrongError(f"a repair changed {changed}")
-        if samples is not None and _samples(folder) is None:
-            raise WrongError(f"it could be read before and cannot after; it said {said}")
-        again = evokd("repair", folder)
-        if {p.name: p.read_bytes() for p in folder.iterdir()} != after:
-            raise WrongError(f"repaired twice it changed again: {said}, then {again}")
-        return said
-
-
-def _samples(folder: Path) -> int | None:
-    """How many samples a replay finds; None when it cannot be opened."""
-    try:
-        with Replay(folder) as replay:
-            return sum(len(block.counts) for block in replay._blocks())
-    except (OSError, ValueError):
-        return None

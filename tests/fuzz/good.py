@@ -1,4 +1,4 @@
-"""The good files that fuzzing begins with: a case of some seconds in segments, killed and closed, and others."""
+"""The good files that fuzzing begins with: a case of some seconds in segments, killed and closed; others."""
 
 import shutil
 import tempfile

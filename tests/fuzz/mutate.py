@@ -153,6 +153,26 @@ def sqlite(r: random.Random, data: bytes, scratch: Path) -> bytes:
     return made
 
 
+def ordered(data: bytes, orders: str, scratch: Path) -> bytes:
+    """A database after orders in SQL."""
+    scratch.write_bytes(data)
+    with contextlib.closing(sqlite3.connect(scratch)) as db:
+        db.executescript(orders)
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    made = scratch.read_bytes()
+    scratch.unlink()
+    return made
+
+
+def fields(data: bytes, said: str) -> bytes:
+    """`data` with a text at an offset for each line of `said`."""
+    out = bytearray(data)
+    for line in said.splitlines():
+        at, _, words = line.partition(" ")
+        out[int(at) : int(at) + len(words)] = words.encode()
+    return bytes(out)
+
+
 def _cell(r: random.Random, db: sqlite3.Connection) -> None:
     tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     filled = [t for t in tables if db.execute(f'SELECT 1 FROM "{t}" LIMIT 1').fetchone()]

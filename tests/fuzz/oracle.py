@@ -28,8 +28,8 @@ class HungError(BaseException):
 
 
 @contextlib.contextmanager
-def bounded(seconds: float = ALARM_S, more_bytes: int = MORE_BYTES) -> Iterator[None]:
-    """Raise HungError after `seconds`; MemoryError for more memory than that."""
+def bounded(more_bytes: int = MORE_BYTES) -> Iterator[None]:
+    """Raise HungError after ALARM_S; MemoryError for more memory than that."""
 
     def rung(number: int, frame: object) -> NoReturn:
         raise HungError
@@ -38,7 +38,7 @@ def bounded(seconds: float = ALARM_S, more_bytes: int = MORE_BYTES) -> Iterator[
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     before = signal.signal(signal.SIGALRM, rung)
     resource.setrlimit(resource.RLIMIT_AS, (had + more_bytes, hard))
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, ALARM_S)
     try:
         yield
     finally:
