@@ -2,10 +2,8 @@
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from hostd import casefile
 from hostd.audit_samples import check_all_records
@@ -17,23 +15,9 @@ from hw.recording import RecordingReader
 from tests.soak.box import Box
 from tests.soak.edge import FastEdge
 from tests.soak.gauges import Gauges, Row
-from tests.soak.judge import evenness, trend
+from tests.soak.verdict import Bars, verdict
 
 PROCEDURES = Path(casefile.__file__).parent / "procedures"
-GROWTH = {
-    "rss_kb": 500.0,
-    "heap_kb": 50.0,
-    "blocks": 100.0,
-    "handles": 0.02,
-    "threads": 0.02,
-    "waiting": 0.02,
-}
-"""How much more an hour of a case may cost, per hour."""
-LEVEL = {"latency_ms": 0.005, "time_off_us": 0.5}
-"""How fast what stays may seem to move, per hour, either way."""
-EVEN = {"database_kb": 0.05, "raw_kb": 0.02}
-"""By which share the second half may grow otherwise than the first, of what grows by design."""
-MOST_OFF_US = 25.0
 KEPT_SEGMENTS = 3
 
 
@@ -49,6 +33,7 @@ class Soak:
     block_s: float = 1.0
     seed: int = 1
     topic: str = "measure.left_median"
+    bars: Bars = field(default_factory=Bars)
 
 
 @dataclass(slots=True)
@@ -114,7 +99,8 @@ def run(
         path = box.folder.path
     if path is not None:
         _end(path, taken, outcome)
-    _judge(soak, outcome)
+    outcome.table, wrong = verdict(outcome.rows, soak.warm_hours, soak.bars)
+    outcome.wrong += wrong
     return outcome
 
 
@@ -145,36 +131,3 @@ def _end(path: Path, taken: int, outcome: Outcome) -> None:
         outcome.wrong.append(f"{taken} samples were taken, {outcome.checked_samples} are on file")
     if why := check_all_records(path).why:
         outcome.wrong.append(why)
-
-
-def _judge(soak: Soak, outcome: Outcome) -> None:
-    """Fill the table; what is over its bar is wrong."""
-    table = dict(zip(Row.names(), np.array([astuple(row) for row in outcome.rows]).T, strict=True))
-    good = table["hours"] >= soak.warm_hours
-    hours = table["hours"][good]
-    for name, bar in (*GROWTH.items(), *LEVEL.items()):
-        values = table[name][good]
-        there = np.isfinite(values)  # now and then no average shows the answer
-        if name == "latency_ms" and not there.any():
-            continue
-        t = trend(hours[there], values[there])
-        held = t.within(bar) if name in GROWTH else t.level(bar)
-        slope = f"{t.slope:+.4g} +- {t.error:.2g}"
-        at = (f"{t.start:.6g}", f"{t.middle:.6g}", f"{t.end:.6g}")
-        outcome.table.append((name, f"{bar:g} /h", *at, slope, "ok" if held else "BROKEN"))
-        if not held:
-            outcome.wrong.append(f"{name}: {slope} per hour, at most {bar:g} with twice the error")
-    for name, share in EVEN.items():
-        values = table[name][good]
-        if not values.any():
-            continue
-        t, ratio = trend(hours, values), evenness(hours, values)
-        held = abs(ratio - 1.0) <= share
-        at = (f"{t.start:.6g}", f"{t.middle:.6g}", f"{t.end:.6g}")
-        row = (name, f"even to {share:.0%}", *at, f"{t.slope:+.5g}, 2nd half x {ratio:.4f}")
-        outcome.table.append((*row, "ok" if held else "BROKEN"))
-        if not held:
-            outcome.wrong.append(f"{name}: its second half grows {ratio:.3f} times as fast as its first")
-    worst_us = float(table["time_off_us"][good].max())
-    if worst_us > MOST_OFF_US:
-        outcome.wrong.append(f"sample time was {worst_us:.1f} us off, at most {MOST_OFF_US:g}")

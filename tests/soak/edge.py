@@ -33,6 +33,7 @@ PPM = 17.0
 """How far the modelled crystal is off."""
 WANDER_PPM, WANDER_S = 0.5, 7200.0
 JITTER_NS = 2000.0
+PIECE_S = 0.05
 BORN_NS = 1_000_000_000
 
 
@@ -57,7 +58,7 @@ class FastEdge:
         self._level_uv = noise_uv(case.gain, case.rate_hz)
         self._state = loop_state(LINES, 1, 3)
         self._orders = Orders(self._state, case.rate_hz)
-        self._shown = 0
+        self._shown, self._piece = 0, max(1, round(PIECE_S * case.rate_hz))
         self._strength: dict[int, tuple[float | None, float | None]] = {}
         self._reporter = TimebaseReporter(case.rate_hz)
         self._sender = Sender()
@@ -95,8 +96,12 @@ class FastEdge:
         self.first += n
         said: list[Message] = [*self._answers, *events(self._state)]
         self._answers = []
-        report = self._reporter.watch(index, seen_ns)
-        said += [] if report is None else [report]
+        for at in range(
+            0, n, self._piece
+        ):  # as often as an edge looks, so that a report comes when it is due
+            piece = slice(at, at + self._piece)
+            report = self._reporter.watch(index[piece], seen_ns[piece])
+            said += [] if report is None else [report]
         block = SampleBlock(first, counts, bits.astype(np.uint8), int(seen_ns[-1]))
         return b"".join(map(self._sender.frame, (*said, block_message(block))))
 

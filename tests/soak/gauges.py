@@ -1,4 +1,4 @@
-"""What is read of a soak every few minutes of it: memory, handles, threads, queues, files, time, an answer."""
+"""What is read of a soak every few minutes: memory, handles, threads, queues, files, time, an answer."""
 
 import ctypes
 import gc
@@ -10,17 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from hostd.store import read_rows
+from hostd.store import Store, read_rows
 from tests.soak.box import Box
 
 PEAK = "N20"
+POLL_S, MOST_POLLS = 0.02, 1500
+
+
+_COUNTS = ("arena", "ordblks", "smblks", "hblks", "hblkhd")
+_COUNTS += ("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
 
 
 class _Mallinfo2(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-    )
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _COUNTS)
 
 
 def heap_kb() -> float:
@@ -47,8 +49,8 @@ def _database_kb(path: Path) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One reading. `blocks` are Python's own small objects; `time_off_us` the worst error of the host's sample
-    time since the last reading; `latency_ms` the mean of the modelled answer since then."""
+    """One reading. `blocks` are Python's own small objects; `time_off_us` the worst error of
+    the host's sample time since the last reading; `latency_ms` the mean of the modelled answer since then."""
 
     hours: float
     rss_kb: float
@@ -79,6 +81,7 @@ class Gauges:
         self._last_seq = 0
         self._off_us = 0.0
         self.raw_removed_kb = 0.0
+        self._readings = 0
 
     def watch(self) -> None:
         """What only shows from block to block."""
@@ -95,12 +98,26 @@ class Gauges:
         off_us = (box.timebase.at(index)[0] + delay_ns - true_ns) / 1e3
         self._off_us = max(self._off_us, abs(off_us))
 
+    def _written(self, database: Path, store: Store) -> None:
+        """Wait until what is queued is in the database: rows on their way are no growth."""
+        self._readings += 1
+        store.setting("soak", self._readings)
+        waiting = threading.Event()
+        query = "SELECT value FROM settings WHERE key = 'soak'"
+        for _ in range(MOST_POLLS):
+            if read_rows(database, query) == [(str(self._readings),)]:
+                return
+            waiting.wait(POLL_S)
+        raise TimeoutError(f"{database} has written nothing for {MOST_POLLS * POLL_S:g} s")
+
     def read(self) -> Row:
         """A reading; garbage that only waits for its collector is collected first."""
         box = self._box
-        gc.collect()
         path = box.folder.path
         store = box.folder._store
+        if path is not None and store is not None:
+            self._written(path / "case.sqlite", store)
+        gc.collect()
         files = [] if path is None else list(path.iterdir())
         size = {f.name: f.stat().st_size / 1024.0 for f in files}
         latency = float(np.mean(self._latencies)) if self._latencies else float("nan")
@@ -109,7 +126,7 @@ class Gauges:
             rss_kb=rss_kb(),
             heap_kb=heap_kb(),
             blocks=float(sys.getallocatedblocks()),
-            handles=float(len(os.listdir("/proc/self/fd"))),
+            handles=float(sum(1 for _ in Path("/proc/self/fd").iterdir())),
             threads=float(threading.active_count()),
             waiting=float(box._items.qsize() + box.bus._posted.qsize()),
             database_kb=0.0 if path is None else _database_kb(path / "case.sqlite"),
