@@ -179,3 +179,15 @@ def test_a_record_damaged_in_its_middle_does_not_make_the_header_a_suspect(
         header = read_header(file)
     field(path, header.header_bytes, bytes(3 * header.record_bytes))
     assert repair(path).records == 19
+
+
+def test_a_file_without_a_record_whose_sidecar_has_crcs_is_left_alone(
+    good_case: Path, tmp_path: Path
+) -> None:
+    path = killed(good_case, tmp_path / "case") / "raw-0002.bdf"
+    with path.open("rb") as file:
+        header = read_header(file)
+    path.write_bytes(path.read_bytes()[: header.header_bytes + header.record_bytes // 2])
+    with pytest.raises(RecordingError, match="the sidecar has CRCs of some"):
+        repair(path)
+    assert path.exists() and path.with_suffix(".crc").exists()
