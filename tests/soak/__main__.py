@@ -12,6 +12,7 @@ from tests.soak.campaign import Soak, run, small, whole
 from tests.soak.gauges import Row
 from tests.soak.verdict import Bars, verdict
 
+LEAST_HOURS = 0.12
 HEAD = ("quantity", "bar", "start", "middle", "end", "slope per hour", "")
 
 
@@ -31,6 +32,8 @@ def main() -> int:
         lines = [json.loads(line) for line in args.judge.read_text().splitlines()]
         rows = [Row(**{name: line[name] for name in Row.names()}) for line in lines]
         return 1 if _shown(*verdict(rows, args.warm, Bars())) else 0
+    if any(0.0 < hours < LEAST_HOURS for hours in (args.hours, args.whole)):
+        parser.error(f"less than {LEAST_HOURS:g} hours tell no slope; more, or 0 for none")
     wrong = 0
     for name, soak in (("small", small(args.hours)), (args.procedure, whole(args.whole, args.procedure))):
         if soak.hours:
