@@ -151,11 +151,13 @@ class Box:
             self._due["fire"] += FIRE_S
             for test in self.case.tests:
                 if test.stimulus.mode == "single":
+                    self._ask("stim.arm", test=test.name)
                     self._ask("stim.fire", test=test.name)
         if at_s >= self._due["baseline"]:
             self._due["baseline"] += BASELINE_S[1]
             for test in self.case.tests:
-                self._ask("baseline.set", test=test.name)
+                if test.stimulus.mode != "single" or at_s > BASELINE_S[1]:  # which has answered by then
+                    self._ask("baseline.set", test=test.name)
 
     def _ask(self, command: str, **args: Any) -> None:
         def answer(reply: dict[str, Any]) -> None:
