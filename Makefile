@@ -10,7 +10,7 @@ TEST_ARGS ?= -n auto --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts update-cuts bench evidence modalities faults fuzz pictures format clean pico install appliance
+.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts update-cuts bench evidence modalities faults fuzz pictures format clean pico install appliance soak
 
 setup: .venv/.ready-dev
 
@@ -109,9 +109,14 @@ faults: .venv/.ready-dev
 pico: .venv/.ready-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.pico $(PICO_ARGS)
 
-# A million control messages and a hundred thousand link frames of any kind (about two minutes).
+# A million control messages, a hundred thousand link frames and a thousand damaged files through each command
+# that reads them.
 fuzz: .venv/.ready-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
+
+# Three days of a small case and some hours of a whole procedure: what grows, what drifts (hours; SOAK_ARGS chooses).
+soak: .venv/.ready-dev
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 # The READMEs' pictures of the web display, from seeded cases (about three minutes; needs Chromium).
 pictures: .venv/.ready-dev

@@ -64,5 +64,7 @@ def read_scenario(path: Path) -> Scenario:
         return parse_scenario(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"scenario {path}: {error.strerror}; check the path") from None
+    except RecursionError:
+        raise ConfigError(f"scenario {path}: nested too deeply; it is a list of tables") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, ValueError) as error:
         raise ConfigError(f"scenario {path}: {error}") from None

@@ -96,6 +96,8 @@ def read_wiring(path: Path) -> Wiring:
         return parse_wiring(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"wiring {path}: {error.strerror}; check the path") from None
+    except RecursionError:
+        raise ConfigError(f"wiring {path}: nested too deeply; it is one table of keys") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"wiring {path}: {error}") from None
     except ConfigError as error:

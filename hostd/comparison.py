@@ -5,6 +5,7 @@ Owns what must be remembered for that from sweep to sweep; the arithmetic is `ds
 """
 
 import math
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from dsp.projection import (
 from hostd.case import Normal
 from hostd.outgoing import finite
 
+RECENT = 4096
+"""Of so many sweeps it is known when they were."""
 ROLLING_S = 1200.0
 """A baseline that follows forgets in so long."""
 TAILS, LEAST_EARLY = (0.09, 0.26), 8
@@ -62,7 +65,9 @@ class Comparison:
             rolling = Rolling(Cusum(sweeps_per_s=stimulus_hz), max(1.0, ROLLING_S * stimulus_hz), error)
             self._followed = Cusum(sweeps_per_s=stimulus_hz, baseline_se=error), rolling
         self._states: tuple[CusumState, CusumState] | None = None
-        self._indices: list[int] = []
+        self._indices: deque[int] = deque(maxlen=RECENT)
+        self._n_sweeps = 0
+        self._since: list[tuple[int, int] | None] = [None, None]
         self._last = math.nan, math.inf
         self._seen: tuple[Average, Projection | None] | None = None
 
@@ -99,6 +104,18 @@ class Comparison:
         fixed, rolling = self._followed
         self._states = fixed.add(p, v), rolling.add(p, v)
         self._indices.append(sweep.trigger.index)
+        self._n_sweeps += 1
+        self._since = [
+            self._begun(state.since, was) for state, was in zip(self._states, self._since, strict=True)
+        ]
+
+    def _begun(self, since: int | None, was: tuple[int, int] | None) -> tuple[int, int] | None:
+        """The sweep `since` which a change is likely, with its sample: found when it is first told, when it
+        is among the last, and kept as long as it stays, since a case may go on for days."""
+        if since is None or (was is not None and was[0] == since):
+            return None if since is None else was
+        back = self._n_sweeps - min(since, self._n_sweeps - 1)
+        return since, self._indices[-min(back, len(self._indices))]
 
     def fields(self, average: Average, measured: Measurement) -> dict[str, Any]:
         """How `average` and its leading peak, `measured` in this derivation, stand to the baseline."""
@@ -121,18 +138,19 @@ class Comparison:
                 "frozen": rolling.frozen,
             }
             of_fixed, of_rolling = self._states
-            found["alarm"] = {"fixed": self._state(of_fixed), "rolling": self._state(of_rolling)}
+            since = [None if one is None else one[1] for one in self._since]
+            found["alarm"] = {"fixed": _state(of_fixed, since[0]), "rolling": _state(of_rolling, since[1])}
         return found
 
-    def _state(self, state: CusumState) -> dict[str, Any]:
-        since = None if state.since is None else self._indices[min(state.since, len(self._indices) - 1)]
-        return {
-            "evidence": state.evidence,
-            "threshold": state.threshold,
-            "alarm": state.alarm,
-            "since_index": since,
-            "sweeps_ago": state.ago,
-        }
+
+def _state(state: CusumState, since_index: int | None) -> dict[str, Any]:
+    return {
+        "evidence": state.evidence,
+        "threshold": state.threshold,
+        "alarm": state.alarm,
+        "since_index": since_index,
+        "sweeps_ago": state.ago,
+    }
 
 
 def peak_fields(m: Measurement, base: Measurement | None, normal: Normal = UNKNOWN) -> dict[str, Any]:

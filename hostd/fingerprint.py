@@ -146,7 +146,7 @@ def kept(case: Path) -> Kept:
         by = str(json.loads(settings.get(BY_KEY, '"an unknown evokd"')))
         read = Kept(marks, whole is not None, by)
         told = (read.messages, read.sha256()) if whole is None else (whole["messages"], whole["sha256"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise UsageError(f"{case}: its fingerprint cannot be read: {error!r}; was it edited?") from None
     if not marks and whole is None:
         raise UsageError(f"{why}: it was killed within its first {CHECKPOINT_S:g} s, before a checkpoint")

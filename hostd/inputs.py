@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Protocol
 
+from hostd.errors import RecordingError
 from hostd.outgoing import Outgoing
 from hw.link import Stimulus
 from hw.samples import SampleBlock
@@ -46,7 +47,7 @@ class Inputs:
         """`block` through `pipeline`, cut where commands fall, each told before its sample."""
         for piece in _split(block, [index for index, _, _ in self._commands]):
             while self._commands and self._commands[0][0] <= piece.first_index:
-                yield from _carried_out(pipeline, *self._commands.popleft()[1:])
+                yield from _carried_out(pipeline, *self._commands.popleft())
             while self._proofs and self._proofs[0].commanded < piece.end_index:
                 yield from pipeline.prove(self._proofs.popleft())
             yield from pipeline.feed(piece)
@@ -54,17 +55,21 @@ class Inputs:
     def rest(self, pipeline: Told) -> Iterator[Outgoing]:
         """No more samples come: what is left is told now."""
         while self._commands:
-            yield from _carried_out(pipeline, *self._commands.popleft()[1:])
+            yield from _carried_out(pipeline, *self._commands.popleft())
         while self._proofs:
             yield from pipeline.prove(self._proofs.popleft())
 
 
-def _carried_out(pipeline: Told, name: str, args: dict[str, Any]) -> list[Outgoing]:
-    """What the command says; nothing when another case than the one recorded cannot do it."""
+def _carried_out(pipeline: Told, index: int, name: str, args: dict[str, Any]) -> list[Outgoing]:
+    """What the command says; nothing when another case than the one recorded cannot do it. Raises
+    RecordingError for one that no pipeline has ever carried out."""
     try:
         return pipeline.command(name, args)
     except ValueError:
         return []
+    except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        what = f"command {name[:40]!r} at sample {index} is damaged: {error!r}"
+        raise RecordingError(f"case.sqlite: {what}; see evokd audit") from None
 
 
 def _split(block: SampleBlock, at: list[int]) -> Iterator[SampleBlock]:

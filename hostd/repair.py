@@ -7,13 +7,16 @@ files that evokd did not record, files that a running recorder holds, and to dro
 import fcntl
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from hostd.errors import RecordingError
-from hostd.segments import check_records, segment_paths
+from hostd.segments import CrcCheck, check_records, segment_paths
 from hw.bdf import N_RECORDS_OFFSET, Header, header_length, text_field
+from hw.bdf_annotations import decode_tals
+from hw.bdf_records import annotation_ranges
 from hw.raw_bdf import parse_recording_field, segment_number
 from hw.record_crc import CRC_SUFFIX
 from hw.recording import read_header, whole_records
@@ -21,6 +24,8 @@ from hw.recording import read_header, whole_records
 TORN_S = 2.0
 """What a power cut may tear: the records since the last sync but one."""
 _LISTED = 5
+_LOOKED, _LOOKED_BYTES = 8, 1 << 20
+_TIME = re.compile(rb"\+[0-9]{1,9}(?:\.[0-9]{1,7})?\x14\x14\0")
 TAIL_S = 30.0
 """How much of a recording's end is held against its CRC when evokd starts."""
 
@@ -126,6 +131,9 @@ def _repair(path: Path, file: BinaryIO, tail_s: float) -> RepairReport:
     records, dropped_bytes = whole_records(file, header)
     first = max(0, records - math.ceil(min(tail_s / header.record_duration_s, records)))
     check = check_records(path, file, header, first, records)
+    if why := _misfit(path, file, header, records, check):
+        cure = "its samples are left as they are; put the header of a sound segment in its place"
+        raise RecordingError(f"{path} cannot be repaired: its header is damaged: {why}; {cure}")
     lost = _blank_tail(file, header, records)
     if header.n_records == -1:
         lost = max(lost, _torn_tail(check.mismatched, records, check.matching, header))
@@ -142,6 +150,35 @@ def _repair(path: Path, file: BinaryIO, tail_s: float) -> RepairReport:
         file.flush()
         os.fsync(file.fileno())
     return report
+
+
+def _misfit(path: Path, file: BinaryIO, header: Header, records: int, check: CrcCheck) -> str:
+    """Why the records are not as long as the header says, or "": on the word of a damaged header nothing may
+    be cut off or removed. Any record that matches its CRC speaks for it; else that records begin, as each
+    does, with their time; of a file without a whole one, its sidecar and that no second one has begun."""
+    if check.matching:
+        return ""
+    if records:
+        looked = range(0, records, max(1, records // _LOOKED))
+        timed = sum(_is_timed(file, header, number) for number in looked)
+        return "" if 2 * timed >= len(looked) else "no record begins where it says"
+    if check.beyond:
+        return "it has room for no record, and the sidecar has CRCs of some"
+    file.seek(header.header_bytes)
+    begun = len(_TIME.findall(file.read(_LOOKED_BYTES)))
+    return f"{begun} records begin where it has room for none" if begun > 1 else ""
+
+
+def _is_timed(file: BinaryIO, header: Header, number: int) -> bool:
+    """Whether the annotations of a record begin with its time."""
+    at = header.header_bytes + number * header.record_bytes
+    for start, stop in annotation_ranges(header)[:1]:
+        file.seek(at + start)
+        try:
+            return decode_tals(file.read(stop - start).rstrip(b"\0"))[0] is not None
+        except ValueError:
+            return False
+    return False
 
 
 def _is_further(path: Path) -> bool:
@@ -182,7 +219,9 @@ def _blank_tail(file: BinaryIO, header: Header, records: int) -> int:
     No record that was written is all zeros, since each begins its annotations with its time.
     """
     blank = 0
-    zeros = bytes(header.record_bytes)
+    zeros = bytes(
+        header.record_bytes if records else 0
+    )  # the length that a damaged header tells is not on file
     while blank < records:
         file.seek(header.header_bytes + (records - blank - 1) * header.record_bytes)
         if file.read(header.record_bytes) != zeros:

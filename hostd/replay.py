@@ -6,11 +6,9 @@ every test at once.
 """
 
 import contextlib
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
 import msgspec
 import pybase64
@@ -18,28 +16,18 @@ import pybase64
 from hostd import casefile, wire
 from hostd.case import Case
 from hostd.errors import RecordingError, UsageError
-from hostd.inputs import Inputs, Recorded
+from hostd.inputs import Inputs
 from hostd.outgoing import Outgoing
-from hostd.past_time import PastTime, past_time
+from hostd.past import past
 from hostd.segments import opened, segment_paths
-from hostd.store import read_rows
 from hostd.timebase import Timebase
-from hw.link import LEADS_NOBODY, NOT_SEEN, Description, Stimulus
+from hw.link import LEADS_NOBODY, Description
 from hw.recording import RecordingReader, TriggerMap
 from hw.samples import SampleBlock
 
 BLOCK_S = 2.0
 
 _lines = msgspec.json.Encoder()
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What happened beside the samples: commands by sample index, proofs of stimulation, the time."""
-
-    commands: tuple[tuple[int, str, dict[str, Any]], ...]
-    stimuli: tuple[Stimulus, ...]
-    time: PastTime
 
 
 class Replay:
@@ -60,7 +48,7 @@ class Replay:
             scale = r.lsb_uv, r.offset_uv
             self.description = Description("file", r.rate_hz, r.channels, *scale, offset, 0, LEADS_NOBODY)
             self.case = casefile.at_rate(case, r.rate_hz, where)
-            self._past = _past(raw.parent / "case.sqlite", self.case, known)
+            self._past = past(raw.parent / "case.sqlite", self.case, known)
             told = self._past.time
             self.timebase = Timebase(r.rate_hz, told.delay_samples, told.anchor, told.utc_minus_t_ns)
             self.timebase.know(told.fitted)
@@ -134,38 +122,3 @@ def _chosen(
     if recording.exists():
         raise UsageError(f"{recording}: no case.toml beside it; name one with --case")
     raise RecordingError(f"recording {recording} does not exist; check the path")
-
-
-def _past(database: Path, case: Case, known: set[str] | None) -> Past:
-    """What `case.sqlite` tells; without one every test starts before the first sample, and so do tests of
-    another case that the recorded one did not have (`known`; empty: not known)."""
-    if not database.exists():
-        return Past(_starts(case, set()), (), PastTime())
-    commands, stimuli = recorded(database)
-    names = {t.name for t in case.tests}
-    kept = tuple(c for c in commands if not c[2].get("test") or c[2]["test"] in names)
-    if known is not None:
-        kept = _starts(case, known or {c[2].get("test", "") for c in commands}) + kept
-    return Past(kept, stimuli, past_time(database))
-
-
-def recorded(database: Path, n: int = 0, rowid: int = 0) -> tuple[tuple[Recorded, ...], tuple[Stimulus, ...]]:
-    """The commands behind the `n`-th and the proofs of pulses behind row `rowid`, as they were taken.
-
-    Raises RecordingError for a database that cannot be read."""
-    query = f"SELECT sample, name, args FROM commands WHERE n > {n:d} ORDER BY n"
-    commands = tuple((index, name, json.loads(args)) for index, name, args in read_rows(database, query))
-    columns = {row[1] for row in read_rows(database, "PRAGMA table_info(stimuli)")}
-    pulse = "pulse" if "pulse" in columns else "1"  # recorded before there were trains
-    of = "plan, command, number, line, commanded, seen"
-    query = f"SELECT {of}, {pulse} FROM stimuli WHERE rowid > {rowid:d} ORDER BY rowid"
-    stimuli = tuple(
-        Stimulus(plan, command, number, line, commanded, NOT_SEEN if seen < 0 else seen, nth)
-        for plan, command, number, line, commanded, seen, nth in read_rows(database, query)
-    )
-    return commands, stimuli
-
-
-def _starts(case: Case, known: set[str]) -> tuple[tuple[int, str, dict[str, Any]], ...]:
-    names = [t.name for t in case.tests if t.name not in known]
-    return tuple((0, "test.start", {"test": name, "author": ""}) for name in names)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from hostd import casefile, rerun
-from hostd.errors import RecordingError, UsageError
+from hostd.errors import EvokdError, RecordingError, UsageError
 from hostd.fingerprint import kept, verdict
 from hostd.replay import Replay, write_lines
 
@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
         try:
             with args.out.open("w", encoding="utf-8") as out:
                 write_lines(replay, out)
+        except EvokdError:  # a recording that cannot be read on is an OSError too
+            raise
         except OSError as error:
             raise UsageError(f"--out {args.out}: {error.strerror}; choose another file") from None
     return 0

@@ -25,9 +25,9 @@ from hostd.errors import EvokdError, RecordingError
 from hostd.fingerprint import KEY
 from hostd.frozen import FrozenError
 from hostd.inputs import Inputs, Recorded
+from hostd.past import recorded
 from hostd.past_time import PastTime, machine_boot, on_this_clock, past_time
 from hostd.recorder import Recorded as OnFile
-from hostd.replay import recorded
 from hostd.segments import opened, segment_paths
 from hostd.stimulation import Sent
 from hostd.store import reading

@@ -73,7 +73,8 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _refused(path: Path, error: Exception) -> RecordingError:
-    return RecordingError(f"{path}: {error}; check disk space and permissions")
+    said = "".join(c if c.isprintable() else "?" for c in str(error))  # it may quote a damaged file
+    return RecordingError(f"{path}: {said}; check disk space and permissions")
 
 
 class Store:
@@ -110,7 +111,7 @@ class Store:
 
     def replace(self, table: str, *values: Any) -> None:
         """Queue one row that takes the place of the one with its key."""
-        self._rows.put((f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values))
+        self._queue((f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values))
 
     def setting(self, key: str, value: Any) -> None:
         """Queue one setting, as JSON."""

@@ -63,7 +63,7 @@ def read(folder: Path) -> Identity:
         raise UsageError(f"{folder} has no {NAME}; evokd identity {folder} name=... writes one") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"{path} is no TOML: {error}; write it by evokd identity") from None

@@ -26,6 +26,8 @@ from hw.recording import RecordingReader
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST_NS, LATEST_NS = 473_385_600_000_000_000, 3_629_059_200_000_000_000
+"""From 1985 to the end of 2084, as EDF has it, so that no case is recorded at another time."""
 
 
 class Record:
@@ -126,10 +128,14 @@ class Record:
         return sample / self.rate_hz
 
     def utc(self, sample: int) -> datetime | None:
-        """When a sample was taken; None when no sample came while the case was recorded."""
+        """When a sample was taken; None when none came while it was recorded. RecordingError for a time that
+        no recording can have."""
         if not self._timed:
             return None
-        return EPOCH + timedelta(microseconds=self._timebase.at(sample)[1] / 1e3)
+        utc_ns = self._timebase.at(sample)[1]
+        if not EARLIEST_NS <= utc_ns < LATEST_NS:  # no recording has such a start
+            raise self._damaged(f"sample {sample} would be of {utc_ns / 1e9:.0f} s after 1970")
+        return EPOCH + timedelta(microseconds=utc_ns / 1e3)
 
     @contextlib.contextmanager
     def samples(self) -> Iterator[RecordingReader]:
@@ -150,7 +156,7 @@ class Record:
             raise UsageError(f"{self._database} is no case's database: it has no settings; name another")
         settings: dict[str, Any] = {}
         for key, value in database.execute("SELECT key, value FROM settings"):
-            with contextlib.suppress(ValueError, TypeError):
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
                 settings[clean(key)] = json.loads(value)
         return settings
 

@@ -6,6 +6,7 @@ Seeded: every site and target draws from a stream of its own.
 """
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,8 @@ SUMS_S = 0.012
 """Excitation of a train is forgotten so quickly."""
 _ALONE = 0.45
 _PULSES = 1.2
+KEPT = 4096
+"""Of so many answers of a target the truth is told: a case may go on for days."""
 _LEAST = 0.02
 """Less than this share of a response is none."""
 _UNITS = 6
@@ -60,7 +63,7 @@ class Responder:
         self._late = float(shape.normal(0.0, 0.01))
         self._excitation, self._level, self._last_s = 0.0, 0.0, -math.inf
         self._number = 0
-        self.told: list[tuple[float, Emission]] = []
+        self.told: deque[tuple[float, Emission]] = deque(maxlen=KEPT)
 
     @property
     def seen(self) -> bool:

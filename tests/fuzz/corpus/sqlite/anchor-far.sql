@@ -1,0 +1,2 @@
+UPDATE settings SET value = '[0, 0, 9000000000000000000]' WHERE key = 'anchor';
+DELETE FROM timebase;

@@ -1,0 +1,1 @@
+UPDATE commands SET args = printf('%.*c', 100000, '[') WHERE n = 1;

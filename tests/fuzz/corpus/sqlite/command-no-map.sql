@@ -1,0 +1,1 @@
+UPDATE commands SET args = '[1]' WHERE n = 1;

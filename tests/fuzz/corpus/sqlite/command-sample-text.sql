@@ -1,0 +1,1 @@
+UPDATE commands SET sample = 'x' WHERE n = 1;

@@ -1,0 +1,1 @@
+UPDATE commands SET args = '{"test": ["left_median"]}' WHERE n = 1;

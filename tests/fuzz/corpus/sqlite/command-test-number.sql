@@ -1,0 +1,1 @@
+UPDATE commands SET args = '{"test": 5}' WHERE n = 1;

@@ -1,0 +1,1 @@
+UPDATE settings SET value = '{}' WHERE key = 'filter_delay_samples';

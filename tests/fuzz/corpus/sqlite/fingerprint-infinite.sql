@@ -1,0 +1,1 @@
+UPDATE fingerprints SET topics = '{"event": [Infinity, "x"]}';

@@ -1,0 +1,1 @@
+UPDATE stimuli SET commanded = 'soon';

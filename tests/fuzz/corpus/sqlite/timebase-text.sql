@@ -1,0 +1,1 @@
+UPDATE timebase SET t_ns = 'x', sample = 'y';

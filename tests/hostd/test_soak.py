@@ -1,0 +1,123 @@
+"""The soak's judge, and a soak of some minutes in lockstep: what is bounded stays so, and a leak is found.
+
+What a case remembers of its last sweeps is made short here, so that it is full in half a minute; `make soak`
+takes days for it.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pytest
+
+from dsp import sweeps
+from hostd import circumstances, comparison, series, stimulation, store, timebase, vitals
+from hw.model import motor
+from tests.soak import campaign
+from tests.soak.box import Box
+from tests.soak.judge import evenness, trend
+from tests.soak.verdict import Bars, verdict
+
+SHORT = (
+    *((comparison, "RECENT", 64), (series, "KEPT", 64), (circumstances, "KEPT", 64), (motor, "KEPT", 4)),
+    *((vitals, "MOST_KEPT", 4), (timebase, "KEPT_REPORTS", 16), (stimulation, "MOST_KEPT", 16)),
+    *((sweeps, "MOST_STIMULI", 8), (store, "COMMIT_EVERY_NS", 20_000_000)),
+)
+WARM_H, CLEAN_H, END_H = 0.04, 0.09, 0.14
+BARS = Bars(
+    growth={"blocks": 45_000.0, "rss_kb": 16_000.0, "handles": 0.5, "threads": 0.5, "waiting": 0.5},
+    level={"time_off_us": 60.0},
+    even={"raw_kb": 0.05},
+)
+"""What fills up in half an hour is still filling: blocks by 17,000 to 28,000 an hour, SQLite's own memory."""
+LEAKED = 4
+
+
+def line(slope: float, noise: float, n: int = 60, seed: int = 1) -> tuple[Any, Any]:
+    """Readings every tenth of an hour."""
+    hours = np.arange(1, n + 1) / 10.0
+    return hours, 1000.0 + slope * hours + noise * np.random.default_rng(seed).standard_normal(n)
+
+
+def test_the_judge_tells_a_slope_with_its_error() -> None:
+    off = []
+    for seed in range(200):
+        t = trend(*line(5.0, 10.0, seed=seed))
+        off.append((t.slope - 5.0) / t.error)
+    assert 0.7 < float(np.std(off)) < 1.3
+    t = trend(*line(5.0, 0.0))
+    assert t.slope == pytest.approx(5.0) and t.error == pytest.approx(0.0, abs=1e-9)
+    assert (t.start, t.middle, t.end) == pytest.approx((1001.75, 1015.25, 1028.75))
+    assert t.within(5.1) and not t.within(4.9) and t.level(5.1) and not trend(*line(-5.0, 0.0)).level(4.9)
+
+
+def test_what_cannot_be_told_is_not_good() -> None:
+    t = trend(*line(0.0, 100.0))
+    assert not t.within(1.0) and t.within(100.0)
+    with pytest.raises(ValueError, match="7 points tell no slope; at least 8"):
+        trend(*line(0.0, 1.0, 7))
+    with pytest.raises(ValueError, match="no number"):
+        trend(np.arange(9.0), np.full(9, np.nan))
+
+
+def test_steps_make_the_error_larger_than_noise_does() -> None:
+    hours = np.arange(60) / 10.0
+    steps = np.repeat(np.random.default_rng(2).standard_normal(6), 10)
+    mixed = np.random.default_rng(3).permutation(steps)
+    assert trend(hours, steps).error > 2.0 * trend(hours, mixed).error
+
+
+def test_what_grows_faster_and_faster_is_not_even() -> None:
+    hours = np.arange(1.0, 41.0)
+    assert evenness(hours, 7.0 * hours) == pytest.approx(1.0)
+    assert evenness(hours, hours**2) > 2.0
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A memory of a minute."""
+    for module, name, value in SHORT:
+        assert getattr(module, name) > value
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.fixture
+def handles() -> Iterator[list[BinaryIO]]:
+    """Files that are left open until the test is over."""
+    opened: list[BinaryIO] = []
+    yield opened
+    for file in opened:
+        file.close()
+
+
+def leaking(kept: list[bytes], handles: list[BinaryIO], box: Box) -> None:
+    """From CLEAN_H on: a hundred bytes for each sweep, four times over, and a file every minute."""
+    late_s = box.taken / box.rate_hz - CLEAN_H * 3600.0
+    if late_s < 0.0:
+        box.counted = box.heard["sweep.left_median"]  # type: ignore[attr-defined]
+        return
+    due = LEAKED * (box.heard["sweep.left_median"] - box.counted)  # type: ignore[attr-defined]
+    kept += [bytes(100 + k % 50) for k in range(len(kept), due)]
+    while len(handles) < late_s // 60.0:
+        handles.append(Path("/dev/null").open("rb"))  # noqa: SIM115 (a leak)
+
+
+@pytest.mark.usefixtures("short")
+def test_some_minutes_of_a_case_grow_no_more_than_they_may_and_a_leak_is_found(
+    tmp_path: Path, handles: list[BinaryIO]
+) -> None:
+    kept: list[bytes] = []
+    soak = campaign.small(END_H, warm_hours=WARM_H, every_s=9.0, block_s=2.0, bars=BARS)
+    outcome = campaign.run(soak, tmp_path, harmed=partial(leaking, kept, handles))
+    lost = [text for text in outcome.wrong if "per hour" not in text]
+    assert lost == [], "every sample is on file, every message was heard, every pulse was proven"
+    clean = [row for row in outcome.rows if row.hours < CLEAN_H]
+    table, wrong = verdict(clean, WARM_H, BARS)
+    assert wrong == [] and len(table) == 7
+    leaky = [row for row in outcome.rows if row.hours >= CLEAN_H]
+    _, wrong = verdict(leaky, CLEAN_H, BARS)
+    found = {text.partition(":")[0] for text in wrong}
+    assert {"blocks", "handles"} <= found, outcome.table
+    assert len(kept) > 500 and len(handles) >= 2
