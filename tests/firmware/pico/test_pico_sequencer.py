@@ -46,6 +46,7 @@ class AheadObserver(Observer):
         return recent or any(f.plan == number for f in self.box.sequencer.pulses.flights)  # type: ignore[attr-defined]
 
 
+@pytest.mark.control("H1.9")
 @settings(max_examples=150, deadline=None)
 @given(ACTIONS, st.sampled_from([500.0, 1000.0, 4000.0]), st.sampled_from([1, 1, 1, 2, 3]))
 def test_what_the_lines_never_do(actions: list, rate_hz: float, every: int) -> None:
