@@ -280,6 +280,7 @@ def test_what_a_frame_cannot_hold_is_refused_and_leaves_no_hole(message: Message
     assert receiver.lost_frames == 0
 
 
+@pytest.mark.control("H1.8")
 def test_every_flipped_bit_of_a_block_is_caught() -> None:
     sender = Sender()
     before, block, next_one, last = (

@@ -7,6 +7,7 @@ cannot follow (a computed id, `pytestmark`, a class) is a fault rather than a pr
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.safety.records import ROOT
@@ -31,6 +32,7 @@ class Proof:
         return f"{self.path}::{self.test}"
 
 
+@cache
 def read(root: Path = ROOT) -> tuple[tuple[Proof, ...], tuple[str, ...]]:
     """All proofs under `root`/tests in order of path and line, and what is wrong with markers there."""
     proofs: list[Proof] = []

@@ -12,11 +12,12 @@ import tomllib
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from cyclonedx.factory.license import LicenseFactory
+from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import HashAlgorithm, HashType
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentScope, ComponentType
@@ -61,6 +62,7 @@ def project(root: Path = ROOT) -> dict[str, Any]:
     return told
 
 
+@cache
 def packages(root: Path = ROOT) -> tuple[tuple[Package, ...], tuple[str, ...]]:
     """Everything pinned, in order of name; faults: needed and not pinned, or installed in another version."""
     known, told = pins(root), project(root)
@@ -105,6 +107,7 @@ def _needs(name: str, extras: Iterable[str] = ()) -> list[Requirement]:
     ]
 
 
+@cache
 def _installed(name: str) -> metadata.Distribution | None:
     try:
         return metadata.distribution(name)

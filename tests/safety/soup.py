@@ -5,6 +5,7 @@ What is imported, or declared at run time, and is not in soup.toml is a fault; s
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -59,9 +60,15 @@ def used(soups: Soups, root: Path = ROOT) -> tuple[tuple[Used, ...], tuple[str, 
     return tuple(found), tuple(faults)
 
 
+@cache
+def _owners() -> Mapping[str, list[str]]:
+    """Distributions by the names that they are imported by, of what is installed."""
+    return metadata.packages_distributions()
+
+
 def _by_distribution(users: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """Import names become names of distributions."""
-    owners = metadata.packages_distributions()
+    owners = _owners()
     found: dict[str, tuple[str, ...]] = {}
     for name, paths in users.items():
         owner = SHIMS.get(name) or next(iter(owners.get(name, [])), name)

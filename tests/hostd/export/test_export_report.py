@@ -59,6 +59,7 @@ class Page(HTMLParser):
         self.text.append(data.strip())
 
 
+@pytest.mark.control("H16.6")
 def test_the_page_says_everything_and_fetches_nothing(export: Export) -> None:
     text = export("html").read_text(encoding="utf-8")
     page = Page(text)
