@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from hostd.export import html
-from tests.safety import chapters, markdown, sbom, whole
+from tests.safety import chapters, markdown, proofs, records, sbom, whole
+from tests.safety.matrix import controls_of
 from tests.safety.records import ROOT, SafetyFileError
 
 
@@ -17,8 +18,12 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing")
     parser.add_argument("--sbom", type=Path, metavar="FILE", help="the bill of materials alone")
     parser.add_argument("--results", type=Path, metavar="XML", help="a run of the tests: pytest --junitxml")
+    parser.add_argument("--proofs", nargs="+", metavar="ID", help="the tests of these controls, for pytest")
     given = parser.parse_args(words)
     try:
+        if given.proofs:
+            print("\n".join(proofs_of(given.proofs)))
+            return 0
         if given.sbom:
             given.sbom.write_text(sbom.as_json(sbom.bill()), encoding="utf-8")
             print(f"{given.sbom}: written")
@@ -39,6 +44,14 @@ def main(words: list[str] | None = None) -> int:
         f"{len(made.gaps)} known gaps{where}"
     )
     return 0
+
+
+def proofs_of(ids: list[str]) -> list[str]:
+    """The tests that prove any of these, as pytest names them. SafetyFileError for one that is no control."""
+    known = {control.id for control in controls_of(records.hazards())}
+    if strange := [name for name in ids if name not in known]:
+        raise SafetyFileError((f"{strange[0]} is no control; hazards.toml has their ids",))
+    return [one.node for one in proofs.read()[0] if set(ids) & set(one.controls)]
 
 
 def write(made: whole.Whole, out: Path) -> None:

@@ -59,7 +59,8 @@ def of_source(text: str, path: str) -> Iterator[Proof | str]:
             if marks:
                 seen |= {one.lineno for one in marks}
                 yield _proof(node, marks, path)
-    everywhere = {node.lineno for node in ast.walk(tree) if _mark_of(node) == MARKER}
+    expressions = (node for node in ast.walk(tree) if isinstance(node, ast.expr))
+    everywhere = {node.lineno for node in expressions if _mark_of(node) == MARKER}
     for line in sorted(everywhere - seen):
         yield f"{path}:{line}: this marker stands on no function of its own; put it right on the test"
 

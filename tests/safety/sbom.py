@@ -48,7 +48,7 @@ class Package:
 
 def pins(root: Path = ROOT) -> dict[str, tuple[str, str]]:
     """constraints.txt: canonical name to the name as written and its version."""
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for line in (root / "constraints.txt").read_text(encoding="utf-8").splitlines():
         name, _, version = line.partition("==")
         if version and not line.startswith("#"):
@@ -144,7 +144,7 @@ def bill(root: Path = ROOT) -> Bom:
         description=told["description"],
     )
     bom.metadata.component = product
-    made = {canonicalize_name(one.name): _component(one) for one in listed}
+    made: dict[str, Component] = {canonicalize_name(one.name): _component(one) for one in listed}
     others = [*_npm(root), *_machine()]
     for component in (*made.values(), *others):
         bom.components.add(component)

@@ -5,8 +5,6 @@ What is imported, or declared at run time, and is not in soup.toml is a fault; s
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -15,8 +13,8 @@ from packaging.utils import canonicalize_name
 from tests.safety import imports, sbom
 from tests.safety.records import ROOT, Soup, Soups
 
-SHIMS = {"RPi": "rpi-lgpio", "fpdf": "fpdf2", "serial": "pyserial", "zmq": "pyzmq"}
-"""Distributions by import name where the two differ: what is not installed cannot say it itself."""
+NAMES = {"RPi": "rpi-lgpio", "fpdf": "fpdf2", "serial": "pyserial", "zmq": "pyzmq"}
+"""Distributions by import name, where the two differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +58,6 @@ def used(soups: Soups, root: Path = ROOT) -> tuple[tuple[Used, ...], tuple[str, 
     return tuple(found), tuple(faults)
 
 
-@cache
-def _owners() -> Mapping[str, list[str]]:
-    """Distributions by the names that they are imported by, of what is installed."""
-    return metadata.packages_distributions()
-
-
 def _by_distribution(users: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """Import names become names of distributions."""
-    owners = _owners()
-    found: dict[str, tuple[str, ...]] = {}
-    for name, paths in users.items():
-        owner = SHIMS.get(name) or next(iter(owners.get(name, [])), name)
-        found[canonicalize_name(owner)] = paths
-    return found
+    return {canonicalize_name(NAMES.get(name, name)): paths for name, paths in users.items()}

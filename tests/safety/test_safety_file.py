@@ -206,6 +206,11 @@ def test_the_command_writes_all_files_or_says_why_not(
     capsys.readouterr()
     assert command.main(["--out", str(tmp_path / "bom.json")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+    assert command.main(["--proofs", "H2.4", "H14.1"]) == 0
+    proofs = capsys.readouterr().out.splitlines()
+    assert "tests/firmware/test_doses.py::test_limits_are_never_loosened" in proofs and len(proofs) == 5
+    assert command.main(["--proofs", "H2.4", "H99.1"]) == 1
+    assert "H99.1 is no control" in capsys.readouterr().err
     with pytest.raises(SystemExit) as left:
         command.main(["--no-such"])
     assert left.value.code == 2
