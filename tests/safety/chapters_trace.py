@@ -68,11 +68,22 @@ def interlocks(whole: Whole) -> Iterator[Block]:
     yield Table(("interlock", "rule", "controls", "not proven"), rows, (18, 42, 24, 16), "llll")
 
 
+def _unnamed(whole: Whole) -> Iterator[str]:
+    """What is of class C and stands in no control: helpers of those that do, and what nobody thought of."""
+    grades = {unit.name: unit.grade for unit in whole.units.unit}
+    for path, name in sorted(whole.split.unit_of.items()):
+        if grades[name] == "C" and path not in whole.matrix.controls and not path.endswith("__init__.py"):
+            yield path
+
+
 def trace(whole: Whole) -> Iterator[Block]:
     """Back from modules and tests to controls."""
     yield Heading("Trace: from modules to controls")
     rows = tuple((module, ", ".join(ids)) for module, ids in whole.matrix.controls.items())
     yield Table(("module", "controls"), rows, (60, 40), "ll")
+    yield Paragraph(
+        f"Modules of class C that no control names: {', '.join(_unnamed(whole)) or 'none'}.", "quiet"
+    )
     yield Heading("Trace: from tests to controls")
     tests = tuple(
         (one.node.removeprefix("tests/"), ", ".join(one.controls), whole.ran.get(one.node, ""))

@@ -39,7 +39,7 @@ def read(root: Path = ROOT) -> tuple[tuple[Proof, ...], tuple[str, ...]]:
     faults: list[str] = []
     for path in sorted((root / "tests").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
-        if f"mark.{MARKER}" not in text or path.is_relative_to(root / "tests" / "safety"):
+        if f"mark.{MARKER}" not in text:
             continue
         for one in of_source(text, path.relative_to(root).as_posix()):
             if isinstance(one, Proof):

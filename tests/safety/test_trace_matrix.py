@@ -66,10 +66,10 @@ def test_what_a_reader_of_sources_cannot_follow_is_a_fault(source: str, path: st
     assert isinstance(fault, str) and told in fault and fault.startswith(path) and "\n" not in fault
 
 
-def test_all_tests_are_read_but_those_of_the_safety_file(tmp_path: Path) -> None:
-    for folder in ("hw", "safety"):
-        (tmp_path / "tests" / folder).mkdir(parents=True)
-        (tmp_path / "tests" / folder / "test_x.py").write_text(GOOD)
+def test_all_tests_are_read_in_order_and_what_is_only_quoted_is_no_marker(tmp_path: Path) -> None:
+    (tmp_path / "tests" / "hw").mkdir(parents=True)
+    (tmp_path / TEST).write_text(GOOD)
+    (tmp_path / "tests" / "test_quoted.py").write_text(f"x = {GOOD!r}")
     (tmp_path / "tests" / "hw" / "test_bad.py").write_text("x = pytest.mark.control('H1.1')")
     found, faults = read(tmp_path)
     assert [one.node for one in found] == [f"{TEST}::test_one", f"{TEST}::test_two"]
