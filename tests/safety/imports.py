@@ -5,6 +5,7 @@ another interpreter and imports nothing of others (`BOARD`).
 """
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,7 +42,10 @@ def modules(root: Path = ROOT) -> tuple[Module, ...]:
 def of_source(text: str, path: str, there: set[str]) -> Module:
     """What one file imports; `there`: the paths that exist."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
+    tree = ast.parse(text)
+    # Whoever calls nothing that imports by name is not searched expression by expression.
+    nodes = ast.walk(tree) if any(f"{name}(" in text for name in BY_NAME) else _statements(tree)
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -52,6 +56,14 @@ def of_source(text: str, path: str, there: set[str]) -> Module:
     others = {name.partition(".")[0] for name in names} - set(PACKAGES) - set(stdlib_module_names)
     mute = path.startswith(BOARD)
     return Module(path, frozenset(ours - {path}), frozenset() if mute else frozenset(others))
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements below, without their expressions: most of a tree is these."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, name, ()) if not isinstance(node, ast.expr) else ():
+            yield child
+            yield from _statements(child)
 
 
 def _by_name(call: ast.Call) -> set[str]:
