@@ -13,8 +13,10 @@ from pathlib import Path
 from firmware.command_line import Parser
 from firmware.errors import ConfigError, EdgeError
 from firmware.loop import COMPILES
-from firmware.server import Server
+from firmware.notify import Supervisor
+from firmware.server import STAGE_S, Server
 from firmware.transport import Listener
+from hw.stages import Stages
 
 STDIN = 0
 
@@ -88,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         source = build(options, _say)
         listener = Listener(args.link)
         try:
-            Server(source, listener, stop).run()
+            Server(source, listener, stop, Supervisor(Stages(STAGE_S))).run()
         finally:
             listener.close()
     except EdgeError as error:

@@ -65,6 +65,7 @@ class Acquisition:
         self._commands: deque[Command] = deque()
         self._heard_ns = 0
         self._driven = 0
+        self.quiet: Callable[[], None] = lambda: None
 
     def command(self, command: Command) -> None:
         """Queue a stimulus command for the loop."""
@@ -88,6 +89,7 @@ class Acquisition:
                 elif self._edges.exhausted:
                     break
                 elif not stop.is_set():
+                    self.quiet()
                     loop_samples.silence(self._state)
                     self._obey(put)
                     self._drive()

@@ -61,6 +61,7 @@ class LinuxSource:
         self._channels = 0
         self._loop: LinuxLoop | Acquisition | None = None
         self._leads: LeadMonitor | None = None
+        self.quiet: Callable[[], None] = lambda: None
         calibration = Path(wiring.calibration) if wiring.calibration else None
         self._calibration = UNCALIBRATED if calibration is None else read_calibration(calibration)
 
@@ -177,6 +178,7 @@ class LinuxSource:
             with leads.tapped(put) as tapped:
                 if isinstance(loop, Acquisition):
                     front_end.start()
+                    loop.quiet = self.quiet
                     loop.run(tapped, stop)
                 else:
                     self._run_compiled(loop, front_end, leads, tapped, stop)
@@ -216,6 +218,7 @@ class LinuxSource:
         if front_end is None or setup is None:
             raise ConfigError("not configured")
         while not stop.is_set():
+            self.quiet()
             try:
                 finding = front_end.still_configured()
                 if not finding and why != HEADERLESS:

@@ -111,6 +111,14 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class QuietSource(Protocol):
+    """A source that goes on without samples (a clock that stands, a chip that is brought up again) and says
+    by `quiet` that it does: else nobody can tell it from one that hangs."""
+
+    quiet: Callable[[], None]
+
+
+@runtime_checkable
 class LeadSource(Protocol):
     """What a source with electrodes can do besides: measure their impedance, watch for open leads."""
 

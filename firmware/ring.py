@@ -2,7 +2,8 @@
 
 Bounded in samples. A real front end cannot wait, so the oldest blocks go first and the next block says what
 is missing; a source that can wait (simulation at full speed, a recording) waits instead. What was handed out
-last is held as long, since a host that is gone may not have got it. Refuses to know what a message means.
+last is held as long, samples and the proofs of their pulses, since a host that is gone may not have kept it.
+Refuses to know what any other message means.
 """
 
 import threading
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 
-from hw.link import Message, Timebase
+from hw.link import Message, Stimulus, Timebase
 from hw.samples import Gap, SampleBlock
 
 MOST_GAPS = 1000
@@ -26,7 +27,7 @@ class Ring:
         self._patient = patient
         self._items: deque[SampleBlock | Message] = deque()
         self._held = 0
-        self._given: deque[SampleBlock] = deque()
+        self._given: deque[SampleBlock | Stimulus] = deque()
         self._given_samples = 0
         self._closed = False
         self._dropped: tuple[Gap, ...] = ()
@@ -89,12 +90,18 @@ class Ring:
             item = self._items.popleft()
             if isinstance(item, SampleBlock):
                 self._held -= len(item.counts)
-                self._given.append(item)
                 self._given_samples += len(item.counts)
-                while self._given_samples > self._capacity and len(self._given) > 1:
-                    self._given_samples -= len(self._given.popleft().counts)
+            if isinstance(item, SampleBlock | Stimulus):
+                self._given.append(item)
+                self._forget()
             self._changed.notify_all()
             return item
+
+    def _forget(self) -> None:
+        """Of what was given, what is more than `capacity`; one block stays."""
+        while self._given_samples > self._capacity and len(self._given) > 1:
+            gone = self._given.popleft()
+            self._given_samples -= len(gone.counts) if isinstance(gone, SampleBlock) else 0
 
     def rewind(self) -> None:
         """Give the last blocks again, up to `capacity` samples: another host takes over."""

@@ -13,9 +13,10 @@ import time
 import numpy as np
 
 from firmware.errors import ConfigError, EdgeError, PortError
-from firmware.ports import Command, LeadCommand, LeadSource, Source
+from firmware.notify import Supervisor
+from firmware.ports import Command, LeadCommand, LeadSource, QuietSource, Source
 from firmware.ring import Ring
-from firmware.transport import Listener, Stream
+from firmware.transport import WRITE_TIMEOUT_S, Listener, Stream
 from hw import limits
 from hw.frames import pack24
 from hw.link import (
@@ -44,11 +45,17 @@ from hw.link import (
     same,
 )
 from hw.samples import SampleBlock
+from hw.stages import Stages
 
 RING_S = 10.0
 POLL_S = 0.1
 REOPEN_S = 0.5
 MOST_TEXT = 1000
+STAGE_S = 3.0
+"""A stage that is silent for longer is no longer trusted: acquisition says something every 10 ms, or while no
+sample comes twice a second."""
+CONFIGURE_S = 60.0
+"""For chips to be brought up, or a patient to be made."""
 # What a source can raise against all expectation; the outputs are low before it is told.
 UNEXPECTED = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, struct.error)
 
@@ -68,11 +75,15 @@ def _one_line(text: object) -> str:
 class Server:
     """Serves `source` on `listener` until `stop`, the end of the source, or a fault.
 
-    `run` raises the first EdgeError; outputs are low by then.
+    `run` raises the first EdgeError; outputs are low by then. `supervisor` hears from acquisition, from who
+    serves and from who reads that they are alive.
     """
 
-    def __init__(self, source: Source, listener: Listener, stop: threading.Event) -> None:
+    def __init__(
+        self, source: Source, listener: Listener, stop: threading.Event, supervisor: Supervisor | None = None
+    ) -> None:
         self._source, self._listener, self._stop = source, listener, stop
+        self.supervisor = supervisor or Supervisor(Stages(STAGE_S), {})
         self._boot = time.time_ns() & 0xFFFFFFFFFFFFFFFF
         self._wanted: Configure | None = None
         self._description: Description | None = None
@@ -84,11 +95,13 @@ class Server:
     def run(self) -> None:
         """Serve hosts one after the other."""
         try:
+            self.supervisor.ready("waits for a host")
             while not self._stop.is_set() and not self._done.is_set():
                 stream = self._accept()
                 if stream is not None:
                     _Session(self, stream).run()
         finally:
+            self.supervisor.stopping()
             self._stop.set()
             if self._ring is not None:
                 self._ring.close()
@@ -100,12 +113,17 @@ class Server:
     def _accept(self) -> Stream | None:
         """The next host. While samples are coming in, a port that fails is tried again."""
         try:
-            return self._listener.accept(self._stop.is_set)
+            return self._listener.accept(self._still_waits)
         except PortError:
             if self._thread is None or not self._thread.is_alive():
                 raise
             self._stop.wait(REOPEN_S)
             return None
+
+    def _still_waits(self) -> bool:
+        """Whether nobody need come any more. Who waits for a host is alive."""
+        self.supervisor.beat("server")
+        return self._stop.is_set()
 
     def configure(self, wanted: Configure) -> Description:
         """The description for `wanted`; one that is acquiring keeps its configuration. Raises EdgeError."""
@@ -132,14 +150,23 @@ class Server:
             self._ring = Ring(round(RING_S * self._description.rate_hz), self._source.patient)
             self._thread = threading.Thread(target=self._acquire, args=(self._ring,), name="acquisition")
             self._thread.start()
+            self.supervisor.says(f"acquires {self._description.rate_hz:g} samples/s")
         self._ring.rewind()
 
     def _acquire(self, ring: Ring) -> None:
         cause = "an error that nobody foresaw"
         failure: EdgeError | None = None
         ended = False
+
+        def put(item: SampleBlock | Message) -> None:
+            if not self._source.patient:  # one that can wait may wait for ever
+                self.supervisor.beat("acquisition")
+            ring.put(item)
+
+        if isinstance(self._source, QuietSource) and not self._source.patient:
+            self._source.quiet = lambda: self.supervisor.beat("acquisition")
         try:
-            self._source.run(ring.put, self._stop)
+            self._source.run(put, self._stop)
             ended = True
         except EdgeError as error:
             cause, failure = _one_line(error), error
@@ -150,6 +177,7 @@ class Server:
                 text = f"acquisition stopped: {cause}"
                 self._failure = failure or EdgeError(text)
                 ring.put(Fault("acquisition", text, 1))
+            self.supervisor.leave("acquisition")
 
     @property
     def source(self) -> Source:
@@ -205,6 +233,7 @@ class _Session:
         reader.start()
         try:
             while not (self._gone.is_set() or self._server.stopping or self._server.finished):
+                self._server.supervisor.beat("server")
                 self._answer()
                 if self._started.is_set():
                     self._deliver()
@@ -212,6 +241,7 @@ class _Session:
             pass
         finally:
             self._gone.set()
+            self._server.supervisor.beat("server", CONFIGURE_S)  # the reader may be configuring
             reader.join()  # first, so that nobody reads from what is closed
             self._stream.close()
 
@@ -237,11 +267,15 @@ class _Session:
             self._gone.wait(limits.HANG_UP_S)  # let the host hang up first
 
     def _send(self, message: Message) -> None:
-        self._stream.write(self._sender.frame(message))
+        frame = self._sender.frame(message)
+        self._server.supervisor.beat("server", WRITE_TIMEOUT_S + STAGE_S)  # a host that takes nothing
+        self._stream.write(frame)
+        self._server.supervisor.beat("server")
 
     def _read(self) -> None:
         try:
             while not self._gone.is_set():
+                self._server.supervisor.beat("link reader")
                 for message in self._receiver.feed(self._stream.read(POLL_S)):
                     if not self._server.source.patient:  # one that waits for its host has no time of its own
                         self._server.source.heard(time.monotonic_ns())
@@ -251,6 +285,7 @@ class _Session:
         finally:
             self._stop_stimuli()
             self._gone.set()
+            self._server.supervisor.leave("link reader")
 
     def _stop_stimuli(self) -> None:
         """The host is gone: nothing is stimulated or measured for it any more, and what it locked is free."""
@@ -268,6 +303,7 @@ class _Session:
         elif not self._greeted:
             return  # of whom we know nothing, or another version: no message may be believed
         elif isinstance(message, Configure):
+            self._server.supervisor.beat("link reader", CONFIGURE_S)
             try:
                 self._answers.put(self._server.configure(message))
             except EdgeError as error:

@@ -8,6 +8,7 @@ machine and says nothing about one. Everything on the board, the loop back of th
 
 import threading
 import time
+from collections.abc import Callable
 
 from firmware.acquisition import Acquisition
 from firmware.errors import ConfigError
@@ -152,6 +153,7 @@ class SimulatedSource:
         self._acquisition: Acquisition | None = None
         self._leads: LeadMonitor | None = None
         self._stimulator: SimulatedStimulator | None = None
+        self.quiet: Callable[[], None] = lambda: None
 
     def configure(self, wanted: Configure) -> Description:
         """Power a board up and bring its chip up. Raises ConfigError for unknown electrodes or sites."""
@@ -226,7 +228,7 @@ class SimulatedSource:
         """Acquire until `stop` or the configured seconds are over."""
         if self._acquisition is None or self._box is None or self._leads is None:
             raise ConfigError("not configured")
-        self._box.stop = stop
+        self._box.stop, self._acquisition.quiet = stop, self.quiet
         with self._leads.tapped(put) as tapped:
             self._acquisition.run(tapped, stop)
 

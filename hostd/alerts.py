@@ -48,6 +48,10 @@ class Alerts:
         """Those that are open, oldest first."""
         return tuple(self._open.values())
 
+    def told(self, index: int) -> list[Outgoing]:
+        """Every open alert as it stands at `index`, for who knows nothing of them."""
+        return [_message(index, alert) for alert in self._open.values()]
+
     def raise_(
         self,
         index: int,

@@ -1,19 +1,24 @@
 """Link blocks back into sample blocks: every hole becomes a named gap, nothing is renumbered."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from dsp import kernels
-from hw.link import Block
+from hw.link import Block, Stimulus
 from hw.samples import Gap, SampleBlock
+
+MOST_PROOFS = 10_000
+"""Of the ten seconds that an edge holds."""
 
 
 class Reassembler:
-    """Checks that blocks follow one another. `repeated` counts samples that came twice and were dropped."""
+    """Checks that blocks follow one another, from sample `expected` on where a case goes on. `repeated`
+    counts samples that came twice and were dropped."""
 
-    def __init__(self) -> None:
-        self._expected: int | None = None
+    def __init__(self, expected: int | None = None) -> None:
+        self._expected = expected
         self._channels: int | None = None
         self.repeated = 0
         self.malformed = 0
@@ -43,6 +48,26 @@ class Reassembler:
         gaps = _complete(expected, block.first_index, block.gaps)
         block.counts.flags.writeable = False
         return replace(block, gaps=gaps)
+
+
+class ProofsOnce:
+    """Proofs of pulses, each once: an edge gives again what the host before may not have kept. `before`:
+    those that are on record."""
+
+    def __init__(self, before: Iterable[Stimulus] = ()) -> None:
+        self._known: dict[tuple[int, ...], None] = {}
+        for proof in before:
+            self.take(proof)
+
+    def take(self, proof: Stimulus) -> bool:
+        """Whether this one is new."""
+        key = (proof.command, proof.number, proof.pulse, proof.line, proof.commanded)
+        if key in self._known:
+            return False
+        self._known[key] = None
+        if len(self._known) > MOST_PROOFS:
+            del self._known[next(iter(self._known))]
+        return True
 
 
 def _complete(start: int, end: int, named: tuple[Gap, ...]) -> tuple[Gap, ...]:

@@ -6,13 +6,17 @@ Turns words into what `hostd.run` and `hostd.daemon` take; decides nothing about
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hostd import options
 from hostd.endpoints import only_here, parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
 from hostd.signals import stop_event
+
+if TYPE_CHECKING:
+    from hostd.keeper import Start
 
 
 def run_options(p: argparse.ArgumentParser) -> None:
@@ -37,6 +41,8 @@ def host_options(p: argparse.ArgumentParser) -> None:
     options.box_keys_options(p)
     options.link_option(p)
     p.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds of samples")
+    p.add_argument("--new-case", action="store_true", help="take up no case that was interrupted")
+    p.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("--edge-starts", action="store_true", help=argparse.SUPPRESS)
 
@@ -115,21 +121,38 @@ def edge(args: argparse.Namespace) -> int:
 
 
 def host(args: argparse.Namespace) -> int:
-    """The host by itself, to its end."""
-    from hostd.daemon import Daemon, HostOptions
+    """The host by itself, to its end; a process that dies is followed by another one."""
+    from hostd import daemon  # noqa: F401 - loaded here, so that a process that follows need not
+    from hostd.frozen import program
+    from hostd.keeper import Start, keep
+
+    def serve(told: Start) -> int:
+        first = not told.deaths  # what was interrupted before this start may be left alone
+        return _serve(args, replace(told, take_up=told.take_up and not (first and args.new_case)))
+
+    program()
+    return serve(Start(True, ())) if args.alone else keep(serve, args.supervised)
+
+
+def _serve(args: argparse.Namespace, told: "Start") -> int:
+    from hostd.daemon import STAGE_S, Daemon, HostOptions
     from hostd.edge_link import COMPILES_S, CONNECT_S
     from hostd.fingerprint import closed_line
+    from hostd.notify import Supervisor
+    from hw.stages import Stages
 
-    stop = stop_event(args.supervised)
+    stop = stop_event(supervised=args.alone and args.supervised)
     case, where = case_of(args)
     seconds = options.positive_seconds(args.seconds)
     within_s = COMPILES_S if args.edge_starts else CONNECT_S
     data = options.data_folder(args.data)
     peers = options.most_peers(args.peers)
-    told = HostOptions(case, where, args.link, args.bus, data, seconds, within_s, args.keys, peers)
-    daemon = Daemon(told, stop)
+    of = case, where, args.link, args.bus, data, seconds, within_s, args.keys, peers
+    supervisor = Supervisor(Stages(STAGE_S))
+    supervisor.says(f"waits for an edge at {args.link}")
+    daemon = Daemon(HostOptions(*of, take_up=told.take_up, died=told.deaths), stop, supervisor)
     try:
-        daemon.run()
+        daemon.run(lambda: supervisor.ready(f"case {case.name}"))
     except EvokdError:
         if not stop.is_set():  # what breaks while everything is being stopped is no fault
             raise

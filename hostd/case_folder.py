@@ -21,8 +21,10 @@ from hostd.errors import RecordingError
 from hostd.fingerprint import BY_KEY, KEY, Fingerprint, computed_by
 from hostd.ledger import STEPS
 from hostd.outgoing import Outgoing
+from hostd.past_time import machine_boot
 from hostd.record_writer import Storage
 from hostd.recorder import Recorder
+from hostd.resume import Resumed
 from hostd.store import Store
 from hostd.timebase import filter_delay
 from hw.link import Description, Stimulus
@@ -39,27 +41,44 @@ def new_case_id() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
 
+def _make(path: Path, case: Case) -> None:
+    try:
+        path.mkdir(parents=True)
+        (path / "case.toml").write_text(case.text, encoding="utf-8")
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be made: {error.strerror}; choose another --data") from None
+
+
 class CaseFolder:
-    """The record of one case under `data` (None: not recorded). Raises RecordingError when it cannot be made.
+    """The record of one case under `data` (None: not recorded), or of one that goes on (`resumed`). Raises
+    RecordingError when it cannot be made.
 
     `append` belongs to the receiving thread, `keep`, `command` and `stimulus` to the processing one.
     """
 
-    def __init__(self, data: Path | None, case_id: str, case: Case, description: Description) -> None:
+    def __init__(
+        self,
+        data: Path | None,
+        case_id: str,
+        case: Case,
+        description: Description,
+        resumed: Resumed | None = None,
+    ) -> None:
         self.path = None if data is None else data / case_id
         self._recorder: Recorder | None = None
         self._store: Store | None = None
         self._commands = 0
         self._fingerprint: str | None = None
+        self._ahead_ns = 0
+        self._annotated = 0
         if self.path is None:
             return
-        try:
-            self.path.mkdir(parents=True)
-            (self.path / "case.toml").write_text(case.text, encoding="utf-8")
-        except OSError as error:
-            raise RecordingError(
-                f"{self.path} cannot be made: {error.strerror}; choose another --data"
-            ) from None
+        if resumed is None:
+            _make(self.path, case)
+        else:
+            self._commands, self._ahead_ns = resumed.commands, resumed.ahead_ns
+            self._annotated = resumed.on_file.end
+        began = datetime.now(UTC) if resumed is None else resumed.began_utc
         self._recorder = Recorder(
             self.path / RAW_NAME,
             description.channels,
@@ -68,14 +87,22 @@ class CaseFolder:
             description.offset_uv,
             f"gain {case.gain}",
             case_id,
-            datetime.now(UTC),
+            began,
             description.latency_offset_samples,
+            recorded=None if resumed is None else resumed.on_file,
         )
+        back_to = None if resumed is None else (resumed.mark, resumed.on_file.end)
         try:
-            self._store = Store(self.path / "case.sqlite")
+            self._store = Store(self.path / "case.sqlite", back_to)
         except RecordingError:
             self._recorder.close()
             raise
+        if resumed is None:
+            self._settings(case_id, case, description, began)
+        else:
+            self.setting("clocks", dict(resumed.clocks))
+
+    def _settings(self, case_id: str, case: Case, description: Description, began: datetime) -> None:
         for key, value in {
             "case": case_id,
             "name": case.name,
@@ -88,7 +115,13 @@ class CaseFolder:
             "filter_delay_samples": filter_delay(description),
             "reference": case.reference,
             BY_KEY: computed_by(),
+            "began": began.isoformat(),
         }.items():
+            self.setting(key, value)
+
+    def setting(self, key: str, value: Any) -> None:
+        """Note one setting. Any thread."""
+        if self._store is not None:
             self._store.setting(key, value)
 
     @property
@@ -111,15 +144,20 @@ class CaseFolder:
             self._recorder.append(block)
 
     def anchor(self, index: int, t_ns: int, utc_minus_t_ns: int) -> None:
-        """Note when the edge of the first block's last sample fell."""
+        """Note when the edge of the first block's last sample fell, on the clock of this machine's start."""
+        self.setting("anchor", [index, t_ns, utc_minus_t_ns])
+        self.setting("clocks", {machine_boot(): utc_minus_t_ns})
+
+    def mark(self, n: int, sample: int) -> None:
+        """Note how far the record has come at checkpoint `n`. Processing thread."""
         if self._store is not None:
-            self._store.setting("anchor", [index, t_ns, utc_minus_t_ns])
+            self._store.mark(n, sample)
 
     def fitted(self, r: Report) -> None:
         """Note what the edge has fitted: replay tells the same times, averages need none."""
         if self._store is not None:
             sample = r.index if r.index < 1 << 63 else -1
-            row = (sample, r.t_ns, r.ns_per_sample, r.ppm, r.wander_ppm, r.residual_ns)
+            row = (sample, r.t_ns + self._ahead_ns, r.ns_per_sample, r.ppm, r.wander_ppm, r.residual_ns)
             self._store.put("timebase", *row, r.refused, r.settled)
 
     def command(self, index: int, name: str, args: dict[str, Any]) -> None:
@@ -159,12 +197,12 @@ class CaseFolder:
         if kind == "event":
             told = (f["kind"], f["author"], f["text"], f["test"], json.dumps(f["values"]))
             self._store.put("events", message.index, utc_ns, *told)
-            self._recorder.annotate(message.index, f["text"])
+            self._annotate(message.index, f["text"])
         elif kind == "alert":
             what = (f["test"], f["kind"], f["priority"], f["state"], f["text"], json.dumps(f["evidence"]))
             why = f["cause"], json.dumps(f["likelihood"])
             self._store.put("alerts", f["id"], message.index, utc_ns, *what, *why)
-            self._recorder.annotate(message.index, f"alert {f['state']}: {f['text']}")
+            self._annotate(message.index, f"alert {f['state']}: {f['text']}")
         elif kind == "ledger":
             steps = (f["steps"][step] for step in STEPS)
             self._store.replace(
@@ -181,6 +219,11 @@ class CaseFolder:
             self._store.put("readings", message.topic, message.index, utc_ns, f["text"], header)
         elif kind == "baseline" or (kind == "average" and f["final"]):
             self._average(test, kind, message)
+
+    def _annotate(self, index: int, text: str) -> None:
+        """Beside the samples too; what is said again of those that were on file already stands there."""
+        if self._recorder is not None and index >= self._annotated:
+            self._recorder.annotate(index, text)
 
     def last_average(self, message: Outgoing) -> None:
         """Keep an unfinished average: the case ends with it."""

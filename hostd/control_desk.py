@@ -6,7 +6,7 @@ Who may ask for what, and the record of it, is the reception's.
 
 import contextlib
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from hostd.bus import Bus
@@ -27,6 +27,7 @@ from hostd.plug_watch import COMMAND as PLUGS_CHECK
 from hostd.processing import Command, Processing
 from hostd.rate_guard import RateGuard
 from hostd.reception import Answer, Reception
+from hostd.resume import Resumed
 from hostd.states import Action, CaseState, Event, RefusedError, Role, initial, step
 from hostd.stim_status import StimStatus
 from hostd.stimulation import Sent, Stimulation, plan_args
@@ -103,11 +104,26 @@ class ControlDesk:
         processing.on_undelivered = edge.undelivered
         processing.on_replicate = self._replicate
 
-    def start_free_tests(self) -> None:
-        """Tell the edge the case's limits, and start every test of a simulated box or a recording; on
-        hardware nothing starts by itself."""
+    def go_on(self, resumed: Resumed) -> None:
+        """Take up a case where it stood; what ran is stopped, since its stimulation was."""
+        was = resumed.desk
+        self._stimulation.go_on(was.command, was.sent, was.pulses)
+        for name, stimulus_hz in was.rates.items():
+            plan = self._stimulation.change_rate(name, stimulus_hz)
+            self._rates.changed(name, Request(None, "test.rate", {"rate_hz": stimulus_hz}), plan.period)
+        running = (replace(self.state.of(name), running=True) for name in was.running if name in self._plans)
+        checked_at = was.checked_at if resumed.same_edge else None
+        self.state = replace(self.state.having(*running), checked_at=checked_at)
+        detail = {"sample": resumed.on_file.end, "computed_from": resumed.begins, "why": resumed.why}
+        self._folder.audit(SELF, "case.resumed", detail, resumed.on_file.end)
+
+    def tighten(self) -> None:
+        """Tell the edge the case's limits."""
         if self._description.lines:
             self._stimulation.tighten()
+
+    def start_free_tests(self) -> None:
+        """Start every test of a simulated box or a recording; on hardware nothing starts by itself."""
         if self.state.free:
             for name in self._plans:
                 self._do(Request(None, "test.start", {"test": name}), self._not_started(name))

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +25,31 @@ from hostd.errors import UsageError
 from hostd.intake import Intake
 from hostd.keys import KeyRing
 from hostd.modalities import MODALITIES
+from hostd.notify import Supervisor
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
 from hostd.processing import Processing
 from hostd.repair import repair_unclosed
+from hostd.resume import Resumed, interrupted
 from hostd.timebase import Timebase, filter_delay
 from hw.board import INVERTED
 from hw.link import Configure, Description
+from hw.stages import Stages
 
 BEAT_NS = 100_000_000
 STATUS_NS = 1_000_000_000
 POLL_MS = 20
 HUNG_NS = 1_000_000_000
+STAGE_S = 5.0
+"""Intake, processing and serving each say several times a second that they are alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostOptions:
     """What the host was asked to be. `where` names the case file in messages; `data` None records nothing;
     an edge that is not there `edge_within_s` after the start is missing; `keys` None: loopback without keys;
-    `peers`: connections of an endpoint, None for what is usual."""
+    `peers`: connections of an endpoint, None for what is usual; `take_up`: go on with a case that was
+    interrupted; `died`: how the hosts before this one did."""
 
     case: Case
     where: str
@@ -53,6 +60,8 @@ class HostOptions:
     edge_within_s: float = CONNECT_S
     keys: Path | None = None
     peers: int | None = None
+    take_up: bool = True
+    died: tuple[str, ...] = ()
 
 
 def configure_message(case: Case) -> Configure:
@@ -98,8 +107,11 @@ def fitted(case: Case, description: Description, where: str) -> Case:
 class Daemon:
     """One case from connection to closed files. Raises EvokdError; `stop` ends it early."""
 
-    def __init__(self, options: HostOptions, stop: threading.Event) -> None:
+    def __init__(
+        self, options: HostOptions, stop: threading.Event, supervisor: Supervisor | None = None
+    ) -> None:
         self._options, self._stop = options, stop
+        self._supervisor = supervisor or Supervisor(Stages(STAGE_S), {})
         self._boot = secrets.token_hex(8)
         self._served_ns = time.monotonic_ns()
         self._case_id = new_case_id()
@@ -114,6 +126,7 @@ class Daemon:
             must_have_keys(options.bus)
         mended = repair_unclosed(options.data) if options.data is not None and options.data.exists() else ()
         intake = Intake(options.edge, self._stop, options.edge_within_s)
+        intake.faults += options.died
         intake.faults += [f"repair: {report.line}" for report in mended if report.mismatched]
         try:
             try:
@@ -121,25 +134,36 @@ class Daemon:
             except UsageError as error:
                 raise UsageError(f"{error}{needed(options.case)}") from None
             case = fitted(options.case, description, options.where)
-            try:
-                pipeline = Pipeline(case, description)
-            except ValueError as error:
-                raise UsageError(f"{options.where}: {error}") from None
-            delay = filter_delay(description)
-            timebase = Timebase(description.rate_hz, delay, (0, time.monotonic_ns()))
+            resumed = self._interrupted(case, description, intake)
+            pipeline = _pipeline(case, description, options.where, resumed)
+            timebase = _timebase(description, resumed)
+            if resumed is not None:
+                self._case_id = resumed.path.name
+                intake.go_on(resumed)
             bus = Bus(endpoints, self._boot, self._case_id, timebase.at, ring, options.peers)
             try:
-                folder = CaseFolder(options.data, self._case_id, case, description)
-                self._serve(_Parts(case, description, intake, pipeline, timebase, bus, folder), ready)
+                folder = CaseFolder(options.data, self._case_id, case, description, resumed)
+                parts = _Parts(case, description, intake, pipeline, timebase, bus, folder, resumed)
+                self._serve(parts, ready)
             finally:
                 bus.close()
         finally:
             intake.close()
 
+    def _interrupted(self, case: Case, description: Description, intake: Intake) -> Resumed | None:
+        """The case that is taken up; why none is, where somebody might expect it, is told."""
+        data = self._options.data
+        if data is None or not data.exists() or not self._options.take_up:
+            return None
+        found, why = interrupted(data, case, description, intake.edge_boot)
+        intake.faults += [why] if why else []
+        return found
+
     def _serve(self, parts: "_Parts", ready: Callable[[], None]) -> None:
         p = parts
         i = p.intake
-        processing = Processing(p.pipeline, i.items, i.closing, p.bus, p.folder, p.timebase, p.description)
+        of = p.pipeline, i.items, i.closing, p.bus, p.folder, p.timebase, p.description, p.resumed
+        processing = Processing(*of)
         desk = ControlDesk(
             p.case, p.description, p.bus, p.intake, processing, p.folder, self._boot, self._case_id
         )
@@ -148,13 +172,20 @@ class Daemon:
         processing.start()
         try:
             i.alive = self._alive
+            i.beat = partial(self._supervisor.beat, "intake")
+            processing.beat = partial(self._supervisor.beat, "processing")
             self._served_ns = time.monotonic_ns()
             i.begin()
-            desk.start_free_tests()  # before the first sample is taken, so that no stimulus in it is missed
+            desk.tighten()
+            if p.resumed is not None:
+                desk.go_on(p.resumed)
+            else:  # before the first sample is taken, so that no stimulus in it is missed
+                desk.start_free_tests()
             i.start(p.folder, p.timebase, limit)
             ready()
             self._until_ended(p, desk, processing)
         finally:
+            self._supervisor.stopping()
             i.end()
             processing.join()
             self.recording = p.folder.recording
@@ -173,6 +204,7 @@ class Daemon:
             p.bus.serve(POLL_MS, desk.handle)
             desk.look()
             self._served_ns = now_ns = time.monotonic_ns()
+            self._supervisor.beat("server")
             if now_ns >= status_ns:
                 status_ns = now_ns + STATUS_NS
                 p.bus.publish(self._status(p, desk, processing))
@@ -213,3 +245,20 @@ class _Parts:
     timebase: Timebase
     bus: Bus
     folder: CaseFolder
+    resumed: Resumed | None
+
+
+def _pipeline(case: Case, description: Description, where: str, resumed: Resumed | None) -> Pipeline:
+    """A new one, or the one that a checkpoint remembers. Raises UsageError for a case that does not fit."""
+    if resumed is not None and resumed.remembered is not None:
+        return resumed.remembered.pipeline
+    try:
+        return Pipeline(case, description)
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _timebase(description: Description, resumed: Resumed | None) -> Timebase:
+    if resumed is not None:
+        return resumed.timebase(description.rate_hz)
+    return Timebase(description.rate_hz, filter_delay(description), (0, time.monotonic_ns()))

@@ -5,7 +5,8 @@ EvokdError
 │   └── CaseFileError                  exit 2: every fault of a case file, with line and cure
 ├── LinkError (ConnectionError)        exit 1: edge unreachable, other version, link broken
 ├── RecordingError (OSError)           exit 1: recording missing, damaged or not writable
-└── BusError (OSError)                 exit 1: port busy, no answer
+├── BusError (OSError)                 exit 1: port busy, no answer
+└── CrashedError (RuntimeError)        exit 1: a thread of the host met what nobody foresaw
 """
 
 
@@ -39,3 +40,7 @@ class RecordingError(EvokdError, OSError):
 
 class BusError(EvokdError, OSError):
     """An endpoint cannot be opened or does not answer."""
+
+
+class CrashedError(EvokdError, RuntimeError):
+    """A thread of the host met what nobody foresaw; another host may take up the case."""

@@ -30,25 +30,25 @@ Chains = dict[str, tuple[int, str]]
 
 
 class Fingerprint:
-    """Chains of messages, taken in the order said. One thread."""
+    """Chains of messages, taken in the order said: each link is the hash of the one before and a message, so
+    that a chain goes on in another process from its last link (`hostd.checkpoints`). One thread."""
 
     def __init__(self) -> None:
-        self._chains: dict[str, Any] = {}
+        self._chains: dict[str, bytes] = {}
         self._counts: dict[str, int] = {}
         self._told: dict[str, int] = {}
 
     def take(self, message: Outgoing) -> int:
         """Add the next message of its topic; its number there, from 1."""
         topic = message.topic
-        chain = self._chains.get(topic)
-        if chain is None:
-            chain = self._chains[topic] = hashlib.sha256(topic.encode())
+        link = hashlib.sha256(self._chains.get(topic, topic.encode()))
         header, parts = wire.pack_arrays(message.fields)  # the header holds the size of every part
         head = wire.encode_map([message.index, header])
-        chain.update(len(head).to_bytes(8, "little"))
-        chain.update(head)
+        link.update(len(head).to_bytes(8, "little"))
+        link.update(head)
         for part in parts:
-            chain.update(part)
+            link.update(part)
+        self._chains[topic] = link.digest()
         self._counts[topic] = number = self._counts.get(topic, 0) + 1
         return number
 
@@ -63,7 +63,7 @@ class Fingerprint:
 
     def hash_of(self, topic: str) -> str:
         """The hash over the messages of `topic` so far."""
-        return str(self._chains[topic].hexdigest())
+        return self._chains[topic].hex()
 
     def news(self) -> Chains:
         """The chains that have grown since the last call."""
@@ -97,7 +97,7 @@ def computed_by() -> str:
 
     kernels = "fused" if kernels_llvm.available() else "plain"
     evokd, numpy = metadata.version("evokd"), metadata.version("numpy")
-    return f"evokd {evokd}, numpy {numpy}, {platform.machine()} {kernels}"
+    return f"evokd {evokd} (chains of links), numpy {numpy}, {platform.machine()} {kernels}"
 
 
 def closed_line(recording: Mapping[str, Any]) -> str:

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hostd.blocks import Reassembler
+from hostd.blocks import ProofsOnce, Reassembler
 from hostd.case_folder import CaseFolder
-from hostd.edge_link import CONNECT_S, EdgeLink
-from hostd.errors import EvokdError, LinkError, RecordingError
+from hostd.edge_link import ANSWER_S, CONNECT_S, EdgeLink
+from hostd.errors import CrashedError, EvokdError, LinkError, RecordingError
 from hostd.lead_meter import LeadCommand, LeadMeter, meter
+from hostd.resume import Resumed
 from hostd.shifted import for_edge
 from hostd.standing import Standing
 from hostd.succession import Succession, clock_of
@@ -50,6 +51,8 @@ PASSED_ON = (Proof, Reply, Fault, Excited, Impedance, Leads, Unfired, StimState)
 RECONNECT_S = 60.0
 """For an edge to come back in: a plug found again, a board or a process that starts."""
 RECEIVE_S, AGAIN_S = 0.05, 0.1
+REOPEN_S = 2 * ANSWER_S + 10.0
+"""What an attempt to have the edge back takes at most: two questions, and a port that opens slowly."""
 SILENT_NS = 3_000_000_000
 """An edge elsewhere that was delivering and says nothing for so long has gone: no kernel tells of it."""
 # What can be raised against all expectation; the outputs go safe before it is told.
@@ -88,12 +91,13 @@ class Intake:
         self._link = EdgeLink(address, stop, within_s, beats=False)
         self._way = self._link, 0
         self._standing, self._telling = Standing(), threading.Lock()
-        self._blocks = Reassembler()
+        self._blocks, self._proven = Reassembler(), ProofsOnce()
         self._meter: LeadMeter | None = None
         self._thread: threading.Thread | None = None
         self._beating: threading.Thread | None = None
         self._hung_up = threading.Event()
         self.alive: Callable[[], bool] = lambda: True
+        self.beat: Callable[[float | None], None] = lambda within_s: None
         self._limit: int | None = None
         self._outage: _Outage | None = None
         self._heard_ns = 0
@@ -113,6 +117,23 @@ class Intake:
         self.connected = True
         return description
 
+    @property
+    def edge_boot(self) -> int:
+        """Which start of an edge is served."""
+        return self._link.edge_boot
+
+    def go_on(self, resumed: Resumed) -> None:
+        """Take up a case where it stood, before `begin`."""
+        self._blocks = Reassembler(resumed.on_file.end)
+        self._proven = ProofsOnce(resumed.proofs)
+        if resumed.same_edge:
+            self._succession.go_on(resumed.edge.shift, resumed.edge.offset_ns)
+            self._way = self._link, resumed.edge.shift
+            return
+        self.anew = True
+        last = resumed.on_file.end - 1
+        self._succession.go_on_anew(last, resumed.timebase(self._description.rate_hz).edge_ns(last))
+
     def begin(self) -> None:
         """Let the edge acquire; its samples wait until `start`. It hears from now on that we are alive."""
         self._link.send(Start(0))
@@ -122,6 +143,7 @@ class Intake:
     def start(self, folder: CaseFolder, timebase: Timebase, limit_samples: int | None) -> None:
         """Receive in a thread of our own, `limit_samples` at most."""
         self._folder, self._timebase, self._limit = folder, timebase, limit_samples
+        self._note_edge()
         self._thread = threading.Thread(target=self._run, name="intake")
         self._thread.start()
 
@@ -176,13 +198,14 @@ class Intake:
     def _run(self) -> None:
         try:
             while not self._ending():
+                self.beat(None)
                 if any(self._take(m) for m in self._messages()):
                     break
             if self._outage is None:  # else it has no host, and has stopped by itself
                 self._link.send(StimStop(0, ALL_PLANS))
         except UNEXPECTED as error:
             self.failure = (
-                error if isinstance(error, EvokdError) else EvokdError(f"intake stopped: {error!r}")
+                error if isinstance(error, EvokdError) else CrashedError(f"intake stopped: {error!r}")
             )
         finally:
             try:
@@ -201,6 +224,8 @@ class Intake:
             messages = [m for h in heard for m in self._succession.heard(h, now_ns)]
             if self._outage is not None and not self._succession.awaited:
                 self._back(self._standing.all)
+            elif self._way[1] != self._succession.shift:  # a case that goes on with another edge
+                self._placed()
         except LinkError as error:
             self._lost(error)
             self._regain(self._outage or _Outage(time.monotonic_ns(), error))
@@ -227,6 +252,8 @@ class Intake:
             self.faults.append(f"{message.code}: {message.text}")
             if message.fatal:
                 raise LinkError(f"edge: {message.text}")
+        if isinstance(message, Proof) and not self._proven.take(message):
+            return False
         if isinstance(message, PASSED_ON) or (isinstance(message, Report) and self._timebase.learn(message)):
             self.items.put(message)
         return isinstance(message, Ended)
@@ -265,9 +292,11 @@ class Intake:
             if not why:
                 return
             self._stop.wait(AGAIN_S)
+            self.beat(None)
 
     def _reopen(self) -> str:
         """One attempt; why it failed, or ""."""
+        self.beat(REOPEN_S)
         device = self._link.device
         usb = "" if device is None else device.usb
         try:
@@ -311,5 +340,16 @@ class Intake:
         with self._telling:
             for message in again:
                 self._link.send(message)
-            self._way = self._link, self._succession.shift
+        self._placed()
         self._outage, self.connected = None, True
+
+    def _placed(self) -> None:
+        """It is known where the edge lies in the case."""
+        with self._telling:
+            self._way = self._link, self._succession.shift
+        self._note_edge()
+
+    def _note_edge(self) -> None:
+        """Which edge serves the case, and where it lies in it, for a host that takes the case up."""
+        where = self._succession
+        self._folder.setting("edge", [self._link.edge_boot, where.shift, where.offset_ns])

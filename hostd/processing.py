@@ -4,6 +4,7 @@ Owns the order of things: whatever changes a result passes through this one queu
 index at which it took effect, so that replay can repeat it. Refuses to stop for a disk.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -14,11 +15,14 @@ from hostd import leads
 from hostd.bus import Bus
 from hostd.case_folder import CaseFolder
 from hostd.delivery import STOPPING
-from hostd.errors import EvokdError, RecordingError
+from hostd.errors import CrashedError, EvokdError, RecordingError
 from hostd.fingerprint import CHECKPOINT_S, Fingerprint
+from hostd.inputs import Inputs
 from hostd.intake import UNEXPECTED, End
+from hostd.memory import Memory
 from hostd.outgoing import Outgoing
 from hostd.pipeline import Pipeline
+from hostd.resume import Resumed
 from hostd.stimulation import Sent
 from hostd.storage import COMMAND as STORAGE
 from hostd.storage import StorageWatch
@@ -38,6 +42,14 @@ from hw.link import (
 )
 from hw.link import Timebase as Report
 from hw.samples import SampleBlock
+
+WAIT_S = 0.5
+UNCERTAIN_S = 3.0
+"""Samples before a host's death whose proofs it may not have brought to file: it commits twice a second."""
+HOST = "host"
+"""Code of the fault that tells of a host that was started anew."""
+PASSING = ("sweep.", "emg.audio", "wave.", "event", "stim", "alert")
+"""Topics whose last message is no state: who takes up a case does not tell it again; open alerts it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +76,19 @@ class Processing:
         folder: CaseFolder,
         timebase: Timebase,
         description: Description,
+        resumed: Resumed | None = None,
     ) -> None:
         self._pipeline, self._items, self._closing, self._bus = pipeline, items, closing, bus
         self._folder, self._timebase, self._description = folder, timebase, description
-        self._last: dict[str, Outgoing] = {}
+        self._latest: dict[str, Outgoing] = {}
         self._storage = StorageWatch(description.rate_hz)
         self._fingerprint = Fingerprint()
         self._checkpoint = self._checkpoint_rows = round(CHECKPOINT_S * description.rate_hz)
+        self._resumed, self._inputs = resumed, Inputs() if resumed is None else resumed.inputs
+        self._again = resumed is not None
+        self._waiting: list[Command] = []
+        self._kept_back: list[SampleBlock] = []
+        self._memory = Memory(folder, description.rate_hz, resumed)
         self.on_reply: Callable[[Reply], None] = lambda reply: None
         self.on_fault: Callable[[Fault], None] = lambda fault: None
         self.on_impedance: Callable[[Impedance], None] = lambda impedance: None
@@ -82,6 +100,7 @@ class Processing:
         self.on_undelivered: Callable[[str], None] = lambda text: None
         self.on_replicate: Callable[[str], None] = lambda test: None
         self.sent: Callable[[int], Sent | None] = lambda command: None
+        self.beat: Callable[[float | None], None] = lambda within_s: None
         self.failure: EvokdError | None = None
         self.faults: list[str] = []
         self.ended = threading.Event()
@@ -102,17 +121,27 @@ class Processing:
 
     def _run(self) -> None:
         item: Any = None
+        over = False
         try:
-            while not isinstance(item := self._items.get(), End):
+            if self._resumed is not None:
+                self._take_up(self._resumed)
+            while not isinstance(item := self._next(), End):
                 self._process(item)
+            self._feed_kept_back()
+            self._say(list(self._inputs.rest(self._pipeline)))
+            self._carry_out_waiting()
             self._say(self._pipeline.finish())
-            for message in self._last.values():
-                self._folder.last_average(message)
+            for message in self._latest.values():
+                if message.topic.startswith("average."):
+                    self._folder.last_average(message)
             self._folder.fingerprint(self.index, self._fingerprint)
+            over = True
         except UNEXPECTED as error:
-            self.failure = EvokdError(f"processing stopped: {error!r}")
+            self.failure = CrashedError(f"processing stopped: {error!r}")
         finally:
             self._closing.set()
+            for command in self._waiting:
+                self._refuse(command)
             self._refuse(item)
             while not isinstance(item, End):  # the intake must find room to stop the edge and end
                 item = self._items.get()
@@ -121,8 +150,16 @@ class Processing:
                 self._folder.close()
             except RecordingError as error:
                 self.failure = self.failure or error
+            self._memory.close(over=over)
             self.ended.set()
             self._refuse_late()
+
+    def _next(self) -> Any:
+        """The next item; who waits for it is alive."""
+        while True:
+            self.beat(None)
+            with contextlib.suppress(queue.Empty):
+                return self._items.get(timeout=WAIT_S)
 
     def _process(self, item: Any) -> None:
         match item:
@@ -155,8 +192,50 @@ class Processing:
                 index = item.index if item.index != NOT_SEEN else self.index
                 self._command(_of_the_edge("stim.fault", about | {"index": index}))
                 self._bus.post(lambda: self.on_fault(item))
-        if fault := self._folder.take_fault():
+        if fault := self._folder.take_fault() or self._memory.take_fault():
             self.faults.append(f"recording: {fault}")
+
+    def _take_up(self, resumed: Resumed) -> None:
+        """Compute what the host before knew: from its checkpoint on, from what is on file. It was told then;
+        it is told again, since displays begin anew with us. The last seconds wait for the edge's own samples:
+        before these it gives proofs of pulses again that may not have come to file."""
+        if (remembered := resumed.remembered) is not None:
+            self._fingerprint, self._storage = remembered.fingerprint, remembered.storage
+            self._latest = dict(remembered.latest)
+            self._checkpoint = self.index + self._checkpoint_rows
+            self._bus.post(*self._latest.values(), *self._pipeline.alerts.told(self.index))
+        certain = resumed.on_file.end - (round(UNCERTAIN_S * self._description.rate_hz) * resumed.same_edge)
+        for block in resumed.blocks(self._description.rate_hz):
+            if block.end_index > certain:
+                self._kept_back.append(block)
+            else:
+                self._feed(block)
+
+    def _begin_again(self, block: SampleBlock) -> None:
+        """The first samples of a case that was taken up: the interruption is told in its place."""
+        self._feed_kept_back()
+        self._again = False
+        if self._resumed is not None and self._resumed.same_edge:
+            missing = sum(gap.length for gap in block.gaps)
+            lost = f"{missing} samples ({missing / self._description.rate_hz:.1f} s) are missing"
+            self._process(Fault(HOST, f"the host was started anew; {lost}; stimulation was stopped", 0))
+
+    def _feed_kept_back(self) -> None:
+        kept, self._kept_back = self._kept_back, []
+        for block in kept:
+            self._feed(block)
+
+    def _feed(self, block: SampleBlock) -> None:
+        """Samples that are on file already."""
+        self.beat(None)
+        self._say(list(self._inputs.feed(self._pipeline, block)))
+        self._mark()
+
+    def _mark(self) -> None:
+        """Note how far the fingerprint has come, every ten seconds."""
+        if self.index >= self._checkpoint:
+            self._checkpoint = self.index + self._checkpoint_rows
+            self._folder.checkpoint(self.index, self._fingerprint)
 
     def _stimulus(self, s: Stimulus) -> None:
         """One pulse with its proof, into the record before anything is made of it."""
@@ -174,13 +253,17 @@ class Processing:
     def _block(self, block: SampleBlock) -> None:
         if self._pipeline.next_index is None:
             self._folder.anchor(block.end_index - 1, block.t_ns, self._timebase.utc_minus_t_ns)
+        if self._again:
+            self._begin_again(block)
         self._folder.gaps(block)
-        self._say(self._pipeline.feed(block))
+        self._say(list(self._inputs.feed(self._pipeline, block)))
+        self._carry_out_waiting()
         if change := self._storage.look(self._folder.storage, self.index):
             self._command(_of_the_edge(STORAGE, change))
-        if self.index >= self._checkpoint:
-            self._checkpoint = self.index + self._checkpoint_rows
-            self._folder.checkpoint(self.index, self._fingerprint)
+        self._mark()
+        if not self._inputs.waiting:
+            known = self._pipeline, self._fingerprint, self._storage, self._latest
+            self._memory.look(self.index, *known)
         if self._bus.raw_wanted:
             fields = {
                 "first_index": block.first_index,
@@ -193,7 +276,17 @@ class Processing:
             }
             self._bus.post(Outgoing("raw", block.first_index, fields))
 
+    def _carry_out_waiting(self) -> None:
+        """Commands that came before the samples of earlier ones did."""
+        if self._waiting and not self._inputs.waiting:
+            waiting, self._waiting = self._waiting, []
+            for command in waiting:
+                self._command(command)
+
     def _command(self, command: Command) -> None:
+        if self._inputs.waiting:
+            self._waiting.append(command)
+            return
         index = self._pipeline.next_index or 0
         try:
             messages = self._pipeline.command(command.name, command.args)
@@ -215,8 +308,8 @@ class Processing:
             self._folder.keep(message, self._timebase.at(message.index)[1])
             if self._folder.path is not None:
                 self._fingerprint.take(message)
-            if message.topic.startswith("average."):
-                self._last[message.topic] = message
+            if not message.topic.startswith(PASSING):
+                self._latest[message.topic] = message
 
     def _heed(self, message: Outgoing) -> None:
         """What the samples showed and the desk must act on, before anybody is told and asks it."""
@@ -226,6 +319,8 @@ class Processing:
         elif message.topic == "event" and f["kind"] == ELECTROSURGERY:
             on = f["text"].endswith("begun")
             self._bus.post(lambda: self.on_electrosurgery(on))
+        elif self._again:
+            return  # it was acted on then
         elif message.topic == "event" and f["kind"] == "replicate":
             self._bus.post(lambda: self.on_replicate(f["test"]))
         elif message.topic == "stim" and f["delivery"] in STOPPING:  # each one: an alert is raised once only
@@ -242,7 +337,8 @@ class Processing:
 
     def _refuse(self, item: Any) -> None:
         if isinstance(item, Command):
-            self._bus.post(lambda: item.done("the case has ended"))
+            done = item.done
+            self._bus.post(lambda: done("the case has ended"))
 
 
 def _of_the_edge(name: str, args: dict[str, Any]) -> Command:

@@ -100,6 +100,33 @@ class RecordFile:
         self._dirty = True
 
 
+class NoFile:
+    """Before the first file of a recording that goes on: its first record begins one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.end = path, 0
+
+    def append(self, record: bytes) -> None:
+        """Raises OSError: there is no file."""
+        raise OSError(errno.EBADF, f"no file for a record of {len(record)} bytes")
+
+    def patch(self, offset: int, field: bytes) -> None:
+        """Raises OSError: there is no file."""
+        raise OSError(errno.EBADF, f"no file for {len(field)} bytes at {offset}")
+
+    def note(self) -> None:
+        """Nothing."""
+
+    def sync(self) -> None:
+        """Nothing."""
+
+    def finish(self) -> None:
+        """Nothing."""
+
+    def release(self) -> None:
+        """Nothing."""
+
+
 def _create(path: Path, header: bytes, undo: contextlib.ExitStack) -> int:
     """A locked descriptor of the new file, `header` on disk; `undo` takes both away again."""
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from hostd.errors import RecordingError
-from hostd.record_file import RecordFile
+from hostd.record_file import NoFile, RecordFile
 
 BACKLOG_BYTES = 16 << 20
 """What may wait for the disk: 10 s of 32 channels at 16 kSPS, 8 minutes of 8 channels at 1 kSPS."""
@@ -46,7 +46,8 @@ class _Step:
 
 
 class RecordWriter:
-    """A new recording whose first file is `path` and begins with `header`. Raises RecordingError when that
+    """A new recording whose first file is `path` and begins with `header`; None: it goes on behind files that
+    are whole, of `finished_bytes`, and the first record is begun by `begin`. Raises RecordingError when that
     cannot be created. Any thread may call its methods; they return at once, but for `flush`, `sync`, `close`
     and a `ready` that is told to wait. A thread beside the writer syncs every `sync_interval_s`: a sync that
     takes its time keeps no record from the kernel, where a killed host does not lose it."""
@@ -54,14 +55,15 @@ class RecordWriter:
     def __init__(
         self,
         path: Path,
-        header: bytes,
+        header: bytes | None,
         sync_interval_s: float = 1.0,
         backlog_bytes: int = BACKLOG_BYTES,
         now_ns: Callable[[], int] = time.monotonic_ns,
+        finished_bytes: int = 0,
     ) -> None:
-        self._file = RecordFile(path, header)
-        self._finished_bytes = 0
-        self.bytes_written = self._file.end
+        self._file: RecordFile | NoFile = NoFile(path) if header is None else RecordFile(path, header)
+        self._finished_bytes = finished_bytes
+        self.bytes_written = finished_bytes + self._file.end
         """Bytes of headers and whole records on file, in all segments."""
         self._interval_s = sync_interval_s
         self._backlog_bytes = backlog_bytes

@@ -6,7 +6,7 @@ them. Refuses to renumber time, to overwrite a file, and to wait for a disk (see
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from hostd.errors import RecordingError, UsageError
 from hostd.raw_header import raw_header, raw_signals, segment_header
 from hostd.record_notes import RecordNotes
 from hostd.record_writer import BACKLOG_BYTES, RecordWriter, Storage
-from hw.bdf import RECORDING_OFFSET, encode_header, text_field
+from hw.bdf import RECORDING_OFFSET, Header, encode_header, text_field
 from hw.bdf_records import encode_record
 from hw.raw_bdf import (
     COUNT_MAX,
@@ -44,9 +44,22 @@ _LONGEST_S = 9e8
 _EARLY = 60
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is on file of a recording that goes on: the header of its first segment, its `first` sample,
+    behind its last one (`end`), the number of its last `segment`, and how many bytes."""
+
+    header: Header
+    first: int
+    end: int
+    segment: int
+    n_bytes: int
+
+
 class Recorder:
-    """A new recording whose first segment is `path`. Raises UsageError for names, rate or scale that a BDF
-    file cannot hold, RecordingError when the file cannot be created.
+    """A new recording whose first segment is `path`, or one that goes on behind `recorded` in a further
+    segment. Raises UsageError for names, rate or scale that a BDF file cannot hold, RecordingError when the
+    file cannot be created.
 
     `lsb_uv` and `offset_uv` are per channel; `gain` is a text for the signal headers; `start_utc` must be
     aware. `append` and `close` belong to one thread, `annotate` and `storage` to any. None but `close` waits
@@ -69,6 +82,7 @@ class Recorder:
         sync_interval_s: float = 1.0,
         segment_s: float = SEGMENT_S,
         now_ns: Callable[[], int] = time.monotonic_ns,
+        recorded: Recorded | None = None,
     ) -> None:
         self.path = path
         self._offset_samples = latency_offset_samples
@@ -77,8 +91,12 @@ class Recorder:
         self._disk_lost = self._closed = False
         self._notes = RecordNotes()
         try:
-            signals = raw_signals(channels, rate_hz, lsb_uv, offset_uv, gain)
-            header = raw_header(start_utc, case_id, signals, rate_hz)
+            if recorded is None:
+                signals = raw_signals(channels, rate_hz, lsb_uv, offset_uv, gain)
+                header = raw_header(start_utc, case_id, signals, rate_hz)
+            else:
+                header = replace(recorded.header, n_records=-1)
+                signals = header.signals
             # The field is written again with the first block; its longest form must fit now.
             recording_field(header.start, Origin(int(_LONGEST_S * rate_hz), latency_offset_samples))
             origin = Origin(0, latency_offset_samples)
@@ -97,7 +115,12 @@ class Recorder:
         at_once = BACKLOG_BYTES // 2 // header.record_bytes * self._per_record
         self._max_fill = min(MAX_FILL_S * self._rate_hz, at_once)
         self._now_ns, self._began_ns = now_ns, now_ns()
-        self._file = RecordWriter(path, encoded, sync_interval_s, now_ns=now_ns)
+        if recorded is None:
+            self._file = RecordWriter(path, encoded, sync_interval_s, now_ns=now_ns)
+        else:
+            n_bytes = recorded.n_bytes
+            self._file = RecordWriter(path, None, sync_interval_s, now_ns=now_ns, finished_bytes=n_bytes)
+            self._go_on(recorded)
 
     @property
     def bytes_written(self) -> int:
@@ -217,12 +240,20 @@ class Recorder:
             self._file.patch(RECORDING_OFFSET, text_field("recording", text, 80))
         self._notes.begin(first_index, gaps)
 
+    def _go_on(self, recorded: Recorded) -> None:
+        """Behind what is on file; the next segment is made with its first record."""
+        self._first, self._end, self._segment = recorded.first, recorded.end, recorded.segment
+        self._began_ns -= round((recorded.end - recorded.first) / self._rate_hz * 1e9)
+        self._notes.begin(recorded.end, ())
+        self._next_segment(recorded.end)
+
     def _next_segment(self, first_index: int) -> None:
         """Go on in a new file at `first_index`; filler of a gap that was named ends the record under way.
         Gaps that reach the new file are named there again: each file must tell its own filler."""
         if self._n_rows:
             self._fill(self._per_record - self._n_rows)
-        self._segment += 1
+        if self._begins is None:  # else there is none yet of that number
+            self._segment += 1
         self._segment_first = self._end = first_index
         later_s = (first_index - (self._first or 0)) / self._rate_hz
         origin = Origin(first_index, self._offset_samples)

@@ -7,12 +7,10 @@ every test at once.
 
 import contextlib
 import json
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import msgspec
 import pybase64
@@ -20,6 +18,7 @@ import pybase64
 from hostd import casefile, wire
 from hostd.case import Case
 from hostd.errors import RecordingError, UsageError
+from hostd.inputs import Inputs, Recorded
 from hostd.outgoing import Outgoing
 from hostd.past_time import PastTime, past_time
 from hostd.segments import opened, segment_paths
@@ -28,9 +27,6 @@ from hostd.timebase import Timebase
 from hw.link import LEADS_NOBODY, NOT_SEEN, Description, Stimulus
 from hw.recording import RecordingReader, TriggerMap
 from hw.samples import SampleBlock
-
-if TYPE_CHECKING:
-    from hostd.pipeline import Pipeline
 
 BLOCK_S = 2.0
 
@@ -89,18 +85,10 @@ class Replay:
             pipeline = Pipeline(self.case, self.description)
         except ValueError as error:
             raise UsageError(f"case: {error}") from None
-        commands, proofs = deque(self._past.commands), deque(self._past.stimuli)
+        inputs = Inputs(self._past.commands, self._past.stimuli)
         for block in self._blocks():
-            for piece in _split(block, [index for index, _, _ in commands]):
-                while commands and commands[0][0] <= piece.first_index:
-                    yield from _carried_out(pipeline, *commands.popleft()[1:])
-                while proofs and proofs[0].commanded < piece.end_index:
-                    yield from pipeline.prove(proofs.popleft())
-                yield from pipeline.feed(piece)
-        for _, name, args in commands:
-            yield from _carried_out(pipeline, name, args)
-        for proof in proofs:
-            yield from pipeline.prove(proof)
+            yield from inputs.feed(pipeline, block)
+        yield from inputs.rest(pipeline)
         yield from pipeline.finish()
 
     def _blocks(self) -> Iterator[SampleBlock]:
@@ -133,14 +121,6 @@ def _opened(paths: tuple[Path, ...], stack: contextlib.ExitStack) -> tuple[Binar
         raise RecordingError(f"recording {error.filename}: {error.strerror}; check the path") from None
 
 
-def _carried_out(pipeline: "Pipeline", name: str, args: dict[str, Any]) -> list[Outgoing]:
-    """What the command says; nothing when another case than the one recorded cannot do it."""
-    try:
-        return pipeline.command(name, args)
-    except ValueError:
-        return []
-
-
 def _chosen(
     recording: Path, beside: Path, case: Case | None, where: str
 ) -> tuple[Case, str, set[str] | None]:
@@ -161,17 +141,7 @@ def _past(database: Path, case: Case, known: set[str] | None) -> Past:
     another case that the recorded one did not have (`known`; empty: not known)."""
     if not database.exists():
         return Past(_starts(case, set()), (), PastTime())
-    commands = tuple(
-        (index, name, json.loads(args))
-        for index, name, args in read_rows(database, "SELECT sample, name, args FROM commands ORDER BY n")
-    )
-    columns = {row[1] for row in read_rows(database, "PRAGMA table_info(stimuli)")}
-    pulse = "pulse" if "pulse" in columns else "1"  # recorded before there were trains
-    query = f"SELECT plan, command, number, line, commanded, seen, {pulse} FROM stimuli ORDER BY rowid"
-    stimuli = tuple(
-        Stimulus(plan, command, number, line, commanded, NOT_SEEN if seen < 0 else seen, nth)
-        for plan, command, number, line, commanded, seen, nth in read_rows(database, query)
-    )
+    commands, stimuli = recorded(database)
     names = {t.name for t in case.tests}
     kept = tuple(c for c in commands if not c[2].get("test") or c[2]["test"] in names)
     if known is not None:
@@ -179,22 +149,23 @@ def _past(database: Path, case: Case, known: set[str] | None) -> Past:
     return Past(kept, stimuli, past_time(database))
 
 
+def recorded(database: Path, n: int = 0, rowid: int = 0) -> tuple[tuple[Recorded, ...], tuple[Stimulus, ...]]:
+    """The commands behind the `n`-th and the proofs of pulses behind row `rowid`, as they were taken.
+
+    Raises RecordingError for a database that cannot be read."""
+    query = f"SELECT sample, name, args FROM commands WHERE n > {n:d} ORDER BY n"
+    commands = tuple((index, name, json.loads(args)) for index, name, args in read_rows(database, query))
+    columns = {row[1] for row in read_rows(database, "PRAGMA table_info(stimuli)")}
+    pulse = "pulse" if "pulse" in columns else "1"  # recorded before there were trains
+    of = "plan, command, number, line, commanded, seen"
+    query = f"SELECT {of}, {pulse} FROM stimuli WHERE rowid > {rowid:d} ORDER BY rowid"
+    stimuli = tuple(
+        Stimulus(plan, command, number, line, commanded, NOT_SEEN if seen < 0 else seen, nth)
+        for plan, command, number, line, commanded, seen, nth in read_rows(database, query)
+    )
+    return commands, stimuli
+
+
 def _starts(case: Case, known: set[str]) -> tuple[tuple[int, str, dict[str, Any]], ...]:
     names = [t.name for t in case.tests if t.name not in known]
     return tuple((0, "test.start", {"test": name, "author": ""}) for name in names)
-
-
-def _split(block: SampleBlock, at: list[int]) -> Iterator[SampleBlock]:
-    """`block` in pieces that begin at every index of `at` inside it."""
-    cuts = sorted({i for i in at if block.first_index < i < block.end_index})
-    edges = [block.first_index, *cuts, block.end_index]
-    for first, end in pairwise(edges):
-        rows = slice(first - block.first_index, end - block.first_index)
-        gaps = block.gaps if first == block.first_index else ()
-        yield replace(
-            block,
-            first_index=first,
-            counts=block.counts[rows],
-            trigger_bits=block.trigger_bits[rows],
-            gaps=gaps,
-        )

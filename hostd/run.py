@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hostd.keys import Secret
@@ -19,6 +19,9 @@ from hostd.progress import watch
 
 STOP_S = 12.0
 EARLY_S = 8.0
+"""A process that ends sooner was wrongly asked for."""
+MOST_STARTS, WITHIN_NS = 5, 60_000_000_000
+"""A process that dies more often than that is not helped by another start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,19 @@ class Child:
     """One process of ours, by name."""
 
     name: str
+    command: list[str]
     process: "subprocess.Popen[bytes]"
+    started_ns: list[int] = field(default_factory=list)
+
+    def again(self) -> bool:
+        """Start it anew, unless that was done too often."""
+        now_ns = time.monotonic_ns()
+        self.started_ns = [at for at in self.started_ns if now_ns - at < WITHIN_NS]
+        if len(self.started_ns) >= MOST_STARTS:
+            return False
+        self.started_ns.append(now_ns)
+        self.process = _process(self.command)
+        return True
 
     def stop(self) -> None:
         """Ask it to end, and make sure of it."""
@@ -104,7 +119,8 @@ class _Supervisor:
         self.exit_code = 0
 
     def running(self) -> bool:
-        """False when asked to stop, when the host has ended, or when a process failed that is needed."""
+        """False when asked to stop, when the host has ended, or when a process failed that is needed. One
+        that was killed is started anew, and so is the display; each alone."""
         if self._stop.is_set():
             return False
         early = time.monotonic_ns() - self._started_ns < EARLY_S * 1e9
@@ -112,8 +128,12 @@ class _Supervisor:
             code = child.process.poll()
             if code is None or (child.name == "edge" and code == 0):
                 continue
+            killed = f"was killed by signal {-code}" if code < 0 else f"ended ({code})"
+            if (code < 0 or (child.name == "web" and not early)) and child.again():
+                sys.stderr.write(f"evokd: the {child.name} process {killed}; it is started anew\n")
+                continue
             if child.name == "web" and not early:
-                sys.stderr.write(f"evokd: the web display ended ({code}); monitoring goes on\n")
+                sys.stderr.write(f"evokd: the web display {killed}; monitoring goes on\n")
                 self._children.remove(child)
                 continue
             self.exit_code = code if code > 0 else 1 if code else 0
@@ -125,4 +145,8 @@ class _Supervisor:
 
 def _start(name: str, module: str, args: list[str]) -> Child:
     command = [sys.executable, "-m", module, *args, "--supervised"]
-    return Child(name, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL))
+    return Child(name, command, _process(command))
+
+
+def _process(command: list[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)

@@ -6,7 +6,7 @@ firing, from one table.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,8 @@ Answered = Callable[[str], None]
 STOP_AGAIN_NS = 100_000_000
 STOP_TRIES = 20
 MOST_KEPT = 10_000
+BEHIND = 10_000
+"""Command numbers that a host which takes up a case leaves out: not every command is on record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,15 @@ class Stimulation:
         self._steps: dict[str, int] = {}
         self._stops: dict[int, tuple[StimStop, int, int]] = {}
         self._sums: dict[int, list[float]] = {}
+
+    def go_on(self, number: int, sent: Mapping[int, Sent], pulses: Mapping[tuple[int, int], int]) -> None:
+        """A case goes on in which commands up to about `number` were given: plans that were `sent`, and how
+        many `pulses` of each (command, line) went out."""
+        self._number = number + BEHIND
+        self._sent = dict(list(sent.items())[-MOST_KEPT:])
+        for (command, line), n in pulses.items():
+            if (was := sent.get(command)) is not None:
+                self._add(line, was, n)
 
     def tighten(self) -> None:
         """Tell the edge the limits of the case that are stricter than the table."""
@@ -232,10 +243,13 @@ class Stimulation:
         """Add a pulse to what its line has had."""
         sent = self.sent(stimulus.command)
         if sent is not None:
-            sums = self._sums.setdefault(stimulus.line, [0.0, 0.0, 0.0])
-            sums[0] += 1
-            sums[1] += limits.charge_nc(sent.plan)
-            sums[2] += limits.energy_nj(sent.plan)
+            self._add(stimulus.line, sent, 1)
+
+    def _add(self, line: int, sent: Sent, n: int) -> None:
+        sums = self._sums.setdefault(line, [0.0, 0.0, 0.0])
+        sums[0] += n
+        sums[1] += n * limits.charge_nc(sent.plan)
+        sums[2] += n * limits.energy_nj(sent.plan)
 
     def used_up(self, stimulus: Stimulus) -> str:
         """Why nothing like this pulse may follow it in this case; empty when it may. An edge that counted all

@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hostd import store_marks
 from hostd.audit import CLOSED, COLUMNS, HEAD_KEY, LOST, OWN, Entry, Head, canonical, first_head, parse_head
 from hostd.errors import RecordingError
+from hostd.store_marks import Mark
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -76,9 +78,10 @@ def _refused(path: Path, error: Exception) -> RecordingError:
 
 class Store:
     """Writer of one case's database, DATA/CASE-ID/case.sqlite: the folder's name is the case's id, on which
-    the audit chain is founded. Raises RecordingError when it cannot be made."""
+    the audit chain is founded. `back_to`: a checkpoint of a case that goes on, and behind which sample.
+    Raises RecordingError when it cannot be made."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, back_to: tuple[Mark, int] | None = None) -> None:
         self._path = path
         self._rows: queue.Queue[Row | Entry | None] = queue.Queue(QUEUED_ROWS)
         self._audit_lock = threading.Lock()
@@ -93,7 +96,9 @@ class Store:
             self._database = sqlite3.connect(path, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
-            self._database.executescript("BEGIN;" + SCHEMA)
+            self._database.executescript("BEGIN;" + SCHEMA + store_marks.SCHEMA)
+            if back_to is not None:
+                store_marks.go_back(self._database, *back_to)
             self._head = self._stored_head()
             self._database.commit()
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
@@ -110,6 +115,11 @@ class Store:
     def setting(self, key: str, value: Any) -> None:
         """Queue one setting, as JSON."""
         self._queue((SETTING, (key, json.dumps(value))))
+
+    def mark(self, n: int, sample: int) -> None:
+        """Note how far the tables have come at checkpoint `n`: as all that was queued before leaves them."""
+        self._queue((store_marks.MARK, (n, sample)))
+        self._queue((store_marks.FORGET, (n - store_marks.KEPT,)))
 
     def _queue(self, row: Row | Entry) -> None:
         """Behind the others; a disk that hangs keeps nobody waiting twice for room."""

@@ -63,6 +63,21 @@ class Succession:
         if self._clock is not None:
             self._clock = EdgeClock(self._clock.drift)
 
+    def go_on(self, shift: int, offset_ns: int) -> None:
+        """The edge is the one that a host before this one had placed."""
+        self.shift, self._offset_ns = shift, offset_ns
+
+    def go_on_anew(self, index: int, t_ns: int) -> None:
+        """The edge is another one than before; the case's last sample was `index`, its edge at `t_ns` of this
+        machine's clock."""
+        self._last = index, t_ns, t_ns
+        self.anew()
+
+    @property
+    def offset_ns(self) -> int:
+        """What is added to the times of an edge whose time is no clock's."""
+        return self._offset_ns
+
     def heard(self, message: Message, arrival_ns: int) -> list[Message]:
         """What a message of the edge that came at `arrival_ns` is for the case, in order; what comes before
         the first block of a new edge waits for it, since only that tells where it is."""

@@ -81,7 +81,7 @@ class Timebase:
             return False
         if self._knots and report.index <= self._knots[-1].index:
             return False
-        floor_ns = self._edge_ns(report.index) if self._knots or self._heard else report.t_ns
+        floor_ns = self.edge_ns(report.index) if self._knots or self._heard else report.t_ns
         if floor_ns >= report.t_ns + STEP_NS:
             floor_ns = report.t_ns
         knot = Knot(report.index, report.t_ns, slope, floor_ns)
@@ -95,10 +95,10 @@ class Timebase:
 
     def at(self, index: int) -> tuple[int, int]:
         """(t_ns, utc_ns) of the sample `index` itself."""
-        t_ns = self._edge_ns(index) - round(self._delay_ns)
+        t_ns = self.edge_ns(index) - round(self._delay_ns)
         return t_ns, t_ns + self.utc_minus_t_ns
 
-    def _edge_ns(self, index: int) -> int:
+    def edge_ns(self, index: int) -> int:
         """When the data-ready edge of `index` fell, or will fall."""
         knots = self._knots
         if not knots:
@@ -116,7 +116,7 @@ class Timebase:
     def status(self, index: int) -> dict[str, Any]:
         """What `status` says of time at sample `index`; null where the edge has not reported."""
         r = self._report
-        edge_ns = self._edge_ns(index)
+        edge_ns = self.edge_ns(index)
         return {
             "rate_hz": self._rate_hz * (1.0 + r.ppm * 1e-6) if r else self._rate_hz,
             "ppm": r.ppm if r else None,

@@ -10,6 +10,7 @@ from hostd.errors import UsageError
 from hostd.signals import stop_event
 
 MOST_RAW_MB = 16_384
+STAGE_S = 5.0
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
@@ -43,18 +44,23 @@ def boxes(args: argparse.Namespace) -> dict[str, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until stopped. Raises EvokdError."""
+    from hostd.notify import Supervisor
     from hostd.web.gateway import WebOptions, serve
+    from hw.stages import Stages
 
     if not 1 <= args.raw_mb <= MOST_RAW_MB:
         raise UsageError(f"--raw-mb {args.raw_mb} is not from 1 to {MOST_RAW_MB}")
     of, key = boxes(args), options.client_key(args)
     tls = None if args.tls is None else (args.tls[0].expanduser(), args.tls[1].expanduser())
 
+    supervisor = Supervisor(Stages(STAGE_S))
+
     def ready(port: int) -> None:
         scheme, host = "http" if tls is None else "https", parse_http(args.http)[0]
         pages = "" if len(of) == 1 else f", the wall of {len(of)} boxes"
         sys.stdout.write(f"evokd web: {scheme}://{host}:{port}/{pages}\n")
         sys.stdout.flush()
+        supervisor.ready(f"{scheme}://{host}:{port}/")
 
     if not (
         args.anyone_looks or (tls is not None and key is not None) or only_here(parse_http(args.http)[0])
@@ -62,6 +68,9 @@ def run(args: argparse.Namespace) -> int:
         cure = "give --tls and --keys, so that who looks shows a key, or --anyone-looks, or stay on 127.0.0.1"
         raise UsageError(f"--http {args.http} is open to other machines; {cure}")
     names, raw_bytes = tuple(args.name), args.raw_mb << 20
-    web = WebOptions(of, args.http, key, tls, names, raw_bytes, args.anyone_looks)
+    web = WebOptions(
+        of, args.http, key, tls, names, raw_bytes, args.anyone_looks, lambda: supervisor.beat("event loop")
+    )
     serve(web, ready, stop_event(args.supervised))
+    supervisor.stopping()
     return 0

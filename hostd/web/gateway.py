@@ -32,6 +32,7 @@ from hostd.web.wall import Wall
 
 MAX_CLIENTS = 64
 ALIVE_MS = 3000
+BEAT_S = 0.5
 RAW_BYTES = 128 << 20
 FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
 
@@ -42,7 +43,7 @@ class WebOptions:
 
     `tls` (certificate, key) makes it https; `names`: other names of this machine that browsers may use;
     `raw_bytes`: samples of each box that are kept for readers. `anyone_looks`: a browser of another machine
-    sees everything without a key.
+    sees everything without a key. `alive` is called twice a second while the event loop turns.
     """
 
     boxes: Mapping[str, str]
@@ -52,6 +53,7 @@ class WebOptions:
     names: tuple[str, ...] = ()
     raw_bytes: int = RAW_BYTES
     anyone_looks: bool = False
+    alive: Callable[[], None] = lambda: None
     known: frozenset[str] = field(default_factory=own_names)
 
 
@@ -92,17 +94,25 @@ class _Gateway:
             bound = await _listen(runner, *parse_http(self._options.http), self._tls)
             running = [asyncio.create_task(box.run()) for box in self.boxes.values()]
             walling = asyncio.create_task(self._wall.run())
+            beating = asyncio.create_task(self._beats())
             if ready is not None:
                 ready(bound)
             try:
                 await asyncio.gather(*running)
             finally:
                 walling.cancel()
+                beating.cancel()
         finally:
             self._stop.set()
             for clients in (self._wall.clients, *(box.clients for box in self.boxes.values())):
                 clients.cut()
             await runner.cleanup()
+
+    async def _beats(self) -> None:
+        """The loop turns: whoever supervises us hears so."""
+        while True:
+            self._options.alive()
+            await asyncio.sleep(BEAT_S)
 
     async def page(self, request: web.Request) -> web.Response:
         found = self._pages.get(request.match_info.get("name", "") or self._start())

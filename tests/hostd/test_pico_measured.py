@@ -122,6 +122,9 @@ class Recorded:
     def append(self, block: SampleBlock) -> None:
         """Nothing is kept."""
 
+    def setting(self, key: str, value: object) -> None:
+        """Nothing is kept."""
+
     def close_raw(self) -> None:
         """Nothing was."""
 

@@ -14,7 +14,10 @@ import pytest
 
 from hostd import casefile
 from hostd.edge_link import EdgeLink
+from hostd.fingerprint import verdict
 from hostd.pipeline import Pipeline
+from hostd.replay import Replay
+from hostd.segments import segment_paths
 from hostd.store import read_rows
 from hw.recording import RecordingReader, read_header
 from tests.hostd.conftest import Live
@@ -260,12 +263,57 @@ def test_without_their_supervisor_the_processes_end_by_themselves(tmp_path: Path
         closed_whole(run)
 
 
-def test_an_edge_killed_ends_the_run_with_one_line_and_whole_files(tmp_path: Path) -> None:
+def serving(run: Session) -> int:
+    """The process that serves, a child of the one that keeps it."""
+    keeper = run.child("hostd")
+    (pid,) = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    return int(pid)
+
+
+def killed_and_back(run: Session, ear: Ear, pid: int) -> None:
+    """`pid` is killed; wait until the same case goes on under another start of the host."""
+    before = ear.heard[-1].header
+    os.kill(pid, signal.SIGKILL)
+    back = ear.until(
+        lambda m: m.topic == "status" and m.header["boot"] != before["boot"] and m.header["samples"] > 0,
+        "another host",
+    )
+    assert back.header["case"] == before["case"] and back.header["lost_samples"] == 0
+    ear.until(lambda m: m.topic == "beat" and m.header["index"] > before["index"] + 4000, "samples")
+
+
+def test_hosts_that_are_killed_are_followed_by_others_in_the_same_case(tmp_path: Path) -> None:
     with session("--speed", "4", data=tmp_path) as run:
-        begun(run).close()
+        ear = begun(run, 24_000)
+        killed_and_back(run, ear, serving(run))
+        killed_and_back(run, ear, run.child("hostd"))
+        ear.close()
+        run.children()
+        run.process.terminate()
+        assert run.wait() == 0
+        assert run.stderr.splitlines() == [
+            "evokd: the host was killed by signal 9; another one takes up its case",
+            "evokd: the host process was killed by signal 9; it is started anew",
+        ]
+        closed_whole(run)
+        assert len(segment_paths(run.case)) == 3
+        with Replay(run.case) as replay:
+            equal, line = verdict(run.case, replay.messages(), replay.end_index)
+            assert equal and "checkpoint" not in line, line
+
+
+def test_an_edge_that_is_killed_is_started_anew_and_taken_back(tmp_path: Path) -> None:
+    with session("--speed", "4", data=tmp_path) as run:
+        ear = begun(run)
         os.kill(run.child("firmware"), signal.SIGKILL)
-        assert run.wait() == 1
-        assert run.stderr == "evokd: the edge process was killed by signal 9\n"
+        anew = ear.until(lambda m: m.topic == "event" and "started anew" in m.header["text"], "another edge")
+        assert "the edge was started anew" in anew.header["text"]
+        ear.until(lambda m: m.topic == "beat" and m.header["index"] > anew.header["index"] + 4000, "samples")
+        ear.close()
+        run.children()
+        run.process.terminate()
+        assert run.wait() == 0
+        assert run.stderr == "evokd: the edge process was killed by signal 9; it is started anew\n"
         closed_whole(run)
 
 

@@ -355,7 +355,7 @@ def test_a_folder_that_cannot_be_made_leaves_no_thread_behind(
     until(lambda: threading.active_count() == threads, "the recorder's thread to end")
 
 
-def _no_store(path: Path) -> None:
+def _no_store(path: Path, back_to: Any) -> None:
     raise RecordingError(f"{path}: no room")
 
 

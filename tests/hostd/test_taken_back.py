@@ -118,6 +118,9 @@ class Case:
     def append(self, block: SampleBlock) -> None:
         self.recorded.append(block)
 
+    def setting(self, key: str, value: Any) -> None:
+        self.settings = {key: value}
+
     def close_raw(self) -> None:
         self.closed.set()
 

@@ -100,6 +100,9 @@ class Ledger:
             self._account.begun += 1
         return int((ahead != self._ahead).any(axis=1).sum())
 
+    def setting(self, key: str, value: object) -> None:
+        """Nothing is kept."""
+
     def close_raw(self) -> None:
         """Nothing is open."""
 

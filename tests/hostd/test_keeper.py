@@ -1,0 +1,196 @@
+"""The keeper: a serving process that dies, crashes or hangs is followed by another one that knows why.
+
+Each keeper runs in a process of its own, as a program that ends as it does.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hostd.keeper import EARLY_DEATHS, EARLY_S, Deaths
+from tests.support.session import ROOT, until
+
+PROGRAM = """
+import os, signal, socket, sys, time
+from pathlib import Path
+from hostd import keeper
+from hostd.errors import CrashedError, LinkError
+
+lives = Path(sys.argv[1])
+
+def say(*lines):
+    address = os.environ["NOTIFY_SOCKET"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+        to.sendto("\\n".join(lines).encode(), "\\0" + address[1:])
+
+def life(told):
+    with lives.open("a") as file:
+        file.write(f"{os.getpid()} {told.take_up} {len(told.deaths)} {'|'.join(told.deaths)}\\n")
+    return len(lives.read_text().splitlines())
+
+def serve(told):
+    n = life(told)
+    BODY
+
+sys.exit(keeper.keep(serve, supervised="supervised" in sys.argv))
+"""
+
+
+def kept(
+    tmp_path: Path, body: str, *args: str, before: str = "", env: dict[str, str] | None = None
+) -> "subprocess.Popen[str]":
+    """A keeper of processes that do `body`, in which `n` says which life it is."""
+    text = PROGRAM.replace("    BODY\n", "".join(f"    {line}\n" for line in body.strip().splitlines()))
+    text = text.replace("def serve", f"{before}\n\ndef serve")
+    return subprocess.Popen(
+        [sys.executable, "-c", text, str(tmp_path / "lives"), *args],
+        cwd=ROOT,
+        env=os.environ | (env or {}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lives(tmp_path: Path) -> list[list[str]]:
+    file = tmp_path / "lives"
+    return [line.split(" ", 3) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def test_one_that_is_killed_while_it_serves_is_followed_by_one_that_knows_why(tmp_path: Path) -> None:
+    body = """
+say("READY=1")
+if n == 1:
+    os.kill(os.getpid(), signal.SIGKILL)
+return 5
+"""
+    process = kept(tmp_path, body)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 5
+    assert err == "evokd: the host was killed by signal 9; another one takes up its case\n"
+    (_, *first), (_, *second) = lives(tmp_path)
+    assert first == ["True", "0", ""] and second == ["True", "1", "the host was killed by signal 9"]
+    assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "told"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", 1, "evokd: the host was killed by signal 9\n"),
+        (
+            'raise CrashedError("processing stopped: x")',
+            1,
+            "evokd: processing stopped: x\nevokd: the host crashed\n",
+        ),
+        ('say("READY=1")\nraise LinkError("no edge")', 1, "evokd: no edge\n"),
+        ('say("READY=1")\nreturn 0', 0, ""),
+        ("return 2", 2, ""),
+    ],
+)
+def test_what_ends_before_it_served_or_by_its_own_word_is_not_started_again(
+    body: str, code: int, told: str, tmp_path: Path
+) -> None:
+    process = kept(tmp_path, body)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err, len(lives(tmp_path))) == (code, told, 1)
+
+
+def test_a_crash_while_it_serves_is_a_death_like_any_other(tmp_path: Path) -> None:
+    body = 'say("READY=1")\nif n == 1:\n    raise CrashedError("intake stopped: y")\nreturn 0'
+    process = kept(tmp_path, body)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert err == "evokd: intake stopped: y\nevokd: the host crashed; another one takes up its case\n"
+
+
+def test_one_that_no_longer_feeds_the_watchdog_is_killed_and_followed(tmp_path: Path) -> None:
+    body = """
+say("READY=1", "WATCHDOG=1")
+if n == 1:
+    time.sleep(60)
+return 0
+"""
+    process = kept(tmp_path, body, before="keeper.HANGS_S = 0.1")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    hangs, killed = err.splitlines()
+    assert hangs == "evokd: the host hangs: a stage was silent for 0.1 s"
+    assert killed == "evokd: the host was killed by signal 9; another one takes up its case"
+
+
+def test_one_that_says_that_it_stops_may_take_its_time(tmp_path: Path) -> None:
+    body = 'say("READY=1", "WATCHDOG=1")\nsay("STOPPING=1")\ntime.sleep(0.6)\nreturn 0'
+    process = kept(tmp_path, body, before="keeper.HANGS_S = 0.1")
+    assert process.communicate(timeout=30)[1] == "" and process.returncode == 0
+
+
+@pytest.mark.parametrize("how", ["signal", "standard input"])
+def test_told_to_stop_it_stops_the_serving_one_and_nobody_follows(how: str, tmp_path: Path) -> None:
+    body = """
+over = []
+signal.signal(signal.SIGTERM, lambda *_: over.append(1))
+say("READY=1")
+while not over:
+    signal.pause()
+return 7
+"""
+    process = kept(tmp_path, body, "supervised")
+    until(lambda: lives(tmp_path), "a life")
+    pid = int(lives(tmp_path)[0][0])
+    caught = 1 << (signal.SIGTERM - 1)
+    status = Path(f"/proc/{pid}/status")
+    until(lambda: int(status.read_text().split("SigCgt:")[1].split()[0], 16) & caught, "its handler")
+    if how == "signal":
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    else:
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.stderr is not None
+        err = process.stderr.read()
+        process.wait(30)
+    assert (process.returncode, err, len(lives(tmp_path))) == (7, "", 1)
+
+
+def test_the_serving_one_does_not_outlive_its_keeper(tmp_path: Path) -> None:
+    process = kept(tmp_path, 'say("READY=1")\ntime.sleep(60)')
+    until(lambda: lives(tmp_path), "a life")
+    pid = int(lives(tmp_path)[0][0])
+    process.kill()
+    process.communicate(timeout=30)
+    gone = Path(f"/proc/{pid}/stat")
+    until(lambda: not gone.exists() or gone.read_text().rpartition(")")[2].split()[0] == "Z", "it to be gone")
+
+
+def test_the_supervisor_above_hears_what_the_serving_one_says(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as above:
+        above.bind(str(tmp_path / "notify"))
+        above.settimeout(30)
+        process = kept(
+            tmp_path, 'say("READY=1", "STATUS=x")\nreturn 0', env={"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        )
+        process.communicate(timeout=30)
+        assert above.recv(4096) == b"READY=1\nSTATUS=x"
+
+
+def test_a_case_that_kills_its_hosts_is_left_alone_and_then_all_is_given_up() -> None:
+    deaths = Deaths()
+    early: Callable[[], bool] = lambda: deaths.after("x", EARLY_S / 2)  # noqa: E731
+    assert [early() for _ in range(EARLY_DEATHS - 1)] == [True] * (EARLY_DEATHS - 1) and not deaths.fresh
+    assert early() and deaths.fresh, "the next one begins a new case"
+    assert [early() for _ in range(EARLY_DEATHS)] == [True] * (EARLY_DEATHS - 1) + [False]
+
+
+def test_deaths_that_come_late_are_never_too_many() -> None:
+    deaths = Deaths()
+    for _ in range(50):
+        assert deaths.after("x", EARLY_S / 2)
+        assert deaths.after("x", EARLY_S * 2)
+    assert not deaths.fresh and len(deaths.texts) == 20
