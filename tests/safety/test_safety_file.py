@@ -13,7 +13,7 @@ from tests.safety import __main__ as command
 from tests.safety import anomalies, chapters, limit_table, markdown, soup, whole
 from tests.safety.imports import Module, users
 from tests.safety.matrix import controls_of
-from tests.safety.records import HERE, SafetyFileError, Soup, Soups, Unit, Units
+from tests.safety.records import HERE, ROOT, SafetyFileError, Soup, Soups, Unit, Units
 from tests.safety.records import soups as shipped
 from tests.safety.segregation import split
 
@@ -57,7 +57,7 @@ def test_the_document_says_all_of_it_and_the_same_each_time(made: whole.Whole) -
         and "Reporting a vulnerability" in page
     )
     assert not re.search(r"<script|<link|<img|src=|url\(|href=", page)
-    assert "/work/" not in text and str(HERE) not in page
+    assert str(ROOT) not in text and str(ROOT) not in page
 
 
 def test_every_row_of_the_markdown_has_its_columns(made: whole.Whole) -> None:
