@@ -10,7 +10,7 @@ TEST_ARGS ?= -n auto --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts update-cuts bench evidence modalities faults fuzz pictures format clean pico install appliance soak
+.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts update-cuts bench evidence modalities faults fuzz pictures format clean pico install appliance soak safety
 
 setup: .venv/.ready-dev
 
@@ -117,6 +117,11 @@ fuzz: .venv/.ready-dev
 # Three days of a small case and some hours of a whole procedure: what grows, what drifts (hours; SOAK_ARGS chooses).
 soak: .venv/.ready-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.soak $(SOAK_ARGS)
+
+# The safety and security file: hazards with the tests that prove their controls, threats, SOUP, SBOM (a few seconds).
+# SAFETY_ARGS="--check" only says what keeps it from being whole.
+safety: .venv/.ready-dev
+	@$(BIN)/python -m tests.safety $(SAFETY_ARGS)
 
 # The READMEs' pictures of the web display, from seeded cases (about three minutes; needs Chromium).
 pictures: .venv/.ready-dev

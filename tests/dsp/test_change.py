@@ -191,6 +191,7 @@ def test_threshold_solves_siegmund_s_formula(information: float, interval: float
         assert 2.0 * (math.exp(b) - b - 1.0) / information >= interval
 
 
+@pytest.mark.control("H14.6")
 @pytest.mark.parametrize("kind", ["quiet", "typical", "severe"])
 def test_false_alarms_keep_their_rate(kind: str) -> None:
     """One an hour asked for; 60 hours hold 60 +- 8."""
@@ -293,6 +294,7 @@ def test_an_alarm_stays_until_the_evidence_is_gone() -> None:
     assert test.add(0.4, 1.0).ago == 1
 
 
+@pytest.mark.control("H14.6")
 def test_no_single_sweep_makes_an_alarm() -> None:
     test = Cusum(0.6, 1.0, 4.7)
     for _ in range(100):
@@ -345,6 +347,7 @@ def test_rolling_baseline_follows_drift_without_alarm() -> None:
     assert sum(rang) <= 2
 
 
+@pytest.mark.control("H10.6")
 def test_rolling_baseline_does_not_learn_an_injury() -> None:
     injured = np.r_[np.ones(4000), np.full(12000, 0.4)]
     rolling, states, _ = followed(injured)

@@ -174,6 +174,7 @@ def test_a_flat_trace_has_no_peak(uv: float) -> None:
     assert got.noise_uv == 0.0
 
 
+@pytest.mark.control("H14.3")
 def test_an_absent_response_is_absent_with_the_noise_that_it_was_judged_against() -> None:
     mean, null = averages("white above 30 Hz", 5, seed=8)
     for d, got in enumerate(measured(0.4 * mean, 0.4 * null)):
@@ -207,6 +208,7 @@ def false_positives(spectrum: str, n: int, offset_uv: float = 0.0) -> list[int]:
     ]
 
 
+@pytest.mark.control("H14.3")
 def test_noise_alone_is_present_once_in_a_thousand() -> None:
     n = 4000
     counts = {spectrum: false_positives(spectrum, n) for spectrum in SPECTRA}

@@ -59,6 +59,7 @@ def test_the_first_edge_need_not_be_number_zero() -> None:
     assert [(b.first_index, b.gaps) for b in board.blocks] == [(5, (Gap(0, 5, "missed"),))]
 
 
+@pytest.mark.control("H14.7")
 def test_frames_without_their_header_are_gaps_and_never_samples() -> None:
     board = acquired([*range(10), Torn(10), *range(11, 20), Torn(20), Torn(21), Torn(22), *range(25, 30)])
     assert [(b.first_index, b.end_index, b.gaps) for b in board.blocks] == [
@@ -114,6 +115,7 @@ def test_a_fault_of_the_sequencer_is_told_and_takes_the_outputs_low() -> None:
     assert board.written == [(51, 1), (55, 0), (500, 0)]
 
 
+@pytest.mark.control("H2.6")
 def test_a_pulse_ends_on_time_although_every_frame_is_torn() -> None:
     board = acquired([*range(53), *(Torn(k) for k in range(53, 200))], *armed(plan(phase=50, hold=10)))
     assert [w for w in board.written if w[0] < 200] == [(51, 1), (61, 0)]
@@ -165,6 +167,7 @@ def test_commands_in_silence_are_answered_and_no_plan_begins() -> None:
     assert not any(bits for _, bits in board.written)
 
 
+@pytest.mark.control("H1.10")
 @pytest.mark.parametrize(
     "error", [PortError("SPI is gone"), OSError("i/o"), ValueError("x"), KeyboardInterrupt()]
 )
@@ -191,6 +194,7 @@ def test_an_error_of_the_edge_line_leaves_the_outputs_low() -> None:
     assert board.written == [(51, 1), (52, 0)]
 
 
+@pytest.mark.control("H1.10")
 def test_an_error_of_the_ring_leaves_the_outputs_low(monkeypatch: pytest.MonkeyPatch) -> None:
     board = Board(range(100))
 
@@ -204,6 +208,7 @@ def test_an_error_of_the_ring_leaves_the_outputs_low(monkeypatch: pytest.MonkeyP
     assert board.written == [(31, 1), (40, 0)]
 
 
+@pytest.mark.control("H1.10")
 def test_stop_ends_the_loop_with_low_outputs_and_all_samples_delivered() -> None:
     stop = threading.Event()
     board = Board(range(1000), hooks={60: stop.set}).run(*armed(plan(phase=50, hold=40)), stop=stop)
@@ -233,6 +238,7 @@ def noise(n: int, size: int = 5000) -> list[list[int]]:
     return np.random.default_rng(7).integers(-size, size, (n, 8)).tolist()
 
 
+@pytest.mark.control("H14.7")
 def test_a_frame_that_comes_again_is_torn_and_the_next_one_is_right() -> None:
     rows = noise(40)
     rows[20] = rows[19]

@@ -52,6 +52,7 @@ def test_bring_up_keeps_the_datasheets_order_and_waits() -> None:
     assert wire.log[-1][2] == 0  # frames at the port's own speed
 
 
+@pytest.mark.control("H14.2")
 def test_every_write_is_read_back_at_once() -> None:
     driver, wire = rig()
     driver.bring_up(1000, 12)
@@ -168,6 +169,7 @@ def test_wrong_spi_mode_is_recognised_by_the_shift() -> None:
     assert "got 0x1F: likely cause bits shifted by one (wrong SPI mode)" in chip_error(shifted)
 
 
+@pytest.mark.control("H14.2")
 @pytest.mark.parametrize("address", [a for a in REGISTERS if REGISTERS[a].live != 0xFF])
 def test_one_flipped_bit_in_any_register_is_found_by_the_last_look(address: int) -> None:
     spec = REGISTERS[address]

@@ -39,6 +39,7 @@ def read_through_the_driver(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.frombuffer(received, np.uint8).reshape(-1, 27)
 
 
+@pytest.mark.control("H7.3")
 def test_real_frames_come_out_as_the_makers_microvolts(
     recording: tuple[NDArray[np.uint8], NDArray[np.float64]],
 ) -> None:

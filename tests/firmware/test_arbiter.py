@@ -65,6 +65,7 @@ def test_trains_are_whole_among_the_others(long_run: Looped) -> None:
             assert counts[each.plan, number] == each.pulses * each.trains
 
 
+@pytest.mark.control("H4.1")
 def test_no_stimulus_falls_into_the_window_of_another_plan(long_run: Looped) -> None:
     for one, other in combinations(EIGHT, 2):
         for a, b in ((one, other), (other, one)):

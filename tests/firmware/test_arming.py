@@ -13,6 +13,7 @@ def arm(box: Looped, number: int = 1, samples: int = 4000) -> None:
     assert box.sequencer.command(StimArm(9, number, samples)) == ""
 
 
+@pytest.mark.control("H1.2")
 @pytest.mark.parametrize("wanted", [plan(), shot()])
 def test_what_was_never_armed_does_not_start(wanted: object) -> None:
     box = Looped()
@@ -21,6 +22,7 @@ def test_what_was_never_armed_does_not_start(wanted: object) -> None:
     assert box.run(2000).rises() == []
 
 
+@pytest.mark.control("H1.2")
 @pytest.mark.parametrize(("wait", "refusal"), [(0, ""), (99, ""), (100, ""), (101, UNARMED), (5000, UNARMED)])
 def test_arming_lasts_as_long_as_it_says(wait: int, refusal: str) -> None:
     box = Looped().run(50)
@@ -46,6 +48,7 @@ def test_stop_disarms(number: int) -> None:
     assert (box.sequencer.command(plan(2, line=2)) == "") is (number == 1)
 
 
+@pytest.mark.control("H1.3")
 def test_a_fault_disarms_everything() -> None:
     box = Looped()
     box.sequencer.start(plan(1))

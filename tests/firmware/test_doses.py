@@ -43,6 +43,7 @@ def test_charge_and_energy_are_rounded_up() -> None:
     assert dose(box, 1) == (1, 1, 1)
 
 
+@pytest.mark.control("H2.3")
 def test_the_minute_slides() -> None:
     """Forty pulses a minute are allowed: then the line rests until the first of them is a minute old."""
     box = Looped(RATE_HZ)
@@ -84,6 +85,7 @@ def test_a_line_that_rested_for_a_minute_has_the_whole_of_it_again(pause_s: int)
     assert len(box.proofs) == 2
 
 
+@pytest.mark.control("H2.3")
 def test_a_plan_that_runs_beyond_the_minute_is_a_fault_that_names_limit_and_value() -> None:
     box = Looped(RATE_HZ)
     tighten(box, "sensory", minute_pulses=60)
@@ -102,6 +104,7 @@ def test_a_plan_that_runs_beyond_the_minute_is_a_fault_that_names_limit_and_valu
     assert box.sequencer.command(plan(1, period=500)) == "it is not armed; arm it first"
 
 
+@pytest.mark.control("H2.3")
 def test_the_case_sums_pulses_and_never_forgets() -> None:
     box = Looped(RATE_HZ)
     tighten(box, "sensory", case_pulses=10)
@@ -123,6 +126,7 @@ def test_a_train_counts_whole_before_it_begins() -> None:
     assert [text.split(",")[0] for _, text in box.faults] == ["line 1 would have had 12 pulses"]
 
 
+@pytest.mark.control("H2.3")
 def test_charge_of_the_case_is_limited() -> None:
     box = Looped()
     tighten(box, "nerve", case_charge_mc=0.002)  # five pulses of 0.4 uC
@@ -134,6 +138,7 @@ def test_charge_of_the_case_is_limited() -> None:
     ]
 
 
+@pytest.mark.control("H2.3")
 def test_energy_of_the_case_is_limited() -> None:
     box = Looped()
     tighten(box, "nerve", case_energy_j=2.4e-6)  # three pulses of 0.8 uJ
@@ -208,6 +213,7 @@ def test_limits_of_the_case_hold_for_every_plan_of_the_kind(
     assert box.sequencer.start(plan(2, line=2, phase=200)) == ""  # another kind
 
 
+@pytest.mark.control("H2.4")
 def test_limits_are_never_loosened() -> None:
     box = Looped()
     tighten(box, "nerve", current_ma=1.0, case_pulses=100)

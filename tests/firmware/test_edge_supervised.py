@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 BOTH = pytest.mark.parametrize("notify", [firmware.notify, hostd.notify])
 
 
+@pytest.mark.control("H16.7")
 @BOTH
 @pytest.mark.parametrize("abstract", [False, True])
 def test_a_frozen_stage_ends_the_feeding_and_is_named(

@@ -58,6 +58,7 @@ def test_four_lines_return_to_each_of_the_first_two_chips(chips: int, lines: int
     assert lines_of(chips) == lines
 
 
+@pytest.mark.control("H7.4")
 def test_eight_lines_are_driven_and_proven_each() -> None:
     box = Looped(lines=8)
     for line in range(1, 9):
@@ -153,6 +154,7 @@ def test_as_many_lines_may_be_wired_as_the_chips_can_see(table: dict, most: int)
         parse_wiring(table | {"lines": list(range(2, 3 + most))})
 
 
+@pytest.mark.control("H4.2")
 def test_impedance_locks_stimulation_until_its_current_has_ended() -> None:
     def measure(source: SimulatedSource) -> None:
         source.lead_command(ImpedanceStart(11, 6, 31.25, 0, 0))

@@ -19,6 +19,7 @@ def row(front_end: FrontEnd) -> np.ndarray:  # type: ignore[type-arg]
     return np.frombuffer(front_end.read_frame(), np.uint8)[None, :]
 
 
+@pytest.mark.control("H7.3")
 @pytest.mark.parametrize(
     "parts",
     [(ADS1299,), (ADS1299, ADS1299), (ADS1299_4, ADS1299_6, ADS1299), (ADS1299,) * 4],
@@ -291,6 +292,7 @@ def test_a_sound_chip_is_found_configured_and_goes_on(mode: str) -> None:
     assert decoded.counts[0, 9] * info.lsb_uv[9] == pytest.approx(2000, abs=0.1)
 
 
+@pytest.mark.control("H14.2")
 @pytest.mark.parametrize("mode", ["rdata", "rdatac"])
 def test_a_chip_reset_in_mid_run_is_found_and_recovers(mode: str) -> None:
     front_end, wires, _ = star(ADS1299, ADS1299)

@@ -17,6 +17,7 @@ SHARES = np.array([-1.2, -0.999, -0.5, -1e-3, 0.0, 1e-3, 0.5, 0.999, 1.2])
 TOLERANCE = 1e-3
 
 
+@pytest.mark.control("H14.1")
 @pytest.mark.parametrize(
     ("chip", "gain", "vref_v"), CASES, ids=[f"{chip.name}-x{gain}-{vref_v}V" for chip, gain, vref_v in CASES]
 )

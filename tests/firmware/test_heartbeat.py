@@ -48,6 +48,7 @@ class Watched(Board):
         return [(f.code, f.text, f.index) for f in self.said(Fault)]
 
 
+@pytest.mark.control("H1.4")
 def test_silence_ends_all_stimuli_and_disarms_and_the_samples_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     board = Watched(monkeypatch, 4000)
     board.at(100, do=board.hear)
@@ -63,6 +64,7 @@ def test_silence_ends_all_stimuli_and_disarms_and_the_samples_go_on(monkeypatch:
     assert not any(b.gaps for b in board.blocks)
 
 
+@pytest.mark.control("H2.6")
 def test_a_line_that_is_high_goes_low_with_the_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     board = Watched(monkeypatch, 2000)
     board.at(110, do=board.hear)

@@ -19,6 +19,7 @@ def test_nothing_is_refused_before_anything_was_measured(path) -> None:
     assert refuse(16_000, 4, path) == ""
 
 
+@pytest.mark.control("H15.2")
 def test_a_rate_beyond_the_tail_is_refused_with_the_figures(path) -> None:
     write_held(Held(1, (GOOD, LATE)), "2026-01-01T00:00:00+00:00", path)
     assert refuse(1000, 1, path) == ""

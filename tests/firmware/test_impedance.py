@@ -304,6 +304,7 @@ def test_gaps_in_every_window_leave_nothing_measured() -> None:
     assert rig.registers() == before
 
 
+@pytest.mark.control("H18.2")
 @pytest.mark.parametrize("after_s", [0.0, 0.1, 1.0, 2.0])
 def test_stopped_at_any_time_the_registers_are_as_before(after_s: float) -> None:
     rig = LeadRig().electrodes(*NETWORKS)
@@ -413,6 +414,7 @@ def test_chips_brought_up_anew_end_the_measurement_and_the_phase_is_not_known_af
         assert result.low_ohm[k] < abs(true_ohm(network, 31.25)) < result.high_ohm[k]
 
 
+@pytest.mark.control("H18.1")
 @pytest.mark.parametrize(
     ("command", "why"),
     [

@@ -23,6 +23,7 @@ def loff(rig: LeadRig, chip: int = 0) -> list[int]:
     return [rig.wires[chip].model.register(address) for address in LOFF]
 
 
+@pytest.mark.control("H18.3")
 def test_nothing_flows_unless_asked_for_and_a_railed_channel_is_told_without() -> None:
     rig = LeadRig(1000.0)
     with rig.running() as put:
@@ -101,6 +102,7 @@ def test_the_older_family_is_watched_too() -> None:
     assert rig.registers() == before
 
 
+@pytest.mark.control("H18.1")
 @pytest.mark.parametrize(
     ("current_na", "why"),
     [
@@ -221,6 +223,7 @@ def test_with_the_bias_drive_a_loose_lead_makes_all_flags_lie_and_its_rail_tells
     assert (rig.said(Leads)[-1].off_p, rig.said(Leads)[-1].railed) == (0xFF, 0b10)
 
 
+@pytest.mark.control("H4.2")
 def test_stimuli_are_locked_before_a_current_flows_and_until_it_has_ended() -> None:
     rig = LeadRig(1000.0)
     told: list[tuple[bool, list[int]]] = []

@@ -16,6 +16,7 @@ def lock(box: Looped, reason: int, on: int = 1) -> None:
     assert box.sequencer.command(Lockout(7, reason, on)) == ""
 
 
+@pytest.mark.control("H4.2", "H4.3")
 @pytest.mark.parametrize("reason", WORDS)
 def test_nothing_fires_while_locked_and_the_grid_is_kept(reason: int) -> None:
     box = Looped()

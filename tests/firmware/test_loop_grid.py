@@ -44,6 +44,7 @@ def test_events_that_the_kernel_dropped_are_missed() -> None:
     assert line.see(1 + 108, 108 * T_NS) == 108
 
 
+@pytest.mark.control("H12.1")
 def test_an_interrupt_that_was_never_seen_shows_in_time_only() -> None:
     line = Line().steady(100)
     assert line.see(101, 101 * T_NS) == 101  # edge 100 was never counted
@@ -57,6 +58,7 @@ def test_a_bounce_is_no_sample() -> None:
     assert line.see(102, 100 * T_NS) == 100
 
 
+@pytest.mark.control("H12.1")
 def test_a_storm_moves_no_index() -> None:
     line = Line().steady(100)
     seq = 100
@@ -107,6 +109,7 @@ def test_a_long_silence_is_as_long_as_it_took_and_its_end_begins_a_new_phase() -
     assert seen == list(range(first + 1, first + 101))
 
 
+@pytest.mark.control("H12.1")
 @settings(max_examples=60, deadline=None)
 @given(
     st.floats(-0.025, 0.025),
@@ -125,6 +128,7 @@ def test_any_oscillator_of_the_data_sheet_keeps_every_index(
     assert abs(line.clock[PERIOD_NS] / period - 1) < 2e-3
 
 
+@pytest.mark.control("H9.1")
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=30))
 def test_whatever_is_lost_on_the_way_the_index_is_that_of_the_time(holes: list[tuple[int, bool]]) -> None:

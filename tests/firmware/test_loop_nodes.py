@@ -70,6 +70,7 @@ def test_edges_that_waited_too_long_are_missed_and_the_frame_is_the_newest_ones(
     assert (block.first_index, len(block.counts), block.gaps) == (5, 1, (Gap(0, 5, "missed"),))
 
 
+@pytest.mark.control("H14.7")
 def test_a_frame_without_its_header_is_torn_and_half_a_second_of_them_returns(bench) -> None:
     box = bench(frame=bytes(27))
     done = threading.Thread(target=feed, args=(box, 2100))
@@ -156,6 +157,7 @@ def test_more_commands_than_the_mailbox_holds_are_refused_and_none_is_lost(bench
     assert [n for n, refusal in replies.items() if refusal] == list(range(64, 100))
 
 
+@pytest.mark.control("H1.8")
 def test_a_half_written_command_is_not_believed(bench) -> None:
     box = bench()
     for command in armed(plan(period=400, phase=5, hold=4)):
@@ -170,6 +172,7 @@ def test_a_half_written_command_is_not_believed(bench) -> None:
     assert box.state.scalars[OUTPUTS] == 0
 
 
+@pytest.mark.control("H2.6")
 def test_a_pulse_does_not_outlast_the_edges(bench) -> None:
     box = bench()
     for command in armed(plan(period=400, phase=5, hold=4)):

@@ -118,6 +118,7 @@ def steps(largest: int) -> st.SearchStrategy[list[tuple[str, int, int]]]:
     return st.lists(put | st.tuples(st.just("get"), st.integers(1, 4), st.just(0)), max_size=60)
 
 
+@pytest.mark.control("H9.2")
 @given(steps(70))
 def test_gaps_and_samples_tile_the_time_line_whatever_the_order_of_puts_and_gets(steps: list) -> None:
     ring, at, got = Ring(50, patient=False), 0, []
@@ -239,6 +240,7 @@ def test_very_many_gaps_become_one_that_covers_them() -> None:
     assert joined(tiled) == (Gap(0, at, "overflow"),)
 
 
+@pytest.mark.control("H16.2")
 def test_a_host_that_never_comes_costs_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ring_module, "MOST_GAPS", 50)
     ring = Ring(20, patient=False)

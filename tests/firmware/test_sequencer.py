@@ -67,6 +67,7 @@ def test_of_plans_on_the_same_sample_one_fires_and_the_others_are_told() -> None
     assert box.unfired[0] == Unfired(2, 102, 50, 1, "the window of plan 1 is not over")
 
 
+@pytest.mark.control("H4.1")
 @pytest.mark.parametrize(
     ("rate_hz", "spacing"), [(250.0, 2), (500.0, 3), (1000.0, 5), (4000.0, 20), (16000.0, 80)]
 )
@@ -193,6 +194,7 @@ def test_stopping_a_plan_whose_last_pulse_is_under_way_takes_its_line_low() -> N
     assert box.faults == []
 
 
+@pytest.mark.control("H1.7")
 @pytest.mark.parametrize("at", [0, 1, 2, 5, 39, 40, 41, 399, 400, 401])
 def test_stop_always_works(at: int) -> None:
     box = Looped()

@@ -15,6 +15,7 @@ def test_an_edge_may_come_back_within_three_samples(lag: int) -> None:
     assert box.faults == []
 
 
+@pytest.mark.control("H3.1")
 def test_an_edge_that_never_comes_back_is_a_fault_that_ends_all_plans() -> None:
     box = Looped()
     box.sequencer.start(plan(1, line=1, period=400, phase=0, hold=40))
@@ -26,6 +27,7 @@ def test_an_edge_that_never_comes_back_is_a_fault_that_ends_all_plans() -> None:
     assert not any(box.outputs[4:])  # low with the step that tells
 
 
+@pytest.mark.control("H1.3")
 def test_an_edge_that_nobody_ordered_is_a_fault() -> None:
     box = Looped()
     box.sequencer.start(plan(1, period=400, hold=40))

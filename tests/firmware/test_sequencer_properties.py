@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,6 +91,7 @@ def carry_out(seen: Observer, action: tuple, command: int) -> None:
             box.run(box.index + 1, lambda index, level: level ^ bits)
 
 
+@pytest.mark.control("H1.9")
 @settings(max_examples=250, deadline=None)
 @given(ACTIONS, RATES, LAGS, st.sampled_from([4, 8, 8]))
 def test_what_the_outputs_never_do(actions: list, rate_hz: float, lag: int, lines: int) -> None:
@@ -105,6 +107,7 @@ def test_what_the_outputs_never_do(actions: list, rate_hz: float, lag: int, line
     seen.check()
 
 
+@pytest.mark.control("H1.9")
 @settings(max_examples=60, deadline=None)
 @given(st.lists(PLANS, max_size=8), st.lists(st.integers(0, 255), max_size=400))
 def test_one_fault_at_most_and_silence_after_it_whatever_the_samples_show(

@@ -78,6 +78,7 @@ def test_a_line_that_is_not_low_again_before_the_next_pulse_is_stuck() -> None:
     assert box.rises() == [0]
 
 
+@pytest.mark.control("H3.4")
 @pytest.mark.parametrize("blind_from", [0, 1, 2])
 def test_a_pulse_that_is_not_proven_ends_its_train(blind_from: int) -> None:
     box = Looped()

@@ -67,6 +67,7 @@ def test_hello_configure_start_blocks_and_the_end(tmp_path: Path) -> None:
         assert edge.failure is None
 
 
+@pytest.mark.control("H1.1")
 def test_nothing_is_acquired_or_fired_before_start(tmp_path: Path) -> None:
     source = ScriptedSource()
     with served(source, unix(tmp_path)) as edge:
@@ -90,6 +91,7 @@ def test_commands_go_to_the_source_and_its_answers_come_back(tmp_path: Path) -> 
         host.hang_up()
 
 
+@pytest.mark.control("H17.3")
 def test_another_version_is_refused_in_one_line_and_hears_no_more(tmp_path: Path) -> None:
     source = ScriptedSource()
     with served(source, unix(tmp_path)) as edge:
@@ -106,6 +108,7 @@ def test_another_version_is_refused_in_one_line_and_hears_no_more(tmp_path: Path
         RawHost(edge.address).start(wanted()).hang_up()
 
 
+@pytest.mark.control("H17.3")
 def test_another_message_table_is_refused(tmp_path: Path) -> None:
     with served(ScriptedSource(), unix(tmp_path)) as edge:
         stranger = RawHost(edge.address)

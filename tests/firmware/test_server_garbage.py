@@ -109,6 +109,7 @@ def test_configurations_that_are_nearly_good_are_answered_in_one_line(edge: tupl
     assert running.alive
 
 
+@pytest.mark.control("H16.3")
 @MANY
 @given(messages=st.lists(ANY_MESSAGE | messages_of(StimPlan), max_size=8))
 def test_any_messages_of_a_host_that_has_started(edge: tuple, messages: list[Message]) -> None:

@@ -52,6 +52,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     poll_fast(monkeypatch)
 
 
+@pytest.mark.control("H1.5")
 @pytest.mark.parametrize("address", ["unix", "tcp"])
 def test_a_host_that_vanishes_takes_the_outputs_low(tmp_path: Path, address: str) -> None:
     source = ScriptedSource()
@@ -69,6 +70,7 @@ def test_a_host_that_vanishes_takes_the_outputs_low(tmp_path: Path, address: str
         again.hang_up()
 
 
+@pytest.mark.control("H1.5")
 def test_no_command_of_a_host_that_is_gone_comes_after_the_stop(tmp_path: Path) -> None:
     source = ScriptedSource()
     with served(source, unix(tmp_path)) as edge:
@@ -83,6 +85,7 @@ def test_no_command_of_a_host_that_is_gone_comes_after_the_stop(tmp_path: Path) 
         assert source.commands.empty()
 
 
+@pytest.mark.control("H9.6")
 def test_hosts_that_vanish_cost_no_sample(tmp_path: Path) -> None:
     """Eight hosts in a row leave at any moment, with blocks still in the socket; the next one goes on."""
     source, reassembler = ScriptedSource(), Reassembler()

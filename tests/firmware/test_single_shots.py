@@ -18,6 +18,7 @@ def test_it_fires_with_the_next_sample_and_is_answered_then() -> None:
     assert [p.number for p in box.proofs] == [1]
 
 
+@pytest.mark.control("H4.1")
 def test_it_waits_until_the_window_of_another_plan_is_over() -> None:
     box = Looped()
     box.sequencer.start(plan(1, line=1, period=2000, guard=500))

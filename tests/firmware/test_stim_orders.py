@@ -65,6 +65,7 @@ def test_what_may_be_is_an_order_for_the_loop(command: Command, verb: int, head:
     assert order.row.dtype == np.int64
 
 
+@pytest.mark.control("H2.2")
 @pytest.mark.parametrize(
     ("command", "refusal"),
     [

@@ -20,6 +20,7 @@ def campaign(part: str) -> Any:
     return importlib.import_module(f"tests.stimuli.{part}")
 
 
+@pytest.mark.control("H1.9")
 def test_random_commands_losses_and_faults_never_do_what_may_never_be() -> None:
     done = campaign("sequences").run_all(0, SEQUENCES)
     assert done.wrong == ()

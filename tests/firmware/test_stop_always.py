@@ -42,6 +42,7 @@ def test_stop_goes_into_a_mailbox_with_room_like_any_other(bench) -> None:
     assert (box.state.plans[:, PLAN] == -1).all()
 
 
+@pytest.mark.control("H1.7")
 def test_stop_has_room_in_a_full_mailbox_and_stops_what_was_posted_before(bench) -> None:
     box = bench()
     for command in armed(plan(1, period=400)):
@@ -90,6 +91,7 @@ def test_plans_leave_the_last_room_to_what_stops_and_locks(bench) -> None:
     assert box.state.scalars[LOCKS] == LOCK_HOST
 
 
+@pytest.mark.control("H1.4")
 def test_silence_of_the_host_ends_stimulation_in_the_compiled_loop(bench) -> None:
     box = bench()
     for command in (*armed(plan(1, period=400)), *armed(plan(2, line=2, period=400, phase=30))):

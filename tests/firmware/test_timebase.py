@@ -270,6 +270,7 @@ def test_blocks_of_early_stamps_among_good_ones_do_not_begin_anew() -> None:
     assert np.abs(off_ns).max() < 2 * FLOOR_NS
 
 
+@pytest.mark.control("H12.2")
 @pytest.mark.parametrize(("step_ns", "within_s"), [(2e9, 1.3), (5e6, 1.3), (-5e6, 0.15), (-2e9, 0.15)])
 def test_a_clock_that_steps_is_followed_soon(step_ns: float, within_s: float) -> None:
     """A suspended machine, or edges that began to come late for good; early ones need no proof."""

@@ -77,6 +77,7 @@ def test_a_file_in_the_way_is_never_removed(tmp_path: Path) -> None:
     assert path.read_text() == "years of work"
 
 
+@pytest.mark.control("H5.6")
 def test_the_socket_is_private_and_removed_at_the_end(tmp_path: Path) -> None:
     with listening(unix(tmp_path / "new" / "folder")):
         path = tmp_path / "new" / "folder" / "edge.sock"

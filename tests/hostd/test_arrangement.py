@@ -79,6 +79,7 @@ def test_two_samples_are_always_held() -> None:
     assert plan.hold == limits.MIN_HOLD_SAMPLES
 
 
+@pytest.mark.control("H2.7")
 @pytest.mark.parametrize(
     ("stimulus", "expected"),
     [

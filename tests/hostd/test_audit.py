@@ -232,6 +232,7 @@ KINDS: dict[Tampering, set[str]] = {
 }
 
 
+@pytest.mark.control("H6.1")
 @pytest.mark.parametrize("tampering", KINDS, ids=lambda kind: str(kind.__name__))
 def test_every_tampering_is_found_at_its_place_for_what_it_is(tampering: Tampering) -> None:
     r = random.Random(tampering.__name__)

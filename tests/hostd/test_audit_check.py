@@ -190,6 +190,7 @@ def test_a_copied_case_under_another_name_holds_but_a_moved_chain_does_not(
     assert report.broken_n == 1 and "does not follow from the case's id" in report.why
 
 
+@pytest.mark.control("H6.1")
 def test_every_random_tampering_with_the_database_is_found_at_its_place(good: Path, tmp_path: Path) -> None:
     r = random.Random(1)
     path = copied(good, tmp_path / "case") / "case.sqlite"
@@ -260,6 +261,7 @@ def test_one_lost_tail_is_told_in_numbers(good: Path, tmp_path: Path, capsys: An
     assert out == "" and err == f"evokd: {case}: audit: removed at n = {n - 2}: {missing}\n"
 
 
+@pytest.mark.control("H6.2")
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_pulse_that_is_not_everywhere_is_named(tmp_path: Path, closed: bool) -> None:
     at = 30
@@ -511,6 +513,7 @@ def test_segments_are_audited_as_one_recording(segmented: Path) -> None:
     assert report.edges == len(PULSES) and report.not_judged == 0
 
 
+@pytest.mark.control("H6.4")
 def test_the_first_record_that_is_not_what_was_written_is_named_with_its_time(
     segmented: Path, tmp_path: Path, capsys: Any
 ) -> None:

@@ -139,6 +139,7 @@ ARRIVALS = st.lists(
 )
 
 
+@pytest.mark.control("H9.2")
 @given(ARRIVALS)
 def test_whatever_arrives_gaps_and_samples_tile_the_time_line(arrivals: list) -> None:
     reassembler, sent, end = Reassembler(), 30, 30
@@ -168,6 +169,7 @@ def stream_of(rng: np.random.Generator, n_blocks: int) -> tuple[list[SampleBlock
     return blocks, b"".join(frames)
 
 
+@pytest.mark.control("H9.2")
 @pytest.mark.parametrize("seed", range(25))
 def test_flipped_bits_become_gaps_and_never_samples(seed: int) -> None:
     rng = np.random.default_rng(seed)

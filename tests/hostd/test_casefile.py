@@ -84,6 +84,7 @@ def test_the_ssep_defaults_are_those_of_the_facts():
     assert (n20.name, n20.polarity, n20.window_ms, n20.to_ms) == ("N20", -1, (17, 24), (20, 30))
 
 
+@pytest.mark.control("H7.1")
 @pytest.mark.parametrize(
     ("side", "names", "peaks"),
     [

@@ -326,6 +326,7 @@ def test_without_a_recording_the_rates_must_be_written():
     assert fault.startswith("case.toml:8: [test.left] rate_hz: missing; write the stimulus rate")
 
 
+@pytest.mark.control("H7.1")
 def test_side_is_asked_for_once_where_the_modality_places_electrodes_by_it():
     (fault,) = faults(edited(('side = "right"', "")))
     assert fault.startswith(

@@ -107,6 +107,7 @@ def test_any_text_is_a_case_or_a_list_of_faults(text):
     answer(text)
 
 
+@pytest.mark.control("H16.4")
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_any_damage_to_a_good_file_is_a_case_or_a_list_of_faults(data):
@@ -116,6 +117,7 @@ def test_any_damage_to_a_good_file_is_a_case_or_a_list_of_faults(data):
     answer(text[:start] + data.draw(st.text(max_size=4)) + text[end:])
 
 
+@pytest.mark.control("H16.4")
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=64))
 def test_any_bytes_are_refused_in_words(tmp_path_factory, data):

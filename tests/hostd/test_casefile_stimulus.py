@@ -350,6 +350,7 @@ def test_default_derivations_cannot_be_made_of_monitor_channels():
     assert len(caught.value.faults) == 2
 
 
+@pytest.mark.control("H2.4")
 def test_a_tightened_limit_is_held():
     keys = REPEAT + "current_ma = 60\nwidth_us = 200"
     case_of(keys)
@@ -357,6 +358,7 @@ def test_a_tightened_limit_is_held():
     assert "current_ma: current of 60 mA exceeds the limit of 50 mA for peripheral; write 50 or" in fault
 
 
+@pytest.mark.control("H7.4")
 def test_lines_of_tests_and_of_alternation_are_each_of_one_test():
     second = """
 [test.b]

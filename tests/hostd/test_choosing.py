@@ -36,6 +36,7 @@ def sweep(index: int, sizes: tuple[float, float], rng: np.random.Generator) -> S
     return Sweep(Trigger(index, 1), uv.astype(np.float32), 80, np.full(2, 0.25))
 
 
+@pytest.mark.control("H10.4")
 def test_once_there_is_a_baseline_the_choice_stays_though_the_response_is_lost_there() -> None:
     choosing = Choosing(NAMES, (PEAK,), SPAN, (ROWS, T0_MS, DT_MS), follow=True, leading=0)
     assert choosing.see(average(16, (0.3, 1.0)))

@@ -153,6 +153,7 @@ def ratios(uv: np.ndarray, triggers: list[Trigger], block: int) -> list[tuple[in
     return [(trigger.index, ratio) for trigger, ratio in told]
 
 
+@pytest.mark.control("H3.5")
 def test_an_artifact_that_goes_is_seen_in_any_blocks() -> None:
     uv, triggers = stream([300.0] * LEARNED + [300.0] * 5 + [0.0] * 5 + [150.0] * 5)
     whole = ratios(uv, triggers, len(uv))

@@ -83,6 +83,7 @@ def told() -> dict[str, list[str]]:
     return {name: one.lines for name, one in zip(commands, shown, strict=True)}
 
 
+@pytest.mark.control("H8.3")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_display_shows_averages_and_says_when_they_are_old(
     language: str, told: dict[str, list[str]]

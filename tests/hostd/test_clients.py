@@ -84,6 +84,7 @@ def test_observers_may_look_mark_and_stop(command: str) -> None:
     assert clients.refusal(HERE, command) is None
 
 
+@pytest.mark.control("H5.1")
 @pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.77"])
 @pytest.mark.parametrize("role", KEY_ROLES)
 @pytest.mark.parametrize("command", COMMANDS)
@@ -114,6 +115,7 @@ def test_the_lists_of_what_stimulates_hold_every_command_that_does() -> None:
     }, "a new command needs its place in this table"
 
 
+@pytest.mark.control("H18.1")
 @pytest.mark.parametrize(("role", "may"), [("observer", False), ("technologist", False), ("engineer", True)])
 def test_only_an_engineer_says_that_nobody_is_connected(role: str, may: bool) -> None:
     peer = Peer(b"x", "127.0.0.1", KEYS[role])
@@ -121,6 +123,7 @@ def test_only_an_engineer_says_that_nobody_is_connected(role: str, may: bool) ->
     assert Clients().refusal(HERE, "impedance.start", {"phantom": True}) is None
 
 
+@pytest.mark.control("H5.3")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_key_that_was_revoked_stops_and_nothing_else(command: str) -> None:
     refusal = Clients().refusal(Peer(b"x", "127.0.0.1", UNKNOWN_KEY), command)
@@ -177,6 +180,7 @@ def test_the_record_tells_where_from() -> None:
     assert clients.actor(Peer(b"\0nowhere", "")) == "observer@unknown"
 
 
+@pytest.mark.control("H16.1")
 def test_a_hundred_at_once_then_fifty_a_second(clock: Clock) -> None:
     clients = Clients(clock)
     assert granted(clients, HERE, "test.start", 300) == BURST == 100
@@ -192,6 +196,7 @@ def test_a_hundred_at_once_then_fifty_a_second(clock: Clock) -> None:
     assert granted(clients, HERE, "mark", 300) == BURST, "what is not used does not pile up"
 
 
+@pytest.mark.control("H1.7")
 def test_a_stop_is_never_too_much_and_costs_nothing(clock: Clock) -> None:
     clients = Clients(clock)
     for peer in (HERE, FAR):

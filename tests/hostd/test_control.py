@@ -321,6 +321,7 @@ def test_tests_stop_and_start_and_status_shows_it(live: LiveHost) -> None:
         )
 
 
+@pytest.mark.control("H1.2")
 def test_on_hardware_nothing_fires_unarmed_and_stop_ends_everything() -> None:
     with LiveHost(source=Bench(8.0, None, 1)) as host, Ear(host.bus) as ear:
         ear.until(lambda m: m.header["index"] > 4000, "a second of samples")
@@ -352,6 +353,7 @@ def test_on_hardware_nothing_fires_unarmed_and_stop_ends_everything() -> None:
         assert host.error("test.start", test="left_median")[0] == "refused", "stopping disarms"
 
 
+@pytest.mark.control("H3.1")
 def test_a_pulse_that_does_not_come_back_stops_all_tests_and_is_told() -> None:
     source = Bench(4.0, None, 1)
     with LiveHost(source=source) as host, Ear(host.bus) as ear:

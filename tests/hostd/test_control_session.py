@@ -166,6 +166,7 @@ def test_a_pulse_that_never_comes_back_has_no_train() -> None:
         assert "never came back" in raised["text"]
 
 
+@pytest.mark.control("H19.1")
 def test_an_unarmed_test_has_neither() -> None:
     with LiveHost(CASE, Bench(8.0, None, 1)) as host, Ear(host.bus, ("stim",)) as ear:
         assert host.error("stim.fire", test="face") == (

@@ -137,6 +137,7 @@ VERDICTS = {
 }
 
 
+@pytest.mark.control("H3.3")
 @pytest.mark.parametrize("what", VERDICTS)
 def test_each_verdict_with_its_numbers_and_its_alert(what: str) -> None:
     word, pulse = what.partition(" ")[0], VERDICTS[what]

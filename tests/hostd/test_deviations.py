@@ -71,6 +71,7 @@ def own(topic: str) -> set[str]:
     return set(schema.kind_of(topic).__struct_fields__) - set(Header.__struct_fields__)
 
 
+@pytest.mark.control("H14.6")
 def test_a_hurt_cord_is_raised_confirmed_and_placed() -> None:
     told = alerts(happened("legs"))
     assert {a["test"] for a in told} >= {"left_tibial", "right_tibial"}
@@ -94,6 +95,7 @@ def test_a_limb_that_lies_badly_is_peripheral(limb: str, test: str) -> None:
     assert control["ratio"] < 0.35, "what an artifact leaves there is no response"
 
 
+@pytest.mark.control("H11.6")
 def test_a_bolus_is_systemic_told_all_the_same_and_explained_by_what_was_posted() -> None:
     told = [a for a in alerts(happened("deep")) if a["state"] == "confirmed"]
     assert told and {a["cause"] for a in told[-3:]} == {"systemic"}
@@ -101,6 +103,7 @@ def test_a_bolus_is_systemic_told_all_the_same_and_explained_by_what_was_posted(
     assert any(c["name"] == "mac" and c["now"] == 2.0 for c in told[-1]["evidence"]["confounders"])
 
 
+@pytest.mark.control("H3.5")
 def test_a_stimulator_without_a_lead_is_technical() -> None:
     told = [a for a in alerts(happened("stimulator")) if a["test"] == "left_median"]
     assert told and told[-1]["cause"] == "technical"
@@ -168,6 +171,7 @@ def test_the_case_goes_from_baseline_to_alert_and_says_how_good_its_baselines_ar
     assert all(f["grade"] in ("good", "fair") and f["error"] <= 0.2 for f in baselines.values())
 
 
+@pytest.mark.control("H15.1")
 def test_an_alarm_comes_within_a_second_of_the_sweep_that_qualifies() -> None:
     """`index` of an alert is that sweep's stimulus; it is told once nothing earlier can come any more."""
     from hostd.pipeline import Pipeline
@@ -187,6 +191,7 @@ def stream(version: int, values: list[float], first: int = 0) -> list[Seen]:
     ]
 
 
+@pytest.mark.control("H10.5")
 def test_a_new_baseline_begins_anew_and_ends_what_was_of_the_old_one() -> None:
     open_ = Alerts()
     judge = Deviations(score_case(), RATE_HZ, open_)
@@ -314,6 +319,7 @@ def test_an_alert_of_a_test_that_is_stopped_stays_and_says_so() -> None:
     assert losing(judge, [1.0] * 200, 201)[-1].fields["state"] == "cleared"
 
 
+@pytest.mark.control("H11.6")
 @pytest.mark.parametrize(("ohm", "cause"), [(40e3, "technical"), (4e3, "focal")])
 def test_an_electrode_found_bad_explains_what_is_open(ohm: float, cause: str) -> None:
     judge = Deviations(score_case(), RATE_HZ, Alerts())

@@ -112,6 +112,7 @@ def test_raw_samples_are_not_for_observers(kept: Served, keys: Keys, role: str) 
             until(lambda: kept.bus.raw_wanted, "the reader")
 
 
+@pytest.mark.control("H5.2")
 def test_without_a_key_of_the_box_every_endpoint_stays_shut(kept: Served, keys: Keys, tmp_path: Path) -> None:
     stranger = made(tmp_path / "others")["engineer"]
     other = Secret("eva", "engineer", stranger.public, stranger.secret, keys["engineer"].server)
@@ -143,6 +144,7 @@ def test_who_is_not_let_in_hears_why(
         request(kept.address, "hello", {}, 500, key=key)
 
 
+@pytest.mark.control("H16.1")
 def test_a_full_house_keeps_room_for_who_operates_and_lets_in_again(kept: Served, keys: Keys) -> None:
     observers = [Knocking(zmq.SUB, kept.at.events, keys["observer"]) for _ in range(6)]
     with knocking(*observers):
@@ -178,6 +180,7 @@ def test_without_keys_connections_are_counted_too(plain: Served, end: str) -> No
             assert SHAKEN not in ninth.events
 
 
+@pytest.mark.control("H16.1")
 def test_who_asks_for_too_many_topics_is_shown_out_and_nobody_else(kept: Served, keys: Keys) -> None:
     with Ear(kept.address, key=keys["technologist"]) as ear:
         hears(kept, ear)
@@ -220,6 +223,7 @@ def test_a_topic_beyond_all_measure_ends_that_connection_alone(plain: Served) ->
         hears(plain, ear)
 
 
+@pytest.mark.control("H16.1")
 def test_half_open_connections_are_bounded_and_keep_nobody_out(kept: Served, keys: Keys) -> None:
     port = int(kept.at.control.rpartition(":")[2])
     with contextlib.ExitStack() as stack:
@@ -230,6 +234,7 @@ def test_half_open_connections_are_bounded_and_keep_nobody_out(kept: Served, key
     until(lambda: kept.bus.clients["control"] == 0, "all gone")
 
 
+@pytest.mark.control("H5.3")
 def test_a_key_that_is_revoked_hears_no_more(kept: Served, keys: Keys, folder: Path) -> None:
     anna, eva = keys["technologist"], keys["engineer"]
     with (
@@ -283,6 +288,7 @@ def test_the_web_displays_ear_shows_its_key(kept: Served, keys: Keys) -> None:
         feed.join()
 
 
+@pytest.mark.control("H15.3")
 def test_a_flood_of_requests_leaves_time_to_publish() -> None:
     bus = Bus(parse_bus(address := free_bus()), "b", "c", lambda index: (0, 0))
     client = zmq.Context.instance().socket(zmq.DEALER)

@@ -22,6 +22,7 @@ from tests.support.ports import free_block
 DESCRIPTION = ScriptedSource().description
 
 
+@pytest.mark.control("H17.3")
 def test_an_edge_of_another_version_is_refused_in_one_line(tmp_path: Path) -> None:
     def serve(edge: FakeEdge) -> None:
         edge.hear(Hello)
@@ -37,6 +38,7 @@ def test_an_edge_of_another_version_is_refused_in_one_line(tmp_path: Path) -> No
     ]  # and nothing was configured
 
 
+@pytest.mark.control("H17.3")
 def test_an_edge_of_another_message_table_is_refused_in_one_line(tmp_path: Path) -> None:
     def serve(edge: FakeEdge) -> None:
         edge.say(replace(hello("edge", 1), table=7))

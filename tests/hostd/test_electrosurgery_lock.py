@@ -82,6 +82,7 @@ class Bench:
         return [m.on for m in self.link.sent if isinstance(m, Lockout)]
 
 
+@pytest.mark.control("H4.3")
 def test_it_locks_the_edge_and_frees_it_and_both_are_noted() -> None:
     bench = Bench()
     bench.edge.electrosurgery(True)
@@ -191,6 +192,7 @@ def test_blocks_change_nothing_also_not_the_order_of_events(cuts: Iterable[int])
         assert got[topic] == wanted[topic], topic
 
 
+@pytest.mark.control("H14.4")
 def test_sweeps_that_see_it_are_rejected_and_others_are_not() -> None:
     for test in QUICK.tests:
         sweeps = [m.fields for m in reference() if m.topic == f"sweep.{test.name}"]
@@ -204,6 +206,7 @@ def test_sweeps_that_see_it_are_rejected_and_others_are_not() -> None:
         assert any(s["accepted"] for s in sweeps if s["trigger_index"] > 6.6 * RATE_HZ)
 
 
+@pytest.mark.control("H4.3")
 def test_a_whole_host_lets_nothing_fire_and_goes_on_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,7 @@ def flip(case: Path, sample: int, channel: int) -> None:
         file.write(bytes([byte ^ 8]))
 
 
+@pytest.mark.control("H14.8")
 def test_one_bit_of_one_sample_is_found_and_placed(case: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample = 43_000
     flip(case, sample, 0)

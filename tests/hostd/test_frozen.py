@@ -93,6 +93,7 @@ class Evil:
         return self._reduced
 
 
+@pytest.mark.control("H16.8")
 @pytest.mark.parametrize(
     ("reduced", "why"),
     [

@@ -12,6 +12,7 @@ from hostd.store import read_rows
 from tests.fuzz import control, link
 
 
+@pytest.mark.control("H16.3")
 def test_control_messages_of_any_kind_are_answered_and_noted(tmp_path: Path) -> None:
     found = control.run(2400, 5, 1, tmp_path)
     assert found.wrong == []
@@ -30,6 +31,7 @@ def test_control_messages_of_any_kind_are_answered_and_noted(tmp_path: Path) -> 
     assert found.messages - 100 < len(asked) + more, "but for a flood that has not ended"
 
 
+@pytest.mark.control("H16.3")
 def test_link_frames_of_any_kind_are_taken_or_counted() -> None:
     for found in (link.host(2000, 1), link.edge(1000, 1), link.edge(500, 2, openings=True)):
         assert found.wrong == [] and found.taken > 100 and found.bad > 200 and found.blocks > 20

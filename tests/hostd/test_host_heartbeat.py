@@ -32,6 +32,7 @@ def test_it_beats_by_itself_although_nobody_receives(tmp_path: Path) -> None:
     assert not any(t.name == "heartbeat" for t in threading.enumerate())
 
 
+@pytest.mark.control("H1.4")
 def test_a_host_that_hangs_does_not_beat(tmp_path: Path) -> None:
     asked = threading.Semaphore(0)
 

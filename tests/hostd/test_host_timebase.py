@@ -105,6 +105,7 @@ def test_status_says_what_the_edge_has_reported() -> None:
     assert base.status(200)["settled"] is True
 
 
+@pytest.mark.control("H12.2")
 @given(
     st.lists(st.tuples(st.integers(1, 3000), st.integers(-(STEP_NS - 1), STEP_NS)), min_size=1, max_size=12)
 )
@@ -140,6 +141,7 @@ def test_a_clock_that_stepped_back_by_a_second_is_taken_at_its_word() -> None:
     assert edge_ns(base, 1000) == 10**12
 
 
+@pytest.mark.control("H12.2")
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -64,6 +64,7 @@ def lives(tmp_path: Path) -> list[list[str]]:
     return [line.split(" ", 3) for line in file.read_text().splitlines()] if file.exists() else []
 
 
+@pytest.mark.control("H9.9")
 def test_one_that_is_killed_while_it_serves_is_followed_by_one_that_knows_why(tmp_path: Path) -> None:
     body = """
 say("READY=1")
@@ -110,6 +111,7 @@ def test_a_crash_while_it_serves_is_a_death_like_any_other(tmp_path: Path) -> No
     assert err == "evokd: intake stopped: y\nevokd: the host crashed; another one takes up its case\n"
 
 
+@pytest.mark.control("H16.7")
 def test_one_that_no_longer_feeds_the_watchdog_is_killed_and_followed(tmp_path: Path) -> None:
     body = """
 say("READY=1", "WATCHDOG=1")

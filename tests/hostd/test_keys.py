@@ -25,6 +25,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.control("H5.5")
 def test_a_new_keys_secret_is_for_its_owner_alone(folder: Path) -> None:
     assert mode(folder) == 0o700
     assert {mode(path) for path in folder.glob("*.secret")} == {0o600}
@@ -103,6 +104,7 @@ def test_misuse_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.Capture
     assert "--peers" in line_of(capsys, "run", "--peers", "0", "--data", "off")
 
 
+@pytest.mark.control("H5.2")
 @pytest.mark.parametrize(
     "bus", ["tcp://0.0.0.0:7000", "tcp://192.0.2.1:7000", "tcp://no-such-host.invalid:7000"]
 )
@@ -144,6 +146,7 @@ def test_halves_that_do_not_belong_together_are_refused(folder: Path) -> None:
         keys.client_secret(path)
 
 
+@pytest.mark.control("H5.5")
 @pytest.mark.parametrize("bits", [0o640, 0o604, 0o660])
 @pytest.mark.parametrize("name", ["anna", "server"])
 def test_a_secret_that_others_may_read_is_none(folder: Path, name: str, bits: int) -> None:
@@ -153,6 +156,7 @@ def test_a_secret_that_others_may_read_is_none(folder: Path, name: str, bits: in
         KeyRing(folder) if name == "server" else keys.client_secret(folder, name)
 
 
+@pytest.mark.control("H5.5")
 @pytest.mark.parametrize("bits", [0o720, 0o702])
 def test_a_directory_that_others_may_write_to_is_refused(folder: Path, bits: int) -> None:
     folder.chmod(bits)

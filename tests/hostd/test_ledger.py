@@ -82,6 +82,7 @@ def signals_after(signals: AlarmSignals, messages: list[Outgoing]) -> dict[str, 
     return dict(told[-1].fields) if told else {}
 
 
+@pytest.mark.control("H11.2")
 def test_the_worst_unseen_alert_sounds_and_an_acknowledged_one_is_silent() -> None:
     alerts, signals = Alerts(), AlarmSignals(RATE_HZ)
     assert signals_after(signals, raised(alerts, 1000))["sounding"] == "medium"
@@ -94,6 +95,7 @@ def test_the_worst_unseen_alert_sounds_and_an_acknowledged_one_is_silent() -> No
     assert signals_after(signals, alerts.clear(1300, "change", "left"))["open"] == []
 
 
+@pytest.mark.control("H11.1")
 def test_paused_and_off_are_different_and_a_pause_ends_by_itself() -> None:
     alerts, signals = Alerts(), AlarmSignals(RATE_HZ)
     signals_after(signals, raised(alerts, 1000, True, "high"))
@@ -117,6 +119,7 @@ def test_paused_and_off_are_different_and_a_pause_ends_by_itself() -> None:
         signals.set_(7300, "audio", "paused", 121.0)
 
 
+@pytest.mark.control("H11.3")
 def test_a_latching_alert_stays_until_somebody_has_seen_it() -> None:
     alerts = Alerts()
     alerts.latching = True
@@ -131,6 +134,7 @@ def test_a_latching_alert_stays_until_somebody_has_seen_it() -> None:
     assert alerts.clear(3200, "change", "left")[0].fields["state"] == "cleared"
 
 
+@pytest.mark.control("H11.2")
 def test_an_acknowledgement_outlasts_what_is_no_worse() -> None:
     alerts = Alerts()
     raised(alerts, 1000)

@@ -1,5 +1,7 @@
 """Displays that promised to be there: missed when they fall silent, told when they are back, by name."""
 
+import pytest
+
 from hostd.link_watch import BACK, LOST, MOST, LinkWatch
 from tests.support.session import Ear, LiveHost
 
@@ -34,6 +36,7 @@ def test_a_name_is_needed_and_there_is_an_end() -> None:
     assert watch.promise("d3", 9.0, 0) == "", "the same one again"
 
 
+@pytest.mark.control("H11.4")
 def test_a_display_that_falls_silent_is_an_alert_and_its_return_clears_it() -> None:
     with LiveHost() as host, Ear(host.bus, ("alert",)) as ear:
         host.ok("hello", name="ward", watch_s=0.3)

@@ -115,6 +115,7 @@ ELSEWHERE = [
 ]
 
 
+@pytest.mark.control("H5.1")
 @pytest.mark.skipif(ADDRESS is None, reason="this machine has no address but loopback")
 @pytest.mark.parametrize("role", test_keys.NAMES)
 def test_no_key_stimulates_from_elsewhere_and_every_key_stops(
@@ -143,6 +144,7 @@ def test_no_key_stimulates_from_elsewhere_and_every_key_stops(
     open_host.ok("test.start", test="right_median")
 
 
+@pytest.mark.control("H5.2")
 def test_who_shows_no_key_or_another_is_not_let_in(open_host: LiveHost, keys: Keys, tmp_path: Path) -> None:
     strangers = test_keys.made(tmp_path / "elsewhere")
     stranger = strangers["engineer"]
@@ -155,6 +157,7 @@ def test_who_shows_no_key_or_another_is_not_let_in(open_host: LiveHost, keys: Ke
     assert open_host.ok("hello")["key"]["name"] == "eva"
 
 
+@pytest.mark.control("H6.3")
 def test_the_record_tells_key_role_and_place_of_every_command(open_host: LiveHost, keys: Keys) -> None:
     said = "Ann \N{GREEK SMALL LETTER ALPHA}"
     asked(
@@ -181,6 +184,7 @@ def test_the_record_tells_key_role_and_place_of_every_command(open_host: LiveHos
     assert ("olli (observer)@127.0.0.1", "bad_request", olli) in rows, "and what is no request"
 
 
+@pytest.mark.control("H6.3")
 def test_nobody_signs_with_anothers_name_alone(open_host: LiveHost, keys: Keys) -> None:
     with Ear(open_host.bus.replace("0.0.0.0", "127.0.0.1"), ("event",), key=keys["observer"]) as ear:
 

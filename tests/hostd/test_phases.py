@@ -179,6 +179,7 @@ def test_a_technical_alert_is_no_phase_but_it_sounds() -> None:
     assert course.with_alerts([Outgoing("stim", 1, {})]) == [Outgoing("stim", 1, {})]
 
 
+@pytest.mark.control("H10.2")
 @pytest.mark.parametrize(
     ("error", "word"),
     [(None, "none"), (0.05, "good"), (0.1, "good"), (0.15, "fair"), (0.2, "fair"), (0.21, "poor")],

@@ -129,6 +129,7 @@ class Recorded:
         """Nothing was."""
 
 
+@pytest.mark.control("H18.2")
 @pytest.mark.parametrize("power", [False, True])
 def test_a_cable_that_is_pulled_ends_the_measurement_and_leaves_no_current(
     tmp_path: Path, power: bool, monkeypatch: pytest.MonkeyPatch

@@ -271,6 +271,7 @@ def test_averages_are_the_weighted_means_of_the_accepted_sweeps() -> None:
         assert check_averages(messages, RIGHT) > 35
 
 
+@pytest.mark.control("H9.3")
 @settings(max_examples=6, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 46_000), st.integers(1, 900)), min_size=1, max_size=6))
 def test_no_average_ever_uses_a_sweep_that_a_gap_touched(lost: list[tuple[int, int]]) -> None:
@@ -364,6 +365,7 @@ def check_changes(messages: Sequence[Outgoing], test: str, set_at: int, cleared_
     assert compared > 10
 
 
+@pytest.mark.control("H10.5")
 def test_a_baseline_by_command_replaces_and_a_cleared_one_compares_with_nothing() -> None:
     recording = recorded(1, CALM_BODY)
     at, cleared = 32_000, 40_600  # no sweep of the right limb is under way then
@@ -382,6 +384,7 @@ def test_a_baseline_by_command_replaces_and_a_cleared_one_compares_with_nothing(
         )
 
 
+@pytest.mark.control("H10.1")
 def test_a_baseline_of_too_few_sweeps_is_refused_and_changes_nothing() -> None:
     recording = recorded()
     pipeline = Pipeline(CASE, recording.description)
@@ -422,6 +425,7 @@ FAST = replace(
 )
 
 
+@pytest.mark.control("H14.3")
 @pytest.mark.parametrize("seed", [1, 3])
 def test_a_response_removed_is_absent_in_the_next_average_and_the_other_limbs_is_not(seed: int) -> None:
     rate_hz = 4000
@@ -458,6 +462,7 @@ def test_a_halved_cortical_response_reads_as_half_and_the_nerve_as_whole() -> No
     assert kept[LEFT] / kept[RIGHT] == pytest.approx(0.5, abs=0.04)
 
 
+@pytest.mark.control("H12.3")
 @pytest.mark.parametrize("later_ms", [0.0, 2.0])
 def test_without_noise_the_latency_is_the_true_one(later_ms: float) -> None:
     scenario = Scenario((Change(0.0, latency_ms=later_ms),), (QUIET,))

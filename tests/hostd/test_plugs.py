@@ -79,6 +79,7 @@ def alerts(messages: tuple[Outgoing, ...]) -> list[Outgoing]:
     return [m for m in messages if m.topic == "alert" and m.fields["kind"] == "plugs"]
 
 
+@pytest.mark.control("H7.2")
 @pytest.mark.parametrize("kind", ["median", "tibial", "mep"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_is_in_order_accuses_nobody(kind: str, seed: int) -> None:
@@ -138,6 +139,7 @@ WRONG: list[tuple[str, Scenario, tuple[str, str], str]] = [
 ]
 
 
+@pytest.mark.control("H7.2")
 @pytest.mark.parametrize(("kind", "scenario", "found", "words"), WRONG, ids=[w[3][:40] for w in WRONG])
 def test_exchanged_plugs_are_named(kind: str, scenario: Scenario, found: tuple[str, str], words: str) -> None:
     messages = happened(kind, scenario)
@@ -445,6 +447,7 @@ def test_muscles_answer_in_the_order_of_their_way(
     assert [f.exchanges[0].pairs for f in faults] == ([] if pair is None else [(pair,)])
 
 
+@pytest.mark.control("H10.2")
 def test_halves_that_do_not_agree_make_a_poor_baseline() -> None:
     assert [grade(0.05, r) for r in (None, 0.5, 0.49, -1.0)] == ["good", "good", "poor", "poor"]
     assert grade(None, 0.9) == "none" and grade(0.15, 0.9) == "fair"

@@ -28,6 +28,7 @@ def guard(mains_hz: float = 0.0, test: TestPlan = LEFT) -> RateGuard:
     return RateGuard(replace(CASE, mains_hz=mains_hz, tests=(test,)), RATE_HZ)
 
 
+@pytest.mark.control("H14.5")
 @pytest.mark.parametrize("hz", [1.0, 2.0, 2.5, 5.0, 10.0])
 def test_a_rate_that_mains_locks_to_is_refused_with_a_better_one_near(hz: float) -> None:
     refusal = guard().refuse(LEFT, rate(hz))

@@ -136,6 +136,7 @@ def test_a_full_disk_is_said_once_and_nothing_is_lost_when_it_ends(tmp_path, mon
     np.testing.assert_array_equal(joined(blocks)[0], ramp(0, 750).counts)
 
 
+@pytest.mark.control("H9.5")
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.ENODEV])
 def test_a_disk_that_refuses_for_too_long_becomes_a_gap(tmp_path, monkeypatch, error):
     path = tmp_path / "raw.bdf"
@@ -225,6 +226,7 @@ def test_a_failing_sync_is_said_at_the_next_append_once(tmp_path, monkeypatch):
     assert read(tmp_path / "raw.bdf")[0].n_samples == 300
 
 
+@pytest.mark.control("H9.8")
 def test_the_sync_comes_each_second_by_itself(tmp_path, monkeypatch):
     synced = threading.Semaphore(0)
     real = os.fdatasync
@@ -333,6 +335,7 @@ def test_a_segment_that_cannot_be_made_yet_is_made_later_without_loss(tmp_path, 
     assert (reader.first_index, reader.n_samples, reader.header.n_records) == (200, 150, 2)
 
 
+@pytest.mark.control("H9.8")
 def test_close_syncs_the_records_before_their_count(tmp_path, monkeypatch):
     done = []
     real_write, real_sync = os.pwrite, os.fdatasync

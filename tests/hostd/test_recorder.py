@@ -292,6 +292,7 @@ def test_any_time_zone_is_recorded_as_utc(tmp_path):
     assert read(tmp_path / "raw.bdf")[0].header.start == datetime(2026, 11, 23, 17, 4, 9)
 
 
+@pytest.mark.control("H9.7")
 def test_a_recording_is_never_overwritten(tmp_path):
     a_recorder(tmp_path / "raw.bdf").close()
     with pytest.raises(RecordingError, match="exists already"):

@@ -46,6 +46,7 @@ def opened(data):
     return reader, np.concatenate(counts) if counts else np.zeros(0, np.int32)
 
 
+@pytest.mark.control("H9.4")
 def test_a_file_cut_at_every_byte_of_its_last_records_opens_with_every_whole_record(killed):
     whole = killed.read_bytes()
     header = read_header(io.BytesIO(whole))
@@ -194,6 +195,7 @@ def test_a_record_torn_by_a_power_cut_is_dropped_by_its_crc(killed):
     np.testing.assert_array_equal(opened(killed.read_bytes())[1], np.arange(75))
 
 
+@pytest.mark.control("H6.4")
 def test_a_record_in_the_middle_is_told_and_stays(killed, capsys):
     spoil(killed, 1)
     report = repair(killed)

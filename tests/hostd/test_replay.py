@@ -69,6 +69,7 @@ def again(live: Live, tmp_path_factory: pytest.TempPathFactory) -> Said:
     return replayed(live.case, out=tmp_path_factory.mktemp("again") / "replay.jsonl")
 
 
+@pytest.mark.control("H14.8")
 def test_a_session_with_commands_in_its_middle_replays_bit_for_bit(live: Live, again: Said) -> None:
     assert identical(live.heard, again) > 200
     for family in FAMILIES[:-4]:
@@ -179,6 +180,7 @@ def test_playing_the_recording_through_a_whole_host_gives_the_same_sweeps(live: 
         assert {m.header["source"] for m in ear.of("status")} == {"file"}
 
 
+@pytest.mark.control("H9.4")
 def test_a_killed_session_opens_after_repair_and_lost_no_two_seconds(tmp_path: Path, capsys: Any) -> None:
     with session("--speed", "max", data=tmp_path / "data") as run, Ear(run.bus) as ear:
         ear.until(lambda m: m.topic == "average.right_median" and m.header["n_sweeps"] >= 30, "30 sweeps")

@@ -230,6 +230,7 @@ def test_a_d_wave_is_read_in_the_mean_of_its_last_sweeps() -> None:
     assert caudal[-1]["amplitude_uv"] is None or caudal[-1]["amplitude_uv"] < 0.5 * caudal[-1]["baseline_uv"]
 
 
+@pytest.mark.control("H10.1")
 def test_baselines_on_command_and_what_is_too_little() -> None:
     from hostd.pipeline import Pipeline
     from hostd.score.bedside import describe

@@ -99,6 +99,7 @@ def verified(path: Path) -> str:
     return line
 
 
+@pytest.mark.control("H9.9")
 @pytest.mark.parametrize("seed", range(5))
 def test_wherever_hosts_die_the_case_is_one_and_is_replayed_to_the_bit(
     seed: int, tmp_path: Path, all_given: list[Given]
@@ -314,6 +315,7 @@ def test_a_case_that_was_closed_is_over(tmp_path: Path, all_given: list[Given]) 
     assert taken_up(tmp_path / "data", CASE, DESCRIPTION) == (None, "")
 
 
+@pytest.mark.control("H13.1")
 def test_another_case_file_another_box_or_another_edge_of_a_simulation_is_another_case(
     tmp_path: Path, all_given: list[Given]
 ) -> None:
@@ -377,6 +379,7 @@ def test_a_case_that_cannot_be_read_costs_a_line(tmp_path: Path, all_given: list
     assert host is None and why.startswith("case cannot be taken up: ") and "\n" not in why
 
 
+@pytest.mark.control("H2.8")
 def test_desks_know_again_what_ran_at_which_rate_and_how_much_was_given(
     tmp_path: Path, all_given: list[Given]
 ) -> None:
@@ -398,6 +401,7 @@ def test_desks_know_again_what_ran_at_which_rate_and_how_much_was_given(
     assert checkpoints.memory_folder() is not None
 
 
+@pytest.mark.control("H16.8")
 def test_memory_that_others_can_write_is_not_trusted(memory: Path) -> None:
     assert checkpoints.memory_folder() == memory
     memory.chmod(0o770)

@@ -45,6 +45,7 @@ def test_one_box_three_rates() -> None:
         assert told["present"] and told["latency_ms"] == pytest.approx(truth.latency_ms, abs=within_ms), name
 
 
+@pytest.mark.control("H14.4")
 def test_a_click_that_nothing_answers_has_no_waves_of_its_artifact() -> None:
     deaf = Scenario((Change(0.0, amplitude=0.0),), noise=QUIET)
     messages, _ = monitored(case_of(BAEP, ["Cz", "A1"]), 16.0, 1, deaf)
@@ -53,6 +54,7 @@ def test_a_click_that_nothing_answers_has_no_waves_of_its_artifact() -> None:
     assert not any(one["present"] for one in told)
 
 
+@pytest.mark.control("H4.4")
 def test_sweeps_beside_a_transcranial_train_are_left_out() -> None:
     mep = '[test.mep]\nmodality = "tcmep"\nside = "left"\nline = 3\n'
     case = case_of(BAEP + SSEP + mep, ["Cz", "A1", "CP3", "CP4", "APBR1", "APBR2"])

@@ -99,6 +99,7 @@ def test_a_port_that_cannot_be_opened_says_why(
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.control("H13.1")
 def test_a_device_is_known_by_its_usb_serial_number_whatever_its_name(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

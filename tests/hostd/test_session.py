@@ -252,6 +252,7 @@ def test_ctrl_c_ends_it_cleanly_and_the_page_was_there(tmp_path: Path) -> None:
         closed_whole(run)
 
 
+@pytest.mark.control("H16.5")
 def test_without_their_supervisor_the_processes_end_by_themselves(tmp_path: Path) -> None:
     with session("--speed", "4", data=tmp_path) as run:
         begun(run).close()
@@ -316,6 +317,7 @@ def test_an_edge_that_is_killed_is_started_anew_and_taken_back(tmp_path: Path) -
         closed_whole(run)
 
 
+@pytest.mark.control("H1.6")
 def test_a_link_that_breaks_and_comes_back_loses_no_sample_and_restarts_no_stimulus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,6 +390,7 @@ def test_a_database_that_cannot_be_written_stops_no_monitoring(
     assert records(case) > 0
 
 
+@pytest.mark.control("H16.5")
 @pytest.mark.parametrize("method", ["feed", "prove", "command"])
 def test_an_unexpected_error_in_processing_ends_the_host_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str

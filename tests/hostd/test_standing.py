@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ def doses(pulses: tuple[float, ...], charge_uc: tuple[float, ...] = (0.0,)) -> S
     return StimState(10, 2, 3, 50, (3.0,), (1.0,), (0.0,), (3.0,), (99.0,), pulses, charge_uc, charge_uc)
 
 
+@pytest.mark.control("H1.6")
 def test_limits_locks_and_the_leads_watch_are_told_again_and_nothing_that_stimulates() -> None:
     standing = Standing()
     old, new = StimLimits(1, 2, (1.0,)), StimLimits(5, 2, (0.5,))
@@ -61,6 +63,7 @@ def test_what_ended_by_itself_is_not_ended_again() -> None:
     assert standing.ended(200) == []
 
 
+@pytest.mark.control("H2.8")
 @given(st.lists(st.lists(st.integers(0, 500), min_size=1, max_size=4), min_size=1, max_size=4))
 def test_what_a_line_has_had_only_grows_over_any_number_of_edges(lives: list[list[int]]) -> None:
     standing, before, told = Standing(), 0.0, 0.0

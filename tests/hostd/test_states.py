@@ -189,6 +189,7 @@ def test_observers_may_stop_and_nothing_else(source: str, single: bool, event: s
         assert code_of(before, seen, f"observers may not {event}; ask at the box itself") == "not_allowed"
 
 
+@pytest.mark.control("H5.1")
 @pytest.mark.parametrize("event", [*EVENTS_OF_A_TEST, *OTHERS])
 def test_who_is_elsewhere_begins_no_current_and_ends_every(event: str) -> None:
     running = case_of(test_of("a", "running", False), test_of("b", "both", True))
@@ -236,6 +237,7 @@ MEASURING: dict[str, Outcome] = {
 }
 
 
+@pytest.mark.control("H4.2")
 @pytest.mark.parametrize("event", MEASURING)
 @pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize("source", ["hardware", "simulated"])

@@ -47,6 +47,7 @@ def refusal(state: CaseState, event: Event) -> str:
     return str(caught.value)
 
 
+@pytest.mark.control("H1.2")
 @pytest.mark.parametrize("free", [False, True])
 def test_what_was_armed_and_not_used_is_disarmed_and_told_once(free: bool) -> None:
     state, actions = step(both_armed(free), Event("tick", index=NOW + ARM))
@@ -73,6 +74,7 @@ def test_arms_expire_without_a_tick() -> None:
     assert actions == (Action("stim.arm", SINGLE),) and again.of(SINGLE).armed_until == late + ARM
 
 
+@pytest.mark.control("H12.4")
 @pytest.mark.parametrize("back", [NOW + ARM, NOW, 0])
 def test_an_index_that_runs_back_revives_nothing(back: int) -> None:
     far = did(both_armed(), Event("edge.locks", index=NOW + 50 * ARM))
@@ -90,6 +92,7 @@ def test_a_refused_event_moves_no_time() -> None:
     assert step(state, Event("stim.fire", SINGLE, NOW + ARM))[1] == (Action("stim.once", SINGLE),)
 
 
+@pytest.mark.control("H3.2")
 def test_electrodes_are_checked_before_anything_is_armed_on_a_person() -> None:
     new = replace(first_state(False), sample_rate_hz=CHECK / 3600)
     arm = Event("stim.arm", SINGLE, NOW)
@@ -172,6 +175,7 @@ def all_words(can_stimulate: bool) -> set[tuple[object, ...]]:
     return open_ | {(False, False, locked, "stopped", "stopped", False) for locked in (False, True)}
 
 
+@pytest.mark.control("H12.4")
 def test_only_differences_of_time_matter() -> None:
     """What the reduction of the graph stands on: a state moved is the same state."""
     for state in explored(False, True).states:

@@ -60,6 +60,7 @@ def closed(host: LiveHost, ear: Ear, data: Path) -> Path:
     return case
 
 
+@pytest.mark.control("H3.1")
 def test_a_pulse_that_never_comes_back_is_one_alert_that_a_person_sees_and_a_proven_pulse_clears(
     data: Path, tmp_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_pulse_that_never_comes_back_is_one_alert_that_a_person_sees_and_a_pro
     assert [s for t, s in said if t == "alert"] == [1, 2, 3]
 
 
+@pytest.mark.control("H3.3")
 def test_a_lead_that_is_off_stops_everything_each_time_though_its_alert_is_open(
     data: Path, tmp_path: Path
 ) -> None:
@@ -132,6 +134,7 @@ def test_a_lead_that_is_off_stops_everything_each_time_though_its_alert_is_open(
     assert identical(ear.heard, said) > 30
 
 
+@pytest.mark.control("H1.4")
 def test_a_host_that_falls_silent_has_its_stimuli_stopped_and_says_so(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -216,6 +216,7 @@ def test_a_recording_is_averaged_at_whatever_rate_it_was_made() -> None:
             assert host.error(command, test=LEFT)[0] in ("refused", "bad_state")
 
 
+@pytest.mark.control("H1.7")
 def test_a_flood_is_told_that_it_is_too_much_and_its_stop_is_heard() -> None:
     with LiveHost() as host, Client(host) as flood, Ear(host.bus, ("status",)) as ear:
         for k in range(100):

@@ -36,6 +36,7 @@ def single(stimulus: StimulusPlan = STEPS) -> TestPlan:
     return replace(LEFT, name="screw", stimulus_hz=0.0, stimulus=stimulus)
 
 
+@pytest.mark.control("H2.2")
 def test_limits_are_checked_before_anything_is_sent() -> None:
     fast = replace(LEFT, stimulus_hz=60.0)
     desk = Desk(fast, RIGHT)
@@ -75,6 +76,7 @@ def test_what_the_edge_did_not_answer_before_the_link_broke_is_answered_once_and
     assert isinstance(desk.sent[-1], StimStop) and len(desk.sent) == sent + 1
 
 
+@pytest.mark.control("H2.8")
 def test_what_a_line_may_have_in_a_case_is_used_up_by_the_hosts_own_count() -> None:
     desk = Desk(RIGHT, ceilings=tuple(replace(c, case_pulses=3) for c in limits.CEILINGS))
     desk.stimulation.start(RIGHT, desk.answers.append, "me")
@@ -160,6 +162,7 @@ def test_a_plan_in_the_record_says_what_is_known_of_its_pulses() -> None:
     assert desk.planned[1].plan.width_us > 0, "what is not known is reckoned with at the worst"
 
 
+@pytest.mark.control("H2.8")
 def test_the_case_s_sums_hold_by_the_host_s_own_count() -> None:
     ceilings = list(limits.CEILINGS)
     ceilings[3] = limits.tightened(ceilings[3], {"case_pulses": 2})
@@ -182,6 +185,7 @@ def test_only_limits_that_the_case_tightens_go_to_the_edge() -> None:
     assert limits.from_figures(1, told.figures) == ceilings[1]
 
 
+@pytest.mark.control("H1.7")
 def test_a_stop_is_said_again_until_the_edge_has_answered_it() -> None:
     desk = Desk()
     desk.stimulation.stop(None)

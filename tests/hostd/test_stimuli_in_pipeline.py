@@ -236,6 +236,7 @@ def test_pulses_of_a_plan_that_was_replaced_enter_no_new_average(recorded: Recor
     assert [m for m in of(messages, "sweep.tof") if m.fields["trigger_index"] >= changed]
 
 
+@pytest.mark.control("H10.3")
 def test_another_rate_is_another_average_and_another_baseline() -> None:
     messages = simulate(8.0)
     assert max(m.fields["n_sweeps"] for m in of(messages, "average.left_median")) > 16

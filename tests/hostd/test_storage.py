@@ -111,6 +111,7 @@ def counts_of(blocks: list[SampleBlock]) -> tuple[Any, Any]:
     return np.concatenate([b.counts for b in blocks]), np.concatenate([b.trigger_bits for b in blocks])
 
 
+@pytest.mark.control("H9.5")
 def test_a_disk_full_for_a_while_is_an_alert_and_every_segment_and_result_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -164,6 +165,7 @@ def casefile_configure() -> Any:
     return configure_message(CASE)
 
 
+@pytest.mark.control("H9.5")
 def test_a_disk_that_hangs_stops_neither_averages_nor_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ while True:
 """
 
 
+@pytest.mark.control("H9.4")
 def test_a_killed_writer_leaves_a_readable_database(tmp_path: Path) -> None:
     path = tmp_path / "case.sqlite"
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], cwd=ROOT)
@@ -155,6 +156,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> list[Disk]:
     return opened
 
 
+@pytest.mark.control("H9.5")
 def test_a_full_disk_is_told_once_and_loses_nothing_once_there_is_room(
     tmp_path: Path, disk: list[Disk]
 ) -> None:
@@ -217,6 +219,7 @@ def test_a_database_that_cannot_be_made_is_one_line(tmp_path: Path, obstacle: st
     assert threading.active_count() == before
 
 
+@pytest.mark.control("H9.7")
 def test_case_ids_sort_by_time_and_do_not_collide() -> None:
     ids = [new_case_id() for _ in range(50)]
     assert len(set(ids)) == 50 and [i[:15] for i in ids] == sorted(i[:15] for i in ids)

@@ -312,6 +312,7 @@ def test_an_edge_that_is_lost_again_before_its_first_block_is_one_outage(
     edge.close()
 
 
+@pytest.mark.control("H13.1")
 def test_another_edge_is_not_taken_for_the_old_one(
     cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,6 +361,7 @@ def test_one_that_comes_back_and_delivers_nothing_ends_it_too(
     new.close()
 
 
+@pytest.mark.control("H13.1")
 def test_a_recording_that_is_played_anew_has_no_place_in_the_case(cases: list[Case], tmp_path: Path) -> None:
     def recording() -> Electrodes:
         source = Electrodes(0)

@@ -27,6 +27,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "AGAIN_S", 0.005)
 
 
+@pytest.mark.control("H9.6")
 def test_a_case_goes_on_with_an_edge_that_was_started_anew(tmp_path: Path) -> None:
     data = tmp_path / "data"
 

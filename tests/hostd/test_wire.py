@@ -65,6 +65,7 @@ def test_the_frames_are_what_another_languages_client_reads() -> None:
     assert second == struct.pack("<2i", 4, 5)
 
 
+@pytest.mark.control("H16.3")
 @given(st.binary(max_size=64))
 def test_any_bytes_are_a_map_or_a_value_error(data: bytes) -> None:
     try:

@@ -184,6 +184,7 @@ def test_a_header_cut_anywhere_is_refused():
             decode_header(data[:length])
 
 
+@pytest.mark.control("H16.4")
 @given(st.integers(0, 1023), st.integers(1, 255))
 @settings(max_examples=300)
 def test_any_flipped_byte_decodes_or_gives_one_line(at, flip):
@@ -196,6 +197,7 @@ def test_any_flipped_byte_decodes_or_gives_one_line(at, flip):
         assert "\n" not in str(error)
 
 
+@pytest.mark.control("H16.4")
 @given(st.binary(max_size=700))
 def test_any_bytes_decode_or_give_one_line(data):
     try:

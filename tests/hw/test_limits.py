@@ -159,6 +159,7 @@ BEYOND = [
 # fmt: on
 
 
+@pytest.mark.control("H2.1", "H19.1")
 @pytest.mark.parametrize(("plan", "refusal"), BEYOND)
 def test_each_limit_of_each_kind_is_refused_with_its_name_and_the_value(plan: StimPlan, refusal: str) -> None:
     assert limits.refuse(plan, RATE_HZ, 4) == refusal
@@ -255,6 +256,7 @@ def pulses_at(plan: StimPlan, stimuli: int) -> list[int]:
     return found
 
 
+@pytest.mark.control("H2.1")
 @given(PLANS, RATES, st.integers(0, 4))
 def test_what_is_accepted_is_within_every_limit(plan: StimPlan, rate_hz: float, lines: int) -> None:
     refusal = limits.refuse(plan, rate_hz, lines)
@@ -301,6 +303,7 @@ def tighter(figure: str, now: float, value: float) -> bool:
     return (now == 0 or value <= now) if "density" in figure else value <= now
 
 
+@pytest.mark.control("H2.4")
 @given(PLANS, RATES, CHANGES)
 def test_a_tightened_ceiling_never_loosens(plan: StimPlan, rate_hz: float, changes: dict[str, float]) -> None:
     kind = plan.kind % len(CEILINGS)
@@ -320,6 +323,7 @@ def test_a_tightened_ceiling_never_loosens(plan: StimPlan, rate_hz: float, chang
     assert limits.stricter(tight, ceiling) == tight
 
 
+@pytest.mark.control("H2.4")
 @pytest.mark.parametrize(
     ("kind", "changes", "message"),
     [

@@ -280,6 +280,7 @@ def test_what_a_frame_cannot_hold_is_refused_and_leaves_no_hole(message: Message
     assert receiver.lost_frames == 0
 
 
+@pytest.mark.control("H1.8")
 def test_every_flipped_bit_of_a_block_is_caught() -> None:
     sender = Sender()
     before, block, next_one, last = (
@@ -296,6 +297,7 @@ def test_every_flipped_bit_of_a_block_is_caught() -> None:
         assert 1 <= receiver.bad_frames <= 2  # a byte that became zero splits the frame
 
 
+@pytest.mark.control("H1.8")
 @given(st.lists(st.binary(max_size=100), max_size=10))
 @example([b"\0\0\0", b"\x01\x01\x01\0"])
 def test_random_bytes_never_raise_and_never_say_anything(pieces: list[bytes]) -> None:
@@ -352,6 +354,7 @@ def test_a_sender_that_begins_anew_has_lost_nothing() -> None:
     assert (receiver.frames, receiver.lost_frames) == (5, 1)
 
 
+@pytest.mark.control("H16.2")
 @pytest.mark.parametrize("piece", [1 << 12, 1 << 16, 1 << 22])
 def test_an_over_long_frame_is_one_bad_frame_and_forgotten(piece: int) -> None:
     receiver, sender = Receiver(), Sender()

@@ -259,6 +259,7 @@ def test_gap_texts_in_a_foreign_file_are_only_texts():
     assert [a.text for a in reader.annotations] == ["gap missed 3 at 4"]
 
 
+@pytest.mark.control("H16.4")
 @pytest.mark.parametrize(
     "gap", [Gap(0, 10**17, "link"), Gap(10**17, 5, "link"), Gap(29, 10**17, "link"), Gap(0, 30, "link")]
 )
@@ -313,6 +314,7 @@ def test_damaged_annotations_cost_no_samples():
     assert len(joined(reader)[0]) == 30
 
 
+@pytest.mark.control("H16.4")
 @pytest.mark.parametrize(("bytes_", "said"), [(b"", "cut off"), (b"x" * 300, "not an EDF or BDF file")])
 def test_what_is_no_recording_is_refused(bytes_, said):
     with pytest.raises(ValueError, match=said):

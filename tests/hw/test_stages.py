@@ -13,6 +13,7 @@ def test_a_process_without_stages_yet_may_be_fed() -> None:
     assert Stages(1.0).late(10**18) is None
 
 
+@pytest.mark.control("H16.7")
 def test_one_frozen_stage_stops_the_feeding_whatever_the_others_do() -> None:
     stages = Stages(1.0)
     stages.beat("intake", 0)

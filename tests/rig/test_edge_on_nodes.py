@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.rig.conftest import ON_KERNEL
+from tests.rig.conftest import ON_KERNEL, lockstep_only
 from tests.rig.on_nodes import (
     LONG,
     LOST_BY_PYTHON,
@@ -143,6 +143,19 @@ def test_stimuli_on_lines_of_the_second_chip_come_back_too(gap_bits: int | None)
     assert account["gaps"] == account["faults"] == []
     assert {line for line, _, _ in account["stimuli"]} == {1, 4, 5, 8}
     assert all(at % 400 == 50 * line % 400 and seen == at + 1 for line, at, seen in account["stimuli"])
+
+
+@lockstep_only("it ends between a pulse's first sample and its last")
+@pytest.mark.control("H1.10")
+@pytest.mark.parametrize("outputs", ["gpiod", "rpi-gpio"])
+def test_a_line_is_low_when_acquisition_ends_within_its_pulse(outputs: str) -> None:
+    plan = PLAN | {"hold": 10}
+    job = {"rate_hz": PYTHON_HZ, "samples": plan["phase"] + 3, "plans": [plan], "levels": True}
+    account = edge(job | {"wiring": {"outputs": outputs}})
+    assert account["error"] == ""
+    assert account["high_at"] == [PLAN["phase"] + 1], "it was high"
+    assert plan["phase"] + 3 <= account["end"] < plan["phase"] + plan["hold"]
+    assert account["levels"]["22"] == 0
 
 
 def test_outputs_by_rpi_gpio_fire_the_same_pulses() -> None:

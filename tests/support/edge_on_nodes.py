@@ -2,7 +2,7 @@
 
 Job: rate_hz, samples, gain, wiring (as in the TOML file), channels, plans (each is armed first), spin (a
 Python thread that never rests), at ({sample: [fault, value]} to inject once it was delivered), on ({fault's
-code: the same}).
+code: the same}), levels (tell those of all lines behind the end, before anything is closed).
 """
 
 import json
@@ -82,7 +82,7 @@ def main() -> int:
     said: list[str] = []
     rate_hz, channels = job["rate_hz"], job.get("channels", 8)
     account = Account(job)
-    error = ""
+    error, levels = "", {}
     if job.get("spin"):
         threading.Thread(target=spin, daemon=True).start()
     try:
@@ -96,9 +96,12 @@ def main() -> int:
             source.command(StimArm(0, plan["plan"], job.get("armed", round(rate_hz))))
             source.command(StimPlan(**plan))
         source.run(account.put, threading.Event())
+        if job.get("levels"):
+            with RigControl() as rig:
+                levels = rig.levels()
     except EdgeError as failure:
         error = f"{type(failure).__name__}: {failure}"
-    print(json.dumps(account.summary() | {"said": said, "error": error}))
+    print(json.dumps(account.summary() | {"said": said, "error": error, "levels": levels}))
     return 0
 
 

@@ -64,6 +64,7 @@ def test_the_same_set_again_sends_nothing(with_one: PicoBoard) -> None:
     assert with_one.boots() == "one"
 
 
+@pytest.mark.control("H17.2")
 def test_a_board_that_is_busy_with_a_case_is_left_alone(with_one: PicoBoard) -> None:
     with_one.put(in_slot("a", pico_set("busy", busy=True)))
     with_one.power_up()
@@ -104,6 +105,7 @@ NO_START = {
 }
 
 
+@pytest.mark.control("H17.1")
 @pytest.mark.parametrize("edge", NO_START.values(), ids=NO_START.keys())
 def test_a_set_that_does_not_start_leaves_the_old_one(with_one: PicoBoard, edge: str) -> None:
     with pytest.raises(LinkError, match=f"image {image_of(ONE)} answers, not .*; the board starts what"):

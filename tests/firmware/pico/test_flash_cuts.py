@@ -20,6 +20,7 @@ def test_power_lost_in_any_write_of_a_first_flash_leaves_nothing_or_the_set(pico
     assert outcomes[-1] == ("new", "new") and len(outcomes) > 2 * 40
 
 
+@pytest.mark.control("H17.1")
 def test_power_lost_in_any_write_of_an_update_leaves_the_old_set_or_the_new_one(with_one: PicoBoard) -> None:
     flash(with_one, NEW)
     outcomes = with_one.after_cuts()
@@ -106,6 +107,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.control("H1.1")
 def test_pins_are_let_go_and_no_byte_interrupts_from_the_first_line_on(with_one: PicoBoard) -> None:
     """A host's Hello may hold a 3, which is Ctrl-C; at the end the REPL is people's again."""
     pins = [[number, "in", "pull-down"] for number in (*range(23), 26, 27, 28)]

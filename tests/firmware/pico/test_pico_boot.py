@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from firmware.pico import identity, image
 from hw.link import Description, Fault, Hello, hello
 from tests.support.edges import configure, ramp_model
@@ -38,6 +40,7 @@ def test_main_verifies_the_set_and_starts_the_edge_which_says_what_it_is(tmp_pat
     assert board.crash == ""
 
 
+@pytest.mark.control("H17.1")
 def test_a_set_with_one_wrong_byte_is_not_started_and_the_other_one_is(tmp_path: Path) -> None:
     root = flashed(flashed(tmp_path, "b"), "a")
     edge = root / "a" / "evokd" / "edge.py"

@@ -227,6 +227,7 @@ def test_an_interpreter_that_is_away_too_long_loses_samples_with_a_name_and_prov
         assert proofs[max(proofs)] == max(proofs) + 1
 
 
+@pytest.mark.control("H1.6")
 def test_a_second_host_goes_on_where_the_first_one_was_and_finds_nothing_armed() -> None:
     reassembler = Reassembler()
     with talk() as t:
@@ -309,6 +310,7 @@ def test_time_is_the_boards_own_crystal_and_the_oscillators_error_is_told() -> N
             assert abs(off_ns) < 200 or (b.t_ns < reports[0].t_ns and abs(off_ns) < 2_000_000)
 
 
+@pytest.mark.control("H17.2")
 @pytest.mark.parametrize("role", ["check", "flash"])
 def test_a_board_on_which_a_case_runs_tells_nobody_more_and_stays(role: str) -> None:
     with talk() as t:

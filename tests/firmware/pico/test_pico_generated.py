@@ -97,6 +97,7 @@ def test_the_board_hears_what_the_box_hears(messages: list[link.Message], flips:
     assert theirs.bad == ours.bad_frames
 
 
+@pytest.mark.control("H16.2")
 def test_a_host_that_never_ends_a_frame_costs_no_memory() -> None:
     receiver = board.wire.Receiver()
     for _ in range(100):
@@ -203,6 +204,7 @@ AT_LIMITS = st.builds(
 )
 
 
+@pytest.mark.control("H2.2")
 @settings(max_examples=1500, deadline=None)
 @given(AT_LIMITS, st.sampled_from([250, 1000, 4000, 8000, 16000]))
 def test_limits_on_floats_of_24_bits_are_those_of_the_box(plan: StimPlan, rate_hz: int) -> None:

@@ -64,6 +64,7 @@ def test_the_boards_lead_off_bytes_and_tones_are_the_boxs(name: str) -> None:
     assert part["shared_negative"] == (chip.family is Family.ADS1299)
 
 
+@pytest.mark.control("H18.1")
 @pytest.mark.parametrize(("direct", "phantom"), list(product((False, True), repeat=2)))
 def test_who_may_have_which_current_is_decided_by_the_boxs_own_words(direct: bool, phantom: bool) -> None:
     for current_na in (0, 6, 24, 25, 6_000, 10_000, 10_001, 24_000):
@@ -183,6 +184,7 @@ def refusals() -> dict[Excite, tuple[str, int]]:
         return told
 
 
+@pytest.mark.control("H4.2")
 def test_stimulation_is_locked_before_and_while_a_current_flows() -> None:
     with talk() as t:
         t.begin()
@@ -220,6 +222,7 @@ def test_a_train_under_way_ends_before_any_register_is_touched() -> None:
         assert of(Fault, t.heard) == []
 
 
+@pytest.mark.control("H18.2")
 def test_a_silent_host_ends_the_current() -> None:
     ticks = [0]
     with talk(ramp_model(rate_ticks=lambda: ticks[0])) as t:

@@ -46,6 +46,7 @@ class AheadObserver(Observer):
         return recent or any(f.plan == number for f in self.box.sequencer.pulses.flights)  # type: ignore[attr-defined]
 
 
+@pytest.mark.control("H1.9")
 @settings(max_examples=150, deadline=None)
 @given(ACTIONS, st.sampled_from([500.0, 1000.0, 4000.0]), st.sampled_from([1, 1, 1, 2, 3]))
 def test_what_the_lines_never_do(actions: list, rate_hz: float, every: int) -> None:
@@ -229,6 +230,32 @@ def test_all_plans_stop_at_once(box: PicoLooped) -> None:
     before = len([i for line in range(1, 5) for i in box.rises(line)])
     box.run(2500)
     assert len([i for line in range(1, 5) for i in box.rises(line)]) == before
+
+
+@pytest.mark.control("H1.3", "H1.7")
+@pytest.mark.parametrize("what", ["a stop of all", "a stop of its plan", "an edge of another line"])
+def test_a_pulse_that_is_proven_and_still_high_ends_with_a_stop_and_with_a_fault(
+    box: PicoLooped, what: str
+) -> None:
+    box.sequencer.start(plan(period=400, phase=10, hold=40))
+    box.run(415)
+    assert [p.seen for p in box.proofs] == [411] and box.sequencer.outputs == 1
+    if what == "an edge of another line":
+        box.run(416, lambda index, level: level | 4)
+    else:
+        box.sequencer.command(StimStop(7, ALL_PLANS if what == "a stop of all" else 1))
+    assert box.sequencer.outputs == 0
+    box.run(2000)
+    assert not any(box.outputs[416:])
+    assert len(box.faults) == (what == "an edge of another line")
+
+
+def test_a_lock_lets_a_proven_pulse_end_in_its_own_time(box: PicoLooped) -> None:
+    box.sequencer.start(plan(period=400, phase=10, hold=40))
+    box.run(415)
+    box.sequencer.command(Lockout(7, LOCK_HOST, 1))
+    assert box.run(2000).highs() == [40]
+    assert box.faults == []
 
 
 def test_an_edge_at_its_own_sample_or_too_late_proves_no_pulse(box: PicoLooped) -> None:

@@ -1,5 +1,7 @@
 """Stimulation by the coprocessor's firmware in MicroPython, seen from its serial port."""
 
+import pytest
+
 from hw.link import (
     ALL_PLANS,
     LOCK_ELECTROSURGERY,
@@ -39,6 +41,7 @@ def test_nothing_is_stimulated_while_no_sample_comes() -> None:
         ]
 
 
+@pytest.mark.control("H1.4")
 def test_a_silent_host_ends_stimulation_and_not_acquisition() -> None:
     ticks = [0]
     model = ramp_model(rate_ticks=lambda: ticks[0])
@@ -56,6 +59,7 @@ def test_a_silent_host_ends_stimulation_and_not_acquisition() -> None:
         assert model.level == 0
 
 
+@pytest.mark.control("H1.3")
 def test_an_unknown_edge_in_the_samples_takes_everything_low() -> None:
     model = ramp_model()
     model.strays[900] = 0b10
@@ -129,6 +133,7 @@ def link_limits(kind: int) -> list[float]:
     return list(limits.figures(limits.CEILINGS[kind]))
 
 
+@pytest.mark.control("H1.1")
 def test_nothing_is_obeyed_before_samples_are_taken() -> None:
     with talk() as t:
         t.link.open(configure(JOB))

@@ -56,6 +56,7 @@ def _pulses(clockwork: Clockwork) -> list[tuple[float, float]]:
     return spans
 
 
+@pytest.mark.control("H2.5")
 @pytest.mark.parametrize("rate_hz", [250.0, 4000.0])
 @pytest.mark.parametrize("seed", range(4))
 def test_width_dead_time_train_and_rest_hold_whatever_is_ordered(seed: int, rate_hz: float) -> None:

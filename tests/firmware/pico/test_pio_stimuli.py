@@ -178,6 +178,7 @@ def test_the_schedule_counts_every_edge_whatever_it_does() -> None:
     assert len(stimulator.pins.rises(STROBE)) > 10
 
 
+@pytest.mark.control("H2.6")
 def test_a_line_that_is_high_when_data_ready_stops_falls_at_its_width_and_stays_low() -> None:
     stimulator = rested()
     edge = stimulator.edges + 3

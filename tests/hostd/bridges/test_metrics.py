@@ -110,6 +110,7 @@ def test_every_metric_has_its_prefix_help_and_type() -> None:
         )
 
 
+@pytest.mark.control("H8.4")
 def test_a_silent_box_is_down_and_none_of_its_old_figures_are_told() -> None:
     box = full()
     box.now_s += ALIVE_S + 0.1

@@ -181,6 +181,7 @@ def test_identity_goes_to_a_file_for_its_owner_alone_and_is_changed_there(case: 
     assert identity.read(case).edf_field() == "X X 04-MAY-1961 Zoe"
 
 
+@pytest.mark.control("H13.2")
 def test_an_identity_that_others_can_read_or_that_is_no_good_is_refused(case: Path) -> None:
     identity.write(case, {"name": "x"})
     path = case / "patient.toml"

@@ -59,6 +59,7 @@ class Page(HTMLParser):
         self.text.append(data.strip())
 
 
+@pytest.mark.control("H16.6")
 def test_the_page_says_everything_and_fetches_nothing(export: Export) -> None:
     text = export("html").read_text(encoding="utf-8")
     page = Page(text)
@@ -178,6 +179,7 @@ sys.exit('numba' in sys.modules)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.control("H13.2")
 def test_nobody_is_named_unless_asked_for(case: Path, export: Export) -> None:
     assert main(["identity", str(case), f"name={CANARY}", "id=MRN 4711", "born=1961-05-04", "sex=F"]) == 0
     names = (CANARY.encode(), b"Canary", b"4711", b"1961-05-04", b"MAY-1961")
@@ -191,6 +193,7 @@ def test_nobody_is_named_unless_asked_for(case: Path, export: Export) -> None:
             path.rmdir() if path.is_dir() else path.unlink()
 
 
+@pytest.mark.control("H13.2")
 def test_with_identity_it_is_in_the_head_and_for_the_owner_alone(case: Path, export: Export) -> None:
     identity.write(
         case, {"name": CANARY, "id": "MRN 4711", "born": "1961-05-04", "sex": "F", "note": "allergic"}
@@ -208,6 +211,7 @@ def test_with_identity_it_is_in_the_head_and_for_the_owner_alone(case: Path, exp
     assert "Canary" in words and "4711" in words
 
 
+@pytest.mark.control("H13.2")
 def test_the_identity_is_out_of_reach_of_bus_and_record(recorded: Path) -> None:
     """No module but those of `evokd export` knows the file; no message has a place for it."""
     for path in (ROOT / "hostd").rglob("*.py"):

@@ -90,6 +90,7 @@ def test_one_test_alone(export: Export) -> None:
     assert not (out / "eeg.csv").exists() and not (out / "trains_of_four.csv").exists()
 
 
+@pytest.mark.control("H16.6")
 def test_what_a_person_wrote_is_no_formula(export: Export) -> None:
     texts = [row["text"] for row in table(export("csv") / "events.csv")]
     assert "'=1+1; <b>clip on</b> & \N{GREEK SMALL LETTER MU}V" in texts

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -140,6 +141,7 @@ def test_the_loss_of_the_box_and_its_return_with_another_case() -> None:
     desk.run(test)
 
 
+@pytest.mark.control("H16.6")
 def test_what_reaches_the_terminal_has_no_control_and_markup_stays_text() -> None:
     desk = Desk(view=View(page="events"))
 

@@ -2,6 +2,7 @@
 nothing."""
 
 import numpy as np
+import pytest
 
 from hostd import wire
 from hostd.show.known import JOURNAL, Known
@@ -9,6 +10,7 @@ from tests.support.fakebus import average_fields, median_ssep, status_fields
 from tests.support.shown import S, Said, alert, case, golden, known
 
 
+@pytest.mark.control("H8.5")
 def test_newest_wins_and_a_message_counts_once() -> None:
     said, k = Said(), Known()
     first, second = said("event", text="a", kind="note"), said("event", text="b", kind="note")
@@ -17,6 +19,7 @@ def test_newest_wins_and_a_message_counts_once() -> None:
     assert [e.header["text"] for e in k.journal] == ["b"]
 
 
+@pytest.mark.control("H8.5")
 def test_a_new_start_of_the_box_empties_all_and_stragglers_of_the_old_one_are_refused() -> None:
     old, new = Said("a1"), Said("b2")
     old.at_s = 50.0
@@ -92,6 +95,7 @@ def test_the_list_of_alarms_tells_of_alerts_that_were_missed_and_of_those_that_a
     assert [h["id"] for h in k.open_alerts()] == ["other"]
 
 
+@pytest.mark.control("H11.7")
 def test_an_open_alert_is_not_forgotten_for_many_that_are_over() -> None:
     said = Said()
     k = known([said("alert", alert(id="open"))])

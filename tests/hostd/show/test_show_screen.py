@@ -88,6 +88,7 @@ def test_the_worst_alert_is_in_the_banner_with_its_cause_and_how_many_more_there
     assert "N20 down 72 %" in shown and "+1 more [l]" in shown and "[a] acknowledge" in shown
 
 
+@pytest.mark.control("H11.5")
 @pytest.mark.parametrize(("priority", "sign"), [("high", "!!!"), ("medium", "!! "), ("low", "!  ")])
 def test_priority_is_told_by_sign_and_word_as_well_as_colour(priority: str, sign: str) -> None:
     said = Said()
@@ -95,6 +96,7 @@ def test_priority_is_told_by_sign_and_word_as_well_as_colour(priority: str, sign
     assert f" {sign} {priority.upper()}" in text(k)
 
 
+@pytest.mark.control("H11.5")
 def test_high_flashes_at_2_hz_medium_at_0_6_low_not_at_all() -> None:
     seen = {}
     for priority in ("high", "medium", "low"):
@@ -139,6 +141,7 @@ def test_an_edge_that_is_lost_is_said_and_for_how_long() -> None:
         assert says in text(known([Said()("status", status)]), size=(160, 48))
 
 
+@pytest.mark.control("H8.2")
 def test_after_two_seconds_of_silence_all_is_grey_and_says_for_how_long() -> None:
     said = Said()
     k = known([*case(said), said("alert", alert())])
@@ -151,6 +154,7 @@ def test_after_two_seconds_of_silence_all_is_grey_and_says_for_how_long() -> Non
     assert styles <= {"grey", "silence", "key", "bar bad"}
 
 
+@pytest.mark.control("H8.2")
 def test_samples_that_stand_still_are_no_data_though_the_box_answers() -> None:
     said = Said()
     k = known(case(said))
@@ -158,6 +162,7 @@ def test_samples_that_stand_still_are_no_data_though_the_box_answers() -> None:
     assert "the box answers but its samples stand still" in text(k, now_ns=6 * S, size=(100, 30))
 
 
+@pytest.mark.control("H8.2")
 def test_before_anything_is_heard_it_does_not_say_that_there_is_no_alert() -> None:
     shown = text(Known())
     assert "NO DATA yet" in shown and "no alert" not in shown and "not known" in shown

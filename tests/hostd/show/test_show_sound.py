@@ -39,6 +39,7 @@ def test_bursts_have_their_pulses_and_durations(priority: str, count: int) -> No
         assert low <= end - begin <= high
 
 
+@pytest.mark.control("H11.5")
 def test_the_spacing_of_high_is_three_and_two_twice() -> None:
     pulses = pulses_of(burst("high"))
     gaps = [b[0] - a[1] for a, b in pairwise(pulses)]
@@ -183,6 +184,7 @@ def test_the_alarm_sounds_as_the_box_says_and_pauses_when_it_says() -> None:
     assert not heard.mix(2000).any() and heard.state == "♪ paused"
 
 
+@pytest.mark.control("H11.4")
 def test_a_box_that_is_lost_is_not_silence_and_one_that_was_closed_is() -> None:
     heard, said, now = listening()
     heard.hear(said("status", status_fields({})))

@@ -1,6 +1,7 @@
 """The picture of a test: which way is up, what scale says, where peaks and the stimulus stand."""
 
 import numpy as np
+import pytest
 
 from hostd.show import traces, waves
 from hostd.show.courses import Spectra, Wave
@@ -26,6 +27,7 @@ def rows_with(lines: list, styles: tuple[str, ...]) -> list[int]:
     ]
 
 
+@pytest.mark.control("H7.5")
 def test_negative_is_up_unless_told_otherwise() -> None:
     up = rows_with(traces.picture(of(trough()), None, (), (60, 9), small=True), ("trace",))
     down = rows_with(

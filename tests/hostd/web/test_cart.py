@@ -275,6 +275,7 @@ def test_views_of_a_case_and_what_a_late_joiner_finds(devtools: int) -> None:
         run(scenario(port, bus))
 
 
+@pytest.mark.control("H11.5")
 def test_alarm_bursts_are_as_the_standard_has_them(devtools: int) -> None:
     async def scenario(port: int) -> None:
         async with Page(devtools) as page:

@@ -46,6 +46,7 @@ def test_a_browser_gets_the_state_and_then_every_update_with_exact_bytes() -> No
             run(scenario(port, bus))
 
 
+@pytest.mark.control("H16.3")
 def test_garbage_on_the_bus_does_no_harm() -> None:
     async def scenario(port: int, bus: FakeBus) -> None:
         async with browser(port) as client:
@@ -137,6 +138,7 @@ def test_prometheus_is_told_by_the_gateway_and_told_nothing_of_a_silent_box() ->
         run(scenario(port, bus))
 
 
+@pytest.mark.control("H15.3")
 def test_a_browser_that_never_reads_delays_nobody() -> None:
     wide = np.zeros((12_000, 2), np.float32)
 
@@ -208,6 +210,7 @@ def test_a_malformed_address_is_a_usage_error(bus: str, http: str) -> None:
         serve(WebOptions({"box": bus}, http))
 
 
+@pytest.mark.control("H5.4")
 def test_headers_are_strict_and_foreign_origins_stay_out() -> None:
     async def scenario(port: int) -> None:
         at = f"http://127.0.0.1:{port}"

@@ -63,6 +63,7 @@ async def open_page(page: Page, port: int) -> None:
     )
 
 
+@pytest.mark.control("H7.5")
 def test_the_waveform_is_where_axis_and_gain_say(devtools: int) -> None:
     async def scenario(port: int) -> None:
         async with Page(devtools, ratio=2.0) as page:
@@ -134,6 +135,7 @@ def test_the_page_says_what_was_sent_and_asks_nobody_else(devtools: int) -> None
         run(scenario(port))
 
 
+@pytest.mark.control("H8.1")
 def test_a_silent_daemon_greys_the_page_out_and_its_return_revives_it(devtools: int) -> None:
     async def scenario(port: int, bus: FakeBus) -> None:
         async with Page(devtools) as page:
@@ -161,6 +163,7 @@ def test_a_silent_daemon_greys_the_page_out_and_its_return_revives_it(devtools: 
         run(scenario(port, bus))
 
 
+@pytest.mark.control("H8.1")
 def test_a_dead_gateway_is_noticed_by_the_pages_own_clock(devtools: int) -> None:
     async def scenario(bus: FakeBus) -> None:
         async with Page(devtools) as page:

@@ -68,6 +68,7 @@ def test_an_array_that_disagrees_with_its_buffer_is_null(described: dict) -> Non
     assert said["header"]["mean_uv"] is None
 
 
+@pytest.mark.control("H8.5")
 def test_the_board_takes_only_what_is_newer_and_of_this_boot() -> None:
     board = Board()
     assert board.accept(message("status", 5))
@@ -141,6 +142,7 @@ def drain(outbox: Outbox) -> list[bytes | None]:
     return asyncio.run(all_of_it())
 
 
+@pytest.mark.control("H8.6")
 def test_a_slow_browser_loses_old_averages_but_no_event_and_no_baseline() -> None:
     outbox = Outbox()
     for k in range(50):
@@ -156,6 +158,7 @@ def test_a_slow_browser_loses_old_averages_but_no_event_and_no_baseline() -> Non
     assert drain(outbox) == [b"L50"], "counts follow what was sent"
 
 
+@pytest.mark.control("H11.7")
 def test_an_outbox_that_cannot_keep_its_events_ends_instead_of_dropping_one() -> None:
     outbox = Outbox(events_queued=3)
     for k in range(4):

@@ -42,6 +42,7 @@ def test_a_browser_here_may_what_the_gateway_may_and_the_box_hears_who_asks() ->
         run(scenario(port, bus))
 
 
+@pytest.mark.control("H5.4")
 @pytest.mark.parametrize("command", ["snapshot", "hello", "case.start", "no.such", ""])
 def test_what_no_button_asks_for_never_leaves_the_gateway(command: str) -> None:
     async def scenario(port: int) -> None:
@@ -54,6 +55,7 @@ def test_what_no_button_asks_for_never_leaves_the_gateway(command: str) -> None:
         assert bus.asked == []
 
 
+@pytest.mark.control("H5.4")
 def test_a_browser_elsewhere_observes_and_its_key_does_not_travel_in_the_open() -> None:
     async def scenario(port: int) -> None:
         at = f"http://127.0.0.1:{port}/ws"
@@ -199,6 +201,7 @@ def test_keys_are_shown_to_the_box_and_what_is_none_is_said_in_a_line(
         run(scenario(port))
 
 
+@pytest.mark.control("H1.7")
 def test_a_stop_waits_behind_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(port: int, bus: FakeBus) -> None:
         async with browser(port) as page:
@@ -258,6 +261,7 @@ def test_a_box_that_babbles_is_said_and_harms_nobody() -> None:
         run(scenario(port, bus))
 
 
+@pytest.mark.control("H5.4")
 def test_names_that_are_not_this_machines_are_refused() -> None:
     async def scenario(port: int) -> None:
         async with aiohttp.ClientSession() as session:

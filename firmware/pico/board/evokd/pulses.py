@@ -221,9 +221,11 @@ class Pulses:
     def cancel(self, line, reason=-1, other=0):
         """What was handed over for `line` (-1: any) ends now: what has not begun is told with `reason`."""
         hit = [f for f in self.flights if not f.cancelled and line in (-1, f.line)]
-        if not hit:
-            return
         now = self.stimulator.now()
+        # One that was proven is in flight no more and may be high yet: a stop and a fault end it too.
+        high = reason < 0 and [f for f in self.shown if f and line in (-1, f.line) and now < f.until]
+        if not hit and not high:
+            return
         last = self.stimulator.cancel()
         for flight in list(self.flights):  # the machines know one queue: all that it holds is ended
             flight.cancelled = True
