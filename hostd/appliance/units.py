@@ -7,7 +7,7 @@ what is left open stands here with its reason.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hostd.appliance.places import CACHE, CASES, CONFIG, RUN, STATE, USER
+from hostd.appliance.places import CACHE, CASES, CHECKPOINTS, CONFIG, RUN, STATE, UPDATE_KEYS, USER
 
 TARGET = "evokd.target"
 SERVICES = ("edge", "host", "web")
@@ -105,7 +105,8 @@ def _edge(box: Box) -> str:
     return _service(
         "edge",
         "acquisition and stimulation",
-        f"{box.python} -P -m firmware --link ${{EVOKD_EDGE_LINK}} $EVOKD_EDGE",
+        f"{box.python} -P -m firmware.update.launch --state {STATE} --keys {UPDATE_KEYS} -- "
+        f"--link ${{EVOKD_EDGE_LINK}} $EVOKD_EDGE",
         waits_for=box.devices if real else (),
         own=f"""\
 # The sample loop's thread alone becomes SCHED_FIFO and goes to the isolated CPU, if there is one: it asks
@@ -132,6 +133,10 @@ def _host(box: Box) -> str:
         waits_for=box.devices if wired else (),
         own=f"""\
 RestrictRealtime=yes
+# What a host that dies is followed by knows from here.
+RuntimeDirectory={CHECKPOINTS.removeprefix("/run/")}
+RuntimeDirectoryMode=0700
+RuntimeDirectoryPreserve=yes
 {_NETWORK}{_devices(("char-ttyACM", "char-ttyUSB") if wired else ())}""",
     )
 
