@@ -58,6 +58,7 @@ def test_an_update_that_is_not_healthy_is_given_up_at_once_and_says_so(tmp_path:
     assert box.slots.manifest("b") is None
 
 
+@pytest.mark.control("H17.5")
 def test_an_update_that_never_comes_up_is_given_up_after_its_starts(tmp_path: Path) -> None:
     box = box_with(tmp_path, 1)
     assert box.update(Made(tmp_path, 2, files(2))) == ""
@@ -95,6 +96,7 @@ def test_a_slot_that_came_up_on_its_last_start_stays(tmp_path: Path) -> None:
     assert [box.power_up(), box.power_up(), box.power_up()] == ["b", "b", "b"]
 
 
+@pytest.mark.control("H17.5")
 @pytest.mark.parametrize("path", [f"{tree('b')}/hw/a.py", head_path("b"), f"{tree('b')}/top.txt"])
 def test_a_good_slot_that_is_damaged_makes_way_for_the_one_before(tmp_path: Path, path: str) -> None:
     for bit in (0, 3, 777):

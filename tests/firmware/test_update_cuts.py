@@ -12,6 +12,7 @@ from tests.update.bit_flips import wrong_of
 from tests.update.power_cuts import STARTS, cuts, start, wrong_after
 
 
+@pytest.mark.control("H17.5")
 @pytest.mark.parametrize("name", STARTS)
 def test_power_may_fail_anywhere_in_an_update(name: str, tmp_path: Path) -> None:
     at = start(name, tmp_path)

@@ -106,6 +106,7 @@ def test_who_did_not_say_hello_is_not_answered(edge: Edge) -> None:
     assert state.command == 3
 
 
+@pytest.mark.control("H17.6")
 def test_no_case_begins_and_nothing_fires_while_an_update_is_written(edge: Edge) -> None:
     host = edge.host()
     host.send(UpdateOffer(1, edge.made.head))

@@ -37,23 +37,27 @@ def refused(box: Box, made: Made) -> str:
     return why
 
 
+@pytest.mark.control("H17.4")
 def test_who_is_not_trusted_is_refused_by_name(box: Box, tmp_path: Path) -> None:
     why = refused(box, Made(tmp_path, 6, files(6), key="other/other.key"))
     assert "does not trust (it trusts: release)" in why
 
 
+@pytest.mark.control("H17.4")
 def test_a_bundle_without_signature_is_refused(box: Box, tmp_path: Path) -> None:
     made = Made(tmp_path, 6, files(6))
     made.head = unsigned(made)
     assert "is not signed" in refused(box, made)
 
 
+@pytest.mark.control("H17.4")
 def test_a_signature_of_another_manifest_is_refused(box: Box, tmp_path: Path) -> None:
     made, other = Made(tmp_path, 6, files(6)), Made(tmp_path, 7, files(7))
     made.head = other.head[:-64] + made.head[-64:]
     assert "signature is not its manifest's" in refused(box, made)
 
 
+@pytest.mark.control("H17.4")
 def test_an_older_build_is_refused_and_so_is_the_one_that_runs(box: Box, tmp_path: Path) -> None:
     assert "not newer than build 5" in refused(box, Made(tmp_path, 4, files(4)))
     assert "not newer than build 5" in refused(box, Made(tmp_path, 5, files(6)))
@@ -171,6 +175,7 @@ def test_a_part_that_was_lost_is_asked_for_once(box: Box, tmp_path: Path) -> Non
     assert (twice.stage, twice.at) == ("receiving", 400)
 
 
+@pytest.mark.control("H17.6")
 def test_nothing_is_taken_while_samples_are_acquired(box: Box, tmp_path: Path) -> None:
     made, updates = Made(tmp_path, 6, files(6)), box.updates()
     state = updates.hear(UpdateOffer(1, made.head), True)

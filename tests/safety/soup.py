@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from tests.safety import imports, sbom
 from tests.safety.records import ROOT, Soup, Soups
 
-NAMES = {"RPi": "rpi-lgpio", "fpdf": "fpdf2", "serial": "pyserial", "zmq": "pyzmq"}
+NAMES = {"RPi": "rpi-lgpio", "fpdf": "fpdf2", "nacl": "pynacl", "serial": "pyserial", "zmq": "pyzmq"}
 """Distributions by import name, where the two differ."""
 
 

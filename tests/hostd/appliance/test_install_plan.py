@@ -133,7 +133,10 @@ def test_an_environment_of_its_own_is_made_from_the_tree_with_exact_versions() -
     assert runs[1][-3:] == ("-c", "/src/constraints.txt", "/src[pi]")
     assert runs[2][0] == "/opt/evokd/venv/bin/python" and "dsp.kernels" in runs[2][3]
     (edge,) = (step for step in steps if isinstance(step, File) and step.path.endswith("edge.service"))
-    assert "ExecStart=/opt/evokd/venv/bin/python -P -m firmware.update.launch --state /var/lib/evokd " in edge.text
+    assert (
+        "ExecStart=/opt/evokd/venv/bin/python -P -m firmware.update.launch --state /var/lib/evokd "
+        in edge.text
+    )
 
 
 def test_an_image_is_not_compiled_for_and_says_so(tmp_path: Path) -> None:
