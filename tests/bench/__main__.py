@@ -24,6 +24,7 @@ from tests.bench import (
     pico,
     pico_codec,
     procedure,
+    recovery,
     replay,
     rig,
     stimuli,
@@ -91,6 +92,7 @@ def rows(say: Console) -> list[Row]:
         Row("firmware.simulated_loop_per_frame", e["loop_us"], "us"),
         *_pico_rows(say),
         Row("hw.link_speed", e["link"], "x real time"),
+        *_recovery_rows(say),
         *_subscriber_rows(say),
         *_display_rows(say),
         *_stimulus_rows(say),
@@ -122,6 +124,19 @@ def _kernel_rows(say: Console) -> list[Row]:
     if "mne_vs_fold" in k:
         rows.append(Row("dsp.mne_average_vs_fold", k["mne_vs_fold"], "x per sweep"))
     return rows
+
+
+def _recovery_rows(say: Console) -> list[Row]:
+    """What follows the death of a host."""
+    say.print("hostd: twenty hosts that are killed ...")
+    r = recovery.measure()
+    return [
+        Row("hostd.recovery_p50", r["p50"], "s until the next host serves the case"),
+        Row("hostd.recovery_worst", r["worst"], f"s, of {r['n']:.0f}", 2.0, "<="),
+        Row("hostd.stop_after_death", r["stop"], "ms until the last pulse, worst", 200.0, "<="),
+        Row("hostd.lost_by_death", r["lost"], "s of samples, worst", 2.0, "<="),
+        Row("hostd.wrong_by_death", r["wrong"], "cases, pulses, samples, recordings", 0.0, "<="),
+    ]
 
 
 def _subscriber_rows(say: Console) -> list[Row]:
