@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hostd import options
-from hostd.endpoints import only_here, parse_bus, parse_http
+from hostd.endpoints import must_have_keys, only_here, parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
 from hostd.signals import stop_event
 
@@ -125,6 +125,11 @@ def host(args: argparse.Namespace) -> int:
     from hostd import daemon  # noqa: F401 - loaded here, so that a process that follows need not
     from hostd.frozen import program
     from hostd.keeper import Start, keep
+
+    parse_bus(args.bus)
+    if args.keys is None:
+        must_have_keys(args.bus)
+    case_of(args)  # what is wrong with a case file is wrong for every process
 
     def serve(told: Start) -> int:
         first = not told.deaths  # what was interrupted before this start may be left alone

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -189,6 +190,9 @@ def _served(serve: Callable[[Start], int], told: Start, keeper: int, notes: sock
     except EvokdError as error:
         sys.stderr.write(f"evokd: {error}\n")
         return error.exit_code
+    except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on as its keeper
+        traceback.print_exc()
+        return CRASHED
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

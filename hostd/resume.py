@@ -125,7 +125,11 @@ def interrupted(
 ) -> tuple[Resumed | None, str]:
     """The case in `data` that is to go on with this edge, or None; and why the newest one that was never
     closed does not, or ""."""
-    for path in sorted((p for p in data.iterdir() if (p / "case.sqlite").is_file()), reverse=True):
+    try:
+        cases = sorted((p for p in data.iterdir() if (p / "case.sqlite").is_file()), reverse=True)
+    except OSError:  # told when a case is to be made there
+        return None, ""
+    for path in cases:
         try:
             return _taken_up(path, case, description, edge_boot)
         except _OthersError:

@@ -1,7 +1,7 @@
 """How soon a host that was killed is followed by one that serves its case, and its stimulation ends.
 
 Real processes in real time: an edge, a keeper, the host that it forked, killed (SIGKILL) at random moments
-while two tests stimulate. From the kill to the first message of the next host; the last pulse by the samples themselves.
+while two tests stimulate. From the kill to the first message of the next host; the last pulse by the samples.
 """
 
 from tests.faults.measured import Measured, percentile
@@ -11,7 +11,7 @@ BOXES, KILLS = 10, 2
 
 
 def measure() -> dict[str, float]:
-    """In s and ms: `p50`, `worst` of recoveries, `stop` (the last pulse, worst); `lost` seconds of samples."""
+    """Of `n` deaths: recovery in s, `p50` and `worst`; the last pulse in ms (`stop`); `lost` s of samples."""
     whole = Measured()
     for seed in range(BOXES):
         whole.add(run(seed, host_killed, KILLS))

@@ -103,6 +103,13 @@ def test_what_ends_before_it_served_or_by_its_own_word_is_not_started_again(
     assert (process.returncode, err, len(lives(tmp_path))) == (code, told, 1)
 
 
+def test_what_nobody_foresaw_does_not_make_a_second_keeper(tmp_path: Path) -> None:
+    process = kept(tmp_path, 'say("READY=1")\nif n == 1:\n    raise KeyError("z")\nreturn 0')
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0 and len(lives(tmp_path)) == 2
+    assert "KeyError: 'z'" in err and err.endswith("the host crashed; another one takes up its case\n")
+
+
 def test_a_crash_while_it_serves_is_a_death_like_any_other(tmp_path: Path) -> None:
     body = 'say("READY=1")\nif n == 1:\n    raise CrashedError("intake stopped: y")\nreturn 0'
     process = kept(tmp_path, body)

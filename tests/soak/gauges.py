@@ -110,6 +110,12 @@ class Gauges:
             waiting.wait(POLL_S)
         raise TimeoutError(f"{database} has written nothing for {MOST_POLLS * POLL_S:g} s")
 
+    def _copied(self) -> None:
+        """Wait until a checkpoint that is being brought to the disk is there: its file is open meanwhile."""
+        kept, waiting = self._box.processing._memory._kept, threading.Event()
+        while kept is not None and kept._copying.is_set():
+            waiting.wait(POLL_S)
+
     def read(self) -> Row:
         """A reading; garbage that only waits for its collector is collected first."""
         box = self._box
@@ -117,6 +123,7 @@ class Gauges:
         store = box.folder._store
         if path is not None and store is not None:
             self._written(path / "case.sqlite", store)
+        self._copied()
         gc.collect()
         files = [] if path is None else list(path.iterdir())
         size = {f.name: f.stat().st_size / 1024.0 for f in files}
