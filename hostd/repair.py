@@ -8,6 +8,7 @@ import fcntl
 import math
 import os
 import re
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +19,7 @@ from hw.bdf import N_RECORDS_OFFSET, Header, header_length, text_field
 from hw.bdf_annotations import decode_tals
 from hw.bdf_records import annotation_ranges
 from hw.raw_bdf import parse_recording_field, segment_number
-from hw.record_crc import CRC_SUFFIX
+from hw.record_crc import CRC_SUFFIX, decode_entries
 from hw.recording import read_header, whole_records
 
 TORN_S = 2.0
@@ -155,18 +156,32 @@ def _repair(path: Path, file: BinaryIO, tail_s: float) -> RepairReport:
 def _misfit(path: Path, file: BinaryIO, header: Header, records: int, check: CrcCheck) -> str:
     """Why the records are not as long as the header says, or "": on the word of a damaged header nothing may
     be cut off or removed. Any record that matches its CRC speaks for it; else that records begin, as each
-    does, with their time; of a file without a whole one, its sidecar and that no second one has begun."""
+    does, with their time; of a file without a whole one, that no second one has begun, and its sidecar:
+    a further segment, which would be removed, must have none, a first one not be there whole after all."""
     if check.matching:
         return ""
     if records:
         looked = range(0, records, max(1, records // _LOOKED))
         timed = sum(_is_timed(file, header, number) for number in looked)
         return "" if 2 * timed >= len(looked) else "no record begins where it says"
-    if check.beyond:
-        return "it has room for no record, and the sidecar has CRCs of some"
     file.seek(header.header_bytes)
-    begun = len(_TIME.findall(file.read(_LOOKED_BYTES)))
+    there = file.read(_LOOKED_BYTES)
+    if check.beyond and (_is_further(path) or _holds_first(path, there)):
+        return "it has room for no record, and the sidecar has CRCs of some"
+    begun = len(_TIME.findall(there))
     return f"{begun} records begin where it has room for none" if begun > 1 else ""
+
+
+def _holds_first(path: Path, there: bytes) -> bool:
+    """Whether the first record is whole in `there`, however long it is: a file that was cut within it is
+    mended, one whose header is wrong is not."""
+    entries, _ = decode_entries(path.with_suffix(CRC_SUFFIX).read_bytes())
+    crc = 0
+    for at in range(len(there)):
+        crc = zlib.crc32(there[at : at + 1], crc)
+        if crc == entries.get(0):
+            return True
+    return False
 
 
 def _is_timed(file: BinaryIO, header: Header, number: int) -> bool:

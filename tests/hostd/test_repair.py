@@ -47,10 +47,10 @@ def opened(data):
 
 
 @pytest.mark.control("H9.4")
-def test_a_file_cut_at_every_byte_of_its_last_records_opens_with_every_whole_record(killed):
+def test_a_file_cut_anywhere_behind_its_header_opens_with_every_whole_record(killed):
     whole = killed.read_bytes()
     header = read_header(io.BytesIO(whole))
-    for length in range(header.header_bytes + 2 * header.record_bytes, len(whole) + 1):
+    for length in range(header.header_bytes, len(whole) + 1, 3):
         killed.write_bytes(whole[:length])
         records = (length - header.header_bytes) // header.record_bytes
         report = repair(killed)
