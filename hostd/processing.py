@@ -8,7 +8,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hostd import leads
@@ -41,7 +41,7 @@ from hw.link import (
     Unfired,
 )
 from hw.link import Timebase as Report
-from hw.samples import SampleBlock
+from hw.samples import Gap, SampleBlock
 
 WAIT_S = 0.5
 UNCERTAIN_S = 3.0
@@ -211,14 +211,22 @@ class Processing:
             else:
                 self._feed(block)
 
-    def _begin_again(self, block: SampleBlock) -> None:
+    def _begin_again(self, block: SampleBlock) -> SampleBlock:
         """The first samples of a case that was taken up: the interruption is told in its place."""
         self._feed_kept_back()
         self._again = False
+        block = self._behind_filler(block)
         if self._resumed is not None and self._resumed.same_edge:
             missing = sum(gap.length for gap in block.gaps)
             lost = f"{missing} samples ({missing / self._description.rate_hz:.1f} s) are missing"
             self._process(Fault(HOST, f"the host was started anew; {lost}; stimulation was stopped", 0))
+        return block
+
+    def _behind_filler(self, block: SampleBlock) -> SampleBlock:
+        """`block` with the gap that a recorder which was closed has named: filler up to its record's end."""
+        index = self._pipeline.next_index
+        filled = 0 if index is None else block.first_index - index - sum(gap.length for gap in block.gaps)
+        return replace(block, gaps=(Gap(index or 0, filled, "file"), *block.gaps)) if filled > 0 else block
 
     def _feed_kept_back(self) -> None:
         kept, self._kept_back = self._kept_back, []
@@ -254,7 +262,7 @@ class Processing:
         if self._pipeline.next_index is None:
             self._folder.anchor(block.end_index - 1, block.t_ns, self._timebase.utc_minus_t_ns)
         if self._again:
-            self._begin_again(block)
+            block = self._begin_again(block)
         self._folder.gaps(block)
         self._say(list(self._inputs.feed(self._pipeline, block)))
         self._carry_out_waiting()

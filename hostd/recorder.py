@@ -47,10 +47,12 @@ _EARLY = 60
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What is on file of a recording that goes on: the header of its first segment, its `first` sample,
-    behind its last one (`end`), the number of its last `segment`, and how many bytes."""
+    behind its last one (`told`) and behind the filler with which a recorder that was closed ended its last
+    record (`end`), the number of its last `segment`, and how many bytes."""
 
     header: Header
     first: int
+    told: int
     end: int
     segment: int
     n_bytes: int

@@ -101,7 +101,7 @@ class Resumed:
     def blocks(self, rate_hz: float) -> Iterator[SampleBlock]:
         """What is on file from `begins` on. Raises RecordingError when it cannot be read."""
         begins = self.begins
-        if begins >= self.on_file.end:
+        if begins >= self.on_file.told:
             return
         try:
             with opened(_reaching(segment_paths(self.path), begins)) as (first, *further):
@@ -237,11 +237,12 @@ def _on_file(paths: tuple[Path, ...]) -> OnFile:
         origin = parse_recording_field(header.recording)
     with opened(paths[-1:]) as (file,):
         reader = RecordingReader(file)
-        end = reader.first_index + reader.n_samples
-    if origin is None or end == origin.first_index:
+        told = reader.first_index + reader.n_samples
+        end = reader.first_index + reader.n_records * header.signals[0].samples_per_record
+    if origin is None or told == origin.first_index:
         raise _NotThisError("not one sample of it is on file")
     n_bytes = sum(path.stat().st_size for path in paths)
-    return OnFile(header, origin.first_index, end, segment_number(paths[-1].name) or 1, n_bytes)
+    return OnFile(header, origin.first_index, told, end, segment_number(paths[-1].name) or 1, n_bytes)
 
 
 def _newest(path: Path, by_number: dict[int, Mark], on_file: OnFile) -> tuple[Remembered | None, Mark, str]:
@@ -255,7 +256,7 @@ def _newest(path: Path, by_number: dict[int, Mark], on_file: OnFile) -> tuple[Re
             why.append(f"{file.name} {error}")
             continue
         mark = by_number.get(remembered.n)
-        if mark is not None and mark.sample == remembered.sample <= on_file.end:
+        if mark is not None and mark.sample == remembered.sample <= on_file.told:
             return remembered, mark, "; ".join(why)
     why = why or ["there is none"]
     return None, Mark(), f"its checkpoints cannot be used ({'; '.join(why)}): it is computed anew"

@@ -185,6 +185,28 @@ def test_what_the_edge_no_longer_holds_is_a_gap_with_a_name(tmp_path: Path, all_
     verified(path)
 
 
+def test_a_host_that_dies_after_its_recording_was_closed_leaves_filler_that_has_a_name(
+    tmp_path: Path, all_given: list[Given]
+) -> None:
+    host = begun(tmp_path / "data", all_given, 4.05, 2.0)
+    host.folder.close_raw()
+    path = host.died()
+    again, _ = taken_up(tmp_path / "data", CASE, DESCRIPTION)
+    assert again is not None and again.resumed is not None
+    on_file = again.resumed.on_file
+    assert on_file.told < on_file.end <= on_file.told + 200
+    again.give(all_given)
+    again.closed()
+    n, lost = samples(path)
+    assert lost == on_file.end - on_file.told and n + lost == max(
+        g.end_index for g in all_given if isinstance(g, SampleBlock)
+    )
+    assert read_rows(path / "case.sqlite", "SELECT sample, length, reason FROM gaps") == [
+        (on_file.told, lost, "file")
+    ]
+    verified(path)
+
+
 def damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

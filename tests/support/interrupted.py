@@ -120,7 +120,8 @@ class Host:
         """As a process that is killed: nothing is finished, what was written stays."""
         recorder, store, path = self.folder._recorder, self.folder._store, self.folder.path
         assert recorder is not None and store is not None and path is not None
-        recorder._file.abandon()
+        if not recorder._closed:
+            recorder._file.abandon()
         store._rows.put(None)
         store._thread.join()
         store._database.close()
