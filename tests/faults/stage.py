@@ -34,6 +34,7 @@ import hostd.store
 import hostd.timebase
 from hostd import casefile
 from hostd.case import Case
+from hostd.clients import Clients
 from hostd.daemon import HostOptions
 from hostd.recorder import Recorder
 from tests.faults.box_edge import Board, Rise, Spoil, edge_main
@@ -46,6 +47,7 @@ RATE_HZ = 250.0
 TIMED = (
     firmware.acquisition,
     firmware.server,
+    hostd.case_folder,
     hostd.control_desk,
     hostd.daemon,
     hostd.edge_link,
@@ -297,6 +299,7 @@ def staged(
             (hostd.processing, "Memory", Memory),
             (hostd.store, "sqlite3", Databases(world)),
             (hostd.case_folder, "Recorder", recorder),
+            (hostd.control_desk, "Clients", functools.partial(Clients, clock.monotonic_ns)),
             (hostd.record_file, "os", Files(world, stage.disk)),
         ):
             undo.enter_context(mock.patch.object(module, name, other))

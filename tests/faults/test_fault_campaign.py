@@ -39,9 +39,10 @@ def test_the_slice_injects_what_it_should() -> None:
 
 
 def test_the_same_seed_takes_the_same_steps_and_another_one_others() -> None:
-    first, again, other = (play(seed, EVERY, A_CASE) for seed in (1, 1, 4))
+    first, again, other, flood, flooded = (play(seed, EVERY, A_CASE) for seed in (1, 1, 4, 95, 95))
     assert (first.trace, first.steps, first.injected) == (again.trace, again.steps, again.injected)
     assert first.trace != other.trace and first.steps > 1000
+    assert (flood.trace, flood.steps) == (flooded.trace, flooded.steps), "also where requests come in floods"
 
 
 def _complete(start: int, end: int, named: Any) -> Any:
