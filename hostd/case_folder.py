@@ -17,6 +17,7 @@ import numpy as np
 
 from hostd.audit import PULSE
 from hostd.case import Case
+from hostd.checkpoints import EDGE
 from hostd.errors import RecordingError
 from hostd.fingerprint import BY_KEY, KEY, Fingerprint, computed_by
 from hostd.ledger import STEPS
@@ -142,6 +143,17 @@ class CaseFolder:
         """Record a block before anything interprets it. Raises RecordingError when the disk refuses."""
         if self._recorder is not None:
             self._recorder.append(block)
+
+    def edge(self, boot: int, shift: int, offset_ns: int) -> None:
+        """Note which edge serves the case and where it lies in it, as `hostd.resume` reads it: a host that
+        dies at once would have its samples placed anew, a little beside where they are. Receiving thread."""
+        where = [boot, shift, offset_ns]
+        self.setting("edge", where)
+        if self.path is not None:
+            with contextlib.suppress(OSError):  # then it is known half a second later
+                new = self.path / f"{EDGE}.new"
+                new.write_text(json.dumps(where), encoding="ascii")
+                new.replace(self.path / EDGE)
 
     def anchor(self, index: int, t_ns: int, utc_minus_t_ns: int) -> None:
         """Note when the edge of the first block's last sample fell, on the clock of this machine's start."""

@@ -31,6 +31,8 @@ DISK_EVERY: Final = 12
 HELD: Final = 2
 """Checkpoints of a kind: the newest, and the one before it in case that one is damaged."""
 SUFFIX: Final = ".state"
+EDGE: Final = "edge.json"
+"""Which edge serves a case that runs, and where it lies in it: known at once, not with the next commit."""
 LEFT_S: Final = 3600.0
 """A case that runs writes there every few seconds."""
 _AT_ONCE: Final = 500
@@ -164,7 +166,7 @@ class Checkpoints:
 
 def forget(case: Path, memory: Path | None) -> None:
     """Remove the checkpoints of a case that is over; `memory`: its own folder there."""
-    for path in (*case.glob(f"resume-*{SUFFIX}"), case / "new.state"):
+    for path in (*case.glob(f"resume-*{SUFFIX}"), case / "new.state", case / EDGE):
         path.unlink(missing_ok=True)
     if memory is not None:
         shutil.rmtree(memory, ignore_errors=True)

@@ -351,4 +351,4 @@ class Intake:
     def _note_edge(self) -> None:
         """Which edge serves the case, and where it lies in it, for a host that takes the case up."""
         where = self._succession
-        self._folder.setting("edge", [self._link.edge_boot, where.shift, where.offset_ns])
+        self._folder.edge(self._link.edge_boot, where.shift, where.offset_ns)

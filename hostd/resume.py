@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from hostd.blocks import MOST_PROOFS
 from hostd.case import Case
-from hostd.checkpoints import Remembered, kept, memory_folder, read
+from hostd.checkpoints import EDGE, Remembered, kept, memory_folder, read
 from hostd.errors import EvokdError, RecordingError
 from hostd.fingerprint import KEY
 from hostd.frozen import FrozenError
@@ -155,9 +155,10 @@ def _taken_up(path: Path, case: Case, description: Description, edge_boot: int) 
         settings = {k: json.loads(v) for k, v in database.execute("SELECT key, value FROM settings")}
         if KEY in settings:
             raise _NotThisError("")
-        if "edge" not in settings:
+        newest = _edge(path) or settings.get("edge")
+        if newest is None:
             raise _NotThisError("it died within half a second, or an older evokd recorded it")
-        edge = EdgeWas(*settings["edge"])
+        edge = EdgeWas(*newest)
         _must_be_this(path, case, description, settings)
         by_number = marks(database)
         plans = database.execute(
@@ -202,6 +203,15 @@ def _taken_up(path: Path, case: Case, description: Description, edge_boot: int) 
     if not same_edge and not -CLOCK_BACK_S < age_s < WITHIN_S:
         raise _NotThisError(f"its last sample is {age_s / 60:.0f} minutes old")
     return found, why
+
+
+def _edge(path: Path) -> list[int] | None:
+    """What was noted of the edge last; None where nothing can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        where = json.loads((path / EDGE).read_text(encoding="ascii"))
+        if isinstance(where, list) and len(where) == 3 and all(type(one) is int for one in where):
+            return where
+    return None
 
 
 def _age_s(found: Resumed, rate_hz: float, same_clock: bool) -> float:

@@ -122,7 +122,7 @@ class Recorded:
     def append(self, block: SampleBlock) -> None:
         """Nothing is kept."""
 
-    def setting(self, key: str, value: object) -> None:
+    def edge(self, boot: int, shift: int, offset_ns: int) -> None:
         """Nothing is kept."""
 
     def close_raw(self) -> None:

@@ -135,7 +135,9 @@ def test_wherever_hosts_die_the_case_is_one_and_is_replayed_to_the_bit(
     for segment in segment_paths(path):
         strict_bdf.check(segment)
     assert len(segment_paths(path)) == deaths + 1
-    assert not list(path.glob("*.state")), "a case that is over is not kept in mind"
+    assert not list(path.glob("*.state")) and not (path / "edge.json").exists(), (
+        "a case that is over is not kept in mind"
+    )
 
 
 def test_what_was_known_goes_on_as_if_nobody_had_died(tmp_path: Path, all_given: list[Given]) -> None:
@@ -330,6 +332,19 @@ def test_the_database_goes_back_to_where_it_was_and_keeps_what_it_was_told(tmp_p
     assert read_rows(path, "SELECT reason FROM gaps") == [("before",)]
     assert read_rows(path, "SELECT name FROM commands") == [("before",), ("after",)]
     assert read_rows(path, "SELECT n FROM checkpoints") == [(7,)]
+
+
+def test_an_edge_that_came_just_before_the_death_is_known(tmp_path: Path, all_given: list[Given]) -> None:
+    host = begun(tmp_path / "data", all_given, 3.0, 2.0)
+    host.lose_commits()
+    host.folder.edge(EDGE + 1, 77, 5)
+    path = host.died()
+    again, why = taken_up(tmp_path / "data", CASE, DESCRIPTION, EDGE + 1)
+    assert again is not None and again.resumed is not None, why
+    assert again.resumed.same_edge and (again.resumed.edge.shift, again.resumed.edge.offset_ns) == (77, 5)
+    again.died()
+    (path / "edge.json").write_text('["x", null]')
+    assert "a simulated one begins anew" in taken_up(tmp_path / "data", CASE, DESCRIPTION, EDGE + 1)[1]
 
 
 def test_a_case_that_was_closed_is_over(tmp_path: Path, all_given: list[Given]) -> None:

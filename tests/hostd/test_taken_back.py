@@ -118,8 +118,8 @@ class Case:
     def append(self, block: SampleBlock) -> None:
         self.recorded.append(block)
 
-    def setting(self, key: str, value: Any) -> None:
-        self.settings = {key: value}
+    def edge(self, boot: int, shift: int, offset_ns: int) -> None:
+        self.edges = [boot, shift, offset_ns]
 
     def close_raw(self) -> None:
         self.closed.set()

@@ -100,7 +100,7 @@ class Ledger:
             self._account.begun += 1
         return int((ahead != self._ahead).any(axis=1).sum())
 
-    def setting(self, key: str, value: object) -> None:
+    def edge(self, boot: int, shift: int, offset_ns: int) -> None:
         """Nothing is kept."""
 
     def close_raw(self) -> None:

@@ -58,7 +58,7 @@ class Host:
         case_id = "case" if resumed is None else resumed.path.name
         self.bus = Bus()
         self.folder = CaseFolder(data, case_id, case, description, resumed)
-        self.folder.setting("edge", [EDGE, 0, 0])
+        self.folder.edge(EDGE, 0, 0)
         if resumed is None:
             pipeline = Pipeline(case, description)
             timebase = Timebase(description.rate_hz, filter_delay(description), (0, time.monotonic_ns()))
