@@ -46,6 +46,9 @@ from hw.samples import Gap, SampleBlock
 WAIT_S = 0.5
 UNCERTAIN_S = 3.0
 """Samples before a host's death whose proofs it may not have brought to file: it commits twice a second."""
+LAST_PULSES_S = 1.0
+"""Pulses that the host before had ordered come no later (its record of 0.1 s, the edge's 0.2 s): they prove
+nothing of stimulation since, and must not clear the alert that it was stopped."""
 HOST = "host"
 """Code of the fault that tells of a host that was started anew."""
 PASSING = ("sweep.", "emg.audio", "wave.", "event", "stim", "alert")
@@ -219,7 +222,9 @@ class Processing:
         if self._resumed is not None and self._resumed.same_edge:
             missing = sum(gap.length for gap in block.gaps)
             lost = f"{missing} samples ({missing / self._description.rate_hz:.1f} s) are missing"
-            self._process(Fault(HOST, f"the host was started anew; {lost}; stimulation was stopped", 0))
+            text = f"the host was started anew; {lost}; stimulation was stopped"
+            until = self.index + round(LAST_PULSES_S * self._description.rate_hz)
+            self._process(Fault(HOST, text, 0, index=until))
         return block
 
     def _behind_filler(self, block: SampleBlock) -> SampleBlock:

@@ -280,6 +280,19 @@ def test_a_checkpoint_of_samples_that_are_not_on_file_is_passed_over_and_forgott
     verified(again.closed())
 
 
+def test_the_last_pulses_of_a_dead_host_do_not_clear_the_alert_that_it_died(
+    tmp_path: Path, all_given: list[Given]
+) -> None:
+    proof = next(g for g in all_given if isinstance(g, Stimulus) and g.seen > 4 * 2000)
+    begun(tmp_path / "data", all_given, (proof.seen - 40) / 2000, 2.0).died()
+    again, _ = taken_up(tmp_path / "data", CASE, DESCRIPTION)
+    assert again is not None and again.resumed is not None
+    assert again.resumed.on_file.end <= proof.seen < again.resumed.on_file.end + 0.5 * 2000
+    again.give(before(all_given, proof.seen / 2000 + 0.5))
+    (alert,) = (a for a in again.processing._pipeline.alerts.open if a.kind == "stimulus")
+    assert "the host was started anew" in alert.text and alert.state == "raised"
+
+
 def test_suspicions_of_the_past_fire_nothing_now(tmp_path: Path, all_given: list[Given]) -> None:
     begun(tmp_path / "data", all_given, 3.0, 2.0).died()
     again, _ = taken_up(tmp_path / "data", CASE, DESCRIPTION)
