@@ -117,7 +117,7 @@ def test_some_minutes_of_a_case_grow_no_more_than_they_may_and_a_leak_is_found(
     table, wrong = verdict(clean, WARM_H, BARS)
     # In a process of many tests some handle of another one may be closed meanwhile: a slope is no measure.
     assert [text for text in wrong if not text.startswith("handles")] == [] and len(table) == 7
-    assert clean[-1].handles <= clean[0].handles + 1
+    assert clean[-1].handles <= max(row.handles for row in clean[: len(clean) // 3])
     leaky = [row for row in outcome.rows if row.hours >= CLEAN_H]
     _, wrong = verdict(leaky, CLEAN_H, BARS)
     found = {text.partition(":")[0] for text in wrong}
