@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from hostd import options
 from hostd.endpoints import must_have_keys, only_here, parse_bus, parse_http
 from hostd.errors import EvokdError, UsageError
+from hostd.mirror.command import mirror, mirror_options
 from hostd.signals import stop_event
 
 if TYPE_CHECKING:
     from hostd.keeper import Start
+    from hostd.keys import Secret
 
 
 def run_options(p: argparse.ArgumentParser) -> None:
@@ -26,6 +28,7 @@ def run_options(p: argparse.ArgumentParser) -> None:
     options.output_options(p)
     options.box_keys_options(p)
     options.http_option(p, "|off")
+    options.mirror_option(p)
 
 
 def edge_options(p: argparse.ArgumentParser) -> None:
@@ -40,6 +43,7 @@ def host_options(p: argparse.ArgumentParser) -> None:
     options.output_options(p)
     options.box_keys_options(p)
     options.link_option(p)
+    options.mirror_option(p)
     p.add_argument("--seconds", type=float, metavar="S", help="end after so many seconds of samples")
     p.add_argument("--new-case", action="store_true", help="take up no case that was interrupted")
     p.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
@@ -74,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
     parse_bus(args.bus)
     own_key, keyed, shown = options.box_keys(args)
     options.positive_seconds(args.seconds)
+    if args.mirror is not None:
+        return _run_mirror(args, own_key, keyed, shown)
     kind = args.source.partition(":")[0]
     if kind not in ("simulated", "pi", "file", "serial", "tcp", "unix"):
         known = "simulated, pi, serial:DEVICE, tcp:HOST:PORT or file:RECORDING"
@@ -93,21 +99,38 @@ def run(args: argparse.Namespace) -> int:
     for name in ("scenario", "wiring"):
         if getattr(args, name) is not None:
             of_edge += [f"--{name}", str(getattr(args, name))]
-    web = None
     places = {"case": case.name, "bus": args.bus, "data": args.data}
-    if args.http != "off":
-        if not only_here(parse_http(args.http)[0]):
-            cure = f"--http off, and beside it: evokd web --http {args.http} --tls CERT KEY --keys DIR"
-            raise UsageError(
-                f"--http {args.http} is open to other machines, which evokd run does not serve; {cure}"
-            )
-        web = ["--bus", args.bus, "--http", args.http, *shown]
-        places["page"] = f"http://{args.http}/"
+    web = _page(args, shown, places)
     link = args.source if remote else None
     stop = stop_event(supervised=False)
     return processes.run(
         processes.RunOptions(None if remote else of_edge, of_host, web, link, args.bus, places, own_key), stop
     )
+
+
+def _page(args: argparse.Namespace, shown: list[str], places: dict[str, str]) -> list[str] | None:
+    """Options of the web display, and where it is; None without one. Raises UsageError."""
+    if args.http == "off":
+        return None
+    if not only_here(parse_http(args.http)[0]):
+        cure = f"--http off, and beside it: evokd web --http {args.http} --tls CERT KEY --keys DIR"
+        raise UsageError(
+            f"--http {args.http} is open to other machines, which evokd run does not serve; {cure}"
+        )
+    places["page"] = f"http://{args.http}/"
+    return ["--bus", args.bus, "--http", args.http, *shown]
+
+
+def _run_mirror(args: argparse.Namespace, own: "Secret | None", keyed: list[str], shown: list[str]) -> int:
+    """A mirror and a web display of it, to their end."""
+    from hostd import run as processes
+
+    mirror_options(args)
+    of_host = ["--mirror", args.mirror, "--bus", args.bus, "--data", args.data, *keyed]
+    of_host += [] if args.as_name is None else ["--as", args.as_name]
+    places = {"mirror of": args.mirror, "bus": args.bus, "data": args.data}
+    of = processes.RunOptions(None, of_host, _page(args, shown, places), None, args.bus, places, own)
+    return processes.run(of, stop_event(supervised=False))
 
 
 def edge(args: argparse.Namespace) -> int:
@@ -127,6 +150,10 @@ def host(args: argparse.Namespace) -> int:
     from hostd.keeper import Start, keep
 
     parse_bus(args.bus)
+    if args.mirror is not None:
+        return mirror(args)
+    if args.as_name is not None:
+        raise UsageError("--as names the key of a mirror for its box; give --mirror too")
     if args.keys is None:
         must_have_keys(args.bus)
     case_of(args)  # what is wrong with a case file is wrong for every process

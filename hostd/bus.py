@@ -7,7 +7,7 @@ per endpoint, so that an alert never waits behind a trace. Who may come in is th
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import zmq
@@ -169,6 +169,16 @@ class Bus:
     def keep(self, topic: str, header: dict[str, Any], parts: list[bytes]) -> None:
         """Have a message in the snapshot. Serving thread only."""
         self._latest[topic] = (header, parts)
+
+    def pass_on(self, topic: str, header: dict[str, Any], parts: Sequence[bytes]) -> None:
+        """Send another box's message as it is, and keep it if it is state. Serving thread only."""
+        self.send(topic, header, list(parts))
+        if topic not in NOT_KEPT:
+            self.keep(topic, header, list(parts))
+
+    def forget(self) -> None:
+        """Have nothing in the snapshot any more: what comes is of another start. Serving thread only."""
+        self._latest.clear()
 
     @property
     def clients(self) -> dict[str, int]:

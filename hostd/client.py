@@ -145,6 +145,7 @@ class Joined:
         answer_ms: int = ANSWER_MS,
     ) -> None:
         self._bus, self._topics, self._key, self._answer_ms = bus, topics, key, answer_ms
+        self._raw = raw
         self._subscription = Subscription(bus, topics, raw, key)
         self._boot = ""
         self._old_boots: deque[str] = deque(maxlen=16)
@@ -161,6 +162,17 @@ class Joined:
     def refused(self) -> str:
         """Why messages of another schema version were dropped, "" while there was none."""
         return self._subscription.refused
+
+    @property
+    def joined(self) -> bool:
+        """Whether the snapshot is here: all that is known of the case is known."""
+        return not self._ask
+
+    def move(self, bus: str) -> None:
+        """Go on at another bus that says the same messages (`hostd.route`): what is known stays known."""
+        self._subscription.close()
+        self._bus, self._ask = bus, True
+        self._subscription = Subscription(bus, self._topics, self._raw, self._key)
 
     def receive(self, timeout_ms: int) -> list[wire.Message]:
         """What is new, waiting `timeout_ms` at most. Raises BusError when nobody lets us in at first."""

@@ -37,11 +37,13 @@ class HelloArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who is there: a name for the record, and the role wanted: `observer`, `remote` (what its key allows
     elsewhere: no current), or all that the key and the place allow (see hostd.clients). `watch_s`: a display
     that is to be missed, by an alert of kind `link`, when it has asked for nothing for so long (0: no
-    longer)."""
+    longer). `mirror`: the bus on which it says everything again; while it is heard of (it needs `watch_s`),
+    `status.mirrors` tells it to every display."""
 
     name: str = ""
     role: Literal["operator", "remote", "observer", "technologist", "engineer"] = "operator"
     watch_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
+    mirror: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class FireArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -151,6 +151,11 @@ class ControlDesk:
         with contextlib.suppress(LinkError):  # told when it was asked for first
             self._stimulation.remind(now_ns)
 
+    @property
+    def mirrors(self) -> list[str]:
+        """Buses on which everything is said again now."""
+        return self._links.mirrors
+
     def look(self) -> None:
         """Samples have come: a train whose control is over is fired."""
         self._shots.look()

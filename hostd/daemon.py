@@ -231,6 +231,7 @@ class Daemon:
             "tests": desk.state.shown(),
             "stimulation": desk.stimulation_status(),
             "clients": p.bus.clients,
+            "mirrors": desk.mirrors,
             "faults": [*p.intake.faults, *desk.faults, *processing.faults, *p.bus.faults][-20:],
         }
         return Outgoing("status", index, fields)

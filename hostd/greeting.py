@@ -31,8 +31,11 @@ class Greeting:
     def greet(self, request: Request, answer: Callable[[dict[str, Any]], None], peer: Peer) -> None:
         """Answer `hello` of a peer."""
         role = self.clients.greet(peer, request.args["name"], request.args["role"])
-        watch_s = request.args["watch_s"]
-        if refusal := self.links.promise(self.clients.name(peer), watch_s, time.monotonic_ns()):
+        watch_s, mirror = request.args["watch_s"], request.args["mirror"]
+        now_ns = time.monotonic_ns()
+        if mirror and role == "observer":
+            answer(error_reply(request.id, "not_allowed", "an observer's key may not offer a mirror"))
+        elif refusal := self.links.promise(self.clients.name(peer), watch_s, now_ns, mirror):
             answer(error_reply(request.id, "bad_request", f"hello: {refusal}"))
         else:
             answer(ok_reply(request.id, self._told(role, peer)))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hostd.alerts import Alerts
+from hostd.endpoints import parse_bus
+from hostd.errors import UsageError
 from hostd.outgoing import Outgoing
 
 MOST = 64
@@ -21,6 +23,7 @@ class _Promise:
     within_ns: int
     heard_ns: int
     lost: bool = False
+    mirror: str = ""
 
 
 class LinkWatch:
@@ -29,8 +32,16 @@ class LinkWatch:
     def __init__(self) -> None:
         self._promises: dict[str, _Promise] = {}
 
-    def promise(self, name: str, watch_s: float, now_ns: int) -> str:
-        """A client wants to be missed after `watch_s` of silence (0: no longer); why it cannot be, or ""."""
+    def promise(self, name: str, watch_s: float, now_ns: int, mirror: str = "") -> str:
+        """A client wants to be missed after `watch_s` of silence (0: no longer); why it cannot be, or "".
+        `mirror`: the bus on which it says everything again."""
+        try:
+            if mirror:
+                parse_bus(mirror)
+        except UsageError:
+            return f"mirror {mirror[:60]!r} is not tcp://HOST:PORT"
+        if mirror and not watch_s:
+            return "a mirror must say by watch_s when it is to be missed"
         if not watch_s:
             self.heard(name, now_ns)  # who is back is told so before he goes
             if (known := self._promises.get(name)) is not None:
@@ -41,8 +52,14 @@ class LinkWatch:
         if name not in self._promises and len(self._promises) >= MOST:
             return f"{MOST} displays are watched already"
         before = self._promises.get(name)
-        self._promises[name] = _Promise(round(watch_s * 1e9), now_ns, before is not None and before.lost)
+        lost = before is not None and before.lost
+        self._promises[name] = _Promise(round(watch_s * 1e9), now_ns, lost, mirror)
         return ""
+
+    @property
+    def mirrors(self) -> list[str]:
+        """Buses on which everything is said again now."""
+        return sorted({one.mirror for one in self._promises.values() if one.mirror and not one.lost})
 
     def heard(self, name: str, now_ns: int) -> None:
         """A client has asked for something."""

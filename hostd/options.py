@@ -120,6 +120,12 @@ def http_option(p: argparse.ArgumentParser, off: str = "") -> None:
     )
 
 
+def mirror_option(p: argparse.ArgumentParser) -> None:
+    """Of which box."""
+    p.add_argument("--mirror", metavar="BUS", help="no box of its own: say again what the one at BUS says")
+    p.add_argument("--as", dest="as_name", metavar="NAME", help="with --mirror: the key for that box")
+
+
 def link_option(p: argparse.ArgumentParser) -> None:
     """Where edge and host meet."""
     p.add_argument("--link", default=default_link(), help="unix:PATH, tcp:HOST:PORT or serial:URL")

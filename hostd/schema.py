@@ -81,7 +81,8 @@ class Leads(msgspec.Struct):
 
 class Status(Header, kw_only=True):
     """1 Hz. `clients`: connections of each endpoint now, handshakes `refused` for the key or for want of room
-    (`full`), connections `cut` because they broke a bound."""
+    (`full`), connections `cut` because they broke a bound. `mirrors`: buses that say the same messages, for
+    when this one falls silent."""
 
     state: Literal["running", "closed"]
     name: str
@@ -99,6 +100,7 @@ class Status(Header, kw_only=True):
     stimulation: Stimulation
     clients: dict[str, int]
     faults: list[str]
+    mirrors: list[str]
 
 
 class Raw(Header, kw_only=True):

@@ -47,6 +47,10 @@ class Bus(Protocol):
     why: str
     malformed: int
 
+    @property
+    def via(self) -> str:
+        """The mirror by which the box is heard, "" while it is heard itself."""
+
     def drain(self) -> list[Heard]:
         """What has been heard since."""
 
@@ -158,7 +162,9 @@ class Show(App[None]):
         if self._note and now_ns - self._note_ns > NOTE_S * 1e9:
             self._note = ""
         flash_ns = round((self._ticks + 0.5) * TICK_S * 1e9)
-        at = Moment(now_ns, flash_ns, self._note, harmless(self._bus.why, 200), self._sounding())
+        at = Moment(
+            now_ns, flash_ns, self._note, harmless(self._bus.why, 200), self._sounding(), self._bus.via
+        )
         size = (self._picture.size.width, self._picture.size.height)
         self._picture.put(screen(self.known, self.view, self._bus.rights, at, size))
 

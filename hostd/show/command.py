@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from hostd import options
-from hostd.endpoints import parse_bus
 from hostd.errors import UsageError
 from hostd.keys import Secret
 from hostd.signals import stop_event
@@ -44,11 +43,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show the case until told to stop. Raises UsageError for options that make no sense."""
+    from hostd.route import Route, buses
     from hostd.show.ear import Ear
     from hostd.show.sound import Sound
 
-    parse_bus(args.bus)
     key = options.client_key(args)
+    route = Route(buses(args.bus), key)
     player = _player(args)
     sound = None if player is None else Sound(_parts(args.audio), player)
     lines = sys.stderr if args.player == "-" else sys.stdout
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if not plain and (why := unfit(os.environ, lines)):
         sys.stderr.write(f"evokd show: {why}; showing lines instead (--plain)\n")
         plain = True
-    ear = Ear(args.bus, key, _author(key), None if sound is None else sound.hear)
+    ear = Ear(route, key, _author(key), None if sound is None else sound.hear)
     ear.start()
     if sound is not None:
         sound.start()

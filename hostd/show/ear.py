@@ -16,6 +16,7 @@ from typing import Any
 from hostd.client import Joined, request
 from hostd.errors import BusError
 from hostd.keys import Secret
+from hostd.route import Route
 from hostd.show.view import Rights, Wish
 from hostd.show.words import harmless
 from hostd.wire import Message
@@ -25,7 +26,7 @@ TOPICS = (
     *("beat", "status", "stim", "measure.", "alert", "alarms", "case", "plugs.", "response.", "tof", "emg"),
     *("eeg", "mains", "impedance", "event", "average.", "baseline.", "spectrum", "wave."),
 )
-RECEIVE_MS = 100
+RECEIVE_MS, ANSWER_MS = 100, 1000
 MOST_WAITING = 20_000
 NAME = "evokd show"
 
@@ -42,16 +43,21 @@ class Answer:
 
 
 class Ear:
-    """Listens to `bus` from `start` to `stop`. `drain`, `rights`, `why` and `answers` are for another thread.
+    """Listens to the box of `route` from `start` to `stop`. `drain`, `rights`, `why` and `answers` are for
+    another thread.
 
     `overheard`, where given, sees every message in the listening thread (the sound must not wait for a
     screen).
     """
 
     def __init__(
-        self, bus: str, key: Secret | None, author: str, overheard: Callable[[Message], None] | None = None
+        self,
+        route: Route,
+        key: Secret | None,
+        author: str,
+        overheard: Callable[[Message], None] | None = None,
     ) -> None:
-        self._bus, self._key, self._author = bus, key, author
+        self._route, self._key, self._author = route, key, author
         self._overheard = overheard
         self._waiting: deque[Heard] = deque(maxlen=MOST_WAITING)
         self._answers: deque[Answer] = deque(maxlen=100)
@@ -99,7 +105,7 @@ class Ear:
 
     def _ask(self, command: str, args: dict[str, Any], called: str) -> None:
         try:
-            reply = request(self._bus, command, args, key=self._key)
+            reply = request(self._route.bus, command, args, key=self._key)
             error = reply.get("error")
             ok = reply.get("ok") is True
             text = called if ok else str(error.get("message", "")) if isinstance(error, dict) else "refused"
@@ -108,13 +114,23 @@ class Ear:
         self._answers.append(Answer(harmless(text if ok else f"{called}: {text}", 200), ok))
         self.arrived.set()
 
+    @property
+    def via(self) -> str:
+        """The mirror by which the box is heard, "" while it is heard itself. Any thread."""
+        return self._route.bus if self._route.away else ""
+
     def _listen(self) -> None:
         joined: Joined | None = None
         counted = 0
         while not self._stop.is_set():
             try:
+                if self._route.moved(joined is not None and joined.joined):
+                    if joined is not None:
+                        joined.move(self._route.bus)
+                        counted = joined.malformed
+                    self._greet()
                 if joined is None:
-                    joined, counted = Joined(self._bus, TOPICS, key=self._key), 0
+                    joined, counted = Joined(self._route.bus, TOPICS, key=self._key, answer_ms=ANSWER_MS), 0
                 messages = joined.receive(RECEIVE_MS)
             except BusError as error:
                 # Nobody lets us in: a connection that was refused for its key is not tried again by itself.
@@ -130,9 +146,11 @@ class Ear:
             self.malformed += joined.malformed - counted
             counted = joined.malformed
             self.why = joined.refused
+            self._route.heard(messages)
             self._hear(messages)
         if joined is not None:
             joined.close()
+        self._route.close()
 
     def _hear(self, messages: list[Message]) -> None:
         now_ns = time.monotonic_ns()
@@ -155,7 +173,7 @@ class Ear:
         self.rights = Rights()
         try:
             future: Future[dict[str, Any]] = self._voice.submit(
-                request, self._bus, "hello", {"name": NAME}, key=self._key
+                request, self._route.bus, "hello", {"name": NAME}, key=self._key
             )
         except RuntimeError:  # we are stopping
             return

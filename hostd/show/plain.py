@@ -270,7 +270,7 @@ def tell(
     ear: Ear, teller: Teller, out: TextIO, stop: threading.Event, sound: Callable[[], str] = str
 ) -> None:
     """Write lines until `stop`. Raises BrokenPipeError when nobody reads any more."""
-    unreadable, told_sound, greeted = 0, "", False
+    unreadable, told_sound, told_via, greeted = 0, "", "", False
     began_ns = time.monotonic_ns()
     while not stop.is_set():
         lines: list[str] = []
@@ -284,6 +284,10 @@ def tell(
         if (count := ear.malformed + teller.known.malformed) > unreadable:
             lines.append(f"{at}  !! {count - unreadable} malformed messages dropped")
             unreadable = count
+        if (via := ear.via) != told_via:
+            told_via = via
+            where = f"at its mirror {via}" if via else "itself again"
+            lines.append(f"{at}  HEARD the box is heard {where}")
         if (state := sound()) != told_sound:
             told_sound = state
             lines.append(f"{at}  SOUND {state}")

@@ -24,13 +24,15 @@ LEAST = (60, 16)
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What the screen is told besides what is known: monotonic ns, where in its cycle a flash is (ns), what
-    was last asked for and came of it, why the bus cannot be reached, the state of the sound."""
+    was last asked for and came of it, why the bus cannot be reached, the state of the sound, the
+    mirror by which the box is heard."""
 
     now_ns: int
     flash_ns: int = 0
     note: str = ""
     why: str = ""
     sound: str = ""
+    via: str = ""
 
 
 def screen(known: Known, view: View, rights: Rights, at: Moment, size: tuple[int, int]) -> list[Line]:
@@ -38,6 +40,7 @@ def screen(known: Known, view: View, rights: Rights, at: Moment, size: tuple[int
     cells, rows = size
     quiet = banner.silence(known, at.now_ns, at.why, cells)
     notes = [("  ", "bar"), (at.sound, "bar warn" if at.sound != "♪" else "bar good")] if at.sound else []
+    notes += [("  ", "bar"), (f"by mirror {at.via}", "bar warn")] if at.via else []
     top = [bars.header(known, at.now_ns, cells, notes), *quiet]
     top += banner.banner(known, view, rights, at.now_ns, at.flash_ns, cells, 4)
     bottom = [bars.status_line(known, cells, at.note), bars.footer(known, rights, cells)]

@@ -5,12 +5,13 @@ Refuses to make old data look live: every answer to a page carries how long the 
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from hostd.bridges.metrics import Metrics
 from hostd.keys import Secret
+from hostd.route import Route
 from hostd.web.board import LEFT_OUT, Board
 from hostd.web.clients import ASKED_FOR, Clients, Outbox
 from hostd.web.feed import ALL, OVERVIEW, Feed
@@ -21,7 +22,8 @@ from hostd.wire import Message
 
 
 class Box:
-    """A box at `bus`. All in the event loop's thread, but for the feed's, which only posts batches into it.
+    """A box at the first of `buses`, its mirrors at the others. All in the event loop's thread, but for the
+    feed's, which only posts batches into it.
 
     `told` is called after every batch, with whether an alert was in it.
     """
@@ -29,21 +31,23 @@ class Box:
     def __init__(
         self,
         name: str,
-        bus: str,
+        buses: Sequence[str],
         key: Secret | None,
         raw_bytes: int,
         stop: threading.Event,
         told: Callable[[bool], None],
         whole: bool = True,
     ) -> None:
-        self.name, self.bus, self.key = name, bus, key
+        self.name, self.key = name, key
+        self._route = Route(buses, key)
+        self._at = self._route.bus
         self.board = Board()
         self.clients = Clients()
         self.metrics = Metrics()
         self.refused = 0
         self._stop, self._told, self._whole = stop, told, whole
-        self._feed = Feed(bus, self._post, stop, key, ALL if whole else OVERVIEW)
-        self._readers = Readers(bus, raw_bytes, stop)
+        self._feed = Feed(self._route, self._post, stop, key, ALL if whole else OVERVIEW)
+        self._readers = Readers(self._route, raw_bytes, stop)
         self._visitors: set[Visitor] = set()
         self._heard_s: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -58,6 +62,11 @@ class Box:
             finally:
                 self._stop.set()
                 self._readers.close()
+
+    @property
+    def bus(self) -> str:
+        """Where the box is heard now."""
+        return self._route.bus
 
     @property
     def bus_age_ms(self) -> float | None:
@@ -86,6 +95,7 @@ class Box:
             "bus_age_ms": self.bus_age_ms,
             "ping": ping,
             "clients": len(self.clients),
+            "mirror": self.bus if self._route.away else "",
         }
         return pack_frame(Message("gateway", said))
 
@@ -104,6 +114,7 @@ class Box:
 
     def _publish(self, batch: list[Message]) -> None:
         alert = False
+        self._follow()
         for message in batch:
             before = self.board.boot
             if not self.board.accept(message):
@@ -121,6 +132,13 @@ class Box:
                     visitor.greet()
             self._forward(message)
         self._told(alert)
+
+    def _follow(self) -> None:
+        """Ask where the box is heard now; what may be asked there is another thing."""
+        if self._at != self.bus:
+            self._at = self.bus
+            for visitor in self._visitors:
+                visitor.move()
 
     def _forward(self, message: Message) -> None:
         """To every browser what it wants of a message, packed once for all who want the same."""

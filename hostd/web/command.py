@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from hostd import options
-from hostd.endpoints import only_here, parse_bus, parse_http
+from hostd.endpoints import only_here, parse_http
 from hostd.errors import UsageError
+from hostd.route import buses
 from hostd.signals import stop_event
 
 MOST_RAW_MB = 16_384
@@ -37,8 +38,9 @@ def boxes(args: argparse.Namespace) -> dict[str, str]:
         if not (equals and name.strip()) or name in found:
             what = "is there already" if name in found else "is not NAME=tcp://HOST:PORT"
             raise UsageError(f"--box {word!r} {what}; give each box a name of its own")
-        parse_bus(bus)
+        buses(bus)
         found[name] = bus
+    buses(args.bus)
     return found or {"box": args.bus}
 
 

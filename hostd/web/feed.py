@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from hostd.client import Subscription, snapshot
 from hostd.errors import BusError
 from hostd.keys import Secret
+from hostd.route import Route
 from hostd.wire import Message
 
 # What no page shows (`sweep.*`) is not even asked for.
@@ -32,13 +33,13 @@ class Feed:
 
     def __init__(
         self,
-        bus: str,
+        route: Route,
         heard: Heard,
         stop: threading.Event,
         key: Secret | None = None,
         topics: tuple[str, ...] = ALL,
     ) -> None:
-        self._bus, self._key = bus, key
+        self._route, self._key = route, key
         self._topics = topics
         self._heard = heard
         self._stop = stop
@@ -61,14 +62,22 @@ class Feed:
             self._wanted.set()
 
     def run(self) -> None:
-        """Read until `stop`. Raises UsageError for a malformed bus address."""
+        """Read until `stop`, where the box is heard. Raises UsageError for a malformed bus address."""
+        try:
+            with ThreadPoolExecutor(1, "snapshot") as asker:
+                while not self._stop.is_set():
+                    self._wanted.set()
+                    self._listen(asker)
+        finally:
+            self._route.close()
+
+    def _listen(self, asker: ThreadPoolExecutor) -> None:
+        """Read one bus, until `stop` or until the box is to be heard elsewhere."""
+        bus, answered = self._route.bus, False
+        asking: Future[list[Message]] | None = None
         # Subscribe first, ask then: nothing published between the two can be missed.
-        with (
-            Subscription(self._bus, heard := self._topics, key=self._key) as subscription,
-            ThreadPoolExecutor(1, "snapshot") as asker,
-        ):
-            asking: Future[list[Message]] | None = None
-            while not self._stop.is_set():
+        with Subscription(bus, heard := self._topics, key=self._key) as subscription:
+            while not self._stop.is_set() and not self._route.moved(answered):
                 if heard is not self._topics:
                     subscription.subscribe(topic for topic in self._topics if topic not in heard)
                     heard = self._topics
@@ -76,12 +85,14 @@ class Feed:
                 if asking is not None and asking.done():
                     # After the live ones, so that no event is taken for older than the snapshot's latest.
                     batch += subscription.receive(0) + self._answer(asking)
+                    answered = answered or not self._wanted.is_set()
                     asking = None
                 if batch:
+                    self._route.heard(batch)
                     self._heard(batch)
                 if asking is None and self._wanted.is_set():
                     self._wanted.clear()
-                    asking = asker.submit(snapshot, self._bus, SNAPSHOT_MS, key=self._key)
+                    asking = asker.submit(snapshot, bus, SNAPSHOT_MS, key=self._key)
 
     def _answer(self, asking: "Future[list[Message]]") -> list[Message]:
         """The snapshot's messages; none when the daemon is away or answers nonsense, then asked again."""

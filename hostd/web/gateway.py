@@ -19,10 +19,11 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from hostd.bridges.metrics import exposition
-from hostd.endpoints import parse_bus, parse_http
+from hostd.endpoints import parse_http
 from hostd.errors import BusError, UsageError
 from hostd.keys import Secret
 from hostd.peers import Peer
+from hostd.route import buses
 from hostd.web.box import Box
 from hostd.web.clients import Clients
 from hostd.web.guard import HEADERS, known_host, own_names, same_origin
@@ -67,8 +68,8 @@ def serve(
     The daemons may come, go and come back. Blocks; raises UsageError for a malformed address or a bad
     certificate, BusError when the port cannot be had.
     """
-    for bus in options.boxes.values():
-        parse_bus(bus)
+    for words in options.boxes.values():
+        buses(words)
     parse_http(options.http)
     asyncio.run(_Gateway(options, stop or threading.Event()).run(ready))
 
@@ -84,7 +85,9 @@ class _Gateway:
         self._wall = Wall(self.boxes)
         whole = len(options.boxes) == 1  # of many boxes only what the wall shows, until somebody opens one
         for name, bus in options.boxes.items():
-            self.boxes[name] = Box(name, bus, options.key, options.raw_bytes, stop, self._wall.told, whole)
+            self.boxes[name] = Box(
+                name, buses(bus), options.key, options.raw_bytes, stop, self._wall.told, whole
+            )
         self._pages = pages()
 
     async def run(self, ready: Callable[[int], None] | None) -> None:

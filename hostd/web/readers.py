@@ -16,6 +16,7 @@ from hostd.client import request
 from hostd.errors import BusError, EvokdError, UsageError
 from hostd.keys import Secret
 from hostd.outgoing import Outgoing
+from hostd.route import Route
 from hostd.web.clients import Outbox
 from hostd.web.frame import pack_frame
 from hostd.web.reading import Averaging, Wanted, planned, wanted
@@ -30,8 +31,8 @@ EVERY_S = 1.0
 class Readers:
     """All readings of one box. Event loop's thread; averaging happens in one of its own."""
 
-    def __init__(self, bus: str, most_bytes: int, stop: threading.Event) -> None:
-        self._bus, self._stop = bus, stop
+    def __init__(self, route: Route, most_bytes: int, stop: threading.Event) -> None:
+        self._route, self._stop = route, stop
         self.ring = Ring(most_bytes)
         self._ears: list[RawEar] = []
         self._worker = ThreadPoolExecutor(1, "reading")
@@ -41,7 +42,7 @@ class Readers:
     def listen(self, key: Secret | None) -> None:
         """Begin to keep raw samples, if nothing does yet and `key` may read them."""
         if not self._ears and (key is None or key.role != "observer"):
-            ear = RawEar(self._bus, key, self.ring, self._stop)
+            ear = RawEar(self._route, key, self.ring, self._stop)
             self._ears.append(ear)
             ear.start()
 
@@ -119,10 +120,10 @@ class Readers:
     def _case_of(self, boot: str, rate_hz: float, key: Secret | None) -> Case:
         """The case that runs on the box, asked for once."""
         if self._case is None or self._case[0] != boot:
-            reply = request(self._bus, "config.get", {}, key=key)
+            reply = request(self._route.bus, "config.get", {}, key=key)
             text = reply.get("result", {}).get("toml")
             if not isinstance(text, str):
-                raise BusError(f"{self._bus} does not tell its case: {reply.get('error')}")
+                raise BusError(f"{self._route.bus} does not tell its case: {reply.get('error')}")
             case = casefile.parse(text, "the box's case", recorded=True)
             self._case = boot, case if case.rate_hz else casefile.at_rate(case, rate_hz, "the box's case")
         return self._case[1]

@@ -6,15 +6,14 @@ Where blocks do not follow one another somebody lost samples: who averages them 
 
 import threading
 from collections import deque
-from typing import Any
-
-import numpy as np
 
 from hostd.client import Subscription
 from hostd.errors import BusError
 from hostd.keys import Secret
+from hostd.raw_blocks import raw_block
+from hostd.route import Route
 from hostd.wire import Message
-from hw.samples import Gap, SampleBlock
+from hw.samples import SampleBlock
 
 RECEIVE_MS = 200
 
@@ -34,21 +33,17 @@ class Ring:
 
     def add(self, message: Message) -> None:
         """Take one `raw` message; what is malformed, or older than the newest sample, is dropped."""
-        header = message.header
         try:
-            block = _block(message)
-            lsb_uv, offset_uv = _floats(header["lsb_uv"]), _floats(header["offset_uv"])
-            boot, latency = str(header["boot"]), float(header.get("latency_offset_samples", 0.0))
-        except (KeyError, TypeError, ValueError):
+            raw = raw_block(message)
+        except ValueError:
             return
-        if not len(lsb_uv) == len(offset_uv) == block.counts.shape[1]:
-            return
+        block, scale = raw.block, (raw.lsb_uv, raw.offset_uv)
         with self._lock:
-            if boot != self.boot or (lsb_uv, offset_uv) != (self.lsb_uv, self.offset_uv):
+            if raw.boot != self.boot or scale != (self.lsb_uv, self.offset_uv):
                 self._blocks.clear()
                 self._bytes = 0
-                self.boot, self.lsb_uv, self.offset_uv = boot, lsb_uv, offset_uv
-                self.latency_offset_samples = latency
+                self.boot, (self.lsb_uv, self.offset_uv) = raw.boot, scale
+                self.latency_offset_samples = raw.latency_offset_samples
             if self._blocks and block.first_index < self._blocks[-1].end_index:
                 return
             self._blocks.append(block)
@@ -71,8 +66,8 @@ class Ring:
 class RawEar:
     """Listens to the raw endpoint with one key, in a thread of its own, until `stop`."""
 
-    def __init__(self, bus: str, key: Secret | None, ring: Ring, stop: threading.Event) -> None:
-        self._bus, self._key, self._ring, self._stop = bus, key, ring, stop
+    def __init__(self, route: Route, key: Secret | None, ring: Ring, stop: threading.Event) -> None:
+        self._route, self._key, self._ring, self._stop = route, key, ring, stop
         self.key = key
         self._thread = threading.Thread(target=self._run, name="raw", daemon=True)
 
@@ -87,28 +82,11 @@ class RawEar:
 
     def _run(self) -> None:
         try:
-            with Subscription(self._bus, ("raw",), raw=True, key=self._key) as subscription:
-                while not self._stop.is_set():
-                    for message in subscription.receive(RECEIVE_MS):
-                        self._ring.add(message)
+            while not self._stop.is_set():
+                bus = self._route.bus
+                with Subscription(bus, ("raw",), raw=True, key=self._key) as subscription:
+                    while not self._stop.is_set() and self._route.bus == bus:
+                        for message in subscription.receive(RECEIVE_MS):
+                            self._ring.add(message)
         except BusError:
             return
-
-
-def _block(message: Message) -> SampleBlock:
-    counts, bits = message.array("counts"), message.array("trigger_bits")
-    first, gaps = message.header["first_index"], message.header["gaps"]
-    if (
-        counts.dtype != np.int32
-        or counts.ndim != 2
-        or bits.dtype != np.uint8
-        or bits.shape != counts.shape[:1]
-    ):
-        raise ValueError("no block of samples")
-    if type(first) is not int or first < 0 or not len(counts):
-        raise ValueError("no place in the case")
-    return SampleBlock(first, counts, bits, 0, tuple(Gap(int(at), int(n), "link") for at, n in gaps))
-
-
-def _floats(values: Any) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)

@@ -61,9 +61,12 @@ class At:
 class BoxDoor(Protocol):
     """What a visitor needs of its box."""
 
-    bus: str
     key: Secret | None
     refused: int
+
+    @property
+    def bus(self) -> str:
+        """Where the box is heard now."""
 
     def answer(self, ping: float | None) -> bytes:
         """Frame `gateway`."""
@@ -110,6 +113,12 @@ class Visitor:
     def greet(self) -> None:
         """Ask the box anew what this browser may: at first, and when the box was started anew."""
         self._begin(self._tell_rights())
+
+    def move(self) -> None:
+        """The box is heard elsewhere: ask there from now on."""
+        desk, self._desk = self._desk, self._make_desk(self._desk.key)
+        desk.close()
+        self.greet()
 
     def close(self) -> None:
         """The browser is gone."""

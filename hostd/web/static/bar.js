@@ -78,12 +78,12 @@ function sourceOf(source) {
 }
 
 // Why there is nothing new, and from when what is seen is.
-export function drawSilence(state, stale, age_ms, connected) {
+export function drawSilence(state, stale, age_ms, { connected, mirror }) {
   document.title = stale ? "No data – evokd" : titleOf(state);
   const why = !connected ? "No connection to the gateway; trying again."
     : state.latest.status?.state === "closed" ? "The case is closed." : "The acquisition is silent: is evokd running?";
   const newest = Math.max(0, ...Object.values(state.latest).map((header) => header.utc_ns || 0));
-  saySilence(stale, age_ms, newest ? `${why} What you see is from ${wall(newest)} and not live.` : why);
+  saySilence(stale, age_ms, newest ? `${why} What you see is from ${wall(newest)} and not live.` : why, mirror);
 }
 
 function titleOf(state) {

@@ -114,7 +114,8 @@ export class Link {
     else waiting.fail(header.error?.message ?? "refused");
   }
 
-  heard({ bus_age_ms: silent, ping }) {
+  heard({ bus_age_ms: silent, ping, mirror }) {
+    this.mirror = mirror ?? "";
     if (silent !== null && ping !== null) this.freshAt = ping - silent;
     else if (silent === null) this.freshAt = null;
   }

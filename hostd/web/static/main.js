@@ -180,7 +180,7 @@ function look() {
     wasLive = true;
     go(); // what came while this was not live yet waits to be drawn
   }
-  drawSilence(state, stale, age, link.connected);
+  drawSilence(state, stale, age, link);
   // A lost link is an alarm of this display's own: nobody else can tell that it has gone blind.
   const closed = state.latest.status?.state === "closed";
   alarm.set(stale ? (wasLive && !closed ? "medium" : null) : state.latest.alarms?.sounding ?? null);

@@ -156,7 +156,7 @@ function look() {
   const age = link.age();
   stale = age === null || age > STALE_MS;
   const why = link.connected ? "The acquisition is silent: is evokd running?" : "No connection to the gateway; trying again.";
-  saySilence(stale, age, why);
+  saySilence(stale, age, why, link.mirror);
 }
 
 const keys = {
