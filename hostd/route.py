@@ -6,8 +6,8 @@ asks for the snapshot. Refuses to leave a box that is heard, and to stay away fr
 """
 
 import contextlib
+import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -23,8 +23,8 @@ ANSWERS_S: Final = 3.0
 """A mirror that has not let us in for so long is left for the next one."""
 NEXT_S: Final = 10.0
 """So long one is listened to that has nothing to say, where there are others."""
-BACK_BEATS, BACK_S = 10, 2.0
-"""The box is heard again: so many beats within that time."""
+BACK_S: Final = 1.0
+"""The box is heard again: beats for so long, none later than that after the one before."""
 MOST_MIRRORS: Final = 8
 
 
@@ -51,7 +51,7 @@ class Route:
         self._told: list[str] = []
         self._heard_s = self._moved_s = now_s()
         self._ear: Subscription | None = None
-        self._beats: deque[float] = deque(maxlen=BACK_BEATS)
+        self._beats_since_s = self._beat_s = -math.inf
 
     @property
     def away(self) -> bool:
@@ -76,6 +76,7 @@ class Route:
         now_s = self._now_s()
         if self.away and self._home_again(now_s):
             self._go(self.home, now_s)
+            self._heard_s = now_s  # by those beats
             return True
         silent_s, here_s = now_s - self._heard_s, now_s - self._moved_s
         if silent_s <= SILENT_S or not (there := self.mirrors):
@@ -97,7 +98,7 @@ class Route:
 
     def _go(self, bus: str, now_s: float) -> None:
         self.bus, self._moved_s = bus, now_s
-        self._beats.clear()
+        self._beats_since_s = self._beat_s = -math.inf
         if not self.away:
             self.close()
         elif self._ear is None:
@@ -106,8 +107,11 @@ class Route:
     def _home_again(self, now_s: float) -> bool:
         if self._ear is None:
             return False
-        self._beats += [now_s for _ in self._ear.receive(0)]
-        return len(self._beats) == BACK_BEATS and now_s - self._beats[0] <= BACK_S
+        if self._ear.receive(0):
+            if now_s - self._beat_s > BACK_S:
+                self._beats_since_s = now_s
+            self._beat_s = now_s
+        return self._beat_s - self._beats_since_s >= BACK_S
 
 
 def _endpoints(said: object) -> list[str]:

@@ -63,8 +63,8 @@ class Mirror:
         self._voice = Voice(options.of, options.bus, options.key)
         self._desk = MirrorDesk(self._bus, self._voice, options.of)
         self._copy = None if options.data is None else CaseCopy(options.data, self._tell)
-        self._heard_ns = time.monotonic_ns()
-        self._silent = False
+        self._heard_ns = time.monotonic_ns() - round(SILENT_S * 1e9)
+        self._silent = True
         self._boot = ""
         self._failure: BaseException | None = None
 

@@ -20,6 +20,7 @@ WATCH_S: Final = 5.0
 WITHIN_NS: Final = 3_000_000_000
 """A request that the box has not answered by then is answered with that."""
 MOST_WAITING: Final = 200
+FAREWELL_MS: Final = 500
 Answer = Callable[[dict[str, Any]], None]
 
 
@@ -51,8 +52,7 @@ class Voice:
         if now_ns < self._pulse_ns:
             return
         self._pulse_ns = now_ns + PULSE_NS
-        name = f"mirror at {self._here}"
-        args = {"name": name, "role": "remote", "watch_s": WATCH_S, "mirror": self._here}
+        args = self._me | {"watch_s": WATCH_S, "mirror": self._here}
         if _sent(self._pulses, "hello", "hello", args) and not self.toml:
             _sent(self._pulses, "config", "config.get", {})
 
@@ -101,9 +101,14 @@ class Voice:
                 self.toml = ""  # another start may be another case
             self.about = result
 
+    @property
+    def _me(self) -> dict[str, Any]:
+        return {"name": f"mirror at {self._here}", "role": "remote"}
+
     def close(self) -> None:
-        """Close the connections; the promise runs out by itself."""
-        self._pulses.close(0)
+        """Take the promise back and close the connections: nobody misses a mirror that was stopped."""
+        _sent(self._pulses, "farewell", "hello", self._me | {"watch_s": 0.0})
+        self._pulses.close(FAREWELL_MS)
         self._requests.close(0)
 
 

@@ -21,6 +21,7 @@ from tests.bench import (
     kernels,
     latency,
     loop,
+    mirror,
     pico,
     pico_codec,
     procedure,
@@ -93,6 +94,7 @@ def rows(say: Console) -> list[Row]:
         *_pico_rows(say),
         Row("hw.link_speed", e["link"], "x real time"),
         *_recovery_rows(say),
+        *_mirror_rows(say),
         *_subscriber_rows(say),
         *_display_rows(say),
         *_stimulus_rows(say),
@@ -136,6 +138,21 @@ def _recovery_rows(say: Console) -> list[Row]:
         Row("hostd.stop_after_death", r["stop"], "ms until the last pulse, worst", 200.0, "<="),
         Row("hostd.lost_by_death", r["lost"], "s of samples, worst", 2.0, "<="),
         Row("hostd.wrong_by_death", r["wrong"], "cases, pulses, samples, recordings", 0.0, "<="),
+    ]
+
+
+def _mirror_rows(say: Console) -> list[Row]:
+    """What becomes of the displays of a box that is gone."""
+    say.print("hostd: five boxes that are gone, and their mirrors ...")
+    m = mirror.measure()
+    return [
+        Row("hostd.mirror_takeover_p50", m["p50"], "s until a display has joined there"),
+        Row("hostd.mirror_takeover_worst", m["worst"], f"s, of {m['n']:.0f} displays", 5.0, "<="),
+        Row("hostd.mirror_late_joiner", m["late"], "s until it knows the case, worst"),
+        Row("hostd.mirror_home_again", m["back"], "s after the box is heard, worst"),
+        Row("hostd.mirror_without_case", m["wrong"], "mirrors, of 5", 0.0, "<="),
+        Row("hostd.mirror_delay_p50", m["delay_p50"], "ms later than from the box"),
+        Row("hostd.mirror_delay_p99", m["delay_p99"], "ms later than from the box"),
     ]
 
 
