@@ -21,6 +21,7 @@ from hostd.endpoints import parse_bus
 from hostd.errors import BusError
 from hostd.keys import KeyRing, Secret
 from hostd.outgoing import Outgoing
+from hostd.route import Route
 from hostd.web.feed import Feed
 from tests.hostd.test_bus import Served, hears, joined, late_joiner, publishing, whole
 from tests.support.keys import made
@@ -271,7 +272,7 @@ def test_the_web_displays_ear_shows_its_key(kept: Served, keys: Keys) -> None:
     stop, heard = threading.Event(), queue.SimpleQueue[list[wire.Message]]()
     topics: set[str] = set()
     kept.bus.post(Outgoing("status", 1, {"kept": True}))
-    feed = threading.Thread(target=Feed(kept.address, heard.put, stop, keys["observer"]).run)
+    feed = threading.Thread(target=Feed(Route([kept.address]), heard.put, stop, keys["observer"]).run)
     feed.start()
 
     def lively() -> bool:

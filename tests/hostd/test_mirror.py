@@ -134,6 +134,7 @@ def _samples(reader: RecordingReader, at: int, end: int) -> np.ndarray:
     return np.concatenate(rows)[at - reader.first_index : end - reader.first_index]
 
 
+@pytest.mark.control("H8.7")
 def test_who_comes_late_and_after_the_box_is_gone_is_told_what_is_known() -> None:
     with FakeBus() as box, Mirrored(box.address) as mirror:
         box.results["hello"] = {"boot": box.boot, "case": "2031-07", "tests": {"left": "arm"}}

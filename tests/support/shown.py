@@ -131,7 +131,7 @@ class StubEar:
     """An ear that has heard what it is given, and notes what was wished for."""
 
     def __init__(self, rights: Rights = OPERATOR) -> None:
-        self.rights, self.why, self.malformed = rights, "", 0
+        self.rights, self.why, self.malformed, self.via = rights, "", 0, ""
         self.heard: list[Heard] = []
         self.told: list[Answer] = []
         self.wishes: list[Wish] = []

@@ -167,6 +167,10 @@ def test_what_the_bus_dropped_is_counted_and_why_it_is_closed_is_said() -> None:
         desk.hear(*case(Said()))
         desk.app.tick()
         assert "3 malformed dropped" in desk.text
+        assert "by mirror" not in desk.text
+        desk.ear.via = "tcp://10.0.0.6:5750"
+        desk.app.tick()
+        assert "by mirror tcp://10.0.0.6:5750" in desk.text
 
     desk.run(test, (140, 30))
 

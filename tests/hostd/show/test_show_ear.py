@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from hostd.route import Route
 from hostd.show.ear import Ear
 from hostd.show.known import Known
 from hostd.show.view import Wish
@@ -18,7 +19,7 @@ class Hearing:
     """An ear and what it makes known; `until` waits for a condition, never for a time."""
 
     def __init__(self, address: str) -> None:
-        self.known, self.ear = Known(), Ear(address, None, "anna")
+        self.known, self.ear = Known(), Ear(Route([address]), None, "anna")
         self.ear.start()
 
     def until(self, met: Callable[[], bool]) -> None:

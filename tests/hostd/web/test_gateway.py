@@ -232,3 +232,37 @@ def test_headers_are_strict_and_foreign_origins_stay_out() -> None:
 
     with FakeBus() as bus, gateway(bus.address) as port:
         run(scenario(port))
+
+
+def test_a_silent_box_is_shown_by_its_mirror_and_asked_there_until_it_is_heard_itself() -> None:
+    async def scenario(port: int, box: FakeBus, mirror: FakeBus) -> None:
+        async with browser(port) as client:
+            box.publish("status", status_fields(TESTS, mirrors=[mirror.address]))
+            said, _ = await client.topic("status")
+            assert client.seen[0]["header"]["mirror"] == ""
+            mirror.wait_subscribed()  # after two seconds of silence
+            mirror.publish("status", status_fields(TESTS))  # number 1 again: it is known
+            mirror.publish("event", {"text": "by the mirror", "kind": "note", "author": "a"})
+            said, _ = await client.topic("event")
+            await client.until(lambda said: said["topic"] == "rights")
+            await client.ws.send_json({"ping": 1.0})
+            said, _ = await client.until(lambda said: said["topic"] == "gateway")
+            assert said["header"]["mirror"] == mirror.address
+            await client.ws.send_json({"ask": {"id": 7, "command": "mark", "args": {"text": "x"}}})
+            await client.until(lambda said: said["topic"] == "reply" and said["header"]["id"] == 7)
+            assert mirror.asked[-1] == ("mark", {"text": "x"}) and ("mark", {"text": "x"}) not in box.asked
+
+            async def home() -> None:
+                while not any(
+                    s["topic"] == "gateway" and s["header"]["mirror"] == "" for s in client.seen[-5:]
+                ):
+                    box.publish("beat", {"latest": {}})
+                    await client.ws.send_json({"ping": 2.0})
+                    await client.until(lambda said: said["topic"] == "gateway")
+
+            await asyncio.wait_for(home(), 20)
+            assert sum(s["topic"] == "status" for s in client.seen) == 1, "nothing is told twice"
+
+    with FakeBus() as box, FakeBus(boot=box.boot) as mirror, gateway(box.address) as port:
+        box.wait_subscribed()
+        run(scenario(port, box, mirror))
