@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from hostd.mirror.serve import MirrorOptions
 
 STAGE_S = 5.0
+_THE_BOX_S = {"case": None, "procedure": None, "scenario": None, "wiring": None, "seconds": None} | {
+    "source": "simulated",
+    "speed": "1",
+}
+"""Options of a box, and what they are when they are not given."""
 
 
 def mirror_options(args: argparse.Namespace) -> "MirrorOptions":
@@ -25,9 +30,10 @@ def mirror_options(args: argparse.Namespace) -> "MirrorOptions":
         raise UsageError(f"--mirror {args.mirror!r} is not a bus; write tcp://HOST:PORT") from None
     if args.mirror == args.bus:
         raise UsageError(f"--mirror {args.mirror} is --bus itself; give this mirror a --bus of its own")
-    for name, given in (("a case file", args.case), ("--procedure", args.procedure)):
-        if given is not None:
-            raise UsageError(f"{name} is the box's to choose; a mirror (--mirror) takes the case from there")
+    for name, usual in _THE_BOX_S.items():
+        if getattr(args, name, usual) != usual:
+            what = "a case file" if name == "case" else f"--{name}"
+            raise UsageError(f"{what} is the box's to choose; a mirror (--mirror) takes the case from there")
     if args.keys is None:
         must_have_keys(args.bus)
         if args.as_name is not None:

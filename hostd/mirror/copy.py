@@ -9,6 +9,7 @@ stop the mirror for a disk. Belongs to the ear's thread.
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -19,6 +20,7 @@ from hostd.raw_blocks import RawBlock, raw_block
 from hostd.recorder import Recorder
 from hostd.wire import Message
 from hw.raw_bdf import RAW_NAME
+from hw.samples import SampleBlock
 
 LEFT_OUT: Final = ("beat", "raw", "sweep.", "wave.", "emg.audio", "spectrum")
 EVERY_S: Final = {"average": 10.0, "baseline": 10.0, "measure": 1.0, "status": 10.0}
@@ -121,9 +123,10 @@ class CaseCopy:
                 continue
             try:
                 recorder = self._recorder or self._recording(raw, utc_ns)
-                if (raw.lsb_uv, raw.offset_uv) == self._scale and raw.block.first_index >= self._end:
-                    self._end = raw.block.end_index
-                    recorder.append(raw.block)
+                block = _behind(raw.block, self._end)
+                if (raw.lsb_uv, raw.offset_uv) == self._scale and block is not None:
+                    self._end = block.end_index
+                    recorder.append(block)
             except (EvokdError, ValueError, KeyError, TypeError) as error:
                 self._refused = self._recorder is None  # it cannot be made; else the disk may come back
                 self._tell(f"{self.path}: {error}")
@@ -157,3 +160,14 @@ class CaseCopy:
         self._recorder = self._said = self.path = None
         self._end, self._refused = 0, False
         self._kept_s.clear()
+
+
+def _behind(block: SampleBlock, end: int) -> SampleBlock | None:
+    """What of a block lies at sample `end` or behind it: a box that was started anew says some again."""
+    skip = end - block.first_index
+    if skip <= 0:
+        return block
+    if skip >= len(block.counts):
+        return None
+    counts, bits = block.counts[skip:], block.trigger_bits[skip:]
+    return replace(block, first_index=end, counts=counts, trigger_bits=bits, gaps=())

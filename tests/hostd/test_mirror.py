@@ -306,10 +306,12 @@ def test_bad_usage_is_one_line(line: Line) -> None:
     assert "is not a bus; write tcp://HOST:PORT" in line([], "nowhere")
     assert "--procedure is the box's to choose" in line(["--procedure", "median_ssep"])
     assert "a case file is the box's to choose" in line(["x.toml"])
+    assert "--seconds is the box's to choose" in line(["--seconds", "3"])
     assert "--as names a key of --keys DIR" in line(["--as", "me"])
     same = free_bus()
     assert main(["host", "--mirror", same, "--bus", same]) == 2
     assert main(["host", "--as", "me"]) == 2
+    assert main(["run", "--mirror", same, "--source", "pi", "--bus", free_bus()]) == 2
 
 
 def test_a_disk_that_refuses_is_told_once_and_the_mirror_goes_on(tmp_path: Path) -> None:
