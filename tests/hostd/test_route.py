@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from hostd.client import Joined
 from hostd.errors import UsageError
 from hostd.route import ANSWERS_S, BACK_S, NEXT_S, SILENT_S, Route, buses
 from hostd.wire import Message
@@ -68,7 +69,6 @@ def test_a_silent_box_is_heard_at_the_mirror_that_it_named_and_again_itself_when
     home.wait_subscribed_any()
     for k in range(5):  # a quarter of a second apart, the first after the silence
         clock.now_s += BACK_S / 4
-        route.heard(said())
         home.publish("beat", {"latest": {}})
         came = until(lambda: route.moved(True) or _beat_s(route) == clock.now_s, f"beat {k}")
         assert route.bus == (B if k < 4 else home.address), came
@@ -113,6 +113,21 @@ def test_a_mirror_is_no_place_to_leave_for_itself(clock: Clock) -> None:
     clock.now_s += 100
     assert not route.moved(False) and route.bus == B
     route.close()
+
+
+def test_who_moves_is_told_what_he_missed_and_nothing_twice(home: FakeBus) -> None:
+    with FakeBus(boot=home.boot) as mirror, Joined(home.address) as display:
+        for bus in (home, mirror):
+            bus.publish("event", {"text": "one"})
+            bus.publish("status", {"state": "running"})
+        assert {m.topic for m in display.receive(1000)} == {"event", "status"} and display.joined
+        mirror.publish("event", {"text": "two"})
+        display.move(mirror.address)
+        assert not display.joined
+        assert [(m.topic, m.header["seq"]) for m in display.receive(1000)] == [("event", 2)]
+        assert display.joined and display.holes == 0
+        mirror.publish("status", {"state": "running"})
+        assert until(lambda: display.receive(100), "live at the mirror")[0].header["seq"] == 2
 
 
 def test_a_list_of_buses_is_read_and_what_is_none_is_told() -> None:
