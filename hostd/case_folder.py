@@ -176,7 +176,9 @@ class CaseFolder:
         """Note a command carried out before sample `index`: replay does it again there."""
         if self._store is not None:
             self._commands += 1
-            self._store.put("commands", self._commands, index, name, json.dumps(args), time.time_ns())
+            self._store.put(
+                "commands", self._commands, index, name, json.dumps(args), time.time_ns(), soon=True
+            )
 
     def stimulus(self, s: Stimulus) -> None:
         """Note the edge's proof of one pulse."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hostd import store_marks
 from hostd.audit import CLOSED, COLUMNS, HEAD_KEY, LOST, OWN, Entry, Head, canonical, first_head, parse_head
@@ -61,7 +61,16 @@ CLOSE_S = 5.0
 SETTING = "INSERT OR REPLACE INTO settings VALUES (?, ?)"
 AUDIT = f"INSERT INTO audit VALUES ({', '.join('?' * len(COLUMNS))})"
 
-Row = tuple[str, tuple[Any, ...]]
+COMMIT_SOON_NS = 10_000_000
+"""So long rows are gathered behind one that was answered: a host that dies must not take it along."""
+
+
+class Row(NamedTuple):
+    """A statement and its values; `soon`: it is waited for."""
+
+    statement: str
+    values: tuple[Any, ...]
+    soon: bool = False
 
 
 @contextmanager
@@ -105,22 +114,22 @@ class Store:
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
         self._thread.start()
 
-    def put(self, table: str, *values: Any) -> None:
-        """Queue one row."""
-        self._queue((f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values))
+    def put(self, table: str, *values: Any, soon: bool = False) -> None:
+        """Queue one row; `soon`: for the next commit, which comes at once."""
+        self._queue(Row(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values, soon))
 
     def replace(self, table: str, *values: Any) -> None:
         """Queue one row that takes the place of the one with its key."""
-        self._queue((f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values))
+        self._queue(Row(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(values))})", values))
 
     def setting(self, key: str, value: Any) -> None:
         """Queue one setting, as JSON."""
-        self._queue((SETTING, (key, json.dumps(value))))
+        self._queue(Row(SETTING, (key, json.dumps(value))))
 
     def mark(self, n: int, sample: int) -> None:
         """Note how far the tables have come at checkpoint `n`: as all that was queued before leaves them."""
-        self._queue((store_marks.MARK, (n, sample)))
-        self._queue((store_marks.FORGET, (n - store_marks.KEPT,)))
+        self._queue(Row(store_marks.MARK, (n, sample)))
+        self._queue(Row(store_marks.FORGET, (n - store_marks.KEPT,)))
 
     def _queue(self, row: Row | Entry) -> None:
         """Behind the others; a disk that hangs keeps nobody waiting twice for room."""
@@ -204,13 +213,14 @@ class Store:
                 said = (row.utc_ns, row.sample, row.actor, row.action, row.detail)
                 self._database.execute(AUDIT, (head.n, *said, head.hash))
             else:
-                self._database.execute(*row)
+                self._database.execute(row.statement, row.values)
         if head != self._head:
             self._database.execute(SETTING, (HEAD_KEY, head.as_json()))
         return head
 
     def _gather(self, rows: list[Row | Entry]) -> bool:
-        """Add half a second of rows, from the next one on; True when the last has come.
+        """Add half a second of rows, from the next one on, or less when one is waited for; True when the last
+        has come.
 
         The time is one span for all: rows that keep coming must not put off the commit.
         """
@@ -218,6 +228,8 @@ class Store:
         deadline_ns = time.monotonic_ns() + COMMIT_EVERY_NS
         while row is not None:
             rows.append(row)
+            if isinstance(row, Row) and row.soon:
+                deadline_ns = min(deadline_ns, time.monotonic_ns() + COMMIT_SOON_NS)
             left_s = (deadline_ns - time.monotonic_ns()) / 1e9
             if left_s <= 0:
                 return False

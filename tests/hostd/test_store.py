@@ -79,6 +79,19 @@ def test_rows_that_keep_coming_do_not_put_off_the_commit(tmp_path: Path) -> None
         store.close()
 
 
+def test_a_row_that_is_waited_for_is_committed_at_once_with_all_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hostd.store.COMMIT_EVERY_NS", 1 << 60)
+    path = tmp_path / "case.sqlite"
+    store = Store(path)
+    store.put("gaps", 7, 1, "x")
+    store.put("commands", 1, 7, "mark", "{}", 0, soon=True)
+    until(lambda: read_rows(path, "SELECT n FROM commands") == [(1,)], "the command on file")
+    assert read_rows(path, "SELECT sample FROM gaps") == [(7,)]
+    store.close()
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
