@@ -120,8 +120,10 @@ class Responder:
         return np.outer(wave, self._leads)
 
     def _units(self, since_ms: Floats) -> tuple[Floats, Floats]:
-        """What each unit does at these times, as two factors, (unit, time): two phases, the first one steeper,
-        both ends at rest."""
+        """What each unit does at these times, as two factors, (unit, time).
+
+        Two phases, the first one steeper, both ends at rest.
+        """
         length_ms = _UNIT * self.target.duration_ms
         turn = np.zeros((_UNITS, len(since_ms)))
         for row, start in zip(turn, self._starts * 0.6 * self.target.duration_ms, strict=True):
