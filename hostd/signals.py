@@ -13,6 +13,7 @@ def stop_event(supervised: bool) -> threading.Event:
     """
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # what came before comes now
     if supervised:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_until_eof, args=(stop,), name="supervisor", daemon=True).start()

@@ -28,8 +28,9 @@ HELD_S = 0.15
 """The first snapshot is answered so late that what is newer has come before it."""
 SUBSCRIBED_S = 0.5
 """What is newer is said so long after the first snapshot was asked for. A subscription comes by a connection
-of its own, and on a busy machine later than the request: what is said before it is lost to the client, and
-here nothing of that topic follows by which it could see that."""
+of its own, and on a busy machine later than the request: said before it, a message would be lost on the
+client. The next beat tells a display of a box of it; a check without others of that topic would take the
+loss for the display's fault."""
 CASE_ID = "check"
 Answer = Callable[[dict[str, Any]], None]
 

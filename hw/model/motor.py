@@ -33,6 +33,8 @@ KEPT = 4096
 _LEAST = 0.02
 """Less than this share of a response is none."""
 _UNITS = 6
+_UNIT = 0.4
+"""Of a response's duration each of its units lasts so long."""
 _SECOND_CONTACT = -0.35
 # Train of four: how much more the second to fourth feel of a block, and what makes a train.
 FADES = (1.0, 1.11, 1.25, 1.33)
@@ -60,6 +62,8 @@ class Responder:
         self._starts = np.concatenate([[0.0], np.sort(shape.uniform(0.05, 0.6, _UNITS - 1))])
         self._sizes = np.concatenate([[1.0], shape.uniform(0.4, 1.0, _UNITS - 1)])
         self._sizes *= np.concatenate([[1.0], shape.choice((-0.6, 1.0), _UNITS - 1)])
+        # Where the units add up does not depend on when they are seen: their extremes are looked for here.
+        self._fine = self._units(np.arange(0.0, target.duration_ms + _UNIT * target.duration_ms, 0.02))
         self._late = float(shape.normal(0.0, 0.01))
         self._excitation, self._level, self._last_s = 0.0, 0.0, -math.inf
         self._number = 0
@@ -110,23 +114,23 @@ class Responder:
 
     def wave_uv(self, times_ms: Floats, emission: Emission) -> Floats:
         """The response at `times_ms` after its pulse, (time, electrode); each one a little different."""
-        duration_ms = self.target.duration_ms
-        length_ms = 0.4 * duration_ms
         sizes = self._sizes * np.exp(0.15 * self._rng.standard_normal(_UNITS))
-        fine_ms = np.arange(0.0, duration_ms + length_ms, 0.02)
-        scale = emission.uv / max(float(np.ptp(self._shape(fine_ms, sizes, length_ms))), 1e-12)
-        wave = self._shape(times_ms - emission.begin_ms, sizes, length_ms) * scale
+        scale = emission.uv / max(float(np.ptp(_summed(self._fine, sizes))), 1e-12)
+        wave = _summed(self._units(times_ms - emission.begin_ms), sizes) * scale
         return np.outer(wave, self._leads)
 
-    def _shape(self, since_ms: Floats, sizes: Floats, length_ms: float) -> Floats:
-        total = np.zeros_like(since_ms)
-        for start, size in zip(self._starts * 0.6 * self.target.duration_ms, sizes, strict=True):
+    def _units(self, since_ms: Floats) -> tuple[Floats, Floats]:
+        """What each unit does at these times, as two factors, (unit, time).
+
+        Two phases, the first one steeper, both ends at rest.
+        """
+        length_ms = _UNIT * self.target.duration_ms
+        turn = np.zeros((_UNITS, len(since_ms)))
+        for row, start in zip(turn, self._starts * 0.6 * self.target.duration_ms, strict=True):
             phase = (since_ms - start) / length_ms
             inside = (phase > 0.0) & (phase < 1.0)
-            turn = 2 * np.pi * np.where(inside, phase, 0.0)
-            # Two phases, the first one steeper, both ends at rest.
-            total += size * np.sin(turn) * (1.0 - 0.3 * np.cos(turn)) * np.where(inside, 1.0, 0.0)
-        return total
+            row[inside] = 2 * np.pi * phase[inside]
+        return np.sin(turn), 1.0 - 0.3 * np.cos(turn)
 
     def _recruited(self, strength_ma: float | None, scenario: Scenario, site: str, at_s: float) -> float:
         """The share of the target that answers by now, 0 to 1."""
@@ -147,6 +151,14 @@ class Responder:
         if self.target.muscle:
             gain *= max(0.0, 1.0 - state.block * FADES[min(self._number, 4) - 1])
         return gain
+
+
+def _summed(units: tuple[Floats, Floats], sizes: Floats) -> Floats:
+    """All units together, each of its size."""
+    total = np.zeros(units[0].shape[1])
+    for rise, skew, size in zip(*units, sizes, strict=True):
+        total += size * rise * skew
+    return total
 
 
 def _seen(target: Target, side: str, name: str) -> float:
