@@ -5,7 +5,7 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tests.soak.campaign import Soak, run, small, whole
@@ -30,7 +30,7 @@ def main() -> int:
     args = parser.parse_args()
     if args.judge is not None:
         lines = [json.loads(line) for line in args.judge.read_text().splitlines()]
-        rows = [Row(**{name: line[name] for name in Row.names()}) for line in lines]
+        rows = [Row(**{name: line[name] for name in Row.names() if name in line}) for line in lines]
         return 1 if _shown(*verdict(rows, args.warm, Bars())) else 0
     if any(0.0 < hours < LEAST_HOURS for hours in (args.hours, args.whole)):
         parser.error(f"less than {LEAST_HOURS:g} hours tell no slope; more, or 0 for none")
@@ -52,7 +52,7 @@ def _soaked(name: str, soak: Soak, rows: Path | None) -> int:
                 file.write(json.dumps({"soak": name} | asdict(row)) + "\n")
 
     with tempfile.TemporaryDirectory(prefix="evokd-soak-") as folder:
-        outcome = run(soak, Path(folder), told)
+        outcome = run(replace(soak, apart=True), Path(folder), told)
     took_s, cpu_s = time.monotonic() - began[0], time.process_time() - began[1]
     last = outcome.rows[-1]
     sys.stdout.write(
