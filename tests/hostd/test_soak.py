@@ -12,19 +12,13 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 
-from dsp import sweeps
-from hostd import circumstances, comparison, series, stimulation, store, timebase, vitals
-from hw.model import motor
+from hostd import store
 from tests.soak import campaign
 from tests.soak.box import Box
 from tests.soak.judge import evenness, trend
+from tests.soak.memories import MEMORIES, shortened
 from tests.soak.verdict import Bars, verdict
 
-SHORT = (
-    *((comparison, "RECENT", 64), (series, "KEPT", 64), (circumstances, "KEPT", 64), (motor, "KEPT", 4)),
-    *((vitals, "MOST_KEPT", 4), (timebase, "KEPT_REPORTS", 16), (stimulation, "MOST_KEPT", 16)),
-    *((sweeps, "MOST_STIMULI", 8), (store, "COMMIT_EVERY_NS", 20_000_000)),
-)
 WARM_H, CLEAN_H, END_H = 0.04, 0.09, 0.14
 BARS = Bars(
     growth={"blocks": 45_000.0, "rss_kb": 16_000.0, "handles": 0.5, "threads": 0.5, "waiting": 0.5},
@@ -76,11 +70,11 @@ def test_what_grows_faster_and_faster_is_not_even() -> None:
 
 
 @pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A memory of a minute."""
-    for module, name, value in SHORT:
-        assert getattr(module, name) > value
-        monkeypatch.setattr(module, name, value)
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A memory of a minute, and commits that are not waited for."""
+    monkeypatch.setattr(store, "COMMIT_EVERY_NS", 20_000_000)
+    with shortened():
+        yield
 
 
 @pytest.fixture
@@ -123,3 +117,12 @@ def test_some_minutes_of_a_case_grow_no_more_than_they_may_and_a_leak_is_found(
     found = {text.partition(":")[0] for text in wrong}
     assert {"blocks", "handles"} <= found, outcome.table
     assert len(kept) > 500 and len(handles) >= 2
+
+
+def test_memories_are_made_short_for_a_while_and_never_longer() -> None:
+    before = [getattr(memory.module, memory.name) for memory in MEMORIES]
+    with shortened():
+        assert [getattr(memory.module, memory.name) for memory in MEMORIES] == [m.short for m in MEMORIES]
+        with pytest.raises(ValueError, match=r"comparison\.RECENT is 64, shorter than 64"), shortened():
+            pass
+    assert [getattr(memory.module, memory.name) for memory in MEMORIES] == before
