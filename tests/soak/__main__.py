@@ -29,19 +29,20 @@ def main() -> int:
     parser.add_argument("--rows", type=Path, metavar="FILE", help="every reading as a line of JSON")
     parser.add_argument("--judge", type=Path, metavar="FILE", help="only judge the readings in such a file")
     parser.add_argument("--short", action="store_true", help="memories that are full soon: see memories.py")
-    parser.add_argument("--warm", type=float, default=3.0, metavar="H", help="left out of them")
+    parser.add_argument("--warm", type=float, metavar="H", help="left out of the verdict")
     args = parser.parse_args()
     if args.judge is not None:
         lines = [json.loads(line) for line in args.judge.read_text().splitlines()]
         rows = [Row(**{name: line[name] for name in Row.names() if name in line}) for line in lines]
-        return 1 if _shown(*verdict(rows, args.warm, Bars())) else 0
+        return 1 if _shown(*verdict(rows, 3.0 if args.warm is None else args.warm, Bars())) else 0
     if any(0.0 < hours < LEAST_HOURS for hours in (args.hours, args.whole)):
         parser.error(f"less than {LEAST_HOURS:g} hours tell no slope; more, or 0 for none")
     wrong = 0
     with shortened() if args.short else contextlib.nullcontext():
         for name, soak in (("small", small(args.hours)), (args.procedure, whole(args.whole, args.procedure))):
             if soak.hours:
-                wrong += _soaked(name, soak, args.rows)
+                warm = soak.warm_hours if args.warm is None else args.warm
+                wrong += _soaked(name, replace(soak, apart=True, warm_hours=warm), args.rows)
     sys.stdout.write(f"soak: {'broken' if wrong else 'nothing grows, nothing drifts, nothing is lost'}\n")
     return 1 if wrong else 0
 
@@ -56,7 +57,7 @@ def _soaked(name: str, soak: Soak, rows: Path | None) -> int:
                 file.write(json.dumps({"soak": name} | asdict(row)) + "\n")
 
     with tempfile.TemporaryDirectory(prefix="evokd-soak-") as folder:
-        outcome = run(replace(soak, apart=True), Path(folder), told)
+        outcome = run(soak, Path(folder), told)
     took_s, cpu_s = time.monotonic() - began[0], time.process_time() - began[1]
     last = outcome.rows[-1]
     sys.stdout.write(

@@ -63,7 +63,7 @@ def whole(hours: float, procedure: str = "scoliosis") -> Soak:
     case = casefile.procedure(procedure)
     happens = PROCEDURES / "scenarios" / f"{procedure}.toml"
     scenario = parse_scenario(tomllib.loads(happens.read_text())) if happens.exists() else NO_CHANGE
-    return Soak(case, scenario, hours, min(1.0, hours / 3), max(20.0, hours * 10.0), 0.25)
+    return Soak(case, scenario, hours, min(1.5, hours / 3), max(9.0, hours * 10.0), 0.25)
 
 
 def run(
