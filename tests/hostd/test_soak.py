@@ -4,6 +4,8 @@ What a case remembers of its last sweeps is made short here, so that it is full 
 takes days for it.
 """
 
+import os
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,9 +14,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 
-from hostd import store
+from hostd import casefile, store
+from hw.link import Receiver, Reply, StimArm
+from hw.model.scenario import NO_CHANGE
 from tests.soak import campaign
+from tests.soak.apart import EdgeApart
 from tests.soak.box import Box
+from tests.soak.edge import FastEdge
+from tests.soak.gauges import rss_kb
 from tests.soak.judge import evenness, trend
 from tests.soak.memories import MEMORIES, shortened
 from tests.soak.verdict import Bars, verdict
@@ -27,6 +34,7 @@ BARS = Bars(
 )
 """What fills up in half an hour is still filling: blocks by 17,000 to 28,000 an hour, SQLite's own memory."""
 LEAKED = 4
+BLOCK = 100
 
 
 def line(slope: float, noise: float, n: int = 60, seed: int = 1) -> tuple[Any, Any]:
@@ -126,3 +134,33 @@ def test_memories_are_made_short_for_a_while_and_never_longer() -> None:
         with pytest.raises(ValueError, match=r"comparison\.RECENT is 64, shorter than 64"), shortened():
             pass
     assert [getattr(memory.module, memory.name) for memory in MEMORIES] == before
+
+
+@pytest.fixture
+def case() -> casefile.Case:
+    return casefile.load(Path(campaign.__file__).with_name("small.toml"))
+
+
+def test_blocks_are_the_same_and_commands_are_obeyed_a_block_later(case: casefile.Case) -> None:
+    here = FastEdge(case, 1, NO_CHANGE, BLOCK)
+    arm = StimArm(7, 1, 100)
+    with EdgeApart(FastEdge(case, 1, NO_CHANGE, BLOCK)) as apart:
+        assert apart.description == here.description and apart.block == BLOCK
+        assert apart.frames() == here.frames()
+        apart.command(arm)
+        assert apart.frames() == here.frames(), "the block after was under way"
+        here.command(arm)
+        told = apart.frames()
+        assert told == here.frames()
+        assert [m for m in Receiver().feed(told) if isinstance(m, Reply)] == [Reply(7, "")]
+        assert 1e3 < rss_kb(apart.pid) < 1e7
+
+
+def test_the_death_of_the_edge_is_told_at_once_and_its_end_leaves_no_process(case: casefile.Case) -> None:
+    with EdgeApart(FastEdge(case, 1, NO_CHANGE, BLOCK)) as apart:
+        pid = apart.pid
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises((EOFError, ConnectionError)):
+            for _ in range(3):
+                apart.frames()
+    assert not Path(f"/proc/{pid}").exists()
