@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 
-from hostd import casefile, store
+from hostd import case_folder, casefile, store
+from hostd.recorder import Recorder
 from hw.link import Receiver, Reply, StimArm
 from hw.model.scenario import NO_CHANGE
 from tests.soak import campaign
@@ -79,8 +80,9 @@ def test_what_grows_faster_and_faster_is_not_even() -> None:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A memory of a minute, and commits that are not waited for."""
+    """A memory and segments of a minute, and commits that are not waited for."""
     monkeypatch.setattr(store, "COMMIT_EVERY_NS", 20_000_000)
+    monkeypatch.setattr(case_folder, "Recorder", partial(Recorder, segment_s=60.0))
     with shortened():
         yield
 
@@ -115,6 +117,7 @@ def test_some_minutes_of_a_case_grow_no_more_than_they_may_and_a_leak_is_found(
     outcome = campaign.run(soak, tmp_path, harmed=partial(leaking, kept, handles))
     lost = [text for text in outcome.wrong if "per hour" not in text]
     assert lost == [], "every sample is on file, every message was heard, every pulse was proven"
+    assert not list(tmp_path.glob("*/raw.bdf")), "the oldest segments were checked and removed"
     clean = [row for row in outcome.rows if row.hours < CLEAN_H]
     table, wrong = verdict(clean, WARM_H, BARS)
     # In a process of many tests some handle of another one may be closed meanwhile: a slope is no measure.

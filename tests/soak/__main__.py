@@ -15,6 +15,8 @@ from tests.soak.memories import shortened
 from tests.soak.verdict import Bars, verdict
 
 LEAST_HOURS = 0.12
+NO_ANSWER = Bars(level={"time_off_us": 1.0})
+"""An hour does not tell a drift of the answer by 0.05 ms an hour from its noise, nor is it meant to."""
 HEAD = ("quantity", "bar", "start", "middle", "end", "slope per hour", "")
 
 
@@ -42,7 +44,8 @@ def main() -> int:
         for name, soak in (("small", small(args.hours)), (args.procedure, whole(args.whole, args.procedure))):
             if soak.hours:
                 warm = soak.warm_hours if args.warm is None else args.warm
-                wrong += _soaked(name, replace(soak, apart=True, warm_hours=warm), args.rows)
+                bars = NO_ANSWER if args.short else soak.bars
+                wrong += _soaked(name, replace(soak, apart=True, warm_hours=warm, bars=bars), args.rows)
     sys.stdout.write(f"soak: {'broken' if wrong else 'nothing grows, nothing drifts, nothing is lost'}\n")
     return 1 if wrong else 0
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from dsp import sweeps
 from hostd import circumstances, comparison, eeg_watch, series, stimulation, timebase, vitals
 from hw.model import motor
+from tests.soak import box
 
 
 class Memory(NamedTuple):
@@ -34,6 +35,7 @@ MEMORIES = (
     Memory(vitals, "MOST_KEPT", 4),  # readings of each vital sign
     Memory(stimulation, "MOST_KEPT", 16),  # plans sent
     Memory(motor, "KEPT", 4),  # of the model: what its muscles gave
+    Memory(box, "FIRE_S", 10),  # and motor tests so often, whose memories go by the stimulus too
 )
 
 
