@@ -132,7 +132,7 @@ def _checked(segment: Path, outcome: Outcome) -> None:
 
 
 def _end(path: Path, taken: int, outcome: Outcome, *, removed: bool) -> None:
-    """Check what is left: all of it as one record, too, where nothing was `removed` whose turn came before."""
+    """Check what is left: all of it as one record, too, where nothing was `removed` when its turn came."""
     for segment in segment_paths(path):
         _checked(segment, outcome)
     if outcome.checked_samples != taken:
