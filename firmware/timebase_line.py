@@ -14,6 +14,9 @@ Floats = NDArray[np.float64]
 MEMORY_S = 0.15  # while the oscillator is calm
 QUICK_S = 0.03  # while it wanders
 KEPT_OF_MISSES = 0.96  # by every piece of 10 ms: which memory is right is judged over a quarter of a second
+# At most so much of the line's misses, squared, must be the other's: in a calm clock the quick one misses
+# less by mere chance 12 times an hour (1 kSPS, 2 us of jitter), and its rate is 60 ppm off then.
+CLEARLY = 0.7
 MOST_MISSED_NS = 25_000.0
 START_POINTS = 64
 # Weight, in edges a memory away, of "the rate is what it was" and "it does not change": felt only while they
@@ -106,7 +109,8 @@ class Line:
 
 
 class Fit:
-    """Two lines over the same edges, a calm one and a quick one; `line` is that which foresees edges better.
+    """Two lines over the same edges, a calm one and a quick one; `line` is that which foresees edges
+    better, unless the other one does so clearly.
 
     The calm one has a tenth of the noise in its rate; a wandering oscillator leaves either by the third power
     of its memory.
@@ -129,7 +133,7 @@ class Fit:
         other.learn(n, x, other_ns)
         self._missed = KEPT_OF_MISSES * self._missed + n * min(abs(residual_ns), MOST_MISSED_NS) ** 2
         self._other_missed = KEPT_OF_MISSES * self._other_missed + n * min(abs(other_ns), MOST_MISSED_NS) ** 2
-        if self._other_missed < self._missed:
+        if self._other_missed < CLEARLY * self._missed:
             self.line, self._other = other, line
             self._missed, self._other_missed = self._other_missed, self._missed
 

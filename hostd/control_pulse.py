@@ -19,6 +19,8 @@ from hw.link import NOT_SEEN, Stimulus
 
 LEAST_MS = 60.0
 """At least so long after the control nothing else may be evoked by it."""
+TOLD_BEFORE_S = 0.4
+"""So long before its line has rested the edge hears of a train; what is left of SHOT_WAIT_S is others'."""
 PATIENCE_S = SHOT_WAIT_S + 4.0
 """The edge answers a single stimulus within SHOT_WAIT_S; the rest is for link and queue."""
 
@@ -94,7 +96,7 @@ def between_samples(test: TestPlan, ceiling: Ceiling, rate_hz: float) -> int:
     """
     window = math.ceil(max(LEAST_MS, test.window_ms[1]) * rate_hz / 1e3)
     apart_s = 1 / ceiling.rate_hz if ceiling.rate_hz > 0 else 0.0
-    return max(window, math.floor((apart_s - SHOT_WAIT_S / 2) * rate_hz))
+    return max(window, math.floor((apart_s - TOLD_BEFORE_S) * rate_hz))
 
 
 @dataclass(slots=True)

@@ -23,8 +23,9 @@ HANG_UP_S = 1.0
 """So long an edge that has ended lets the host hang up first."""
 ARM_S = 30.0
 """What was armed and not used so long is disarmed."""
-SHOT_WAIT_S = 1.0
-"""A single stimulus waits at most so long for other tests to be out of its way."""
+SHOT_WAIT_S = 2.0
+"""A single stimulus waits at most so long for other tests to be out of its way. A train of four at 2 Hz and
+its window are 1.56 s; a pulse later than that is one that nobody expects any more."""
 ELECTRODE_CHECK_S = 3600.0
 """Electrodes must have been measured within this time before anything is armed on a person."""
 MOST_GUARD_S = 10.0

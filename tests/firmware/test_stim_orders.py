@@ -98,7 +98,7 @@ def test_without_lines_every_plan_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate_hz", "spacing", "wait"), [(250.0, 2, 250), (4000.0, 20, 4000), (16000.0, 80, 16000), (30.0, 1, 30)]
+    ("rate_hz", "spacing", "wait"), [(250.0, 2, 500), (4000.0, 20, 8000), (16000.0, 80, 32000), (30.0, 1, 60)]
 )
 def test_the_loop_knows_its_rate(rate_hz: float, spacing: int, wait: int) -> None:
     state = loop_state(4, 1, 3)

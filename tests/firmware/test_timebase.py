@@ -207,6 +207,17 @@ def test_a_calm_oscillator_keeps_the_long_memory_through_late_edges() -> None:
         assert host_ns.std() < FLOOR_NS / 2
 
 
+@pytest.mark.parametrize("seed", [58, 104, 245])
+def test_the_quick_line_does_not_take_over_in_a_calm_clock_by_mere_chance(seed: int) -> None:
+    """In these its misses are for a moment less than the calm one's; its rate is 40 ppm off then."""
+    converter = Converter(steady(17.0), 8.0, 1000, outliers=0.0, seed=seed)
+    fit, off_ppm = Timebase(1000), []
+    for indices, times_ns in converter.blocks():
+        fit.follow_many(indices, times_ns)
+        off_ppm.append((fit.ns_per_sample / 1e6 * (1.0 + 17e-6) - 1.0) * 1e6)
+    assert np.abs(off_ppm[200:]).max() < 10.0
+
+
 def test_the_lines_change_places_when_the_oscillator_begins_to_wander_and_when_it_ends() -> None:
     wander: Truth = lambda x: np.where((x > 4.0) & (x < 8.0), 2e5 * (1.0 - np.cos(np.pi * x)), 0.0)  # noqa: E731
     converter = Converter(lambda x: x * 1e9 + wander(x), 12.0)

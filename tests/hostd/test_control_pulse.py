@@ -103,7 +103,7 @@ def test_the_control_s_window_is_over_first_and_the_edge_has_time_for_the_rest_o
     assert test.window_ms[1] == 90
     rest = round(RATE_HZ / transcranial.rate_hz)
     between = between_samples(test, transcranial, RATE_HZ)
-    assert between == rest - round(limits.SHOT_WAIT_S * RATE_HZ) // 2
+    assert between == rest - RATE_HZ * 0.4
     fast = limits.CEILINGS[limits.KINDS.index("peripheral")]
     assert between_samples(test, fast, RATE_HZ) == 360  # 90 ms
     (short,) = face("volts = 450\nwindow_ms = [-50, 46]\n").tests
@@ -187,9 +187,9 @@ def test_the_control_is_one_pulse_of_the_train_s_current_and_goes_first() -> Non
     assert len(desk.sent) == 1 and desk.answers == [] and desk.fired == [], "not before it was proven"
     desk.prove(3000)
     assert desk.fired == ["face"]
-    desk.reach(3001 + 1999)
-    assert len(desk.sent) == 1, "not before its window is over"
-    desk.reach(3001 + 2000)
+    desk.reach(3001 + 2399)
+    assert len(desk.sent) == 1, "not as long before its line has rested"
+    desk.reach(3001 + 2400)
     train = desk.sent[1]
     assert (train.pulses, train.line, train.plan) == (4, control.line, control.plan)
     assert (train.current_ua, train.width_us) == (control.current_ua, control.width_us) == (450_000, 50)

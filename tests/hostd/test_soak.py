@@ -4,6 +4,8 @@ What a case remembers of its last sweeps is made short here, so that it is full 
 takes days for it.
 """
 
+import os
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,19 +14,19 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 
-from dsp import sweeps
-from hostd import circumstances, comparison, series, stimulation, store, timebase, vitals
-from hw.model import motor
+from hostd import case_folder, casefile, store
+from hostd.recorder import Recorder
+from hw.link import Receiver, Reply, StimArm
+from hw.model.scenario import NO_CHANGE
 from tests.soak import campaign
+from tests.soak.apart import EdgeApart
 from tests.soak.box import Box
+from tests.soak.edge import FastEdge
+from tests.soak.gauges import rss_kb
 from tests.soak.judge import evenness, trend
+from tests.soak.memories import MEMORIES, shortened
 from tests.soak.verdict import Bars, verdict
 
-SHORT = (
-    *((comparison, "RECENT", 64), (series, "KEPT", 64), (circumstances, "KEPT", 64), (motor, "KEPT", 4)),
-    *((vitals, "MOST_KEPT", 4), (timebase, "KEPT_REPORTS", 16), (stimulation, "MOST_KEPT", 16)),
-    *((sweeps, "MOST_STIMULI", 8), (store, "COMMIT_EVERY_NS", 20_000_000)),
-)
 WARM_H, CLEAN_H, END_H = 0.04, 0.09, 0.14
 BARS = Bars(
     growth={"blocks": 45_000.0, "rss_kb": 16_000.0, "handles": 0.5, "threads": 0.5, "waiting": 0.5},
@@ -33,6 +35,7 @@ BARS = Bars(
 )
 """What fills up in half an hour is still filling: blocks by 17,000 to 28,000 an hour, SQLite's own memory."""
 LEAKED = 4
+BLOCK = 100
 
 
 def line(slope: float, noise: float, n: int = 60, seed: int = 1) -> tuple[Any, Any]:
@@ -76,11 +79,12 @@ def test_what_grows_faster_and_faster_is_not_even() -> None:
 
 
 @pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A memory of a minute."""
-    for module, name, value in SHORT:
-        assert getattr(module, name) > value
-        monkeypatch.setattr(module, name, value)
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A memory and segments of a minute, and commits that are not waited for."""
+    monkeypatch.setattr(store, "COMMIT_EVERY_NS", 20_000_000)
+    monkeypatch.setattr(case_folder, "Recorder", partial(Recorder, segment_s=60.0))
+    with shortened():
+        yield
 
 
 @pytest.fixture
@@ -113,6 +117,7 @@ def test_some_minutes_of_a_case_grow_no_more_than_they_may_and_a_leak_is_found(
     outcome = campaign.run(soak, tmp_path, harmed=partial(leaking, kept, handles))
     lost = [text for text in outcome.wrong if "per hour" not in text]
     assert lost == [], "every sample is on file, every message was heard, every pulse was proven"
+    assert not list(tmp_path.glob("*/raw.bdf")), "the oldest segments were checked and removed"
     clean = [row for row in outcome.rows if row.hours < CLEAN_H]
     table, wrong = verdict(clean, WARM_H, BARS)
     # In a process of many tests some handle of another one may be closed meanwhile: a slope is no measure.
@@ -123,3 +128,42 @@ def test_some_minutes_of_a_case_grow_no_more_than_they_may_and_a_leak_is_found(
     found = {text.partition(":")[0] for text in wrong}
     assert {"blocks", "handles"} <= found, outcome.table
     assert len(kept) > 500 and len(handles) >= 2
+
+
+def test_memories_are_made_short_for_a_while_and_never_longer() -> None:
+    before = [getattr(memory.module, memory.name) for memory in MEMORIES]
+    with shortened():
+        assert [getattr(memory.module, memory.name) for memory in MEMORIES] == [m.short for m in MEMORIES]
+        with pytest.raises(ValueError, match=r"comparison\.RECENT is 64, shorter than 64"), shortened():
+            pass
+    assert [getattr(memory.module, memory.name) for memory in MEMORIES] == before
+
+
+@pytest.fixture
+def case() -> casefile.Case:
+    return casefile.load(Path(campaign.__file__).with_name("small.toml"))
+
+
+def test_blocks_are_the_same_and_commands_are_obeyed_a_block_later(case: casefile.Case) -> None:
+    here = FastEdge(case, 1, NO_CHANGE, BLOCK)
+    arm = StimArm(7, 1, 100)
+    with EdgeApart(FastEdge(case, 1, NO_CHANGE, BLOCK)) as apart:
+        assert apart.description == here.description and apart.block == BLOCK
+        assert apart.frames() == here.frames()
+        apart.command(arm)
+        assert apart.frames() == here.frames(), "the block after was under way"
+        here.command(arm)
+        told = apart.frames()
+        assert told == here.frames()
+        assert [m for m in Receiver().feed(told) if isinstance(m, Reply)] == [Reply(7, "")]
+        assert 1e3 < rss_kb(apart.pid) < 1e7
+
+
+def test_the_death_of_the_edge_is_told_at_once_and_its_end_leaves_no_process(case: casefile.Case) -> None:
+    with EdgeApart(FastEdge(case, 1, NO_CHANGE, BLOCK)) as apart:
+        pid = apart.pid
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises((EOFError, ConnectionError)):
+            for _ in range(3):
+                apart.frames()
+    assert not Path(f"/proc/{pid}").exists()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from hostd.export.document import Block, Facts, Heading, Paragraph, Report, Table
-from tests.safety import limit_table
+from tests.safety import limit_table, vex
 from tests.safety.anomalies import Anomaly
 from tests.safety.chapters_trace import hazards, interlocks, summary, trace
 from tests.safety.records import STRIDE
@@ -106,6 +106,13 @@ def _soup(whole: Whole) -> Iterator[Block]:
     yield Paragraph(
         f"The bill of materials (sbom.cdx.json, CycloneDX 1.6) has {len(scopes)} packages: {told}."
     )
+    yield Paragraph(vex.said(whole.vulnerabilities))
+    if whole.vulnerabilities.vulnerability:
+        rows = [
+            (one.id, f"{one.package} {one.version}", one.state, one.justification, one.detail)
+            for one in whole.vulnerabilities.vulnerability
+        ]
+        yield Table(("id", "of", "state", "because", "detail"), tuple(rows), (18, 16, 14, 18, 34), "lllll")
 
 
 def _anomalies(whole: Whole) -> Iterator[Block]:

@@ -1,8 +1,11 @@
 """The document as Markdown, and as plain values for JSON."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
+
+import msgspec
 
 from hostd.export.document import Block, Facts, Heading, Paragraph, Report, Table
 from tests.safety import limit_table
@@ -115,5 +118,6 @@ def values(whole: Whole) -> dict[str, Any]:
             for one in whole.used
         ],
         "anomalies": [asdict(one) for one in (*whole.gaps, *whole.open, *whole.rig)],
+        "vulnerabilities": json.loads(msgspec.json.encode(whole.vulnerabilities)),
         "run": whole.ran or None,
     }

@@ -29,6 +29,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.safety import vex
 from tests.safety.records import ROOT
 
 DEVELOPERS = ("dev", "bench", "rig")
@@ -152,7 +153,10 @@ def bill(root: Path = ROOT) -> Bom:
     bom.register_dependency(product, [*(made[name] for name in sorted(direct)), *others])
     for one in listed:
         bom.register_dependency(made[canonicalize_name(one.name)], [made[name] for name in one.needs])
-    names = "\n".join(sorted(f"{c.bom_ref.value} {c.version}" for c in bom.components))
+    known = vex.read()
+    vex.add_to(bom, known)
+    words = [*(f"{c.bom_ref.value} {c.version}" for c in bom.components), *map(repr, known.vulnerability)]
+    names = "\n".join(sorted(words))
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, f"{told['name']} {told['version']}\n{names}")
     return bom
 

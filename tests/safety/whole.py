@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.safety import anomalies, imports, matrix, proofs, records, sbom, segregation, soup
+from tests.safety import anomalies, imports, matrix, proofs, records, sbom, segregation, soup, vex
 from tests.safety.records import HERE, ROOT, SafetyFileError
 
 
@@ -26,6 +26,7 @@ class Whole:
     gaps: tuple[anomalies.Anomaly, ...]
     open: tuple[anomalies.Anomaly, ...]
     rig: tuple[anomalies.Anomaly, ...]
+    vulnerabilities: vex.Vex
     ran: dict[str, str] = field(default_factory=dict)
 
 
@@ -38,6 +39,7 @@ def read(folder: Path = HERE, root: Path = ROOT, results: Path | None = None) ->
     split = segregation.split(units, imports.modules(root))
     used, soup_faults = soup.used(soups, root)
     packages, bill_faults = sbom.packages(root)
+    known = vex.read()
     ran = outcomes(results, found) if results else {}
     told = (
         *faults,
@@ -45,6 +47,7 @@ def read(folder: Path = HERE, root: Path = ROOT, results: Path | None = None) ->
         *split.faults,
         *soup_faults,
         *bill_faults,
+        *vex.faults(known, sbom.pins(root)),
         *(f"{node} {outcome} in {results}: it proves nothing there" for node, outcome in _bad(ran)),
     )
     if told:
@@ -64,6 +67,7 @@ def read(folder: Path = HERE, root: Path = ROOT, results: Path | None = None) ->
         anomalies.gaps(hazards),
         (*anomalies.of_the_product(root), *anomalies.of_readmes(root)),
         anomalies.of_the_rig(),
+        known,
         ran,
     )
 

@@ -28,6 +28,7 @@ from hostd.processing import Processing
 from hostd.timebase import Timebase, filter_delay
 from hw.link import Block, Message, Receiver, Stimulus
 from hw.link import Timebase as Report
+from tests.soak.apart import EdgeApart
 from tests.soak.edge import BORN_NS, FastEdge
 from tests.support.ports import free_bus
 
@@ -42,7 +43,7 @@ BASELINE_S = (120.0, 3600.0)
 class _Intake:
     """What the desk knows of the intake."""
 
-    def __init__(self, edge: FastEdge) -> None:
+    def __init__(self, edge: FastEdge | EdgeApart) -> None:
         self.send: Any = edge.command
         self.items: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.closing = threading.Event()
@@ -54,7 +55,7 @@ class _Intake:
 class Box:
     """One case. `advance` takes a block; the counters tell what came of it all."""
 
-    def __init__(self, case: Case, edge: FastEdge, data: Path | None) -> None:
+    def __init__(self, case: Case, edge: FastEdge | EdgeApart, data: Path | None) -> None:
         self.case, self.edge, self.rate_hz = case, edge, case.rate_hz
         self.pipeline = Pipeline(case, edge.description)
         delay = filter_delay(edge.description)

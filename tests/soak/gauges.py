@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hostd.store import Store, read_rows
+from tests.soak.apart import EdgeApart
 from tests.soak.box import Box
 
 PEAK = "N20"
@@ -36,9 +37,9 @@ def heap_kb() -> float:
     return float(info.uordblks + info.hblkhd) / 1024.0
 
 
-def rss_kb() -> float:
-    """Resident memory of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024.0
+def rss_kb(process: int | str = "self") -> float:
+    """Resident memory of a process, this one as a rule."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024.0
 
 
 def _database_kb(path: Path) -> float:
@@ -50,7 +51,8 @@ def _database_kb(path: Path) -> float:
 @dataclass(frozen=True, slots=True)
 class Row:
     """One reading. `blocks` are Python's own small objects; `time_off_us` the worst error of
-    the host's sample time since the last reading; `latency_ms` the mean of the modelled answer since then."""
+    the host's sample time since the last reading; `latency_ms` the mean of the modelled answer since then;
+    `edge_rss_kb` of an edge in a process of its own."""
 
     hours: float
     rss_kb: float
@@ -65,6 +67,7 @@ class Row:
     time_off_us: float
     pulses: float
     lost: float
+    edge_rss_kb: float = 0.0
 
     @classmethod
     def names(cls) -> list[str]:
@@ -142,6 +145,7 @@ class Gauges:
             time_off_us=self._off_us,
             pulses=float(box.pulses),
             lost=float(box.lost + box.unproven + box.holes + (0 if store is None else store._lost_rows)),
+            edge_rss_kb=rss_kb(box.edge.pid) if isinstance(box.edge, EdgeApart) else 0.0,
         )
         self._latencies, self._off_us = [], 0.0
         return row

@@ -12,6 +12,7 @@ from tests.soak.judge import Trend, evenness, trend
 def _growth() -> dict[str, float]:
     return {
         "rss_kb": 500.0,
+        "edge_rss_kb": 500.0,
         "heap_kb": 50.0,
         "blocks": 5000.0,
         "handles": 0.02,

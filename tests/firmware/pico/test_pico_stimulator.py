@@ -144,7 +144,7 @@ def test_a_single_stimulus_that_came_too_late_is_refused() -> None:
     box.sequencer.machines.feed = lambda earliest: _late(box, earliest)
     box.run(300)
     assert [r.refusal for r in box.replies] == [
-        "other tests or the rest of its line left no room for it within 1 s"
+        "other tests or the rest of its line left no room for it within 2 s"
     ]
     assert not [m for m in box.sequencer.said if isinstance(m, Unfired)]
 
