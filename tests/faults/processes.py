@@ -39,7 +39,7 @@ def run(seed: int, injure: Injure, n: int, web: bool = False) -> Measured:
             injure(one, chance, measured)
             measured.injected += 1
         one.end()
-        _judge(one, measured)
+        judge(one, measured)
     return measured
 
 
@@ -48,7 +48,7 @@ def _pass(seconds: float) -> None:
     until(lambda: time.monotonic_ns() >= end_ns, "time to pass")
 
 
-def _judge(one: Box, measured: Measured) -> None:
+def judge(one: Box, measured: Measured) -> None:
     """Every recording opens, nothing is missing unnamed, every pulse lies where it was ordered."""
     plans = arrange(casefile.procedure("median_ssep"), float(RATE_HZ))
     grid = {p.line: (p.period, p.phase) for p in plans.values()}
@@ -68,15 +68,15 @@ def _judge(one: Box, measured: Measured) -> None:
 
 def host_killed(one: Box, chance: random.Random, measured: Measured) -> None:
     """SIGKILL of the host that serves; its keeper starts the next one."""
-    _killed(one, one.kill_serving, chance, measured)
+    killed(one, one.kill_serving, chance, measured)
 
 
 def keeper_killed(one: Box, chance: random.Random, measured: Measured) -> None:
     """SIGKILL of the keeper, and with it of its host; both are started anew, Python and all."""
-    _killed(one, lambda: one.kill("host"), chance, measured)
+    killed(one, lambda: one.kill("host"), chance, measured)
 
 
-def _killed(one: Box, kill: Callable[[], int], chance: random.Random, measured: Measured) -> None:
+def killed(one: Box, kill: Callable[[], int], chance: random.Random, measured: Measured) -> None:
     """The next host serves, records, goes on with the case, and has the pulses since in its samples."""
     before = one.beating("a beat")
     at_least = before["index"] + round(ON_RECORD_S * RATE_HZ)
