@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import zmq
 
@@ -93,14 +92,15 @@ def killed(one: Box, kill: Callable[[], int], chance: random.Random, measured: M
     at = before["index"] + round((killed_ns - before["t_ns"]) * RATE_HZ / 1e9)
     reached = at + round(BEFORE_NEXT_S * RATE_HZ)
     one.beating("what the edge had held", lambda h: h["index"] > reached + RATE_HZ // 2)
-    record = _so_far(one.recording(), one)
+    record = so_far(one)
     late = [seen - at for _, seen in record.rises if at < seen < reached]
     measured.stops_ms.append(max(late, default=0) * 1e3 / RATE_HZ)
     measured.lost_s = max(measured.lost_s, sum(g.length for g in record.gaps) / RATE_HZ)
 
 
-def _so_far(folder: Path, one: Box) -> Record:
-    """A recording that goes on, from a copy of its files as they are on disk now."""
+def so_far(one: Box) -> Record:
+    """The recording that goes on, from a copy of its files as they are on disk now."""
+    folder = one.recording()
     copy = one.data.parent / "copy" / folder.name
     copy.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("raw*"):
