@@ -76,7 +76,7 @@ def off(seed: int) -> Measured:
 
 
 def loose(seed: int) -> Measured:
-    """An electrode comes loose: as one that is off."""
+    """An electrode comes loose: it crackles now and then, and is told by its impedance when that is asked."""
     return _contact("loose", seed)
 
 
@@ -87,7 +87,9 @@ def _contact(condition: Contact, seed: int) -> Measured:
     source = SimulatedSource(None, None, seed, scenario)
 
     def told(case: Told, measured: Measured) -> None:
-        _noise(case, name, measured)
+        if condition == "off":
+            _noise(case, name, measured)
+        _heard(case, lambda m: m.topic == "beat", "samples since")
         _impedance(case, measured)
 
     return _case(source, round(at_s * RATE_HZ), name, told)
@@ -117,8 +119,8 @@ def railed(seed: int) -> Measured:
 
 
 def saturated(seed: int) -> Measured:
-    """A knife drives all inputs from rail to rail for some seconds: told as that at once, no sweep meanwhile is
-    averaged, and those behind it are."""
+    """A knife drives all inputs from rail to rail for some seconds: told as that at once, no sweep meanwhile
+    is averaged, and those behind it are."""
     chance = random.Random(seed)
     at_s, for_s = chance.uniform(2.0, 4.0), chance.uniform(1.0, 3.0)
     scenario = Scenario(electrosurgery=(Electrosurgery(at_s, for_s, RAIL_TO_RAIL_UV),))

@@ -1,8 +1,8 @@
 """The list: every fault that is injected, what is promised of it, and how it is done from a seed.
 
-Groups are electrode, converter, line, link, scheduling, memory, storage, power, time, peers, configuration and
-process. `promise` is what is lost at most; the four invariants (no uncommanded pulse, no uncounted sample, every
-recording opens, no loss above the promise) hold for each of them.
+Groups are electrode, converter, line, link, scheduling, memory, storage, power, time, peers, configuration
+and process. `promise` is what is lost at most; the four invariants (no uncommanded pulse, no uncounted sample,
+every recording opens, no loss above the promise) hold for each of them.
 """
 
 from collections.abc import Callable
@@ -146,8 +146,8 @@ LIST: tuple[Fault, ...] = (
     Fault("storage", "recording_harmed", "told by its CRC", files.recording_harmed, 2500, 30),
     Fault("storage", "database_harmed", "said in a sentence", files.database_harmed, 1500, 30),
     Fault("power", "power_cut", "at most 2 s, every recording opens", power.inject, 12, 0, True, 2.0),
-    electrode("electrode_off", e.off, "noise that it makes within 30 s, and as its impedance"),
-    electrode("electrode_loose", e.loose, "noise that it makes within 30 s, and as its impedance"),
+    electrode("electrode_off", e.off, "noise at it within 30 s, and by its impedance"),
+    electrode("electrode_loose", e.loose, "its impedance when asked"),
     electrode("electrode_railed", e.railed, "a rail within 0.5 s; its sweeps are rejected"),
     electrode(
         "electrode_saturated", e.saturated, "electrosurgery within 0.5 s; no sweep meanwhile is averaged"
