@@ -1,8 +1,8 @@
 """The list: every fault that is injected, what is promised of it, and how it is done from a seed.
 
 Groups are electrode, converter, line, link, scheduling, memory, storage, power, time, peers, configuration
-and process. `promise` is what is lost at most; the four invariants (no uncommanded pulse, no uncounted sample,
-every recording opens, no loss above the promise) hold for each of them.
+and process. `promise` is what is lost at most; the four invariants (no uncommanded pulse, no uncounted
+sample, every recording opens, no loss above the promise) hold for each of them.
 """
 
 from collections.abc import Callable

@@ -104,19 +104,9 @@ class Tunnel:
                     os.write(to, packet)
 
     def _troubled(self, packet: bytes) -> list[tuple[float, bytes]]:
-        """What becomes of one packet: when and how it arrives, and how often."""
-        now, chance = self.trouble, self._chance
-        draws = [chance.random() for _ in range(4)]
-        lost = now.none or draws[0] < now.lose
-        twice, behind, bent = draws[1] < now.double, draws[2] < now.reorder, draws[3] < now.flip
-        self.harmed += lost or twice or behind or bent or now.late_s > 0
-        if lost:
-            return []
-        if bent:
-            changed = bytearray(packet)
-            changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
-            packet = bytes(changed)
-        return [(now.late_s + BEHIND_S * behind, packet)] * (2 if twice else 1)
+        become = harmed(packet, self.trouble, self._chance)
+        self.harmed += become != [(0.0, packet)]
+        return become
 
     def close(self) -> None:
         """Nothing of it is left."""
@@ -127,6 +117,20 @@ class Tunnel:
             os.close(fd)
         with contextlib.suppress(subprocess.CalledProcessError):
             _ip("netns", "del", self._space)
+
+
+def harmed(packet: bytes, trouble: Trouble, chance: random.Random) -> list[tuple[float, bytes]]:
+    """What becomes of one packet: how late and in which form it arrives, and how often."""
+    lost, twice, behind, bent = (
+        chance.random() < share for share in (trouble.lose, trouble.double, trouble.reorder, trouble.flip)
+    )
+    if lost or trouble.none:
+        return []
+    if bent:
+        changed = bytearray(packet)
+        changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+        packet = bytes(changed)
+    return [(trouble.late_s + BEHIND_S * behind, packet)] * (2 if twice else 1)
 
 
 def _ip(*words: str) -> None:

@@ -19,6 +19,7 @@ from tests.faults.measured import Measured, SkippedError
 from tests.faults.processes import ON_RECORD_S, RATE_HZ, judge
 from tests.support.session import ROOT
 
+LIBRARIES = Path("/usr/lib")
 HOUR_S = 3600
 MOVES_NS = 5_000_000
 """Of a sample's time of day, which is anchored once a case."""
@@ -30,7 +31,7 @@ class Clock:
 
     def __init__(self, folder: Path) -> None:
         """Raises SkippedError where the library is not there."""
-        found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+        found = sorted(LIBRARIES.glob("*/faketime/libfaketime.so.1"))
         if not found:
             raise SkippedError("a clock that can be set needs libfaketime (apt-get install libfaketime)")
         self._file, self._off_s = folder / "time", 0
