@@ -143,7 +143,8 @@ class Intake:
     def start(self, folder: CaseFolder, timebase: Timebase, limit_samples: int | None) -> None:
         """Receive in a thread of our own, `limit_samples` at most."""
         self._folder, self._timebase, self._limit = folder, timebase, limit_samples
-        self._note_edge()
+        if not self._succession.awaited:  # else the one before it stands until this one's place is known
+            self._note_edge()
         self._thread = threading.Thread(target=self._run, name="intake")
         self._thread.start()
 
@@ -201,8 +202,9 @@ class Intake:
                 self.beat(None)
                 if any(self._take(m) for m in self._messages()):
                     break
-            if self._outage is None:  # else it has no host, and has stopped by itself
-                self._link.send(StimStop(0, ALL_PLANS))
+            if self._outage is None:
+                with contextlib.suppress(LinkError):  # it has no host any more, and has stopped by itself
+                    self._link.send(StimStop(0, ALL_PLANS))
         except UNEXPECTED as error:
             self.failure = (
                 error if isinstance(error, EvokdError) else CrashedError(f"intake stopped: {error!r}")
@@ -221,7 +223,8 @@ class Intake:
             heard = self._link.receive(RECEIVE_S)
             now_ns = time.monotonic_ns()
             self._must_speak(heard, now_ns)
-            messages = [m for h in heard for m in self._succession.heard(h, now_ns)]
+            newest = next((m for m in reversed(heard) if isinstance(m, Block)), None)
+            messages = [m for h in heard for m in self._succession.heard(h, now_ns, newest)]
             if self._outage is not None and not self._succession.awaited:
                 self._back(self._standing.all)
             elif self._way[1] != self._succession.shift:  # a case that goes on with another edge

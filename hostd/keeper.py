@@ -31,6 +31,9 @@ computed when the first one died is computed again within that time."""
 POLL_MS: Final = 200
 CRASHED: Final = 70
 _PR_SET_PDEATHSIG: Final = 1
+_CHOSEN_FIRST: Final = 200
+"""Of a thousand: so much rather has the kernel, when memory is short, end the serving process than its keeper,
+which counts as large and would have to be loaded anew."""
 
 
 @dataclass(slots=True)
@@ -186,6 +189,7 @@ def _served(serve: Callable[[Start], int], told: Start, keeper: int, notes: sock
     if os.getppid() != keeper:  # it died meanwhile
         return 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _be_chosen_first()
     os.environ["NOTIFY_SOCKET"] = "@" + notes.getsockname().decode()[1:]
     os.environ["WATCHDOG_USEC"] = str(round(HANGS_S * 1e6))
     try:
@@ -202,6 +206,14 @@ def _served(serve: Callable[[Start], int], told: Start, keeper: int, notes: sock
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def _be_chosen_first() -> None:
+    """Before the keeper, when the kernel must end somebody for want of memory (oom_score_adj, proc(5))."""
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+") as file:
+        score = int(file.read())
+        file.seek(0)
+        file.write(str(min(1000, score + _CHOSEN_FIRST)))
 
 
 def _address(name: str) -> str | None:

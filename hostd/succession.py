@@ -22,6 +22,8 @@ from hw.link import Timebase as Report
 RETELL_NS = 20_000
 """When the fitted clock has left what was told by so much, it is told anew."""
 MOST_HELD = 1000
+MOST_WAITED_NS = 10_000_000_000
+"""What an edge holds; more is no time that a block can have waited."""
 Clock = Literal["shared", "fitted", "own"]
 """An edge's: this machine's, one elsewhere that is fitted to ours, or a time that is no clock's (what is
 played or simulated)."""
@@ -78,15 +80,16 @@ class Succession:
         """What is added to the times of an edge whose time is no clock's."""
         return self._offset_ns
 
-    def heard(self, message: Message, arrival_ns: int) -> list[Message]:
+    def heard(self, message: Message, arrival_ns: int, newest: Block | None = None) -> list[Message]:
         """What a message of the edge that came at `arrival_ns` is for the case, in order; what comes before
-        the first block of a new edge waits for it, since only that tells where it is."""
+        the first block of a new edge waits for it, since only that tells where it is. `newest`: the last
+        block of those that came together, when it was the one that came at `arrival_ns`."""
         if not self.awaited or isinstance(message, Ended) or (isinstance(message, Fault) and message.fatal):
             return self._passed(message, arrival_ns)
         if not isinstance(message, Block):
             self._held.append(message)
             return []
-        first = self._begin(message, arrival_ns)
+        first = self._begin(message, arrival_ns - _waited_ns(message, newest))
         held, self.awaited = list(self._held), False
         return [
             *first,
@@ -167,6 +170,13 @@ class Succession:
         self._told = replace(fitted, index=index, t_ns=t_ns, ns_per_sample=self._ns_per_sample, ppm=ppm)
         self._tell = False
         return [self._told]
+
+
+def _waited_ns(block: Block, newest: Block | None) -> int:
+    """How long a block had been there when it was read: a host or a network that stood still hands over at
+    once what has come one by one."""
+    later_ns = 0 if newest is None else newest.t_ns - block.t_ns
+    return later_ns if 0 <= later_ns <= MOST_WAITED_NS else 0
 
 
 def _end(block: Block) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.measured import Measured, percentile
+from tests.faults.measured import Measured, SkippedError, percentile
 from tests.faults.promises import LIST, Fault, find
 
 RECOVERY_S, STOP_MS = 2.0, 200.0
@@ -29,6 +29,8 @@ def one(name: str, seed: int) -> Measured:
     fault = find(name)
     try:
         measured = fault.inject(seed)
+    except SkippedError as why:
+        measured = Measured(skipped=str(why))
     except (AssertionError, OSError, ValueError, LookupError, RuntimeError, EOFError) as error:
         measured = Measured(wrong=[f"{type(error).__name__}: {error}"])
     if fault.most_lost_s is not None and measured.lost_s > fault.most_lost_s:
@@ -50,11 +52,14 @@ def campaign(faults: list[Fault], seed: int, runs: int | None, ci: bool, workers
             sums[fault.name] = total = Measured()
             for measured in _runs(fault, n, seed, pool, workers):
                 total.add(measured)
+                if total.skipped:
+                    break
             if n:
                 took_s = time.monotonic() - began_s
                 of = (
                     f"{total.injected} in {took_s:.0f} s, {len(total.wrong)} wrong, {total.lost_s:.2f} s lost"
                 )
+                of = f"skipped: {total.skipped}" if total.skipped else of
                 recovery = " ".join(f"{s:.2f}" for s in sorted(total.recovery_s))
                 say.print(f"{fault.name}: {of}{', recovery ' + recovery if recovery else ''}", soft_wrap=True)
     return sums
@@ -74,7 +79,7 @@ def table(faults: list[Fault], sums: dict[str, Measured]) -> Table:
     shown = Table("group", "fault", "promise", "injected", "lost at most", "recovery p99", "stop p99", "kept")
     for fault in faults:
         m = sums[fault.name]
-        if m.injected or m.wrong:
+        if m.injected or m.wrong or m.skipped:
             recovery, stop = percentile(m.recovery_s, 0.99), percentile(m.stops_ms, 0.99)
             shown.add_row(
                 fault.group,
@@ -84,7 +89,7 @@ def table(faults: list[Fault], sums: dict[str, Measured]) -> Table:
                 f"{m.lost_s:.2f} s",
                 "" if math.isnan(recovery) else f"{recovery:.2f} s",
                 "" if math.isnan(stop) else f"{stop:.0f} ms",
-                "NO" if m.wrong else "yes",
+                "NO" if m.wrong else "skipped" if m.skipped else "yes",
             )
     return shown
 
@@ -93,12 +98,13 @@ def summary(total: Measured) -> str:
     """One line."""
     recovery = [percentile(total.recovery_s, share) for share in (0.5, 0.99)]
     stops = [percentile(total.stops_ms, share) for share in (0.5, 0.99)]
+    skipped = f"; skipped: {total.skipped}" if total.skipped else ""
     return (
         f"{total.injected} faults injected: {total.uncommanded} uncommanded pulses of {total.pulses}, "
         f"{total.uncounted} uncounted samples of {total.samples}, "
         f"{total.unopened} recordings that do not open, {total.above} losses above the promise; "
         f"host recovery p50 {recovery[0]:.2f} s p99 {recovery[1]:.2f} s, "
-        f"stimulation stop after host death p50 {stops[0]:.0f} ms p99 {stops[1]:.0f} ms"
+        f"stimulation stop after host death p50 {stops[0]:.0f} ms p99 {stops[1]:.0f} ms{skipped}"
     )
 
 

@@ -109,6 +109,8 @@ def _disk(stage: Stage, error: int = 0, write_ns: int = 0, sync_ns: int = 0) -> 
     disk = stage.disk
     disk.error, disk.write_ns, disk.sync_ns = error, write_ns, sync_ns
     disk.until_ns = stage.world.now_ns + stage.world.random.randrange(50 * MS, 1500 * MS)
+    if error or write_ns:  # a sync that hangs keeps nothing from the kernel
+        disk.troubles.append((stage.world.now_ns, disk.until_ns))
 
 
 def clock_stepped(stage: Stage) -> None:

@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,28 @@ from tests.support.session import DEADLINE_S, ROOT, Ear, until
 NAMES = ("edge", "host", "web")
 
 
-class Box:
-    """A running box in `folder`. `seed` is the simulated patient's; `web` None starts no web display."""
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the processes of a box live in: words before each one's command line, more environment, and where
+    edge and host meet instead of a socket in the box's folder."""
 
-    def __init__(self, folder: Path, seed: int, web: bool = False) -> None:
+    before: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    link: str = ""
+
+
+NOTHING = Around()
+
+
+class Box:
+    """A running box in `folder`. `seed` is the simulated patient's; `web` False starts no web display."""
+
+    def __init__(self, folder: Path, seed: int, web: bool = False, around: Around = NOTHING) -> None:
         self.data = folder / "data"
         self.port = free_block(5)
         self.bus = f"tcp://127.0.0.1:{self.port}"
-        link, page = f"unix:{folder / 'edge.sock'}", f"127.0.0.1:{self.port + 4}"
+        self._around = around
+        link, page = around.link or f"unix:{folder / 'edge.sock'}", f"127.0.0.1:{self.port + 4}"
         self.page = f"http://{page}/"
         self.words = {
             "edge": ["firmware", "--source", "simulated", "--seed", str(seed), "--link", link],
@@ -52,9 +67,14 @@ class Box:
 
     def start(self, name: str) -> None:
         """Start a process, or another one in its place."""
-        command = [sys.executable, "-m", *self.words[name]]
+        around = self._around
         self.processes[name] = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors
+            [*around.before.get(name, ()), sys.executable, "-m", *self.words[name]],
+            cwd=ROOT,
+            env=os.environ | around.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self.errors,
         )
 
     def serving(self) -> int:
@@ -129,10 +149,10 @@ class Box:
 
 
 @contextlib.contextmanager
-def box(seed: int, web: bool = False) -> Iterator[Box]:
+def box(seed: int, web: bool = False, around: Around = NOTHING) -> Iterator[Box]:
     """A box whose first samples have come; nothing of it is left behind."""
     folder = Path(tempfile.mkdtemp(prefix="evokd-faults-"))
-    one = Box(folder, seed, web)
+    one = Box(folder, seed, web, around)
     try:
         one.beating("the first samples")
         if web:

@@ -136,12 +136,14 @@ class Pipeline:
 
 
 class Disk:
-    """How the disk does: `error` is what it answers until `until_ns`, each write or sync takes so long."""
+    """How the disk does: `error` is what it answers until `until_ns`, each write or sync takes so long.
+    `troubles`: when it refused or was slow to write."""
 
     def __init__(self) -> None:
         self.error = 0
         self.write_ns = self.sync_ns = 0
         self.until_ns = 0
+        self.troubles: list[tuple[int, int]] = []
 
 
 class Files:

@@ -3,12 +3,17 @@
 from dataclasses import dataclass, field
 
 
+class SkippedError(Exception):
+    """What a fault needs this machine does not have; the reason is said in the campaign's table."""
+
+
 @dataclass(slots=True)
 class Measured:
     """Of one run: faults injected; invariants broken, counted and in words; what was lost, how long it took.
 
     `lost_s`: samples that are not on file, as named gaps or behind the last record; `recovery_s`: from a
-    kill until it serves and records again; `stops_ms`: from the death of a host to the last pulse after it.
+    kill until it serves and records again; `stops_ms`: from the death of a host to the last pulse after it;
+    `skipped`: why there was no run.
     """
 
     injected: int = 0
@@ -23,6 +28,7 @@ class Measured:
     recovery_s: list[float] = field(default_factory=list)
     stops_ms: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    skipped: str = ""
 
     def add(self, other: "Measured") -> None:
         """Take another run in; of losses the worst is kept."""
@@ -38,6 +44,7 @@ class Measured:
         self.recovery_s += other.recovery_s
         self.stops_ms += other.stops_ms
         self.wrong += other.wrong
+        self.skipped = self.skipped or other.skipped
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -18,6 +18,7 @@ from hw.recording import RecordingReader
 from hw.samples import SampleBlock
 from tests.faults.box_edge import PER_START, Rise, counts_of
 from tests.faults.stage import RATE_HZ, Asked, Life, Stage, case
+from tests.faults.unavoidable import kept
 from tests.support import strict_bdf
 
 INVERSE = pow(2654435761, -1, 1 << 24)
@@ -73,12 +74,13 @@ def judge(stage: Stage) -> Verdict:
 
 def bearable(stage: Stage) -> int:
     """How many samples may be lost at most, given what befell the box: what an edge that was not there or
-    stood still could not read, what a cable lost; nothing for a host that hung or a link that was cut as long
-    as the edge's ring holds it."""
+    stood still could not read, what a cable lost, what died with those who alone had it (`unavoidable`);
+    nothing for a host that hung or a link that was cut as long as the edge's ring holds it."""
     lost_ns = 0
     for life, later in itertools.pairwise(stage.edges):
         back = stage.boards[stage.edges.index(later)].began_ns or stage.world.now_ns
         lost_ns += back - (life.ended_ns or back) + LOOKED_NS
+    lost_ns += sum(kept(stage, life).lost_ns for life in stage.edges)
     lost_ns += sum(to_ns - from_ns + SOON_NS for life in stage.edges for from_ns, to_ns in life.stops)
     for from_ns, to_ns, what in stage.troubles:
         in_ring = what in ("cut", "still") and not (what == "cut" and stage.cable.serial)

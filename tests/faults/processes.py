@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import zmq
 
@@ -39,7 +38,7 @@ def run(seed: int, injure: Injure, n: int, web: bool = False) -> Measured:
             injure(one, chance, measured)
             measured.injected += 1
         one.end()
-        _judge(one, measured)
+        judge(one, measured)
     return measured
 
 
@@ -48,7 +47,7 @@ def _pass(seconds: float) -> None:
     until(lambda: time.monotonic_ns() >= end_ns, "time to pass")
 
 
-def _judge(one: Box, measured: Measured) -> None:
+def judge(one: Box, measured: Measured) -> None:
     """Every recording opens, nothing is missing unnamed, every pulse lies where it was ordered."""
     plans = arrange(casefile.procedure("median_ssep"), float(RATE_HZ))
     grid = {p.line: (p.period, p.phase) for p in plans.values()}
@@ -68,15 +67,15 @@ def _judge(one: Box, measured: Measured) -> None:
 
 def host_killed(one: Box, chance: random.Random, measured: Measured) -> None:
     """SIGKILL of the host that serves; its keeper starts the next one."""
-    _killed(one, one.kill_serving, chance, measured)
+    killed(one, one.kill_serving, chance, measured)
 
 
 def keeper_killed(one: Box, chance: random.Random, measured: Measured) -> None:
     """SIGKILL of the keeper, and with it of its host; both are started anew, Python and all."""
-    _killed(one, lambda: one.kill("host"), chance, measured)
+    killed(one, lambda: one.kill("host"), chance, measured)
 
 
-def _killed(one: Box, kill: Callable[[], int], chance: random.Random, measured: Measured) -> None:
+def killed(one: Box, kill: Callable[[], int], chance: random.Random, measured: Measured) -> None:
     """The next host serves, records, goes on with the case, and has the pulses since in its samples."""
     before = one.beating("a beat")
     at_least = before["index"] + round(ON_RECORD_S * RATE_HZ)
@@ -93,14 +92,15 @@ def _killed(one: Box, kill: Callable[[], int], chance: random.Random, measured: 
     at = before["index"] + round((killed_ns - before["t_ns"]) * RATE_HZ / 1e9)
     reached = at + round(BEFORE_NEXT_S * RATE_HZ)
     one.beating("what the edge had held", lambda h: h["index"] > reached + RATE_HZ // 2)
-    record = _so_far(one.recording(), one)
+    record = so_far(one)
     late = [seen - at for _, seen in record.rises if at < seen < reached]
     measured.stops_ms.append(max(late, default=0) * 1e3 / RATE_HZ)
     measured.lost_s = max(measured.lost_s, sum(g.length for g in record.gaps) / RATE_HZ)
 
 
-def _so_far(folder: Path, one: Box) -> Record:
-    """A recording that goes on, from a copy of its files as they are on disk now."""
+def so_far(one: Box) -> Record:
+    """The recording that goes on, from a copy of its files as they are on disk now."""
+    folder = one.recording()
     copy = one.data.parent / "copy" / folder.name
     copy.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("raw*"):

@@ -1,15 +1,26 @@
 """The list: every fault that is injected, what is promised of it, and how it is done from a seed.
 
-Groups are converter, line, link, scheduling, memory, storage, power, time, peers, configuration and process.
-`promise` is what is lost at most; the four invariants (no uncommanded
-pulse, no uncounted sample, every recording opens, no loss above the promise) hold for each of them.
+Groups are electrode, converter, line, link, scheduling, memory, storage, power, time, peers, configuration
+and process. `promise` is what is lost at most; the four invariants (no uncommanded pulse, no uncounted
+sample, every recording opens, no loss above the promise) hold for each of them.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tests.faults import afflictions, files, nodes, power, processes, pulses
+from tests.faults import (
+    afflictions,
+    electrodes,
+    files,
+    nodes,
+    power,
+    pressure,
+    processes,
+    pulses,
+    tunnel,
+    wall_clock,
+)
 from tests.faults.afflictions import Affliction
 from tests.faults.drama import play
 from tests.faults.measured import Measured
@@ -76,7 +87,20 @@ def real(group: str, injure: processes.Injure, promise: str, full: int, lost_s: 
     return Fault(group, f"real.{injure.__name__}", promise, inject, full, 0, True, lost_s)
 
 
-a, p = afflictions, processes
+def electrode(name: str, inject: Callable[[int], Measured], told: str) -> Fault:
+    """A fault of electrodes."""
+    return Fault("electrode", name, f"nothing lost; told as {told}", inject, 5, 0, True, 0.0)
+
+
+def packets(what: str, promise: str, full: int = 1) -> Fault:
+    """A fault of the packets between a real edge and a real host."""
+    inject = partial(tunnel.troubled, what)
+    return Fault("link", f"packets_{what}", promise, inject, full, 0, True, 0.0)
+
+
+a, p, e = afflictions, processes, electrodes
+TCP = "TCP mends it: nothing lost, nothing twice"
+AS_KILLED = "its keeper lives; serves and records again within 2 s"
 NOTHING = "nothing lost; stimulation stops within 0.2 s"
 NAMED = "what was not converted or did not arrive is a named gap"
 STOPPED = "stimulation stops with the first pulse that is not proven; no sample lost"
@@ -122,6 +146,22 @@ LIST: tuple[Fault, ...] = (
     Fault("storage", "recording_harmed", "told by its CRC", files.recording_harmed, 2500, 30),
     Fault("storage", "database_harmed", "said in a sentence", files.database_harmed, 1500, 30),
     Fault("power", "power_cut", "at most 2 s, every recording opens", power.inject, 12, 0, True, 2.0),
+    electrode("electrode_off", e.off, "noise at it within 30 s, and by its impedance"),
+    electrode("electrode_loose", e.loose, "its impedance when asked"),
+    electrode("electrode_railed", e.railed, "a rail within 0.5 s; its sweeps are rejected"),
+    electrode(
+        "electrode_saturated", e.saturated, "electrosurgery within 0.5 s; no sweep meanwhile is averaged"
+    ),
+    electrode("mains_loud", e.mains, "noise within 30 s"),
+    packets("lose", TCP),
+    packets("double", TCP),
+    packets("reorder", TCP),
+    packets("flip", TCP),
+    packets("late", TCP),
+    packets("none", "nothing lost for 4.5 s; the last pulse within 0.2 s", 3),
+    Fault("memory", "memory_taken", "who took it is ended", pressure.memory_taken, 3, 0, True, 0.0),
+    Fault("memory", "host_out_of_memory", AS_KILLED, pressure.out_of_memory, 3, 0, True, 2.0),
+    Fault("time", "wall_clock", "nothing lost, no sample's time moves", wall_clock.stepped, 3, 0, True, 0.0),
     real("process", p.host_killed, "serves and records again within 2 s; last pulse within 0.2 s", 30, 2.0),
     real("process", p.keeper_killed, "the same, Python's start included", 8, 2.0),
     real("process", p.edge_killed, "the host outlives it; the time without an edge is a gap", 3),

@@ -176,7 +176,7 @@ class Stage:
             self.world.kill(life.process)
             if life in self.edges:
                 self.troubled(0, "cut")
-                self.cable.cut()
+                self.cable.edge_died()
 
     def stop(self, life: Life, ns: int) -> None:
         """SIGSTOP of it for so long."""

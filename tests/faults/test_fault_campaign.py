@@ -16,7 +16,7 @@ import hostd.succession
 from tests.faults import __main__ as command
 from tests.faults import afflictions, promises
 from tests.faults.drama import Played, play
-from tests.faults.measured import Measured
+from tests.faults.measured import Measured, SkippedError
 from tests.faults.promises import A_CASE, EVERY, LIST, SINGLE, Fault
 
 SLICE = tuple(fault for fault in LIST if fault.ci)
@@ -124,6 +124,22 @@ def test_an_error_of_the_harness_is_a_broken_run(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(command, "find", lambda name: Fault("power", name, "", fails, 1))
     assert command.one("cut", 5).wrong == ["seed 5: OSError: no such device"]
+
+
+def test_what_a_machine_cannot_do_is_skipped_with_the_reason_and_breaks_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cannot(seed: int) -> Measured:
+        raise SkippedError("packets need root")
+
+    fault = Fault("link", "packets", "nothing lost", cannot, 3)
+    monkeypatch.setattr(command, "LIST", (fault,))
+    monkeypatch.setattr(command, "find", lambda name: fault)
+    assert command.main(["--workers", "1"]) == 0
+    shown = capsys.readouterr()
+    assert "skipped" in shown.out and "yes" not in shown.out
+    assert shown.out.splitlines()[-1].endswith("skipped: packets need root")
+    assert "packets: skipped: packets need root" in shown.err
 
 
 def test_a_late_host_breaks_the_campaign_though_nothing_else_is_wrong(

@@ -195,6 +195,14 @@ class Cable:
         self.world.wake(self._waiters)
         return HostEnd(there, back, same_machine=True)
 
+    def edge_died(self) -> None:
+        """Its kernel hangs up for it: what it had written can still be read (Linux, unix and TCP)."""
+        for there, back in zip(self._open[::2], self._open[1::2], strict=True):
+            there.close(True)
+            back.close()
+        self._open.clear()
+        self._backlog.clear()
+
     def cut(self) -> None:
         """Every connection breaks; what was under way is gone."""
         for pipe in self._open:

@@ -209,6 +209,19 @@ def test_the_serving_one_does_not_outlive_its_keeper(tmp_path: Path) -> None:
     until(lambda: not gone.exists() or gone.read_text().rpartition(")")[2].split()[0] == "Z", "it to be gone")
 
 
+def test_for_want_of_memory_the_kernel_ends_the_serving_one_before_its_keeper(tmp_path: Path) -> None:
+    body = """
+scores = [Path(f"/proc/{who}/oom_score_adj").read_text().strip() for who in (os.getppid(), os.getpid())]
+(lives.parent / "scores").write_text(" ".join(scores))
+return 0
+"""
+    process = kept(tmp_path, body)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    keeper, serving = map(int, (tmp_path / "scores").read_text().split())
+    assert serving == min(1000, keeper + 200)
+
+
 def test_the_supervisor_above_hears_what_the_serving_one_says(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as above:
         above.bind(str(tmp_path / "notify"))

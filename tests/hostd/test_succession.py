@@ -201,6 +201,29 @@ def test_a_first_block_that_comes_late_turns_no_time_back() -> None:
     assert stamps == [25, 25, 25, 31, 41]
 
 
+@pytest.mark.parametrize("clock", get_args(Clock))
+def test_a_first_block_that_waited_with_others_for_a_host_that_stood_still_is_placed_by_the_last(
+    clock: Clock,
+) -> None:
+    whole, last, now_ns = begun(clock)
+    whole.anew()
+    its_ns = now_ns + 3 * S if clock == "shared" else 77 * S
+    first = block(0, its_ns)
+    newest = block(8000, its_ns + 2 * S)
+    told = whole.heard(first, now_ns + 5 * S, newest)
+    placed = next(m for m in told if isinstance(m, Block))
+    assert placed.first_index + BLOCK - 1 - last == pytest.approx(3 * RATE_HZ, abs=20)
+
+
+def test_a_newest_block_of_no_sensible_time_places_nothing() -> None:
+    for odd_ns in (-S, 11 * S):
+        whole, last, now_ns = begun("own")
+        whole.anew()
+        told = whole.heard(block(0, 77 * S), now_ns + 5 * S, block(8000, 77 * S + odd_ns))
+        placed = next(m for m in told if isinstance(m, Block))
+        assert placed.first_index + BLOCK - 1 - last == pytest.approx(5 * RATE_HZ, abs=20)
+
+
 def test_what_comes_again_does_not_mislead_the_clock() -> None:
     """The same edge after a broken link: what it held comes late, what came before comes again."""
     wire = Wire(burst_s=0.0, tail_s=0.2e-3)

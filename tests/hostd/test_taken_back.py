@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 
+from firmware.server import block_message
 from hostd import edge_link, intake, serial_port
 from hostd.errors import LinkError
 from hostd.intake import End, Intake
+from hostd.succession import Succession
 from hostd.timebase import Timebase
 from hw.link import (
     ALL_PLANS,
     LOCK_ELECTROSURGERY,
+    Block,
     Description,
     Ended,
     Excited,
@@ -104,8 +107,9 @@ def listens(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 class Case:
     """An intake with all that it needs, under way; `heard` is what came out of it."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, before: Callable[[Intake], None] = lambda intake: None) -> None:
         self.stop = threading.Event()
+        self.edges: list[int] = []
         self.intake = Intake(address, self.stop)
         self.recorded: list[SampleBlock] = []
         self.closed = threading.Event()
@@ -113,6 +117,7 @@ class Case:
         self.intake.open(wanted())
         self.intake.begin()
         self.timebase = Timebase(4000.0, 1.5)
+        before(self.intake)
         self.intake.start(self, self.timebase, None)  # type: ignore[arg-type]
 
     def append(self, block: SampleBlock) -> None:
@@ -390,6 +395,67 @@ def test_a_case_that_is_closed_while_its_edge_is_lost_ends_well(
     (case.intake.closing if how == "closing" else case.stop).set()
     case.until(End)
     assert case.intake.failure is None and case.closed.is_set()
+
+
+def test_a_case_that_is_closed_when_its_edge_has_gone_and_nobody_has_noticed_ends_well(
+    cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge = Served(Electrodes(0), unix(tmp_path))
+    case = begin(cases, edge.address)
+    case.until(SampleBlock)
+    send = edge_link.EdgeLink.send
+
+    def gone(link: edge_link.EdgeLink, message: Message) -> None:
+        if isinstance(message, StimStop):
+            raise LinkError("unix:x: link lost: gone; is the edge running?")
+        send(link, message)
+
+    monkeypatch.setattr(edge_link.EdgeLink, "send", gone)
+    case.intake.closing.set()
+    case.until(End)
+    assert case.intake.failure is None and case.closed.is_set()
+    edge.close()
+
+
+def test_where_another_edge_lies_is_on_file_once_it_is_known_and_not_before(
+    cases: list[Case], tmp_path: Path, listens: Callable[[int], None]
+) -> None:
+    """A host that dies in between must not leave it as one whose place is known."""
+    source = Electrodes()
+    edge = Served(source, unix(tmp_path))
+    case = Case(edge.address, lambda i: i._succession.go_on_anew(4000, time.monotonic_ns() - 1_000_000_000))
+    cases.append(case)
+    listens(3)
+    assert case.edges == []
+    source.deliver(0)
+    first = case.until(SampleBlock)
+    assert case.edges[:2] == [case.intake.edge_boot, first.first_index] and first.first_index > 4000
+    edge.close()
+
+
+def test_of_blocks_that_came_together_the_last_one_came_last(
+    cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge = Served(Electrodes(0), unix(tmp_path))
+    case = begin(cases, edge.address)
+    first = case.until(SampleBlock)
+    at = first.end_index, first.end_index + 10
+    came = [[block_message(true_block(index, 10)) for index in at]]
+    newest: list[int] = []
+    receive, heard = edge_link.EdgeLink.receive, Succession.heard
+
+    def together(link: edge_link.EdgeLink, timeout_s: float) -> list[Message]:
+        return list(came.pop()) if came else receive(link, timeout_s)
+
+    def noted(whole: Succession, message: Message, at_ns: int, last: Block | None = None) -> list[Message]:
+        newest.append(-1 if last is None else last.first_index)
+        return heard(whole, message, at_ns, last)
+
+    monkeypatch.setattr(Succession, "heard", noted)
+    monkeypatch.setattr(edge_link.EdgeLink, "receive", together)
+    case.until(SampleBlock, 3)
+    assert newest == [at[1]] * 2
+    edge.close()
 
 
 def test_nobody_waits_for_an_answer_when_the_case_is_closed(
