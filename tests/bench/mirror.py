@@ -5,50 +5,17 @@ host are killed at once, as by a power cut. From the kill until both displays ha
 a display that comes only then knows the case, and until all is heard from the box again after its next start.
 """
 
-import contextlib
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
-from hostd.client import Joined, Subscription, request, snapshot
-from hostd.route import Route
-from hostd.web.feed import Feed
-from hostd.wire import Message
-from tests.faults.box import Box, box
+from hostd.client import Joined, Subscription, snapshot
+from tests.faults import mirrors
+from tests.faults.box import box
 from tests.faults.measured import percentile
-from tests.support.ports import free_bus
-from tests.support.session import ROOT, until
+from tests.support.session import until
 
-BOXES, DISPLAYS = 5, 2
+BOXES = 5
 DELAY_S = 10.0
-
-
-@dataclass(slots=True)
-class _Display:
-    """A display as the web gateway has it: a feed, and what it has heard."""
-
-    route: Route
-    stop: threading.Event = field(default_factory=threading.Event)
-    moved: list[tuple[str, float]] = field(default_factory=list)
-
-    def heard(self, batch: list[Message]) -> None:
-        """The first message at another place than before: there it has joined."""
-        if not self.moved or self.moved[-1][0] != self.route.bus:
-            self.moved.append((self.route.bus, time.monotonic()))
-
-    def at(self, bus: str, since_s: float) -> float | None:
-        """When it had joined at `bus`."""
-        where, at_s = self.moved[-1] if self.moved else ("", 0.0)
-        return at_s if where == bus and at_s >= since_s else None
 
 
 def measure() -> dict[str, float]:
@@ -57,16 +24,15 @@ def measure() -> dict[str, float]:
     late: list[float] = []
     back: list[float] = []
     delays: list[float] = []
+    wrong: list[str] = []
     for seed in range(BOXES):
-        with box(seed) as one, _mirror(one) as bus, _displays(one) as displays:
-            until(lambda: all(d.at(one.bus, 0.0) and d.route.mirrors == [bus] for d in displays), "displays")
+        with box(seed) as one, mirrors.mirror(one, wrong) as bus, mirrors.displays(one, bus) as displays:
             if not seed:
                 delays = _delays(one.bus, bus)
             boot = str(one.beating("a beat")["boot"])
             told = {m.topic for m in snapshot(one.bus)}
-            _gone(one)
-            killed_s = time.monotonic()
-            until(partial(_all, displays, bus, killed_s), "the displays at the mirror")
+            killed_s = mirrors.gone(one)
+            until(partial(mirrors.all_at, displays, bus, killed_s), "the displays at the mirror")
             away += [at_s - killed_s for d in displays if (at_s := d.at(bus, killed_s)) is not None]
             came_s = time.monotonic()
             with Joined(bus) as newcomer:
@@ -77,7 +43,7 @@ def measure() -> dict[str, float]:
                 one.start(name)
             one.beating("the next start", lambda h, boot=boot: h["boot"] != boot)  # type: ignore[misc]
             again_s = time.monotonic()
-            until(partial(_all, displays, one.bus, killed_s), "the displays at home")
+            until(partial(mirrors.all_at, displays, one.bus, killed_s), "the displays at home")
             back += [
                 max(0.0, at_s - again_s) for d in displays if (at_s := d.at(one.bus, killed_s)) is not None
             ]
@@ -89,59 +55,8 @@ def measure() -> dict[str, float]:
         "back": max(back),
         "delay_p50": percentile(delays, 0.5),
         "delay_p99": percentile(delays, 0.99),
-        "wrong": float(BOXES - len(late)),
+        "wrong": float(BOXES - len(late) + len(wrong)),
     }
-
-
-def _all(displays: list[_Display], bus: str, since_s: float) -> bool:
-    """Whether every display has joined at `bus`."""
-    return all(display.at(bus, since_s) for display in displays)
-
-
-def _gone(one: Box) -> None:
-    """Edge and host and its keeper, at once."""
-    serving = one.serving()
-    for name in ("edge", "host"):
-        one.processes[name].kill()
-    with contextlib.suppress(ProcessLookupError):  # its keeper's death ends it too
-        os.kill(serving, signal.SIGKILL)
-    for name in ("edge", "host"):
-        one.processes[name].wait()
-
-
-@contextlib.contextmanager
-def _mirror(one: Box) -> Iterator[str]:
-    bus, folder = free_bus(), Path(tempfile.mkdtemp(prefix="evokd-mirror-"))
-    words = ["hostd", "host", "--mirror", one.bus, "--bus", bus, "--data", str(folder)]
-    process = subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, stderr=one.errors)
-    try:
-        until(lambda: _answers(bus), "the mirror")
-        yield bus
-    finally:
-        process.terminate()
-        process.wait()
-        shutil.rmtree(folder)
-
-
-def _answers(bus: str) -> bool:
-    with contextlib.suppress(Exception):
-        return request(bus, "hello", {}, 500)["ok"] is True and len(snapshot(bus)) > 3
-    return False
-
-
-@contextlib.contextmanager
-def _displays(one: Box) -> Iterator[list[_Display]]:
-    displays = [_Display(Route([one.bus])) for _ in range(DISPLAYS)]
-    threads = [threading.Thread(target=Feed(d.route, d.heard, d.stop).run, daemon=True) for d in displays]
-    for thread in threads:
-        thread.start()
-    try:
-        yield displays
-    finally:
-        for display in displays:
-            display.stop.set()
-        for thread in threads:
-            thread.join()
 
 
 def _delays(bus: str, mirror: str) -> list[float]:
