@@ -136,7 +136,8 @@ def running_sums(uv, weights, first, keep, rows, span, sums, added):
         for t in range(length):
             here[t] = sweep[first + t] - mean
         if added[d] % 2 == 0:
-            span[d, HELD, :] = here
+            for t in range(length):
+                span[d, HELD, t] = here[t]
             sums[d, HELD_WEIGHT] = weight
         else:
             _pair(sums[d], span[d], weight, (added[d] // 2) % NEIGHBOURS)

@@ -117,7 +117,8 @@ def start(st: LoopState, plan: NDArray[np.int64]) -> int:
         return REFUSED_FULL
     s[FAULTED] = 0
     row = st.plans[free]
-    row[:] = plan
+    for k in range(len(plan)):
+        row[k] = plan[k]
     row[FIRED], row[UNFIRED], row[LAST] = 0, 0, -NEVER
     row[DUE] = due(plan[PHASE], plan[PERIOD], s[INDEX] + 1) if plan[PERIOD] else s[INDEX] + 1
     schedule(st)

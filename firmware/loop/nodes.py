@@ -156,7 +156,9 @@ def transfer(io: LoopIo) -> int:
         if wiring[TRANSFER_RESULT] >= 0 and got != wiring[N_WIRING + MOST_CHIPS + chip] + wiring[SKIP]:
             short = -1
         n = wiring[N_WIRING + MOST_CHIPS + chip]
-        io.row[at : at + n] = io.reply[chip, wiring[SKIP] : wiring[SKIP] + n]
+        skip = wiring[SKIP]
+        for k in range(n):
+            io.row[at + k] = io.reply[chip, skip + k]
         at += n
     return short
 

@@ -93,7 +93,8 @@ def stale(st: LoopState, row: NDArray[np.uint8]) -> bool:
     st.scalars[CHANGE] = change
     if equal and before_bits >= STALE_BITS:
         return True
-    last[:] = row
+    for k in range(len(row)):
+        last[k] = row[k]
     return False
 
 
@@ -169,7 +170,9 @@ def arrive(st: LoopState, index: int, t_ns: int, row: NDArray[np.uint8]) -> int:
     s[EXPECTED] = index + 1
     at = s[RECORDS_IN] + (1 if s[LOST_FROM] >= 0 else 0)
     if at - s[RECORDS_OUT] < len(st.records):
-        st.raw[at % len(st.raw), :] = row
+        kept = st.raw[at % len(st.raw)]
+        for k in range(len(row)):
+            kept[k] = row[k]
     record(st, SAMPLE, index, 1, t_ns)
     s[TORN] = 0
     s[BLIND] = 0

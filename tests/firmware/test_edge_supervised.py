@@ -172,4 +172,4 @@ def test_the_process_says_when_it_is_ready_and_that_it_stops(tmp_path: Path) -> 
             fake.until("WATCHDOG=1")
             process.terminate()
             fake.until("STOPPING=1")
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0

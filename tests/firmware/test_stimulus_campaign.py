@@ -11,7 +11,7 @@ from hw import limits
 from hw.link import NOT_SEEN, Reply, StimPlan
 from tests.support.looped import Looped, plan
 
-SEQUENCES, COMPILED, SIMULATED, FAULTS = 5_000, 50_000, 5_000, 1_000
+SEQUENCES, COMPILED, SIMULATED, FAULTS = 2_000, 50_000, 5_000, 400
 
 
 @cache

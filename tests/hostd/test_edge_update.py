@@ -70,7 +70,7 @@ class Machine:
             yield self
         finally:
             self._stop.set()
-            self._thread.join(10)
+            self._thread.join(60)
 
 
 class _Breaking(Listener):

@@ -59,7 +59,8 @@ def test_any_stage_of_the_host_that_hangs_ends_the_feeding(
                 assert not fake.fed_after(f"STATUS={stage} is ", 5 * FED_S)
             finally:
                 go.set()
-            assert fake.fed_after("WATCHDOG=1", STAGE_S), "it goes on, and so does the feeding"
+            for _ in range(5):
+                fake.until("WATCHDOG=1")  # it goes on, and so does the feeding
 
 
 def test_a_host_whose_edge_is_gone_is_alive_and_says_when_it_stops(tmp_path: Path) -> None:
@@ -120,5 +121,5 @@ def test_the_web_display_is_ready_when_browsers_can_come_and_fed_while_its_loop_
         finally:
             go.set()
             stop.set()
-            served.join(10)
+            served.join(60)
         fake.until("STOPPING=1")

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from hostd.keeper import EARLY_DEATHS, EARLY_S, Deaths
 from tests.support.session import ROOT, until
 
+STARTED: list["subprocess.Popen[str]"] = []
 PROGRAM = """
 import os, signal, socket, sys, time
 from pathlib import Path
@@ -48,7 +49,7 @@ def kept(
     """A keeper of processes that do `body`, in which `n` says which life it is."""
     text = PROGRAM.replace("    BODY\n", "".join(f"    {line}\n" for line in body.strip().splitlines()))
     text = text.replace("def serve", f"{before}\n\ndef serve")
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", text, str(tmp_path / "lives"), *args],
         cwd=ROOT,
         env=os.environ | (env or {}),
@@ -57,6 +58,16 @@ def kept(
         stderr=subprocess.PIPE,
         text=True,
     )
+    STARTED.append(process)
+    return process
+
+
+@pytest.fixture(autouse=True)
+def _none_is_left() -> Iterator[None]:
+    """Whatever came of a test: who serves ends with its keeper."""
+    yield
+    while STARTED:
+        STARTED.pop().kill()
 
 
 def lives(tmp_path: Path) -> list[list[str]]:

@@ -237,7 +237,7 @@ def test_watching_where_nobody_speaks_ends_when_told() -> None:
     watcher = threading.Thread(target=watch, args=(free_bus(), PLACES, out, lambda: not stop.is_set()))
     watcher.start()
     stop.set()
-    watcher.join(10)
+    watcher.join(60)
     assert not watcher.is_alive()
     assert out.getvalue().splitlines()[-1] == "00:00 lost 0 | waiting for sweeps"
 

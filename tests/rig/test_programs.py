@@ -165,7 +165,7 @@ def test_processes_threads_and_compiled_code(rig):
             identity(spi, mine); identity(spidev.SpiDev(0, 0), mine)
             queue.put(mine)
         queue = fork.Queue(); process = fork.Process(target=child, args=(queue,)); process.start()
-        found += queue.get(timeout=20); process.join()
+        found += queue.get(timeout=120); process.join()
         found.append(int(subprocess.check_output([sys.executable, "-c", IDENTITY])))
         os.write(os.dup(spi.fileno()), bytes([0x45, 0, 0x60]))
         copy = os.dup(spi.fileno())

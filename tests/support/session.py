@@ -36,7 +36,7 @@ from hw.link import Configure, Description
 from tests.support.ports import free_bus
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:

@@ -36,7 +36,7 @@ def array(said: dict, buffers: bytes, key: str) -> np.ndarray:
     return np.frombuffer(buffers, at["dtype"], count, at["offset"]).reshape(at["shape"])
 
 
-def run(scenario: Coroutine[Any, Any, None], within_s: float = 30.0) -> None:
+def run(scenario: Coroutine[Any, Any, None], within_s: float = 90.0) -> None:
     """Run a test's scenario; TimeoutError when it takes longer."""
     asyncio.run(asyncio.wait_for(scenario, within_s))
 

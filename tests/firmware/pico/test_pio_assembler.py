@@ -118,7 +118,7 @@ print([one.opcodes for one in made], words)
 def test_micropython_makes_the_same_programs_and_words() -> None:
     shown = SHOWN.format(root=str(ROOT))
     said = [
-        subprocess.run([name, "-c", shown], capture_output=True, text=True, check=True, timeout=20).stdout
+        subprocess.run([name, "-c", shown], capture_output=True, text=True, check=True, timeout=120).stdout
         for name in (beside("micropython") or "", sys.executable)
     ]
     assert said[0] == said[1] != ""

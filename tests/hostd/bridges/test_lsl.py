@@ -24,7 +24,7 @@ CHANNELS = ("CP3", "CP4", "EPL")
 RATE_HZ = 4000.0
 ROWS = 40
 BOX = f"test-{os.getpid()}"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 CONFIG = """[ports]
 IPv6 = disable
 [multicast]
