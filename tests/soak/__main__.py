@@ -34,9 +34,7 @@ def main() -> int:
     parser.add_argument("--warm", type=float, metavar="H", help="left out of the verdict")
     args = parser.parse_args()
     if args.judge is not None:
-        lines = [json.loads(line) for line in args.judge.read_text().splitlines()]
-        rows = [Row(**{name: line[name] for name in Row.names() if name in line}) for line in lines]
-        return 1 if _shown(*verdict(rows, 3.0 if args.warm is None else args.warm, Bars())) else 0
+        return 1 if _judged(args.judge, args.warm) else 0
     if any(0.0 < hours < LEAST_HOURS for hours in (args.hours, args.whole)):
         parser.error(f"less than {LEAST_HOURS:g} hours tell no slope; more, or 0 for none")
     wrong = 0
@@ -48,6 +46,20 @@ def main() -> int:
                 wrong += _soaked(name, replace(soak, apart=True, warm_hours=warm, bars=bars), args.rows)
     sys.stdout.write(f"soak: {'broken' if wrong else 'nothing grows, nothing drifts, nothing is lost'}\n")
     return 1 if wrong else 0
+
+
+def _judged(file: Path, warm: float | None) -> int:
+    """The readings of a file, each soak by itself; how many things are wrong."""
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    wrong = 0
+    for name in dict.fromkeys(line["soak"] for line in lines):
+        rows = [
+            Row(**{k: line[k] for k in Row.names() if k in line}) for line in lines if line["soak"] == name
+        ]
+        soak = small(rows[-1].hours) if name == "small" else whole(rows[-1].hours)
+        sys.stdout.write(f"{name}: {rows[-1].hours:.2f} hours, {rows[-1].pulses:,.0f} pulses\n")
+        wrong += _shown(*verdict(rows, soak.warm_hours if warm is None else warm, soak.bars))
+    return wrong
 
 
 def _soaked(name: str, soak: Soak, rows: Path | None) -> int:

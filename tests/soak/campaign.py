@@ -63,7 +63,7 @@ def small(hours: float, **more: float) -> Soak:
 
 def whole(hours: float, procedure: str = "scoliosis") -> Soak:
     """A shipped procedure with everything that happens in its scenario. Its bars leave room for memories of
-    what is fired on demand, which are filling for 17 hours to 6 days; that nothing else grows is for `--short`."""
+    what is fired on demand, which are filling for 17 hours to 6 days; that nothing else grows, `--short` tells."""
     case = casefile.procedure(procedure)
     happens = PROCEDURES / "scenarios" / f"{procedure}.toml"
     scenario = parse_scenario(tomllib.loads(happens.read_text())) if happens.exists() else NO_CHANGE
