@@ -63,7 +63,7 @@ def small(hours: float, **more: float) -> Soak:
 
 def whole(hours: float, procedure: str = "scoliosis") -> Soak:
     """A shipped procedure with everything that happens in its scenario. Its bars leave room for memories of
-    what is fired on demand, which are filling for 17 hours to 6 days; that nothing else grows, `--short` tells."""
+    what is fired on demand, which are filling for 17 hours to 6 days; `--short` tells whether others grow."""
     case = casefile.procedure(procedure)
     happens = PROCEDURES / "scenarios" / f"{procedure}.toml"
     scenario = parse_scenario(tomllib.loads(happens.read_text())) if happens.exists() else NO_CHANGE
@@ -96,6 +96,8 @@ def run(
                 row = gauges.read()
                 outcome.rows.append(row)
                 told(row)
+                if box.faults:  # hours after it would tell nothing
+                    break
                 if box.folder.path is not None:
                     _make_room(box.folder.path, gauges, outcome)
         outcome.wrong += [f"fault: {fault}" for fault in box.faults]
