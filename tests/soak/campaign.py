@@ -57,7 +57,7 @@ class Outcome:
 def small(hours: float, **more: float) -> Soak:
     """The case that costs least, with a lesion now and then left out: what is the same must stay the same."""
     case = casefile.load(Path(__file__).with_name("small.toml"))
-    chosen = {"warm_hours": min(3.0, hours / 4), "every_s": max(9.0, hours * 10.0)} | more
+    chosen = {"warm_hours": min(3.0, hours / 4), "every_s": max(15.0, hours * 10.0)} | more
     return Soak(case, NO_CHANGE, hours, **chosen)
 
 
@@ -67,7 +67,7 @@ def whole(hours: float, procedure: str = "scoliosis") -> Soak:
     case = casefile.procedure(procedure)
     happens = PROCEDURES / "scenarios" / f"{procedure}.toml"
     scenario = parse_scenario(tomllib.loads(happens.read_text())) if happens.exists() else NO_CHANGE
-    return Soak(case, scenario, hours, min(1.5, hours / 3), max(9.0, hours * 10.0), 0.25, bars=WHOLE)
+    return Soak(case, scenario, hours, min(1.5, hours / 3), max(15.0, hours * 10.0), 0.25, bars=WHOLE)
 
 
 def run(
