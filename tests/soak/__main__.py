@@ -15,6 +15,8 @@ from tests.soak.memories import shortened
 from tests.soak.verdict import Bars, verdict
 
 LEAST_HOURS = 0.12
+SHORT_HOURS, SHORT_WARM_HOURS = 0.5, 0.25
+"""SQLite's page caches are full after a quarter of an hour, whatever else is short."""
 NO_ANSWER = Bars(level={"time_off_us": 1.0})
 """An hour does not tell a drift of the answer by 0.05 ms an hour from its noise, nor is it meant to."""
 HEAD = ("quantity", "bar", "start", "middle", "end", "slope per hour", "")
@@ -34,20 +36,35 @@ def main() -> int:
     parser.add_argument("--warm", type=float, metavar="H", help="left out of the verdict")
     args = parser.parse_args()
     if args.judge is not None:
-        lines = [json.loads(line) for line in args.judge.read_text().splitlines()]
-        rows = [Row(**{name: line[name] for name in Row.names() if name in line}) for line in lines]
-        return 1 if _shown(*verdict(rows, 3.0 if args.warm is None else args.warm, Bars())) else 0
-    if any(0.0 < hours < LEAST_HOURS for hours in (args.hours, args.whole)):
-        parser.error(f"less than {LEAST_HOURS:g} hours tell no slope; more, or 0 for none")
+        return 1 if _judged(args.judge, args.warm) else 0
+    least = SHORT_HOURS if args.short else LEAST_HOURS
+    if any(0.0 < hours < least for hours in (args.hours, args.whole)):
+        parser.error(f"less than {least:g} hours tell no slope; more, or 0 for none")
     wrong = 0
     with shortened() if args.short else contextlib.nullcontext():
         for name, soak in (("small", small(args.hours)), (args.procedure, whole(args.whole, args.procedure))):
             if soak.hours:
-                warm = soak.warm_hours if args.warm is None else args.warm
-                bars = NO_ANSWER if args.short else soak.bars
+                bars, warm = soak.bars, soak.warm_hours
+                if args.short:
+                    bars, warm = NO_ANSWER, max(warm, SHORT_WARM_HOURS)
+                warm = warm if args.warm is None else args.warm
                 wrong += _soaked(name, replace(soak, apart=True, warm_hours=warm, bars=bars), args.rows)
     sys.stdout.write(f"soak: {'broken' if wrong else 'nothing grows, nothing drifts, nothing is lost'}\n")
     return 1 if wrong else 0
+
+
+def _judged(file: Path, warm: float | None) -> int:
+    """The readings of a file, each soak by itself; how many things are wrong."""
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    wrong = 0
+    for name in dict.fromkeys(line["soak"] for line in lines):
+        rows = [
+            Row(**{k: line[k] for k in Row.names() if k in line}) for line in lines if line["soak"] == name
+        ]
+        soak = small(rows[-1].hours) if name == "small" else whole(rows[-1].hours)
+        sys.stdout.write(f"{name}: {rows[-1].hours:.2f} hours, {rows[-1].pulses:,.0f} pulses\n")
+        wrong += _shown(*verdict(rows, soak.warm_hours if warm is None else warm, soak.bars))
+    return wrong
 
 
 def _soaked(name: str, soak: Soak, rows: Path | None) -> int:

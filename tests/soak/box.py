@@ -152,7 +152,8 @@ class Box:
             self._due["fire"] += FIRE_S
             for test in self.case.tests:
                 if test.stimulus.mode == "single":
-                    self._ask("stim.arm", test=test.name)
+                    if not self.desk.state.of(test.name).armed(self.taken):  # as it was not used for 30 s
+                        self._ask("stim.arm", test=test.name)
                     self._ask("stim.fire", test=test.name)
         if at_s >= self._due["baseline"]:
             self._due["baseline"] += BASELINE_S[1]

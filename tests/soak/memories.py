@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from dsp import sweeps
-from hostd import circumstances, comparison, eeg_watch, series, stimulation, timebase, vitals
+from hostd import circumstances, comparison, delivery, eeg_watch, series, stimulation, timebase, vitals
 from hw.model import motor
 from tests.soak import box
 
@@ -34,6 +34,7 @@ MEMORIES = (
     Memory(eeg_watch, "KEPT_S", 200),  # spectra, one a second; a baseline is made of 180
     Memory(vitals, "MOST_KEPT", 4),  # readings of each vital sign
     Memory(stimulation, "MOST_KEPT", 16),  # plans sent
+    Memory(delivery, "MOST_PLANS", 16),  # plans whose delivery is measured
     Memory(motor, "KEPT", 4),  # of the model: what its muscles gave
     Memory(box, "FIRE_S", 10),  # and motor tests so often, whose memories go by the stimulus too
 )

@@ -27,7 +27,7 @@ class Bars:
     to move in an hour, either way. `even`: by which share the second half may grow otherwise than the first,
     of what grows by design. `most_off_us`: of sample time, at any moment."""
 
-    growth: Mapping[str, float] = field(default_factory=_growth)
+    growth: dict[str, float] = field(default_factory=_growth)
     level: Mapping[str, float] = field(default_factory=lambda: {"latency_ms": 0.05, "time_off_us": 1.0})
     even: Mapping[str, float] = field(default_factory=lambda: {"database_kb": 0.05, "raw_kb": 0.02})
     most_off_us: float = 25.0
