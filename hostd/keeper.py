@@ -18,6 +18,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from hostd.errors import CrashedError, EvokdError
@@ -32,8 +33,8 @@ POLL_MS: Final = 200
 CRASHED: Final = 70
 _PR_SET_PDEATHSIG: Final = 1
 _CHOSEN_FIRST: Final = 200
-"""Of a thousand: so much rather has the kernel, when memory is short, end the serving process than its keeper,
-which counts as large and would have to be loaded anew."""
+"""Of a thousand: so much rather has the kernel, when memory is short, end the serving process than its
+keeper, which counts as larger and would have to be loaded anew."""
 
 
 @dataclass(slots=True)
@@ -204,10 +205,9 @@ def _served(serve: Callable[[Start], int], told: Start, keeper: int, notes: sock
 
 def _be_chosen_first() -> None:
     """Before the keeper, when the kernel must end somebody for want of memory (oom_score_adj, proc(5))."""
-    with contextlib.suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+") as file:
-        score = int(file.read())
-        file.seek(0)
-        file.write(str(min(1000, score + _CHOSEN_FIRST)))
+    ours = Path("/proc/self/oom_score_adj")
+    with contextlib.suppress(OSError, ValueError):
+        ours.write_text(str(min(1000, int(ours.read_text()) + _CHOSEN_FIRST)))
 
 
 def _address(name: str) -> str | None:
