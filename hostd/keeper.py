@@ -32,10 +32,9 @@ computed when the first one died is computed again within that time."""
 POLL_MS: Final = 200
 CRASHED: Final = 70
 _PR_SET_PDEATHSIG: Final = 1
-_OOM_SCORE: Final = Path("/proc/self/oom_score_adj")
 _CHOSEN_FIRST: Final = 200
 """Of a thousand: so much rather has the kernel, when memory is short, end the serving process than its
-keeper, which counts as large and would have to be loaded anew."""
+keeper, which counts as larger and would have to be loaded anew."""
 
 
 @dataclass(slots=True)
@@ -74,7 +73,6 @@ class Start:
 def keep(serve: Callable[[Start], int], supervised: bool, environ: Mapping[str, str] = os.environ) -> int:
     """Run `serve` in a process of its own until it ends by itself or we are told to stop; its exit code.
 
-    SIGTERM waits for `serve` until it asks for it (`hostd.signals.stop_event`).
     `supervised`: stop at the end of standard input, and leave Ctrl-C to whom that belongs.
     """
     keeper = _Keeper(supervised, environ)
@@ -125,13 +123,8 @@ class _Keeper:
     def _fork(self, serve: Callable[[Start], int]) -> None:
         ours = os.getpid()
         sys.stdout.flush()
-        # Told to stop meanwhile: we must know whom to tell, and it must not lose the word before it can hear.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         self._pid = os.fork()
         if self._pid:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-            if self._stopping:
-                self._stop()
             return
         told = Start(not self._deaths.fresh, tuple(self._deaths.texts))
         os._exit(_served(serve, told, ours, self._notes))
@@ -212,10 +205,9 @@ def _served(serve: Callable[[Start], int], told: Start, keeper: int, notes: sock
 
 def _be_chosen_first() -> None:
     """Before the keeper, when the kernel must end somebody for want of memory (oom_score_adj, proc(5))."""
-    with contextlib.suppress(OSError, ValueError), _OOM_SCORE.open("r+") as file:
-        score = int(file.read())
-        file.seek(0)
-        file.write(str(min(1000, score + _CHOSEN_FIRST)))
+    ours = Path("/proc/self/oom_score_adj")
+    with contextlib.suppress(OSError, ValueError):
+        ours.write_text(str(min(1000, int(ours.read_text()) + _CHOSEN_FIRST)))
 
 
 def _address(name: str) -> str | None:

@@ -133,7 +133,7 @@ def _host(box: Box) -> str:
         waits_for=box.devices if wired else (),
         own=f"""\
 RestrictRealtime=yes
-# Whom the kernel ends for want of memory another one follows at once; systemd would end its keeper too.
+# Whom the kernel ends for want of memory is followed at once; systemd would end its keeper too.
 OOMPolicy=continue
 # What a host that dies is followed by knows from here.
 RuntimeDirectory={CHECKPOINTS.removeprefix("/run/")}

@@ -80,7 +80,7 @@ def bearable(stage: Stage) -> int:
     for life, later in itertools.pairwise(stage.edges):
         back = stage.boards[stage.edges.index(later)].began_ns or stage.world.now_ns
         lost_ns += back - (life.ended_ns or back) + LOOKED_NS
-    lost_ns += sum(kept(stage, life).lost_ns for life in stage.edges)
+    lost_ns += sum(kept(stage, life).lost_ns for life in stage.edges[:-1])  # behind the last one is no gap
     lost_ns += sum(to_ns - from_ns + SOON_NS for life in stage.edges for from_ns, to_ns in life.stops)
     for from_ns, to_ns, what in stage.troubles:
         in_ring = what in ("cut", "still") and not (what == "cut" and stage.cable.serial)

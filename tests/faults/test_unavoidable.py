@@ -59,6 +59,11 @@ ALWAYS = life(0)
         ("the next host came in time", Played([life(0, 2200 * MS), life(2300 * MS)]), 0),
         ("the next host came too late", Played([life(0, 2200 * MS), life(2950 * MS)]), 800),
         ("a disk that refused, and takes again", Played([ALWAYS], disk=[(2000 * MS, 4000 * MS)]), 0),
+        (
+            "a disk that refused until the host died, and a next one that came too late",
+            Played([life(0, 2200 * MS), life(2950 * MS)], disk=[(2000 * MS, 2500 * MS)]),
+            1000,
+        ),
         ("it refused until the host had died", Played([life(0, 3500 * MS)], disk=[(2000 * MS, END)]), 1000),
         (
             "a host that stood still and never went on",

@@ -39,8 +39,6 @@ def kept(stage: Stage, edge: Life) -> Kept:
         lives = now_ns < end_ns
         was, host = host, _there(stage.hosts, now_ns)
         if host is not was:
-            if not lives:
-                break
             at_host_ns = on_file_ns
         if host is not None and lives and now_ns >= host.began_ns + STARTS_NS and _carries(stage, now_ns):
             at_host_ns = now_ns

@@ -56,6 +56,7 @@ def test_no_unit_can_take_another_with_it_or_give_up(source: str) -> None:
         assert _lines(text, "Restart") == ["always"] and _lines(text, "RestartSec") == ["200ms"]
         assert _lines(text, "StartLimitIntervalSec") == ["0"] and _lines(text, "Type") == ["notify"]
         assert _lines(text, "WatchdogSec") == [str(units.WATCHDOG_S[name])]
+        assert _lines(text, "OOMPolicy") == (["continue"] if name == "host" else [])
 
 
 @pytest.mark.parametrize("source", SOURCES)
