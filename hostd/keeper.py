@@ -73,6 +73,7 @@ class Start:
 def keep(serve: Callable[[Start], int], supervised: bool, environ: Mapping[str, str] = os.environ) -> int:
     """Run `serve` in a process of its own until it ends by itself or we are told to stop; its exit code.
 
+    SIGTERM waits for `serve` until it asks for it (`hostd.signals.stop_event`).
     `supervised`: stop at the end of standard input, and leave Ctrl-C to whom that belongs.
     """
     keeper = _Keeper(supervised, environ)
@@ -123,8 +124,13 @@ class _Keeper:
     def _fork(self, serve: Callable[[Start], int]) -> None:
         ours = os.getpid()
         sys.stdout.flush()
+        # Told to stop meanwhile: we must know whom to tell, and it must not lose the word before it can hear.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         self._pid = os.fork()
         if self._pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            if self._stopping:
+                self._stop()
             return
         told = Start(not self._deaths.fresh, tuple(self._deaths.texts))
         os._exit(_served(serve, told, ours, self._notes))
