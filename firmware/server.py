@@ -235,7 +235,8 @@ class _Session:
     def __init__(self, server: Server, stream: Stream) -> None:
         self._server, self._stream = server, stream
         self._sender, self._receiver = Sender(), Receiver()
-        self._answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        # No SimpleQueue: when a signal's handler outlasts the timeout, its get waits for ever (CPython 3.11).
+        self._answers: queue.Queue[Message] = queue.Queue()
         self._gone = threading.Event()
         self._started = threading.Event()
         self._leaving = threading.Event()

@@ -81,14 +81,16 @@ MUTANTS: dict[str, tuple[Any, str, Any, Affliction, bool, str]] = {
         *(afflictions.edge_killed, False, ""),
     ),
 }
-MOST_SEEDS = 12
+MOST_SEEDS = 40
+FAULTS = {"ring forgets": A_CASE}
+"""Of one case: what was on the way is rarely lost, since a kernel hands over what it has."""
 
 
 def _found(mutant: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, Played] | None:
     owner, name, other, affliction, serial, _ = MUTANTS[mutant]
     monkeypatch.setattr(owner, name, other)
     for seed in range(MOST_SEEDS):
-        played = play(seed, (affliction,), 3, serial=serial)
+        played = play(seed, (affliction,), FAULTS.get(mutant, 3), serial=serial)
         if played.verdict.wrong:
             return seed, played
     return None

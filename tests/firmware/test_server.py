@@ -1,15 +1,19 @@
 """The link server: what a host is told, what it is refused, and what ends the edge."""
 
 import math
+import signal
 import socket
 import struct
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from firmware import server
 from firmware.errors import ChipError, ConfigError, EdgeError, PortError
+from firmware.transport import SocketStream
 from hw.link import (
     ALL_PLANS,
     Block,
@@ -25,6 +29,7 @@ from hw.link import (
 from hw.samples import Gap
 from tests.support.edge import (
     WITHIN_S,
+    HandedOver,
     RawHost,
     ScriptedSource,
     heard_block,
@@ -268,3 +273,32 @@ def test_stop_ends_it_with_a_host_that_listens_or_none(tmp_path: Path) -> None:
     with served(ScriptedSource(), unix(tmp_path)) as edge:
         edge.stop.set()
         assert edge.ended()
+
+
+def test_a_signal_whose_handler_outlasts_the_wait_does_not_stop_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Found by a loaded machine: told to stop just then, an edge waited for ever (queue.SimpleQueue does)."""
+    calls: list[int] = []
+
+    def busy(*_: object) -> None:
+        calls.append(1)
+        if len(calls) > 1:
+            raise TimeoutError("it waits for ever")
+        end = time.monotonic() + 3 * server.POLL_S
+        while time.monotonic() < end:
+            pass
+
+    monkeypatch.setattr(server, "POLL_S", 0.05)
+    before = signal.signal(signal.SIGALRM, busy)
+    near, far = socket.socketpair()
+    with near, far:
+        edge = server.Server(ScriptedSource(), HandedOver(), threading.Event())
+        session = server._Session(edge, SocketStream(near))
+        signal.setitimer(signal.ITIMER_REAL, server.POLL_S / 10, 30.0)
+        try:
+            session._answer()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    assert calls == [1]

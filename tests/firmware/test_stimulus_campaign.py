@@ -106,7 +106,7 @@ def test_a_shot_whose_wait_passed_while_samples_were_lost_does_not_fire() -> Non
     box.sequencer.start(replace(plan(1, 1, period=20_000), guard=2000))
     box.run(10)
     assert box.sequencer.start(single(2, 2)) is None
-    box.run(20).lose(6000).run(6100)
+    box.run(20).lose(9000).run(9100)
     assert box.rises(2) == []
     said = [m.refusal for m in box.sequencer.said if isinstance(m, Reply) and m.command == 102]
     assert len(said) == 1 and "left no room" in said[0]

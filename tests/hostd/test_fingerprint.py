@@ -169,7 +169,7 @@ def test_one_bit_of_one_sample_is_found_and_placed(case: Path, capsys: pytest.Ca
     ("statement", "topic"),
     [
         ("""UPDATE commands SET args = replace(args, 'dura opened', 'dura closed')""", "event"),
-        ("DELETE FROM commands WHERE name = 'baseline.set'", "baseline"),
+        ("DELETE FROM commands WHERE name = 'baseline.set'", "baseline|case"),
         ("UPDATE commands SET sample = sample + 4000 WHERE name = 'test.stop'", ""),
         ("DELETE FROM stimuli WHERE rowid = 9", "stim"),
     ],
@@ -179,7 +179,8 @@ def test_an_altered_command_or_proof_is_found(
 ) -> None:
     alter(case, statement)
     code, line = verify(case, capsys)
-    assert code == 1 and f": {topic}" in line and "(samples " in line
+    # Which of the topics that differ is told first hangs on when the session said what.
+    assert code == 1 and re.search(f": ({topic})", line) and "(samples " in line
 
 
 def test_a_difference_says_when_another_program_computed_it(

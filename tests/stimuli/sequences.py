@@ -35,6 +35,7 @@ from firmware.loop.state import LINE as PLAN_LINE
 from firmware.loop.state import PHASE as PLAN_PHASE
 from firmware.loop.state import SPACING as LOOP_SPACING
 from firmware.orders import prepare
+from hw.limits import SHOT_WAIT_S
 from tests.stimuli import orders, watch
 from tests.stimuli.compiled import Cube, Row, Table, inner, outer
 from tests.stimuli.heard import IN_STEP, check_told, listen
@@ -73,7 +74,7 @@ def set_up(st: LoopState, w: Watch, blank: LoopState, rate: int, tamper: int) ->
     s[watch.EARLY] = np.random.randint(2)
     s[watch.RATE], s[watch.LINES], s[watch.TAMPER] = rate, LINES, tamper
     s[watch.SPACING] = st.scalars[LOOP_SPACING]
-    s[watch.WAIT] = rate
+    s[watch.WAIT] = int(SHOT_WAIT_S * rate)
     w.ceilings[:] = blank.ceilings
     if np.random.random() < 0.25:
         w.ceilings[:, C_MINUTE] = np.random.randint(1, 60)
