@@ -34,7 +34,7 @@ BARS = Bars(
     even={"raw_kb": 0.05},
 )
 """What fills up in half an hour is still filling: blocks by 17,000 to 28,000 an hour, SQLite's own memory."""
-LEAKED = 4
+LEAKED = 40
 BLOCK = 100
 
 
@@ -97,7 +97,7 @@ def handles() -> Iterator[list[BinaryIO]]:
 
 
 def leaking(kept: list[bytes], handles: list[BinaryIO], box: Box) -> None:
-    """From CLEAN_H on: a hundred bytes for each sweep, four times over, and a file every minute."""
+    """From CLEAN_H on: a hundred bytes for each sweep, forty times over, and a file every minute."""
     late_s = box.taken / box.rate_hz - CLEAN_H * 3600.0
     if late_s < 0.0:
         box.counted = box.heard["sweep.left_median"]  # type: ignore[attr-defined]

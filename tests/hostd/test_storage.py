@@ -140,7 +140,8 @@ def test_a_disk_full_for_a_while_is_an_alert_and_every_segment_and_result_is_the
         assert ear.of("status")[-1].header["recording"]["lost_samples"] == 0
     (case,) = (tmp_path / "data").iterdir()
     paths = segment_paths(case)
-    assert len(paths) >= 4 and all(strict_bdf.check(path) <= 20 for path in paths)
+    *full, last = map(strict_bdf.check, paths)  # the last one takes what there is when it is closed
+    assert len(full) >= 3 and all(n <= 20 for n in full) and last <= 40
     said = replayed(case, out=tmp_path / "out")
     assert identical(ear.heard, said) > 50
     alerts = [header["state"] for (topic, _), (header, _) in said.items() if topic == "alert"]
