@@ -206,7 +206,8 @@ def test_a_killed_session_opens_after_repair_and_lost_no_two_seconds(tmp_path: P
     with pyedflib.EdfReader(str(case / "raw.bdf")) as edflib:
         assert edflib.getNSamples()[0] == reader.n_samples
     records = check_all_records(case)
-    assert (records.matching, records.why) == (reader.n_records, "")
+    assert records.why == ""
+    assert 0 <= reader.n_records - records.matching <= 1, "killed between a record and its CRC at worst"
     said = replayed(case, out=tmp_path / "out")
     recorded = [
         m
