@@ -9,8 +9,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from hostd.control import COMMANDS, Code
+from hostd.control import COMMANDS, Code, Request, RequestError, error_reply, parse
 from hostd.peers import UNKNOWN_KEY, Peer
 from hostd.states import Role, barred
 
@@ -79,6 +80,19 @@ class Clients:
             key = f"{peer.key.name} ({peer.key.role})"
             name = f"{name}, {key}" if name else key
         return f"{name or self.role(peer)}@{peer.address or 'unknown'}"
+
+    def admit(self, body: bytes, answer: Callable[[dict[str, Any]], None], peer: Peer) -> Request | None:
+        """The request in `body`; None when it may not be asked for, or is none, which is answered then."""
+        try:
+            request = parse(body)
+        except RequestError as error:
+            busy = self.too_much(peer)
+            answer(error_reply(error.reply["id"], *busy) if busy else error.reply)
+            return None
+        if refusal := self.refusal(peer, request.command, request.args):
+            answer(error_reply(request.id, *refusal))
+            return None
+        return request
 
     def refusal(self, peer: Peer, command: str, args: Mapping[str, object] | None = None) -> Refusal | None:
         """(code, text) when a client may not ask for `command` now."""

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hostd import control
 from hostd.bus import Bus
 from hostd.clients import Clients
-from hostd.control import COMMANDS, Request, RequestError, error_reply, ok_reply
+from hostd.control import COMMANDS, Request, error_reply, ok_reply
 from hostd.mirror.voice import Voice
 from hostd.peers import LOCAL, Peer
 from hostd.states import Role, barred
@@ -37,16 +36,9 @@ class MirrorDesk:
 
     def handle(self, body: bytes, answer: Answer, peer: Peer = LOCAL) -> None:
         """Answer one request, now or when the box has."""
-        try:
-            request = control.parse(body)
-        except RequestError as error:
-            busy = self._clients.too_much(peer)
-            answer(error_reply(error.reply["id"], *busy) if busy else error.reply)
-            return
-        if refusal := self._clients.refusal(peer, request.command, request.args):
-            answer(error_reply(request.id, *refusal))
-            return
-        self._answer(request, answer, peer)
+        request = self._clients.admit(body, answer, peer)
+        if request is not None:
+            self._answer(request, answer, peer)
 
     def _answer(self, request: Request, answer: Answer, peer: Peer) -> None:
         match request.command:
