@@ -40,6 +40,7 @@ from hw.link import (
     Reply,
     Sender,
     Start,
+    StimPlan,
     StimStop,
     check_hello,
     hello,
@@ -56,6 +57,8 @@ MOST_TEXT = 1000
 STAGE_S = 3.0
 """A stage that is silent for longer is no longer trusted: acquisition says something every 10 ms, or while no
 sample comes twice a second."""
+SILENT_NS = round(limits.HEARTBEAT_TIMEOUT_S * 1e9)
+STALE = "the host was silent until just now, and nobody knows how old this is; ask again"
 CONFIGURE_S = 60.0
 """For chips to be brought up, or a patient to be made."""
 # What a source can raise against all expectation; the outputs are low before it is told.
@@ -241,6 +244,7 @@ class _Session:
         self._started = threading.Event()
         self._leaving = threading.Event()
         self._met = self._greeted = False
+        self._heard_ns = self._believed_ns = 0
 
     def run(self) -> None:
         """Until the host is gone or the server ends."""
@@ -297,7 +301,10 @@ class _Session:
         try:
             while not self._gone.is_set():
                 self._server.supervisor.beat("link reader")
-                for message in self._receiver.feed(self._stream.read(POLL_S)):
+                messages = self._receiver.feed(self._stream.read(POLL_S))
+                if messages:
+                    self._heard(time.monotonic_ns())
+                for message in messages:
                     if not self._server.source.patient:  # one that waits for its host has no time of its own
                         self._server.source.heard(time.monotonic_ns())
                     self._hear(message)
@@ -307,6 +314,13 @@ class _Session:
             self._stop_stimuli()
             self._gone.set()
             self._server.supervisor.leave("link reader")
+
+    def _heard(self, now_ns: int) -> None:
+        """After a silence in which its stimuli have ended, what comes first may have waited on the way: it
+        is no order to stimulate until the host has been heard for as long again."""
+        if self._heard_ns and now_ns - self._heard_ns > SILENT_NS:
+            self._believed_ns = now_ns + SILENT_NS
+        self._heard_ns = now_ns
 
     def _stop_stimuli(self) -> None:
         """The host is gone: nothing is stimulated or measured for it any more, and what it locked is free."""
@@ -343,6 +357,7 @@ class _Session:
             except EdgeError as error:
                 self._refuse("config", error)
             else:
+                self._heard_ns = self._believed_ns = time.monotonic_ns()  # to configure took its time
                 self._started.set()
 
     def _greet(self, peer: Hello) -> None:
@@ -372,6 +387,10 @@ class _Session:
             return
         if isinstance(command, Lockout) and command.reason == LOCK_IMPEDANCE:
             self._answers.put(Reply(command.command, "the edge itself locks while impedance is measured"))
+            return
+        stale = isinstance(command, StimPlan) and time.monotonic_ns() < self._believed_ns
+        if stale and not self._server.source.patient:
+            self._answers.put(Reply(command.command, STALE))
             return
         self._server.source.command(command)
 

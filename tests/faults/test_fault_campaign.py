@@ -103,6 +103,14 @@ def test_a_product_that_breaks_its_promise_is_found(mutant: str, monkeypatch: py
     assert any(MUTANTS[mutant][-1] in text for text in found[1].verdict.wrong), found
 
 
+def test_a_link_that_gives_a_start_and_still_holds_its_stop_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It rarely does, so that the seed is named."""
+    assert play(3, (afflictions.link_still,), A_CASE).verdict.wrong == []
+    monkeypatch.setattr(firmware.server, "SILENT_NS", 1 << 62)
+    played = play(3, (afflictions.link_still,), A_CASE)
+    assert (played.verdict.uncommanded, len(played.verdict.wrong)) == (1, 1)
+
+
 def test_a_broken_promise_is_told_with_its_seed_and_how_to_see_it_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

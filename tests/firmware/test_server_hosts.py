@@ -10,6 +10,7 @@ import pytest
 
 from firmware.errors import PortError
 from firmware.ports import Put
+from firmware.server import STALE
 from firmware.simulated import SimulatedSource
 from hostd.blocks import Reassembler
 from hw.link import (
@@ -27,6 +28,7 @@ from hw.link import (
     Reply,
     Sender,
     Start,
+    StimPlan,
     StimStop,
     hello,
 )
@@ -196,10 +198,63 @@ def test_silence_ends_the_stimuli_and_says_so_and_the_samples_go_on(tmp_path: Pa
         assert (fault.code, fault.fatal) == ("host_silent", 0)
         first = heard_block(host.until(Block)).first_index
         host.send(Heartbeat(1), order)
-        assert host.until(Reply) == Reply(order.command, "it is not armed; arm it first")
+        assert host.until(Reply) == Reply(order.command, STALE)
+        answer = Reply(order.command, STALE)
+        while answer == Reply(order.command, STALE):
+            host.send(Heartbeat(1), order)
+            answer = host.until(Reply)
+        assert answer == Reply(order.command, "it is not armed; arm it first")
         assert heard_block(host.until(Block)).first_index > first
         host.send(*armed(order))
         assert [host.until(Reply), host.until(Reply)] == [Reply(201, ""), Reply(order.command, "")]
+        host.hang_up()
+
+
+@pytest.mark.control("H1.5")
+def test_a_plan_that_may_have_waited_on_the_way_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that stood still gives all at once what was said meanwhile: a start is refused, until the host has
+    been heard for as long as it was missed; a stop never is."""
+    now = [1_000_000_000]
+    clock = SimpleNamespace(monotonic_ns=lambda: now[0], time_ns=lambda: 1)
+    monkeypatch.setattr("firmware.server.time", clock)
+    source = ScriptedSource()
+
+    def said(host: RawHost, number: int, after_ns: int) -> Message:
+        now[0] += after_ns
+        host.send(Heartbeat(1), plan(number), StimStop(1000 + number, number))
+        heard = source.commands.get(timeout=WITHIN_S)
+        if isinstance(heard, StimPlan):
+            assert source.commands.get(timeout=WITHIN_S) == StimStop(1000 + number, number)
+        return heard
+
+    with served(source, unix(tmp_path)) as edge:
+        host = RawHost(edge.address).start(wanted())
+        assert said(host, 1, 0) == plan(1)
+        assert said(host, 2, 200_000_000) == plan(2)
+        assert said(host, 3, 200_000_001) == StimStop(1003, 3)
+        assert host.until(Reply) == Reply(plan(3).command, STALE)
+        assert said(host, 4, 199_999_999) == StimStop(1004, 4)
+        assert host.until(Reply) == Reply(plan(4).command, STALE)
+        assert said(host, 5, 1) == plan(5)
+        host.hang_up()
+
+
+def test_a_source_that_waits_for_its_host_takes_plans_however_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000_000_000]
+    clock = SimpleNamespace(monotonic_ns=lambda: now[0], time_ns=lambda: 1)
+    monkeypatch.setattr("firmware.server.time", clock)
+    source = ScriptedSource(patient=True)
+    with served(source, unix(tmp_path)) as edge:
+        host = RawHost(edge.address).start(wanted())
+        host.send(plan(1))
+        assert source.commands.get(timeout=WITHIN_S) == plan(1)
+        now[0] += 10_000_000_000
+        host.send(plan(2))
+        assert source.commands.get(timeout=WITHIN_S) == plan(2)
         host.hang_up()
 
 

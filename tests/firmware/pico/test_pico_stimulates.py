@@ -2,6 +2,7 @@
 
 import pytest
 
+from firmware.server import STALE
 from hw.link import (
     ALL_PLANS,
     LOCK_ELECTROSURGERY,
@@ -35,7 +36,9 @@ def test_nothing_is_stimulated_while_no_sample_comes() -> None:
         ticks[0] = 1000
         silent = t.until(lambda m: isinstance(m, Fault))
         assert silent[-1].code == "no_data_ready"
-        assert t.ask(StimArm(7, 1, 4000), plan(1)) == [
+        assert t.ask(StimArm(7, 1, 4000)) == [""]
+        ticks[0] += 200  # a host that was silent is believed again
+        assert t.ask(StimArm(8, 1, 4000), plan(1)) == [
             "",
             "no samples are coming in; nothing can be stimulated",
         ]
@@ -57,6 +60,24 @@ def test_a_silent_host_ends_stimulation_and_not_acquisition() -> None:
         t.until(lambda m: isinstance(m, Block) and m.first_index > 3000)
         assert max(i for i, _ in model.pulses) <= 1100
         assert model.level == 0
+
+
+@pytest.mark.control("H1.5")
+def test_a_plan_that_may_have_waited_on_the_way_is_none() -> None:
+    """A link that stood still gives all at once what was said meanwhile (tests/firmware/test_server_hosts.py)."""
+    ticks = [0]
+    with talk(ramp_model(rate_ticks=lambda: ticks[0])) as t:
+        t.begin()
+        t.samples(400)
+        assert t.ask(StimArm(7, 1, 4000)) == [""]
+        ticks[0] += 200
+        assert t.ask(plan(1)) == [""]
+        ticks[0] += 201
+        assert t.ask(StimArm(8, 2, 4000), plan(2), StimStop(9, ALL_PLANS)) == ["", STALE, ""]
+        ticks[0] += 199
+        assert t.ask(plan(2)) == [STALE]
+        ticks[0] += 1
+        assert t.ask(StimArm(10, 2, 4000), plan(2)) == ["", ""]
 
 
 @pytest.mark.control("H1.3")

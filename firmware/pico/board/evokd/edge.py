@@ -49,6 +49,7 @@ from evokd.telling import events
 from evokd.wire import Receiver, Sender, why_not
 
 SILENCE_MS = int(limits.HEARTBEAT_TIMEOUT_S * 1000)
+STALE = "the host was silent until just now, and nobody knows how old this is; ask again"
 AHEAD_MS = 20
 """Stimuli are handed to the state machines so early: longer than this interpreter is ever busy."""
 STATE_MS = 250
@@ -76,6 +77,7 @@ class Edge:
         self._said = []
         self._heard_ms = time.ticks_ms()
         self._listening = False
+        self._doubted_ms = None
         self._state_ms, self._told = self._heard_ms, None
 
     def round(self):
@@ -97,9 +99,19 @@ class Edge:
         data = self._port.read()
         if not data:
             return
-        for message in self._receiver.feed(data):
+        messages = self._receiver.feed(data)
+        if messages and self._started and time.ticks_diff(time.ticks_ms(), self._heard_ms) > SILENCE_MS:
+            self._doubted_ms = time.ticks_ms()
+        for message in messages:
             self._heard_ms, self._listening = time.ticks_ms(), True
             self._hear(message)
+
+    def _stale(self):
+        """Whether what comes may have waited on the way: the host was silent, and has not been heard for as
+        long again (firmware/server.py)."""
+        if self._doubted_ms is not None and time.ticks_diff(time.ticks_ms(), self._doubted_ms) >= SILENCE_MS:
+            self._doubted_ms = None
+        return self._doubted_ms is not None
 
     def _watch(self):
         """What cannot wait: pulses, a silent host, what the arbiter holds."""
@@ -335,6 +347,7 @@ class Edge:
             converter.begin(True)
             self._acquisition.begin()
             self._running = True
+        self._heard_ms, self._doubted_ms = time.ticks_ms(), None
         self._started = True
 
     def _command(self, command):
@@ -343,6 +356,9 @@ class Edge:
             return
         if type(command) is Lockout and command.reason == LOCK_IMPEDANCE:
             self._say(Reply(command.command, "the edge itself locks while impedance is measured"))
+            return
+        if type(command) is StimPlan and self._stale():
+            self._say(Reply(command.command, STALE))
             return
         self._acquisition.watch()  # the arbiter acts from the newest edge on
         answer = self._orders.take(command)
