@@ -14,7 +14,8 @@ from firmware.command_line import Parser
 from firmware.errors import ConfigError, EdgeError
 from firmware.loop import COMPILES
 from firmware.notify import Supervisor
-from firmware.server import STAGE_S, Server
+from firmware.server import Server
+from firmware.session import STAGE_S
 from firmware.transport import Listener
 from firmware.update.launched import launched
 from firmware.update.talk import Updates

@@ -43,7 +43,14 @@ if TYPE_CHECKING:
     from firmware.server import Server
 
 TREE = "EVOKD_CHECKED_TREE"
-MODULES = ("hw.link", "firmware.__main__", "firmware.compose", "firmware.server", "firmware.update.talk")
+MODULES = (
+    "hw.link",
+    "firmware.__main__",
+    "firmware.compose",
+    "firmware.server",
+    "firmware.session",
+    "firmware.update.talk",
+)
 SECONDS = 0.5
 RATE_HZ = 1000.0
 WITHIN_S = 60.0

@@ -7,7 +7,7 @@ import numpy as np
 
 from firmware.acquisition import Acquisition
 from firmware.ports import Edge
-from firmware.server import block_message
+from firmware.session import block_message
 from firmware.simulated import SimulatedSource
 from hostd import casefile
 from hostd.blocks import Reassembler

@@ -19,6 +19,7 @@ import msgspec
 import firmware.acquisition
 import firmware.ring
 import firmware.server
+import firmware.session
 import hostd.case_folder
 import hostd.control_desk
 import hostd.daemon
@@ -47,6 +48,7 @@ RATE_HZ = 250.0
 TIMED = (
     firmware.acquisition,
     firmware.server,
+    firmware.session,
     hostd.case_folder,
     hostd.control_desk,
     hostd.daemon,
@@ -60,6 +62,7 @@ TIMED = (
 THREADED = (
     firmware.ring,
     firmware.server,
+    firmware.session,
     hostd.edge_link,
     hostd.intake,
     hostd.processing,
@@ -67,7 +70,7 @@ THREADED = (
     hostd.stimulation,
     hostd.store,
 )
-QUEUED = (firmware.server, hostd.intake, hostd.processing, hostd.store)
+QUEUED = (firmware.session, hostd.intake, hostd.processing, hostd.store)
 COMMANDS = (
     "test.start",
     "stim.arm",

@@ -6,7 +6,7 @@ import pytest
 
 import firmware.acquisition
 import firmware.ring
-import firmware.server
+import firmware.session
 import hostd.blocks
 import hostd.control_desk
 import hostd.recorder
@@ -106,7 +106,7 @@ def test_a_product_that_breaks_its_promise_is_found(mutant: str, monkeypatch: py
 def test_a_link_that_gives_a_start_and_still_holds_its_stop_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """It rarely does, so that the seed is named."""
     assert play(3, (afflictions.link_still,), A_CASE).verdict.wrong == []
-    monkeypatch.setattr(firmware.server, "SILENT_NS", 1 << 62)
+    monkeypatch.setattr(firmware.session, "SILENT_NS", 1 << 62)
     played = play(3, (afflictions.link_still,), A_CASE)
     assert (played.verdict.uncommanded, len(played.verdict.wrong)) == (1, 1)
 

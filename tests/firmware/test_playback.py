@@ -12,7 +12,7 @@ import pytest
 from firmware import playback
 from firmware.errors import ConfigError, PortError
 from firmware.playback import RecordingSource
-from firmware.server import block_message
+from firmware.session import block_message
 from hw.link import (
     ALL_PLANS,
     LEADS_NOBODY,

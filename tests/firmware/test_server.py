@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware import server
+from firmware import server, session
 from firmware.errors import ChipError, ConfigError, EdgeError, PortError
 from firmware.transport import SocketStream
 from hw.link import (
@@ -285,19 +285,19 @@ def test_a_signal_whose_handler_outlasts_the_wait_does_not_stop_the_server(
         calls.append(1)
         if len(calls) > 1:
             raise TimeoutError("it waits for ever")
-        end = time.monotonic() + 3 * server.POLL_S
+        end = time.monotonic() + 3 * session.POLL_S
         while time.monotonic() < end:
             pass
 
-    monkeypatch.setattr(server, "POLL_S", 0.05)
+    monkeypatch.setattr(session, "POLL_S", 0.05)
     before = signal.signal(signal.SIGALRM, busy)
     near, far = socket.socketpair()
     with near, far:
         edge = server.Server(ScriptedSource(), HandedOver(), threading.Event())
-        session = server._Session(edge, SocketStream(near))
-        signal.setitimer(signal.ITIMER_REAL, server.POLL_S / 10, 30.0)
+        talk = session.Session(edge, SocketStream(near))
+        signal.setitimer(signal.ITIMER_REAL, session.POLL_S / 10, 30.0)
         try:
-            session._answer()
+            talk._answer()
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)

@@ -10,7 +10,7 @@ import pytest
 
 from firmware.errors import PortError
 from firmware.ports import Put
-from firmware.server import STALE
+from firmware.session import STALE
 from firmware.simulated import SimulatedSource
 from hostd.blocks import Reassembler
 from hw.link import (
@@ -162,7 +162,7 @@ def test_a_host_that_is_gone_is_not_watched_and_what_it_locked_is_free(tmp_path:
 def test_every_message_of_a_host_is_a_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [5]
     clock = SimpleNamespace(monotonic_ns=lambda: now[0], time_ns=lambda: 1)
-    monkeypatch.setattr("firmware.server.time", clock)
+    monkeypatch.setattr("firmware.session.time", clock)
     source = ScriptedSource()
     with served(source, unix(tmp_path)) as edge:
         host = RawHost(edge.address).start(wanted())
@@ -214,11 +214,11 @@ def test_silence_ends_the_stimuli_and_says_so_and_the_samples_go_on(tmp_path: Pa
 def test_a_plan_that_may_have_waited_on_the_way_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A link that stood still gives all at once what was said meanwhile: a start is refused, until the host has
-    been heard for as long as it was missed; a stop never is."""
+    """A link that stood still gives all at once what was said meanwhile: a start is refused until the host
+    has been heard for as long as it was missed; a stop never is."""
     now = [1_000_000_000]
     clock = SimpleNamespace(monotonic_ns=lambda: now[0], time_ns=lambda: 1)
-    monkeypatch.setattr("firmware.server.time", clock)
+    monkeypatch.setattr("firmware.session.time", clock)
     source = ScriptedSource()
 
     def said(host: RawHost, number: int, after_ns: int) -> Message:
@@ -246,7 +246,7 @@ def test_a_source_that_waits_for_its_host_takes_plans_however_late(
 ) -> None:
     now = [1_000_000_000]
     clock = SimpleNamespace(monotonic_ns=lambda: now[0], time_ns=lambda: 1)
-    monkeypatch.setattr("firmware.server.time", clock)
+    monkeypatch.setattr("firmware.session.time", clock)
     source = ScriptedSource(patient=True)
     with served(source, unix(tmp_path)) as edge:
         host = RawHost(edge.address).start(wanted())

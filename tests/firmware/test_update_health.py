@@ -83,7 +83,7 @@ def test_a_server_that_breaks_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> 
     def broken(block: object) -> None:
         raise ZeroDivisionError("a broken release")
 
-    monkeypatch.setattr("firmware.server.block_message", broken)
+    monkeypatch.setattr("firmware.session.block_message", broken)
     with pytest.raises(HealthError, match="ZeroDivisionError: a broken release"):
         health.link_and_samples(["--link", "x"])
 

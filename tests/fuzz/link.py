@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from firmware.server import block_message
+from firmware.session import block_message
 from firmware.transport import SocketStream
 from hostd import casefile
 from hostd.blocks import Reassembler
@@ -148,7 +148,7 @@ def edge(frames: int, seed: int, openings: bool = False) -> Found:
     kinds = (*ANSWERED, link.Heartbeat, link.Reply, link.Block, *(OPENING if openings else ()))
     fuzz, listener = Frames(seed, kinds), HandedOver()
     source = Bench(None, None, seed)
-    with mock.patch("firmware.server.Receiver", receiver), served(source, listener) as server:
+    with mock.patch("firmware.session.Receiver", receiver), served(source, listener) as server:
         ours, theirs = socket.socketpair()
         ours.settimeout(20.0)
         listener.queue.put(SocketStream(theirs))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.server import block_message
+from firmware.session import block_message
 from hostd.blocks import Reassembler
 from hw.link import Block, Heartbeat, Receiver, Sender
 from hw.samples import Gap, SampleBlock

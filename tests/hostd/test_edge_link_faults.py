@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.server import block_message
+from firmware.session import block_message
 from hostd import edge_link
 from hostd.edge_link import EdgeLink
 from hostd.errors import LinkError, UsageError

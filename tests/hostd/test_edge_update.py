@@ -223,7 +223,7 @@ def test_a_link_that_stays_broken_is_given_up_with_what_to_do(
 
 def test_an_edge_that_knows_no_updates_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edge_update, "ANSWER_S", 0.1)
-    monkeypatch.setattr("firmware.server._Session._update", lambda self, request: None)
+    monkeypatch.setattr("firmware.session.Session._update", lambda self, request: None)
     served = Served(ScriptedSource(), unix(tmp_path))
     try:
         with pytest.raises(LinkError, match="a coprocessor takes evokd flash --port"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from firmware.server import block_message
+from firmware.session import block_message
 from hostd import edge_link, intake, serial_port
 from hostd.errors import LinkError
 from hostd.intake import End, Intake

@@ -15,7 +15,7 @@ from firmware.loop import arbiter
 from firmware.loop.state import loop_state
 from firmware.loop.telling import events
 from firmware.orders import Order, Orders
-from firmware.server import block_message
+from firmware.session import block_message
 from firmware.timebase import TimebaseReporter
 from hostd.case import Case
 from hostd.daemon import configure_message

@@ -297,7 +297,7 @@ def heard_block(message: Message) -> SampleBlock:
 
 def poll_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the tests the time for which an idle server waits."""
-    monkeypatch.setattr("firmware.server.POLL_S", 0.005)
+    monkeypatch.setattr("firmware.session.POLL_S", 0.005)
     monkeypatch.setattr("firmware.transport.ACCEPT_POLL_S", 0.005)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from firmware.server import STALE
+from firmware.session import STALE
 from hw.link import (
     ALL_PLANS,
     LOCK_ELECTROSURGERY,
@@ -64,7 +64,7 @@ def test_a_silent_host_ends_stimulation_and_not_acquisition() -> None:
 
 @pytest.mark.control("H1.5")
 def test_a_plan_that_may_have_waited_on_the_way_is_none() -> None:
-    """A link that stood still gives all at once what was said meanwhile (tests/firmware/test_server_hosts.py)."""
+    """A link that stood still gives at once what was said meanwhile (`test_server_hosts.py`)."""
     ticks = [0]
     with talk(ramp_model(rate_ticks=lambda: ticks[0])) as t:
         t.begin()

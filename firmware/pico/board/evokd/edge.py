@@ -1,6 +1,6 @@
 """The coprocessor's edge: one host at a time on the USB port, commands in, blocks out.
 
-The same talk as the box's edge (firmware/server.py). Owns the order of things in one round: what must not
+The same talk as the box's edge (firmware/session.py). Owns the order of things in one round: what must not
 wait (pulses, silence), what the host said, what there is to say, then a block. Acquisition outlives every
 host; what nobody takes for 250 ms is a gap. Outputs idle low from the start.
 """
@@ -108,7 +108,7 @@ class Edge:
 
     def _stale(self):
         """Whether what comes may have waited on the way: the host was silent, and has not been heard for as
-        long again (firmware/server.py)."""
+        long again (firmware/session.py)."""
         if self._doubted_ms is not None and time.ticks_diff(time.ticks_ms(), self._doubted_ms) >= SILENCE_MS:
             self._doubted_ms = None
         return self._doubted_ms is not None
