@@ -36,9 +36,14 @@ def is_ipv6(address: str) -> bool:
     return "[" in address
 
 
+def bus_host(bus: str) -> str:
+    """The name or address in `bus`. Raises UsageError."""
+    return parse_bus(bus).events.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+
+
 def must_have_keys(bus: str) -> None:
     """Raises UsageError unless `bus` is an address that only this machine can reach."""
-    host = parse_bus(bus).events.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    host = bus_host(bus)
     if not only_here(host):
         raise UsageError(
             f"--bus {bus}: {host} is open to other machines, which need keys: make them with evokd keys and "

@@ -22,7 +22,18 @@ def add_install_options(p: argparse.ArgumentParser) -> None:
     """Of `evokd install`."""
     _root_option(p)
     p.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    p.add_argument("--source", metavar="SOURCE", help="pi (usual on a Pi), simulated or serial:/dev/...")
+    p.add_argument(
+        "--source",
+        metavar="SOURCE",
+        help="pi (usual on a Pi), simulated, serial:/dev/..., or mirror:tcp://HOST:PORT of another box",
+    )
+    p.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="an address or network that host and web display may talk with, beside this machine; repeatable",
+    )
     p.add_argument("--wiring", type=Path, metavar="FILE.toml", help="pins of the board, for --source pi")
     p.add_argument("--tree", type=Path, metavar="DIR", help="evokd's source (usually where this runs from)")
     p.add_argument(
@@ -54,7 +65,7 @@ def install(args: argparse.Namespace) -> int:
     tree = _tree(args.tree) if args.environment is None else None
     environment = None if args.environment is None else _environment(args.environment)
     source = args.source or ("pi" if is_pi(root) else "simulated")
-    wanted = Wanted(tree, root, environment, source, _wiring(args.wiring))
+    wanted = Wanted(tree, root, environment, source, _wiring(args.wiring), tuple(args.allow))
     to_do = plan(wanted, _facts(wanted))
     if args.dry_run:
         _say(f"to install on {root or 'this machine'}, in this order:")

@@ -3,12 +3,15 @@
 What is the same on a machine already is no work when the plan is carried out; nothing here looks at it.
 """
 
+import contextlib
+import ipaddress
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from hostd.appliance import places, system_files, units
 from hostd.appliance.steps import Clear, File, Folder, Link, Plan, Run, Step
+from hostd.endpoints import bus_host
 from hostd.errors import UsageError
 
 HOME_CURE = "use the system's Python (make clean; sudo make install PYTHON=/usr/bin/python3)"
@@ -25,13 +28,14 @@ TIME_SYNC = {
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What to install: `tree` is evokd's source, `environment` an own environment of it to be used as it is
-    (None makes one); `source` as in units.Box; `wiring`: text of a wiring file."""
+    (None makes one); `source` and `allow` as in units.Box; `wiring`: text of a wiring file."""
 
     tree: Path | None
     root: str = ""
     environment: Path | None = None
     source: str = "simulated"
     wiring: str | None = None
+    allow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,20 @@ def plan(wanted: Wanted, facts: Facts) -> Plan:
         Run(("systemctl", "try-restart", "systemd-journald"), live=True, changed=True, may_fail=True),
         Run(("systemctl", "start", units.TARGET), live=True),
     ]
+    if wanted.allow and not box.mirrors:
+        notes.append(
+            f"{', '.join(wanted.allow)} may reach what listens for it: in {places.CONFIG} give EVOKD_HOST "
+            "--bus tcp://THIS_ADDRESS:5750 --keys DIR, and EVOKD_WEB --http THIS_ADDRESS:5780"
+        )
     notes.append(
         {
+            "mirror": f"a mirror of the box at {box.mirrors}, which names it to its displays",
             "pi": "samples come from this machine's pins; evokd doctor --fix writes its boot files",
             "simulated": "samples come from a SIMULATED PATIENT; --source pi reads real ones",
-        }.get(wanted.source, f"samples come from the coprocessor at {wanted.source}")
+        }.get(
+            "mirror" if box.mirrors else wanted.source,
+            f"samples come from the coprocessor at {wanted.source}",
+        )
     )
     users = () if facts.has_user else (places.USER,)
     trees = (places.OPT, places.ETC, places.CACHE, places.RUN)
@@ -94,15 +107,41 @@ def plan(wanted: Wanted, facts: Facts) -> Plan:
 
 def _box(wanted: Wanted, facts: Facts) -> units.Box:
     kind, _, device = wanted.source.partition(":")
-    if wanted.source not in ("simulated", "pi") and not (kind == "serial" and device.startswith("/dev/")):
-        raise UsageError(f"--source {wanted.source!r} is not pi, simulated or serial:/dev/...")
+    known = wanted.source in ("simulated", "pi") or kind == "mirror"
+    if not known and not (kind == "serial" and device.startswith("/dev/")):
+        raise UsageError(f"--source {wanted.source!r} is not pi, simulated, serial:/dev/... or mirror:BUS")
+    for network in wanted.allow:
+        _network(network)
+    if kind == "mirror":
+        _reachable(device, wanted.allow)
     for path in facts.needed:
         if path.is_relative_to("/home") or path.is_relative_to("/root") or path.is_relative_to("/run/user"):
             raise UsageError(f"{path} is in a home, which services do not see; {HOME_CURE}")
     if wanted.wiring is not None and wanted.source != "pi":
         raise UsageError(f"--wiring belongs to --source pi, not to {wanted.source}")
     environment = wanted.environment or Path(places.ENVIRONMENT)
-    return units.Box(f"{environment}/bin/python", wanted.source, _spi(wanted.wiring))
+    return units.Box(f"{environment}/bin/python", wanted.source, _spi(wanted.wiring), wanted.allow)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise UsageError(f"--allow {text}: {error}; write an address or a network: 10.0.0.0/24") from None
+
+
+def _reachable(bus: str, allow: tuple[str, ...]) -> None:
+    """A mirror must be allowed to talk with its box; a name stands for any address."""
+    try:
+        host = bus_host(bus)
+    except UsageError:
+        raise UsageError(f"--source mirror:{bus}: this is not a bus; write mirror:tcp://HOST:PORT") from None
+    near = bool(allow)
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        near = address.is_loopback or any(address in _network(network) for network in allow)
+    if not near and host != "localhost":
+        raise UsageError(f"the service may not talk with {host}; say where that is: --allow {host}")
 
 
 def _spi(wiring: str | None) -> tuple[str, ...]:

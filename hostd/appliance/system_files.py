@@ -46,7 +46,16 @@ RuntimeWatchdogSec=10s
 
 def config(source: str, wired_as_said: bool) -> str:
     """The options of the services, for people to change; what a person wrote is never overwritten."""
-    wired = source.startswith("serial:")
+    kind = source.partition(":")[0]
+    if kind == "mirror":
+        return """\
+# Options of evokd's services, as `evokd host --help` and `evokd web --help` tell them.
+# To make a change hold: systemctl restart evokd.target
+# Where the box asks for keys: EVOKD_HOST=--keys DIR, a copy of the box's own folder of keys.
+EVOKD_HOST=
+EVOKD_WEB=--http 127.0.0.1:5780
+"""
+    wired = kind == "serial"
     wiring = f" --wiring {WIRING}" if wired_as_said else ""
     return f"""\
 # Options of evokd's services, as `evokd edge --help`, `evokd host --help` and `evokd web --help` tell them.

@@ -50,30 +50,30 @@ SystemCallFilter=~@privileged
 UMask=0077
 """
 
-_NETWORK = """\
-# Loopback alone. Netlink because libzmq ends the process when it may not ask which interfaces there are.
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-IPAddressDeny=any
-IPAddressAllow=localhost
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Box:
     """What the units must know: the environment's interpreter, and what the edge is.
 
-    `source`: simulated, pi, or serial:DEVICE of a coprocessor, which is an edge by itself and has no unit.
-    `spi`: BUS.SELECT of each chip.
+    `source`: simulated, pi, serial:DEVICE of a coprocessor, which is an edge by itself and has no unit, or
+    mirror:BUS of another box, which has the edge. `spi`: BUS.SELECT of each chip. `allow`: addresses and
+    networks beside this machine that host and web display may talk with.
     """
 
     python: str
     source: str
     spi: tuple[str, ...] = ("0.0",)
+    allow: tuple[str, ...] = ()
+
+    @property
+    def mirrors(self) -> str:
+        """The bus of the box that this one mirrors; empty: it is a box itself."""
+        return self.source.partition(":")[2] if self.source.startswith("mirror:") else ""
 
     @property
     def services(self) -> tuple[str, ...]:
         """The services that this box has."""
-        return SERVICES if not self.source.startswith("serial:") else SERVICES[1:]
+        return SERVICES[1:] if self.source.startswith(("serial:", "mirror:")) else SERVICES
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -126,10 +126,11 @@ IPAddressDeny=any
 
 def _host(box: Box) -> str:
     wired = box.source.startswith("serial:")
+    of = f"--mirror {box.mirrors}" if box.mirrors else "--edge-starts --link ${EVOKD_LINK}"
     return _service(
         "host",
-        "recording, averaging and bus",
-        f"{box.python} -P -m hostd host --edge-starts --link ${{EVOKD_LINK}} --data {CASES} $EVOKD_HOST",
+        "the mirror of another box" if box.mirrors else "recording, averaging and bus",
+        f"{box.python} -P -m hostd host {of} --data {CASES} $EVOKD_HOST",
         waits_for=box.devices if wired else (),
         own=f"""\
 RestrictRealtime=yes
@@ -139,7 +140,7 @@ OOMPolicy=continue
 RuntimeDirectory={CHECKPOINTS.removeprefix("/run/")}
 RuntimeDirectoryMode=0700
 RuntimeDirectoryPreserve=yes
-{_NETWORK}{_devices(("char-ttyACM", "char-ttyUSB") if wired else ())}""",
+{_network(box)}{_devices(("char-ttyACM", "char-ttyUSB") if wired else ())}""",
     )
 
 
@@ -151,7 +152,7 @@ def _web(box: Box) -> str:
         waits_for=(),
         own=f"""\
 RestrictRealtime=yes
-{_NETWORK}{_devices(())}""",
+{_network(box)}{_devices(())}""",
     )
 
 
@@ -188,6 +189,17 @@ Nice={nice}
 OOMScoreAdjust={oom}
 
 {_SANDBOX}{own}"""
+
+
+def _network(box: Box) -> str:
+    """This machine, and what else is allowed."""
+    who = "This machine and what was allowed" if box.allow else "Loopback alone"
+    return f"""\
+# {who}. Netlink because libzmq ends the process when it may not ask which interfaces there are.
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+IPAddressDeny=any
+IPAddressAllow={" ".join(("localhost", *box.allow))}
+"""
 
 
 def _devices(allowed: Iterable[str]) -> str:

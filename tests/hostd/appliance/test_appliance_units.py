@@ -10,7 +10,7 @@ import pytest
 
 from hostd.appliance import places, system_files, units
 
-SOURCES = ("simulated", "pi", "serial:/dev/evokd-pico")
+SOURCES = ("simulated", "pi", "serial:/dev/evokd-pico", "mirror:tcp://10.0.0.5:5750")
 MOST_EXPOSED = 20  # tenths: 2.0 is where "OK" begins to end
 ANALYZE = shutil.which("systemd-analyze")
 with_systemd = pytest.mark.skipif(ANALYZE is None, reason="no systemd-analyze (Debian: apt install systemd)")
@@ -21,7 +21,7 @@ def _lines(text: str, key: str) -> list[str]:
 
 
 def _written(source: str, folder: Path) -> list[str]:
-    box = units.Box(sys.executable, source, ("0.0", "0.1"))
+    box = units.Box(sys.executable, source, ("0.0", "0.1"), ("10.0.0.0/24",))
     files = {f"evokd-{name}.service": units.unit(name, box) for name in box.services}
     for name, text in (files | {"evokd.target": units.target(box)}).items():
         (folder / name).write_text(text)
@@ -104,6 +104,28 @@ def test_a_coprocessor_is_an_edge_by_itself() -> None:
     assert _lines(host, "DeviceAllow") == ["char-ttyACM rw", "char-ttyUSB rw"]
     assert _lines(host, "After") == [r"dev-evokd\x2dpico.device"]
     assert "EVOKD_LINK=serial:/dev/evokd-pico\n" in system_files.config("serial:/dev/evokd-pico", False)
+
+
+def test_a_mirror_has_no_edge_and_listens_to_its_box() -> None:
+    box = units.Box("/python", "mirror:tcp://10.0.0.5:5750", allow=("10.0.0.5",))
+    assert box.services == ("host", "web") and "edge" not in units.target(box)
+    host = units.unit("host", box)
+    (command,) = _lines(host, "ExecStart")
+    assert command == (
+        "/python -P -m hostd host --mirror tcp://10.0.0.5:5750 --data /var/lib/evokd/cases $EVOKD_HOST"
+    )
+    assert "PrivateDevices=yes" in host
+    config = system_files.config(box.source, False)
+    assert "EVOKD_HOST=\n" in config and "EVOKD_EDGE" not in config
+
+
+@pytest.mark.parametrize("name", ["host", "web"])
+def test_only_the_networks_that_were_allowed_are_reached(name: str) -> None:
+    alone = units.unit(name, units.Box("/python", "simulated"))
+    assert (_lines(alone, "IPAddressDeny"), _lines(alone, "IPAddressAllow")) == (["any"], ["localhost"])
+    some = units.unit(name, units.Box("/python", "simulated", allow=("10.0.0.0/24", "fd00::/8")))
+    assert _lines(some, "IPAddressDeny") == ["any"]
+    assert _lines(some, "IPAddressAllow") == ["localhost 10.0.0.0/24 fd00::/8"]
 
 
 @pytest.mark.parametrize("path", ["/dev/evokd-pico", "/dev/spidev0.0", "/dev/serial/by-id/a b:c"])

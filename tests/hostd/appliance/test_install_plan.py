@@ -161,18 +161,53 @@ def test_a_wiring_file_is_installed_and_its_devices_waited_for(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("over", "why"),
     [
-        ({"source": "tcp:1.2.3.4:5"}, "is not pi, simulated or serial"),
-        ({"source": "serial:ttyACM0"}, "is not pi, simulated or serial"),
+        ({"source": "tcp:1.2.3.4:5"}, "is not pi, simulated, serial"),
+        ({"source": "serial:ttyACM0"}, "is not pi, simulated, serial"),
         ({"wiring": ""}, "belongs to --source pi"),
         ({"wiring": "spi = [", "source": "pi"}, "--wiring: "),
         ({"wiring": "spi = ['0.0\\nExecStart=x']", "source": "pi"}, "is no list of BUS.SELECT"),
         ({"wiring": "spi = '0.0'", "source": "pi"}, "is no list of BUS.SELECT"),
         ({"environment": None}, "give --tree"),
+        (
+            {"allow": ("10.0.0.5/24",)},
+            "--allow 10.0.0.5/24: 10.0.0.5/24 has host bits set; write an address or a",
+        ),
+        ({"allow": ("ward",)}, "--allow ward: "),
+        ({"source": "mirror:"}, "is not a bus; write mirror:tcp://HOST:PORT"),
+        ({"source": "mirror:tcp://10.0.0.5:5750 $(id)"}, "is not a bus"),
+        ({"source": "mirror:tcp://10.0.0.5:5750"}, "say where that is: --allow 10.0.0.5$"),
+        ({"source": "mirror:tcp://10.0.0.5:5750", "allow": ("10.0.1.0/24",)}, "--allow 10.0.0.5$"),
+        ({"source": "mirror:tcp://box-1:5750"}, "say where that is: --allow box-1$"),
     ],
 )
 def test_what_cannot_be_installed_is_one_line(over: dict[str, object], why: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=why):
         plan(wanted(tmp_path, **over), facts())
+
+
+@pytest.mark.parametrize(
+    ("bus", "allow"),
+    [
+        ("tcp://10.0.0.5:5750", ("10.0.0.0/24",)),
+        ("tcp://[fd00::5]:5750", ("192.168.0.0/16", "fd00::/8")),
+        ("tcp://box-1:5750", ("10.0.0.0/24",)),
+        ("tcp://127.0.0.1:5850", ()),
+        ("tcp://localhost:5850", ()),
+    ],
+)
+def test_a_mirror_of_another_box_is_installed(bus: str, allow: tuple[str, ...], tmp_path: Path) -> None:
+    made = plan(wanted(tmp_path, source=f"mirror:{bus}", allow=allow), facts())
+    texts = {step.path: step.text for step in made.steps if isinstance(step, File)}
+    assert f"{places.UNITS}/evokd-edge.service" not in texts
+    host = texts[f"{places.UNITS}/evokd-host.service"]
+    assert f" --mirror {bus} --data " in host
+    assert f"IPAddressAllow={' '.join(('localhost', *allow))}\n" in host
+    assert any(note.startswith(f"a mirror of the box at {bus}") for note in made.notes)
+
+
+def test_a_box_that_others_may_reach_is_told_what_else_that_takes(tmp_path: Path) -> None:
+    notes = plan(wanted(tmp_path, allow=("10.0.0.0/24",)), facts()).notes
+    assert any("10.0.0.0/24 may reach what listens" in note and "--keys DIR" in note for note in notes)
 
 
 @pytest.mark.parametrize("path", ["/home/pi/.venv", "/root/.pyenv/bin/python3", "/run/user/1/x"])
