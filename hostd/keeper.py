@@ -22,9 +22,14 @@ from pathlib import Path
 from typing import Final
 
 from hostd.errors import CrashedError, EvokdError
+from hw.stages import FEED, READY, STOPPING
 
 HANGS_S: Final = 2.0
 """A serving process whose stages have not all been heard of for so long is ended."""
+QUIET_S: Final = 8.0
+"""So long one that begins or ends may say nothing; for longer its keeper no longer says that all is well."""
+FEED_NS: Final = 500_000_000
+"""The supervisor above hears so often that we are alive; its watchdog is 5 s (hostd/appliance/units.py)."""
 EARLY_S: Final = 3.0
 EARLY_DEATHS: Final = 3
 """So many in a row that died before they were so old: the case itself may be what kills them, since what was
@@ -90,6 +95,8 @@ class _Keeper:
         self._stopping = False
         self._pid = 0
         self._deaths = Deaths()
+        self._told_ns = 0
+        self._ready = False
         self._notes = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._notes.bind("")  # the kernel chooses a name that is nobody's
         signal.signal(signal.SIGTERM, self._stop)
@@ -145,6 +152,7 @@ class _Keeper:
         if self._supervised:
             poll.register(0, select.POLLIN)
         served_ns = fed_ns = 0
+        quiet_ns = time.monotonic_ns()
         try:
             while True:
                 ready = {fd for fd, _ in poll.poll(POLL_MS)}
@@ -153,8 +161,11 @@ class _Keeper:
                     poll.unregister(0)
                     self._stop()
                 for line in self._noted():
-                    served_ns = served_ns or (now_ns if line == "READY=1" else 0)
-                    fed_ns = 0 if line == "STOPPING=1" else now_ns if line == "WATCHDOG=1" else fed_ns
+                    served_ns = served_ns or (now_ns if line == READY else 0)
+                    fed_ns = 0 if line == STOPPING else now_ns if line == FEED else fed_ns
+                    quiet_ns = now_ns if line == STOPPING else quiet_ns
+                if fed_ns or now_ns - quiet_ns < QUIET_S * 1e9:
+                    self._feed(now_ns)
                 if fed_ns and now_ns - fed_ns > HANGS_S * 1e9:
                     sys.stderr.write(f"evokd: the host hangs: a stage was silent for {HANGS_S:g} s\n")
                     os.kill(self._pid, signal.SIGKILL)
@@ -172,9 +183,19 @@ class _Keeper:
         lines: list[str] = []
         with contextlib.suppress(BlockingIOError):
             while data := self._notes.recv(4096):
-                lines += data.decode("utf-8", "replace").split("\n")
-                self._hand_on(data)
+                told = data.decode("utf-8", "replace").split("\n")
+                lines += told
+                self._ready |= READY in told
+                if more := [line for line in told if line != FEED]:
+                    self._hand_on("\n".join(more).encode())
         return lines
+
+    def _feed(self, now_ns: int) -> None:
+        """Tell the supervisor above that keeper and kept are alive; the watchdog there is for us alone, as we
+        have one for whom we keep."""
+        if self._ready and now_ns - self._told_ns >= FEED_NS:
+            self._told_ns = now_ns
+            self._hand_on(FEED.encode())
 
     def _hand_on(self, data: bytes) -> None:
         if self._above is None:

@@ -11,9 +11,9 @@ from hostd.appliance.places import CACHE, CASES, CHECKPOINTS, CONFIG, RUN, STATE
 
 TARGET = "evokd.target"
 SERVICES = ("edge", "host", "web")
-WATCHDOG_S = {"edge": 2, "host": 10, "web": 5}
+WATCHDOG_S = {"edge": 2, "host": 5, "web": 5}
 """A process that stands still for so long is killed. The edge stops stimuli far earlier by itself; the host's
-keeper replaces a host that hangs after two seconds, and must have the time for it."""
+is the watchdog of its keeper, which replaces a host that hangs after two seconds."""
 STARTS_WITHIN_S = 330
 """For kernels to be compiled where their cache was lost, and for the host to find its edge (300 s)."""
 ABORT_MS = 500

@@ -15,6 +15,7 @@ import pytest
 
 from hostd.keeper import EARLY_DEATHS, EARLY_S, Deaths
 from tests.support.session import ROOT, until
+from tests.support.supervisor import supervisor
 
 STARTED: list["subprocess.Popen[str]"] = []
 PROGRAM = """
@@ -242,6 +243,33 @@ def test_the_supervisor_above_hears_what_the_serving_one_says(tmp_path: Path) ->
         )
         process.communicate(timeout=120)
         assert above.recv(4096) == b"READY=1\nSTATUS=x"
+
+
+WAITS = """
+from hostd.signals import stop_event
+say("READY=1"FED)
+stop_event(supervised=False).wait(60)
+return 0
+"""
+
+
+@pytest.mark.parametrize("fed", [True, False])
+def test_the_watchdog_above_is_the_keepers_own_and_not_fed_for_one_that_never_begins(
+    fed: bool, tmp_path: Path
+) -> None:
+    """Who serves said once that it is alive, and is taken for hung a minute later; or never, and is believed
+    for 0.3 s."""
+    body = WAITS.replace("FED", ', "WATCHDOG=1"' if fed else "")
+    with supervisor(tmp_path) as fake:
+        before = "keeper.HANGS_S, keeper.QUIET_S, keeper.FEED_NS, keeper.POLL_MS = 60.0, 0.3, 0, 10"
+        process = kept(tmp_path, body, "supervised", before=before, env=fake.environ)
+        fake.until("READY=1")
+        heard = 0
+        while heard < 100 and fake.hear(1.0) == ["WATCHDOG=1"]:
+            heard += 1
+        assert heard and (heard == 100) is fed
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 0
 
 
 def test_a_case_that_kills_its_hosts_is_left_alone_and_then_all_is_given_up() -> None:
