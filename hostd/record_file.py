@@ -14,6 +14,8 @@ from hostd.errors import RecordingError
 from hw.bdf import N_RECORDS_OFFSET, text_field
 from hw.record_crc import CRC_SUFFIX, encode_entry, record_crc
 
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
 
 class RecordFile:
     """A new file at `path` that begins with `header`; the sidecar stands beside it. Raises RecordingError
@@ -128,27 +130,54 @@ class NoFile:
 
 
 def _create(path: Path, header: bytes, undo: contextlib.ExitStack) -> int:
-    """A locked descriptor of the new file, `header` on disk; `undo` takes both away again."""
+    """A locked descriptor of the new file, `header` on disk; `undo` takes both away again.
+
+    It has its name only when its header is whole: whoever dies before leaves no file that nobody can open.
+    """
+    unnamed = path.with_name(f".{path.name}.new")
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        if path.exists():
+            raise FileExistsError
+        unnamed.unlink(missing_ok=True)  # of one that died just then
+        fd = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
     except FileExistsError:
-        raise RecordingError(
-            f"{path} exists already; a recording is never overwritten, choose another case"
-        ) from None
+        raise _exists(path) from None
     except OSError as error:
         raise RecordingError(
             f"{path} cannot be created: {error.strerror}; check directory and permissions"
         ) from None
-    undo.callback(_unlink, path)
+    undo.callback(_unlink, unnamed)
     undo.callback(os.close, fd)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if header and os.pwrite(fd, header, 0) != len(header):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(fd)
+        _name(unnamed, path)
+    except FileExistsError:
+        raise _exists(path) from None
     except OSError as error:
         raise _unwritable(path, error) from None
+    undo.callback(_unlink, path)
     return fd
+
+
+def _name(unnamed: Path, path: Path) -> None:
+    """Rename, but never over another file. Raises OSError."""
+    try:
+        os.link(unnamed, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        unnamed.rename(path)  # as on a memory stick (vfat); a moment ago there was none
+    else:
+        _unlink(unnamed)
+
+
+def _exists(path: Path) -> RecordingError:
+    return RecordingError(f"{path} exists already; a recording is never overwritten, choose another case")
 
 
 def _unlink(path: Path) -> None:

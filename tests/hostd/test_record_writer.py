@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -319,7 +320,7 @@ def test_a_segment_that_cannot_be_made_yet_is_made_later_without_loss(tmp_path, 
     real, full = os.open, [True]
 
     def refuse(name, *args):
-        if full[0] and str(name).endswith("raw-0002.bdf"):
+        if full[0] and "raw-0002.bdf" in str(name):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(name, *args)
 
@@ -333,6 +334,45 @@ def test_a_segment_that_cannot_be_made_yet_is_made_later_without_loss(tmp_path, 
     recorder.close()
     reader, _ = read(tmp_path / "raw-0002.bdf")
     assert (reader.first_index, reader.n_samples, reader.header.n_records) == (200, 150, 2)
+
+
+def test_a_file_has_its_name_only_when_its_header_is_whole(tmp_path, monkeypatch):
+    """Who dies before leaves none that cannot be opened, and nothing that is in the way of the next one."""
+    path = tmp_path / "raw.bdf"
+
+    class Died(BaseException):
+        pass
+
+    def die(fd, content, at):
+        raise Died
+
+    with monkeypatch.context() as dying:
+        dying.setattr(os, "pwrite", die)
+        dying.setattr(Path, "unlink", lambda *_, **__: None)  # the dead tidy nothing up
+        with pytest.raises(Died):
+            RecordFile(path, b"a header")
+    assert [one.name for one in tmp_path.iterdir()] == [".raw.bdf.new"]
+    file = RecordFile(path, b"another header")
+    file.release()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["raw.bdf", "raw.crc"]
+    assert path.read_bytes() == b"another header"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_no_file_is_ever_overwritten_with_or_without_hard_links(links, tmp_path, monkeypatch):
+    if not links:
+
+        def refuse(*_):
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+        monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "raw.bdf"
+    RecordFile(path, b"a header").release()
+    assert path.read_bytes() == b"a header" and path.stat().st_nlink == 1
+    with pytest.raises(RecordingError, match=r"raw\.bdf exists already; a recording is never overwritten"):
+        RecordFile(path, b"another")
+    assert path.read_bytes() == b"a header"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["raw.bdf", "raw.crc"]
 
 
 @pytest.mark.control("H9.8")
