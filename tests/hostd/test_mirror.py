@@ -195,6 +195,7 @@ def test_what_may_be_asked_for_from_elsewhere_is_handed_on_under_the_asker_s_nam
         Ear(host.bus, ("event", "status")) as ear,
     ):
         case = mirror.knows()["case"]
+        ear.until(lambda m: True, "a word of the box")  # who has just subscribed would not hear the mark
         with Control(mirror.bus) as ward:
             ward.ask("hello", {"name": "Dr Ward"})
             assert ward.ask("mark", {"text": "seen at the mirror"})["ok"]

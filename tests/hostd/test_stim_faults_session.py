@@ -152,6 +152,6 @@ def test_a_host_that_falls_silent_has_its_stimuli_stopped_and_says_so(
         assert "no heartbeat from the host" in raised["text"] and raised["test"] == ""
         all_stopped(ear)
         silent.clear()
-        host.ok("test.start", test=RIGHT)
+        until(lambda: host.ask("test.start", test=RIGHT)["ok"], "an edge that believes its host again")
         assert alert(ear, "cleared")["id"] == raised["id"], "any proven pulse shows that it is well again"
         closed(host, ear, data)
