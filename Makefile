@@ -11,7 +11,7 @@ TEST_ARGS ?= -n $(TESTS_AT_ONCE) --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts update-cuts bench evidence modalities faults fuzz pictures format clean pico install appliance soak safety
+.PHONY: setup run test rewritten compiled compiled-dsp compiled-loop rig rig-qemu lint flash flash-cuts update-cuts bench evidence modalities faults fuzz pictures format clean pico install appliance soak safety
 
 setup: .venv/.ready-dev
 
@@ -50,7 +50,7 @@ test rig: export OPENBLAS_NUM_THREADS := 1
 
 # Everything that CI runs.
 test: .venv/.ready-dev
-	@$(MAKE) --no-print-directory -j2 compiled lint
+	@$(MAKE) --no-print-directory -j3 compiled rewritten lint
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
 # The compiled steps, before several processes of the tests would each compile them.
@@ -59,6 +59,11 @@ compiled-dsp: .venv/.ready-dev
 	@$(BIN)/python -c 'import dsp.measure, dsp.kernels'
 compiled-loop: .venv/.ready-dev
 	@$(BIN)/python -c 'import firmware.linux_source, firmware.bench.stopwatch'
+
+# Every test file with its assertions spelt out, as pytest does, before each of its processes would do it. What is wrong
+# with a file is told by the tests themselves.
+rewritten: .venv/.ready-dev
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1 || true
 
 # Only the rig: unmodified bindings and programs on simulated device nodes (Linux, root).
 rig: .venv/.ready-dev

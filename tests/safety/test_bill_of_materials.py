@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from tests.safety import sbom, soup
 from tests.safety.imports import of_source
@@ -44,6 +42,10 @@ def text() -> str:
 
 
 def test_it_is_cyclonedx_by_the_schema_of_1_6(text: str) -> None:
+    # Its grammars take a second and a half, which every process of the tests would spend.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     validator = JsonStrictValidator(SchemaVersion.V1_6)
     assert validator.validate_str(text) is None
     assert validator.validate_str(text.replace('"type": "library"', '"type": "liberty"', 1)) is not None
