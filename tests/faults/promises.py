@@ -101,6 +101,7 @@ def packets(what: str, promise: str, full: int = 1) -> Fault:
 
 a, p, e = afflictions, processes, electrodes
 TCP = "TCP mends it: nothing lost, nothing twice"
+BOTH_KILLED = "never the keeper alone; serves and records again within 2 s"
 AS_KILLED = "its keeper lives; serves and records again within 2 s"
 NOTHING = "nothing lost; stimulation stops within 0.2 s"
 NAMED = "what was not converted or did not arrive is a named gap"
@@ -162,6 +163,7 @@ LIST: tuple[Fault, ...] = (
     packets("none", "nothing lost for 4.5 s; the last pulse within 0.2 s", 3),
     Fault("memory", "memory_taken", "who took it is ended", pressure.memory_taken, 3, 0, True, 0.0),
     Fault("memory", "host_out_of_memory", AS_KILLED, pressure.out_of_memory, 3, 0, True, 2.0),
+    Fault("memory", "all_out_of_memory", BOTH_KILLED, pressure.all_out_of_memory, 3, 0, True, 2.0),
     Fault("time", "wall_clock", "nothing lost, no sample's time moves", wall_clock.stepped, 3, 0, True, 0.0),
     real("process", p.host_killed, "serves and records again within 2 s; last pulse within 0.2 s", 30, 2.0),
     real("process", p.keeper_killed, "the same, Python's start included", 8, 2.0),

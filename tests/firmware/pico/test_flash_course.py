@@ -258,7 +258,11 @@ def test_a_board_that_is_gone_before_its_answer_is_read_is_waited_for(
     right, lost = board.answer, []
 
     def answer(port: serial.SerialBase, role: str, starting: bool = False) -> board.Running | None:
-        told = right(port, role, starting)
+        try:
+            told = right(port, role, starting)
+        except board.LostError:  # a board that is slow loses it by itself
+            lost.append((role, starting))
+            raise
         if (role, starting) not in lost and (role == board.FLASH or starting):
             lost.append((role, starting))
             raise board.LostError("gone")
@@ -266,5 +270,4 @@ def test_a_board_that_is_gone_before_its_answer_is_read_is_waited_for(
 
     monkeypatch.setattr(board, "answer", answer)
     flash(with_one, TWO)
-    # A slow board is asked as one that starts from the first time on.
-    assert lost and with_one.boots() == "two"
+    assert len(lost) >= 2 and with_one.boots() == "two"  # a slow board is asked again as one that starts
