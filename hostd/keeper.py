@@ -186,13 +186,11 @@ class _Keeper:
                 told = data.decode("utf-8", "replace").split("\n")
                 lines += told
                 self._ready |= READY in told
-                if more := [line for line in told if line != FEED]:
-                    self._hand_on("\n".join(more).encode())
+                self._hand_on(data)
         return lines
 
     def _feed(self, now_ns: int) -> None:
-        """Tell the supervisor above that keeper and kept are alive; the watchdog there is for us alone, as we
-        have one for whom we keep."""
+        """Tell the supervisor above that we are alive: its watchdog is ours, who have one for whom we keep."""
         if self._ready and now_ns - self._told_ns >= FEED_NS:
             self._told_ns = now_ns
             self._hand_on(FEED.encode())
