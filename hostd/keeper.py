@@ -190,7 +190,7 @@ class _Keeper:
         return lines
 
     def _feed(self, now_ns: int) -> None:
-        """Tell the supervisor above that we are alive: its watchdog is ours, who have one for whom we keep."""
+        """Tell the supervisor above that we live: its watchdog is ours, who have one for whom we keep."""
         if self._ready and now_ns - self._told_ns >= FEED_NS:
             self._told_ns = now_ns
             self._hand_on(FEED.encode())

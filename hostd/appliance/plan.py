@@ -13,6 +13,7 @@ from hostd.appliance import places, system_files, units
 from hostd.appliance.steps import Clear, File, Folder, Link, Plan, Run, Step
 from hostd.endpoints import bus_host
 from hostd.errors import UsageError
+from hostd.peers import is_loopback
 
 HOME_CURE = "use the system's Python (make clean; sudo make install PYTHON=/usr/bin/python3)"
 KERNELS = "import dsp.measure, dsp.kernels, firmware.linux_source, hostd.pipeline"
@@ -139,7 +140,7 @@ def _reachable(bus: str, allow: tuple[str, ...]) -> None:
     near = bool(allow)
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host)
-        near = address.is_loopback or any(address in _network(network) for network in allow)
+        near = is_loopback(host) or any(address in _network(network) for network in allow)
     if not near and host != "localhost":
         raise UsageError(f"the service may not talk with {host}; say where that is: --allow {host}")
 
