@@ -26,7 +26,7 @@ LEFT_OUT: Final = ("beat", "raw", "sweep.", "wave.", "emg.audio", "spectrum")
 EVERY_S: Final = {"average": 10.0, "baseline": 10.0, "measure": 1.0, "status": 10.0}
 """Seconds between two messages of one topic that are kept; all of a topic that is not here."""
 MOST_PENDING: Final = 3000
-"""Raw messages that wait for what the box says of its channels and its case."""
+"""Raw messages, and others, that wait for what the box says of its channels and its case."""
 
 
 class CaseCopy:
@@ -37,6 +37,7 @@ class CaseCopy:
         self._case = ""
         self._status: Message | None = None
         self._pending: deque[tuple[RawBlock, int]] = deque(maxlen=MOST_PENDING)
+        self._early: deque[Message] = deque(maxlen=MOST_PENDING)
         self._recorder: Recorder | None = None
         self._scale: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
         self._end = 0
@@ -56,11 +57,12 @@ class CaseCopy:
                 self.close()
                 self._case, self._status = case, None
                 self._pending.clear()
+                self._early.clear()
             if message.topic == "status":
                 self._status = message
             if message.topic == "raw":
                 self._wait(message)
-            elif self._said is not None:
+            else:
                 self._say(message)
         if self.path is None and self._case:
             self._begin(about)
@@ -91,6 +93,8 @@ class CaseCopy:
             self._said = lines.opened(path / "bus.jsonl", "wt")
             self._began_s = time.monotonic()
             self._write(self._status, {"toml": toml, "tests": about.get("tests", {})})
+            while self._early:
+                self._say(self._early.popleft())
         except OSError as error:
             self._tell(f"{path}: {error.strerror}; the case is mirrored, and not kept here")
             self._said, self._refused = None, True
@@ -98,6 +102,10 @@ class CaseCopy:
     def _say(self, message: Message) -> None:
         topic, now_s = message.topic, time.monotonic()
         if topic.startswith(LEFT_OUT):
+            return
+        if self.path is None:  # the case's first line will be a status
+            if topic != "status":
+                self._early.append(message)
             return
         every_s = EVERY_S.get(topic.partition(".")[0], 0.0)
         if every_s and not message.header.get("final"):

@@ -77,6 +77,19 @@ def test_samples_that_came_before_the_case_was_known_are_kept_too(kept: Kept) ->
     assert not [g for g in gaps if 500 <= g[0] < 1000] and kept.told == []
 
 
+def test_what_was_said_before_the_case_was_known_is_kept_behind_what_it_is(kept: Kept) -> None:
+    """A mark in the first second, before the box has told its channels."""
+    kept.copy.take([said("event", text="clip on"), said("beat"), said("stim", index=5)], {})
+    kept.copy.take([said("event", "another", text="of another case")], {})
+    kept.copy.take([said("event", text="clip on"), status()], {})
+    kept.copy.take([said("event", text="clip off")], about())
+    kept.copy.take([said("event", text="closed")], about())
+    kept.copy.close()
+    told = [line.message for line in lines.read(kept.data / "one.mirror" / "bus.jsonl")]
+    assert [message.topic for message in told] == ["status", "event", "event", "event"]
+    assert [message.header["text"] for message in told[1:]] == ["clip on", "clip off", "closed"]
+
+
 def test_samples_that_are_said_again_are_kept_once_and_what_is_missing_is_a_gap(kept: Kept) -> None:
     kept.copy.take([status()], about())
     kept.copy.take([raw(0, 100), raw(0, 100), raw(50, 100), raw(20, 30), raw(250, 250)], about())
