@@ -5,9 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SECONDS_ARG := $(if $(filter command line environment,$(origin SECONDS)),--seconds $(SECONDS))
 RUN_ARGS ?=
-# Each file in one process, one process more than there are processors: some always wait for a box to do something.
-TESTS_AT_ONCE = $(shell $(BIN)/python -c 'import os; print(1 + len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else "auto")')
-TEST_ARGS ?= -n $(TESTS_AT_ONCE) --dist loadfile
+# Two at a time, each file in one process.
+TEST_ARGS ?= -n auto --dist loadfile
 # Tests start Python by the hundred: a shell that forbids it to keep its bytecode costs each of them a third.
 unexport PYTHONDONTWRITEBYTECODE
 
