@@ -36,8 +36,8 @@ UTC_NS = 1_793_000_000_000_000_000
 """Of the first sample: in October 2026, whenever it runs."""
 ASK_S, MARK_S, FIRE_S = 10.0, 60.0, 120.0
 MOST_LISTENS = 500
-BASELINE_S = (120.0, 3600.0)
-"""A baseline two minutes after the beginning, and one anew every hour."""
+BASELINE_S, AGAIN_S = 120.0, 3600.0
+"""A baseline two minutes after the beginning, and one anew every hour; from the second on of motor tests too."""
 
 
 class _Intake:
@@ -81,7 +81,7 @@ class Box:
         self._next: dict[str, int] = {}
         self.refusals: Counter[str] = Counter()
         self.latest: dict[str, Any] = {}
-        self._due = {"ask": ASK_S, "mark": MARK_S, "fire": FIRE_S, "baseline": BASELINE_S[0]}
+        self._due = {"ask": ASK_S, "mark": MARK_S, "fire": FIRE_S, "baseline": BASELINE_S}
         self.desk.start_free_tests()
 
     @property
@@ -156,9 +156,9 @@ class Box:
                         self._ask("stim.arm", test=test.name)
                     self._ask("stim.fire", test=test.name)
         if at_s >= self._due["baseline"]:
-            self._due["baseline"] += BASELINE_S[1]
+            self._due["baseline"] += AGAIN_S
             for test in self.case.tests:
-                if test.stimulus.mode != "single" or at_s > BASELINE_S[1]:  # which has answered by then
+                if test.stimulus.mode != "single" or at_s > AGAIN_S:  # which has answered by then
                     self._ask("baseline.set", test=test.name)
 
     def _ask(self, command: str, **args: Any) -> None:

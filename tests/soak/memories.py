@@ -37,6 +37,7 @@ MEMORIES = (
     Memory(delivery, "MOST_PLANS", 16),  # plans whose delivery is measured
     Memory(motor, "KEPT", 4),  # of the model: what its muscles gave
     Memory(box, "FIRE_S", 10),  # and motor tests so often, whose memories go by the stimulus too
+    Memory(box, "AGAIN_S", 600),  # baselines so often: a motor test's keeps its last answers
 )
 
 
