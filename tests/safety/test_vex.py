@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from cyclonedx.model.bom import Bom
 from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from tests.safety import sbom, vex
 from tests.safety.records import SafetyFileError, load
@@ -31,6 +30,8 @@ def told(folder: Path, text: str) -> vex.Vex:
 
 
 def test_what_is_known_is_in_the_bill_by_the_schema_of_1_6(tmp_path: Path) -> None:
+    from cyclonedx.validation.json import JsonStrictValidator  # takes more than a second
+
     bom = Bom()
     vex.add_to(bom, told(tmp_path, ASKED + ENTRY))
     text = sbom.as_json(bom)
