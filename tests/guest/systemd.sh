@@ -16,8 +16,9 @@ for w in $($b cat /proc/cmdline); do
     guest.python=*) python=${w#guest.python=} ;;
     esac
 done
-# What the host's own services would do here is not what is tried.
-$b rm -rf /root/etc/systemd/system/*.wants
+# What the host's own services would do here is not what is tried; and where the host is a container, the guest is none:
+# systemd would take itself for one, and read no command line.
+$b rm -rf /root/etc/systemd/system/*.wants /root/.dockerenv
 $b cp -a /lower"$stage"/. /root/ || echo "guest: no stage"
 $b mkdir -p /root/opt/python /root/run
 $b mount --bind /root"$python" /root/opt/python
