@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hw.limits import SHOT_WAIT_S
 from hw.link import ALL_PLANS, LOCK_HOST, LOCK_IMPEDANCE, Lockout, StimPlan
 from tests.support.looped import Looped
 from tests.support.stim_rules import Observer
@@ -174,7 +175,7 @@ def test_every_single_stimulus_is_answered_once(plans: list[StimPlan]) -> None:
     asked = {}
     for command, order in enumerate(plans, 1):
         asked[command] = box.sequencer.start(replace(order, command=command))
-    box.run(6000)
+    box.run(round((SHOT_WAIT_S + 0.5) * box.rate_hz))
     for command, answer in asked.items():
         replies = [r.refusal for r in box.replies if r.command == command]
         if answer is None:
