@@ -72,7 +72,8 @@ rig: .venv/.ready-dev
 rig-qemu: .venv/.ready-dev
 	$(BIN)/python -m tests.guest $(GUEST_ARGS)
 
-# The installed box boots under a real systemd, is killed and frozen (Debian, root; APPLIANCE_ARGS=--qemu: in QEMU).
+# The installed box boots under a real systemd, is killed and frozen (Debian, root; APPLIANCE_ARGS=--qemu: on a kernel
+# of its own in QEMU, a quarter of an hour).
 appliance: .venv/.ready-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.guest.appliance $(APPLIANCE_ARGS)
 
