@@ -80,6 +80,21 @@ def test_a_plan_that_may_have_waited_on_the_way_is_none() -> None:
         assert t.ask(StimArm(10, 2, 4000), plan(2)) == ["", ""]
 
 
+@pytest.mark.control("H1.5")
+def test_a_host_that_was_silent_for_a_week_is_not_one_that_was_just_heard() -> None:
+    """MicroPython's ticks come round after 12.4 days, and a difference of more than half of that is negative."""
+    ticks = [0]
+    with talk(ramp_model(rate_ticks=lambda: ticks[0])) as t:
+        t.begin()
+        t.samples(400)
+        assert t.ask(StimArm(7, 1, 4000), plan(1)) == ["", ""]
+        ticks[0] += 201
+        t.until(lambda m: isinstance(m, Fault) and m.code == "host_silent")
+        ticks[0] += 0x20000000
+        t.samples(800)  # so that the board has looked at its clock
+        assert t.ask(StimArm(8, 2, 4000), plan(2)) == ["", STALE]
+
+
 @pytest.mark.control("H1.3")
 def test_an_unknown_edge_in_the_samples_takes_everything_low() -> None:
     model = ramp_model()

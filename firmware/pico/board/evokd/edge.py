@@ -100,7 +100,9 @@ class Edge:
         if not data:
             return
         messages = self._receiver.feed(data)
-        if messages and self._started and time.ticks_diff(time.ticks_ms(), self._heard_ms) > SILENCE_MS:
+        # Not by the ticks alone: they come round, and after 6 to 12 days of silence it would seem none.
+        silent = not self._listening or time.ticks_diff(time.ticks_ms(), self._heard_ms) > SILENCE_MS
+        if messages and self._started and silent:
             self._doubted_ms = time.ticks_ms()
         for message in messages:
             self._heard_ms, self._listening = time.ticks_ms(), True
