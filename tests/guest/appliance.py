@@ -1,8 +1,9 @@
-"""`python -m tests.guest.appliance [--qemu] [--log]`: the installed box boots under systemd and is disturbed.
+"""`python -m tests.guest.appliance [--qemu] [--mirror] [--log]`: the installed box boots and is disturbed.
 
 The installer's own plan is carried out into a folder, which is laid over this machine's root before systemd
 becomes the first process: of a container on this kernel (systemd-nspawn, the default), or of a QEMU guest,
-which has a kernel of its own and is slow. The interpreter is the tests' own, where services may see it.
+which has a kernel of its own and is slow. With `--mirror` what is installed mirrors a box that runs beside
+it. The interpreter is the tests' own, where services may see it.
 """
 
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from hostd.appliance.doer import Doer, run_program
+from hostd.appliance.places import COMPILED
 from hostd.appliance.plan import Facts, Wanted, plan
 from tests.guest import debian, machine
 from tests.guest.__main__ import COMPILED_FOR, ROOT
@@ -36,6 +38,17 @@ Description=what is tried on the appliance
 Environment=PYTHONDONTWRITEBYTECODE=1 LD_LIBRARY_PATH=/opt/python/lib
 ExecStart=/opt/python/bin/python3 {CHECKS} ARGUMENTS
 """
+BOX: Final = "tcp://127.0.0.1:6750"
+BOX_UNIT: Final = f"""\
+[Unit]
+Description=the box that is mirrored
+[Service]
+DynamicUser=yes
+PrivateTmp=yes
+Environment=NUMBA_CACHE_DIR=/tmp/compiled PYTHONDONTWRITEBYTECODE=1 HOME=/tmp OPENBLAS_NUM_THREADS=1
+ExecStartPre=/bin/cp -r {COMPILED} /tmp/compiled
+ExecStart={ENVIRONMENT}/bin/python -m hostd run --bus {BOX} --http off --data /tmp/cases
+"""
 MASKED: Final = (
     "serial-getty@ttyS0.service",
     "getty.target",
@@ -44,8 +57,8 @@ MASKED: Final = (
     "systemd-binfmt.service",
 )
 FAST: Final = ("clocksource=tsc", "tsc=reliable", "tsc_early_khz=8000000")
-"""Eight instructions a nanosecond, by the guest's own clock: its kernel takes the counter of instructions, one a
-nanosecond to QEMU, for eight. At one a nanosecond the host was ready after 32 s, and the display not after that."""
+"""Eight instructions a nanosecond, by the guest's own clock: its kernel takes the counter of instructions,
+one a nanosecond to QEMU, for eight. At one a nanosecond the host was ready after 32 s."""
 PACKAGES: Final = (
     *(
         "numpy",
@@ -120,15 +133,21 @@ def stage(folder: Path, arguments: list[str], output: str) -> None:
         shutil.copytree(kept, environ["NUMBA_CACHE_DIR"], dirs_exist_ok=True)
         return why
 
-    wanted = Wanted(None, str(folder), Path(ENVIRONMENT), "simulated")
+    source = f"mirror:{BOX}" if "--mirror" in arguments else "simulated"
+    wanted = Wanted(None, str(folder), Path(ENVIRONMENT), source)
     Doer(str(folder), False, print, run).install(plan(wanted, Facts(sys.executable, "guest\n")))
     (folder / "etc" / "machine-id").write_text("0" * 31 + "1\n")
     units = folder / "etc" / "systemd" / "system"
-    for name in ("edge", "host", "web"):
-        (units / f"evokd-{name}.service.d").mkdir()
-        (units / f"evokd-{name}.service.d" / "guest.conf").write_text(SLOW)
-    (units / "rig.service").write_text(RIG.replace("ARGUMENTS", " ".join(arguments)) + output)
-    (units / "multi-user.target.wants" / "rig.service").symlink_to("../rig.service")
+    ours = {"rig": RIG.replace("ARGUMENTS", " ".join(arguments)) + output}
+    if "--mirror" in arguments:
+        ours["box"] = BOX_UNIT
+    for name, text in ours.items():
+        (units / f"{name}.service").write_text(text)
+        (units / "multi-user.target.wants" / f"{name}.service").symlink_to(f"../{name}.service")
+    for name in [*ours, *(f"evokd-{one}" for one in ("edge", "host", "web"))]:
+        if (units / f"{name}.service").exists():
+            (units / f"{name}.service.d").mkdir()
+            (units / f"{name}.service.d" / "guest.conf").write_text(SLOW)
     (units / "default.target").symlink_to("/lib/systemd/system/multi-user.target")
     _environment(folder / ENVIRONMENT.lstrip("/"))
     (folder / "read-first.sh").write_text(_read_first())
