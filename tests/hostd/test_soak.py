@@ -56,6 +56,25 @@ def test_the_judge_tells_a_slope_with_its_error() -> None:
     assert t.within(5.1) and not t.within(4.9) and t.level(5.1) and not trend(*line(-5.0, 0.0)).level(4.9)
 
 
+def test_what_recurs_with_every_baseline_is_no_growth_and_hides_none() -> None:
+    """A saw of 100 that is learnt anew every hour, from minute 3 on, 27 readings in 4.5 hours."""
+    hours = np.arange(1, 28) / 6.0
+    saw = 100.0 * np.minimum(1.0, 3.0 * ((hours - 0.05) % 1.0))
+    off = []
+    for seed in range(200):
+        noise = np.random.default_rng(seed).standard_normal(len(hours))
+        t = trend(hours, saw + 3.0 * hours + noise, 1.0)
+        off.append((t.slope - 3.0) / t.error)
+        assert t.within(4.0) and not t.within(2.2)
+    assert 0.7 < float(np.std(off)) < 1.3
+    assert not trend(hours, saw, 0.0).within(4.0), "by its line alone it could not be told"
+    assert trend(hours, saw * hours, 1.0).slope > 30.0, "a saw that grows is growth"
+    few = hours[:16]
+    assert trend(few, saw[:16], 1.0) == trend(few, saw[:16]), "two periods are too few"
+    seldom = np.cumsum([0.1, 1.02] * 8)  # hardly two of a moment
+    assert trend(seldom, 5.0 * seldom, 1.0).slope == pytest.approx(5.0)
+
+
 def test_what_cannot_be_told_is_not_good() -> None:
     t = trend(*line(0.0, 100.0))
     assert not t.within(1.0) and t.within(100.0)

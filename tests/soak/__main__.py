@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from tests.soak.box import AGAIN_S
 from tests.soak.campaign import Soak, run, small, whole
 from tests.soak.gauges import Row
 from tests.soak.memories import shortened
@@ -63,7 +64,9 @@ def _judged(file: Path, warm: float | None) -> int:
         ]
         soak = small(rows[-1].hours) if name == "small" else whole(rows[-1].hours)
         sys.stdout.write(f"{name}: {rows[-1].hours:.2f} hours, {rows[-1].pulses:,.0f} pulses\n")
-        wrong += _shown(*verdict(rows, soak.warm_hours if warm is None else warm, soak.bars))
+        wrong += _shown(
+            *verdict(rows, soak.warm_hours if warm is None else warm, soak.bars, AGAIN_S / 3600.0)
+        )
     return wrong
 
 

@@ -37,7 +37,7 @@ UTC_NS = 1_793_000_000_000_000_000
 ASK_S, MARK_S, FIRE_S = 10.0, 60.0, 120.0
 MOST_LISTENS = 500
 BASELINE_S, AGAIN_S = 120.0, 3600.0
-"""A baseline two minutes after the beginning, and one anew every hour; from the second on of motor tests too."""
+"""A baseline two minutes after the beginning, one anew every hour; from the second on of motor tests too."""
 
 
 class _Intake:

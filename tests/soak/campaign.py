@@ -13,6 +13,7 @@ from hostd.repair import repair
 from hostd.segments import segment_paths
 from hw.model.scenario import NO_CHANGE, Scenario, parse_scenario
 from hw.recording import RecordingReader
+from tests.soak import box as box_of_soak
 from tests.soak.apart import EdgeApart
 from tests.soak.box import Box
 from tests.soak.edge import FastEdge
@@ -112,7 +113,7 @@ def run(
         path = box.folder.path
     if path is not None:
         _end(path, taken, outcome, removed=gauges.raw_removed_kb > 0.0)
-    outcome.table, wrong = verdict(outcome.rows, soak.warm_hours, soak.bars)
+    outcome.table, wrong = verdict(outcome.rows, soak.warm_hours, soak.bars, box_of_soak.AGAIN_S / 3600.0)
     outcome.wrong += wrong
     return outcome
 

@@ -33,8 +33,11 @@ class Bars:
     most_off_us: float = 25.0
 
 
-def verdict(rows: Sequence[Row], warm_hours: float, bars: Bars) -> tuple[list[tuple[str, ...]], list[str]]:
-    """Rows of the table, and what is wrong; the first `warm_hours` left out. ValueError for too few."""
+def verdict(
+    rows: Sequence[Row], warm_hours: float, bars: Bars, period_h: float = 0.0
+) -> tuple[list[tuple[str, ...]], list[str]]:
+    """Rows of the table, and what is wrong; the first `warm_hours` left out. A baseline is taken every
+    `period_h`. ValueError for too few."""
     columns = dict(zip(Row.names(), np.array([astuple(row) for row in rows]).T, strict=True))
     good = columns["hours"] >= warm_hours
     hours = columns["hours"][good]
@@ -49,7 +52,7 @@ def verdict(rows: Sequence[Row], warm_hours: float, bars: Bars) -> tuple[list[tu
 
     for name, most in (*bars.growth.items(), *bars.level.items()):
         there = np.isfinite(columns[name][good])  # now and then no average shows the answer
-        t = trend(hours[there], columns[name][good][there])
+        t = trend(hours[there], columns[name][good][there], period_h)
         held = t.within(most) if name in bars.growth else t.level(most)
         judged(name, f"{most:g} /h", t, f"{t.slope:+.4g} +- {t.error:.2g}", held)
     for name, share in bars.even.items():

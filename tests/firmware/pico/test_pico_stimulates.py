@@ -82,7 +82,7 @@ def test_a_plan_that_may_have_waited_on_the_way_is_none() -> None:
 
 @pytest.mark.control("H1.5")
 def test_a_host_that_was_silent_for_a_week_is_not_one_that_was_just_heard() -> None:
-    """MicroPython's ticks come round after 12.4 days, and a difference of more than half of that is negative."""
+    """MicroPython's ticks come round after 12.4 days, and a difference above half of that is negative."""
     ticks = [0]
     with talk(ramp_model(rate_ticks=lambda: ticks[0])) as t:
         t.begin()
