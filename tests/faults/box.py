@@ -29,6 +29,8 @@ from tests.support.ports import free_block
 from tests.support.session import DEADLINE_S, ROOT, Ear, until
 
 NAMES = ("edge", "host", "web")
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+"""A shell that sets it would have each start compile three hundred modules, as no installed box does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Box:
         self.processes[name] = subprocess.Popen(
             [*around.before.get(name, ()), sys.executable, "-m", *self.words[name]],
             cwd=ROOT,
-            env=os.environ | around.environ,
+            env={k: v for k, v in os.environ.items() if k != NO_BYTECODE} | dict(around.environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self.errors,
