@@ -139,9 +139,11 @@ def test_some_minutes_of_a_case_grow_no_more_than_they_may_and_a_leak_is_found(
     assert not list(tmp_path.glob("*/raw.bdf")), "the oldest segments were checked and removed"
     clean = [row for row in outcome.rows if row.hours < CLEAN_H]
     table, wrong = verdict(clean, WARM_H, BARS)
-    # In a process of many tests some handle of another one may be closed meanwhile: a slope is no measure.
+    # In a process of many tests some handle of another one may be closed, or open for a moment: a slope is no
+    # measure, nor is one reading.
     assert [text for text in wrong if not text.startswith("handles")] == [] and len(table) == 7
-    assert clean[-1].handles <= max(row.handles for row in clean[: len(clean) // 3])
+    third = len(clean) // 3
+    assert min(row.handles for row in clean[-third:]) <= max(row.handles for row in clean[:third])
     leaky = [row for row in outcome.rows if row.hours >= CLEAN_H]
     _, wrong = verdict(leaky, CLEAN_H, BARS)
     found = {text.partition(":")[0] for text in wrong}
