@@ -91,7 +91,7 @@ def main() -> int:
     report.tell("the web display hears the bus", until(display_is_alive, WITHIN_S))
     owner = CASES.stat()
     report.tell("cases belong to evokd alone", 0.0 if owner.st_uid and owner.st_mode & 0o7 == 0 else None)
-    if not MIRROR:  # which has no pulses and no averages to go on with at once
+    if not MIRROR:  # which has no keeper: systemd alone starts it anew
         keeper(report)
     for number, what in ((signal.SIGKILL, "killed"), (signal.SIGSTOP, "frozen")):
         for name in SERVICES:
